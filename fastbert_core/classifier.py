@@ -1,0 +1,49 @@
+"""The classifier that sits on every layer: the paper's teacher and student classifiers (section 3.1)."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Classifier(nn.Module):
+    """hidden→width, tanh, masked self-attention, width→width, tanh, width→classes, read at [CLS].
+
+    Only [CLS] is read after the attention, so only its query is computed, and the key and value
+    projections are folded onto the other side of the sum: the scores are (Wₖᵀq)·xᵢ and the result is
+    Wᵥ·Σ aᵢxᵢ + bᵥ·Σ aᵢ. Both equal full attention exactly; the tests hold them against it.
+    A key bias would add the same to every score and fall out of the softmax, so there is none.
+    Shape and activations: the authors' code (tanh after the first layer, no residual, no LayerNorm).
+    """
+
+    def __init__(self, hidden: int, classes: int, width: int = 128, heads: int = 2, dropout: float = 0.1):
+        super().__init__()
+        self.heads = heads
+        self.reduce = nn.Linear(hidden, width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width)
+        self.mix = nn.Linear(width, width)
+        self.dense = nn.Linear(width, width)
+        self.output = nn.Linear(width, classes)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits [batch, classes] from `hidden` [batch, tokens, hidden].
+
+        `mask` [batch, tokens] is True at real tokens; None means that nothing is padded.
+        """
+        x = torch.tanh(self.reduce(hidden))  # [b, n, w]
+        b, n, w = x.shape
+        h, d = self.heads, w // self.heads
+        query = self.query(x[:, 0]).view(b, h, d) / d**0.5
+        # The key projection, applied to one query instead of n keys.
+        query = torch.einsum("bhd,hdw->bhw", query, self.key.weight.view(h, d, w))
+        scores = torch.einsum("bhw,bnw->bhn", query, x)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
+        attention = self.dropout(scores.float().softmax(dim=-1).to(x.dtype))  # [b, h, n]
+        pooled = torch.einsum("bhn,bnw->bhw", attention, x)
+        # The value projection, applied to one weighted sum instead of n values. Dropout leaves
+        # attention rows that do not sum to 1, so the value bias is weighted by their sum.
+        context = torch.einsum("bhw,hdw->bhd", pooled, self.value.weight.view(h, d, w))
+        context = context + self.value.bias.view(h, d) * attention.sum(dim=-1, keepdim=True)
+        return self.output(torch.tanh(self.dense(self.mix(context.reshape(b, w)))))

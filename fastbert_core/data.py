@@ -1,0 +1,103 @@
+"""A task's labelled text: what was read, where it came from, and what identifies it."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import Task
+from fastbert_core.tsv import Split, read_tsv
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "dev", "test")
+SUFFIXES = (".tsv", ".tsv.xz", ".tsv.gz")
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task's three splits, where they came from, and the SHA-256 of what they hold."""
+
+    task: Task
+    train: Split
+    dev: Split
+    test: Split
+    source: str
+    sha256: str
+
+
+def assemble(task: Task, train: Split, dev: Split, test: Split, source: str, train_name: str) -> TaskData:
+    """Put three labelled splits together, with the hash of their content.
+
+    Logs a warning with the count if test texts stand in train too, as they do in four of the public sets. Raises
+    InputError, beginning with `train_name`, if a class never occurs in training.
+    """
+    counts = np.bincount(train.labels, minlength=len(task.classes))
+    missing = [f"{label} ({task.classes[label]})" for label in np.flatnonzero(counts == 0)]
+    if missing:
+        raise InputError(f"{train_name}: no text of class {', '.join(missing)}, expected at least one of each class")
+    data = TaskData(task, train, dev, test, source, _content_hash(train, dev, test))
+    if shared := overlap(data):
+        log.warning("%s: %d test texts also stand in its training set", task.name, shared)
+    return data
+
+
+def overlap(data: TaskData) -> int:
+    """How many different test texts (of a pair task: pairs) stand in the training set too."""
+    return len(_keys(data.test) & _keys(data.train))
+
+
+def _keys(split: Split) -> set:
+    return set(split.texts) if split.pairs is None else set(zip(split.texts, split.pairs, strict=True))
+
+
+def _content_hash(*splits: Split) -> str:
+    """SHA-256 over labels and texts in order, so that neither compression nor the way they were stored matters."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(b"split\n")
+        pairs = split.pairs or [None] * len(split)
+        for label, text, pair in zip(split.labels.tolist(), split.texts, pairs, strict=True):
+            digest.update(json.dumps([label, text, pair], ensure_ascii=False).encode())
+    return digest.hexdigest()
+
+
+def load_files(task: Task, files: Sequence[Path], source: str = "local files") -> TaskData:
+    """Read a task from its train, dev and test TSV files. Raises InputError as `read_tsv` and `assemble` do."""
+    train, dev, test = (read_tsv(path, task) for path in files)
+    return assemble(task, train, dev, test, source, train_name=str(files[0]))
+
+
+def load_folder(task: Task, data_dir: Path) -> TaskData:
+    """Read a task from `data_dir`/<task>/{train,dev,test}.tsv, each plain, .xz or .gz.
+
+    Raises InputError if the folder or a file is missing, and as `load_files` does.
+    """
+    folder = Path(data_dir) / task.name
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, expected the TSV files of task {task.name}")
+    return load_files(task, [_split_file(folder, split) for split in SPLITS])
+
+
+def _split_file(folder: Path, split: str) -> Path:
+    found = [path for suffix in SUFFIXES if (path := folder / f"{split}{suffix}").is_file()]
+    if len(found) != 1:
+        names = " and ".join(path.name for path in found) or f"no {split}.tsv"
+        raise InputError(f"{folder}: found {names}, expected one of {', '.join(split + s for s in SUFFIXES)}")
+    return found[0]
+
+
+def take_rows(split: Split, rows: int, seed: int) -> Split:
+    """A seeded subset of `rows` rows, in the file's order; with the same seed a smaller one lies within a larger one.
+
+    Raises InputError if `rows` is less than one or more than there are.
+    """
+    if not 1 <= rows <= len(split):
+        raise InputError(f"{rows} rows asked for, expected 1 to {len(split)}, which is all there are")
+    order = np.random.default_rng(seed).permutation(len(split))
+    return split.take(np.sort(order[:rows]))

@@ -1,0 +1,135 @@
+"""Texts to token ids, and token ids to batches with little padding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from fastbert_core.errors import InputError
+
+# Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
+BUCKET = 50
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of many texts, without padding: row i is `ids[offsets[i]:offsets[i + 1]]`.
+
+    ids: int32 [sum of lengths]; segments: int8, the same shape, or None where all are 0;
+    offsets: int64 [texts + 1].
+    """
+
+    ids: np.ndarray
+    segments: np.ndarray | None
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text after truncation, special tokens included, int32 [texts]."""
+        return np.diff(self.offsets).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A padded batch: `input_ids` int64 [batch, tokens]; `token_type_ids` the same or None;
+    `mask` bool [batch, tokens], True at real tokens, or None where nothing is padded."""
+
+    input_ids: Tensor
+    mask: Tensor | None
+    token_type_ids: Tensor | None
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a backbone (folder or hub id). Raises InputError if there is none."""
+    files = ("tokenizer.json", "vocab.txt", "vocab.json")
+    if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in files):
+        # transformers 5 would hand back an empty tokenizer
+        raise InputError(f"{source}: found no tokenizer, expected one of {', '.join(files)}")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except Exception as error:  # transformers, tokenizers and the hub client share no base class
+        raise InputError(f"{source}: its tokenizer cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
+        raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected a BERT-family one")
+    return tokenizer
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None, max_tokens: int = 128
+) -> Encoded:
+    """Tokenise texts, or pairs of texts, as [CLS] a [SEP] (b [SEP]), truncated to `max_tokens`."""
+    if not texts:
+        return Encoded(np.zeros(0, np.int32), None, np.zeros(1, np.int64))
+    output = tokenizer(
+        list(texts),
+        None if pairs is None else list(pairs),
+        truncation=True,
+        max_length=max_tokens,
+        return_attention_mask=False,
+        return_token_type_ids=pairs is not None,
+    )
+    rows = output["input_ids"]
+    segments = output.get("token_type_ids") if pairs is not None else None
+    return Encoded(
+        ids=np.concatenate([np.asarray(row, np.int32) for row in rows]),
+        segments=None if segments is None else np.concatenate([np.asarray(row, np.int8) for row in segments]),
+        offsets=np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64),
+    )
+
+
+def collate(encoded: Encoded, rows: np.ndarray, pad_id: int, device: torch.device | str = "cpu") -> Batch:
+    """Pad the given rows to the longest among them."""
+    starts, lengths = encoded.offsets[rows], encoded.lengths[rows]
+    width = int(lengths.max())
+    mask = np.arange(width) < lengths[:, None]  # [b, n]
+    ids = np.full(mask.shape, pad_id, np.int64)
+    positions = (starts[:, None] + np.arange(width))[mask]
+    ids[mask] = encoded.ids[positions]
+    segments = None
+    if encoded.segments is not None:
+        segments = np.zeros(mask.shape, np.int64)
+        segments[mask] = encoded.segments[positions]
+
+    def move(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device, non_blocking=True)
+
+    return Batch(
+        input_ids=move(ids),
+        mask=None if mask.all() else move(mask),
+        token_type_ids=None if segments is None else move(segments),
+    )
+
+
+def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The rows of each batch of a training epoch: a function of (seed, epoch) alone, so that a run can resume.
+
+    Rows are shuffled, sorted by length within windows of BUCKET batches, cut into batches, and the
+    batches shuffled again. Every row occurs exactly once.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    window = BUCKET * batch_size
+    batches = []
+    for start in range(0, len(order), window):
+        rows = order[start : start + window]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
+    return [batches[at] for at in generator.permutation(len(batches))]
+
+
+def sorted_batches(lengths: np.ndarray, max_batch: int, token_budget: int) -> list[np.ndarray]:
+    """Rows in batches of like length, longest first, of at most `max_batch` rows and `token_budget` padded tokens."""
+    order = np.argsort(-lengths.astype(np.int64), kind="stable")
+    batches, at = [], 0
+    while at < len(order):
+        rows = max(1, min(max_batch, token_budget // int(lengths[order[at]])))
+        batches.append(order[at : at + rows])
+        at += rows
+    return batches

@@ -1,0 +1,136 @@
+"""A task's text from the Hugging Face Hub: the same classes, in the suite's order, whatever the hub calls them."""
+
+import http.client
+import logging
+import os
+import threading
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+import datasets
+import numpy as np
+
+from fastbert_core.data import TaskData, assemble
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import Task
+from fastbert_core.tsv import Split
+
+log = logging.getLogger(__name__)
+
+CARVE_SEED = 7  # of the dev and test rows taken out of train: the same rows in every run
+NOT_ON_HUB = {
+    "book-review": "its authors ship the three TSVs in their repository, github.com/autoliuweijie/FastBERT",
+}
+
+
+def hub_reachable(timeout: float = 15.0) -> bool:
+    """Whether the hub (HF_ENDPOINT, if set) answers within `timeout` seconds, name lookup included.
+
+    False without a look where HF_HUB_OFFLINE is set.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=timeout):
+                answered.set()
+        except (OSError, ValueError, http.client.HTTPException) as error:  # no route, no such name, no good answer
+            log.info("%s: %s", endpoint, error)
+
+    # A name lookup knows no timeout of its own, so it may be left behind in a thread of its own.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(timeout)
+    return answered.is_set()
+
+
+def load_hub(task: Task, cache: Path | None = None) -> TaskData:
+    """Load a task's data set from the hub into `cache` (default: the datasets library's own) and map it.
+
+    No code of the data set's repository is run. Raises InputError if the task has no home on the hub, if the data set
+    cannot be loaded, and as `map_dataset` does.
+    """
+    if task.hub is None:
+        where = NOT_ON_HUB.get(task.name, "expected its TSV files")
+        raise InputError(f"task {task.name} is not on the Hugging Face Hub: {where}; name their folder instead")
+    hub = task.hub
+    try:
+        loaded = datasets.load_dataset(
+            hub.path, hub.config, revision=hub.revision, cache_dir=None if cache is None else str(cache)
+        )
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"hub {hub.path}: cannot be loaded ({type(error).__name__}: {reason})") from error
+    return map_dataset(loaded, task)
+
+
+def map_dataset(loaded: datasets.DatasetDict, task: Task) -> TaskData:
+    """Map a data set with the schema of `task.hub` to the suite's texts and label order.
+
+    Texts of several columns are joined in the order of `hub.texts` with `hub.separator`, empty ones passed over. Rows
+    without any text are left out, with a warning that counts them. Dev and test splits that the hub does not have are
+    carved out of train by CARVE_SEED. The result's task has the source's own classes where it names any. Raises
+    InputError for a missing split or column, a label name that the suite does not know, or fewer rows than the carved
+    splits ask for.
+    """
+    hub = task.hub
+    task = replace(task, classes=hub.classes or task.classes)
+    named = {split: _map_split(loaded, name, task) for split, name in _named_splits(task).items()}
+    train = named["train"]
+    order = np.random.default_rng(CARVE_SEED).permutation(len(train))
+    for split, rows in (("test", hub.test), ("dev", hub.dev)):
+        if isinstance(rows, int):
+            if rows >= len(order):
+                raise InputError(
+                    f"hub {hub.path}: {len(order)} rows in train, expected more than the {rows} of {split}"
+                )
+            carved, order = order[:rows], order[rows:]
+            named[split] = train.take(np.sort(carved))
+    train = train.take(np.sort(order)) if len(order) < len(train) else train
+    source = f"hub {hub.path} ({hub.config}) at {hub.revision or 'main'}"
+    return assemble(task, train, named["dev"], named["test"], source, train_name=f"hub {hub.path}, train")
+
+
+def _named_splits(task: Task) -> dict[str, str]:
+    """The suite's splits that the hub has, with the hub's names for them."""
+    splits = {"train": "train", "dev": task.hub.dev, "test": task.hub.test}
+    return {split: name for split, name in splits.items() if isinstance(name, str)}
+
+
+def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
+    hub, place = task.hub, f"hub {task.hub.path}, {name}"
+    if name not in loaded:
+        raise InputError(f"hub {hub.path}: no split {name!r}, found {', '.join(loaded)}")
+    rows = loaded[name]
+    for column in (hub.label, *hub.texts):
+        if column not in rows.column_names:
+            raise InputError(f"{place}: no column {column!r}, found {', '.join(rows.column_names)}")
+    labels = _labels(rows, task, place)
+    columns = [[text or "" for text in rows[column][:]] for column in hub.texts]
+    texts = [list(column) for column in columns] if task.pair else [_join(columns, hub.separator)]
+    kept = [row for row in range(len(rows)) if all(text[row].strip() for text in texts)]
+    if len(kept) < len(rows):
+        log.warning("%s: %d rows without text left out", place, len(rows) - len(kept))
+    return Split(texts[0], texts[1] if task.pair else None, labels).take(np.array(kept, np.int64))
+
+
+def _join(columns: list[list[str]], separator: str) -> list[str]:
+    return [separator.join(part.strip() for part in parts if part.strip()) for parts in zip(*columns, strict=True)]
+
+
+def _labels(rows: datasets.Dataset, task: Task, place: str) -> np.ndarray:
+    """The suite's labels, int64 [rows], found by the name (or else the number) that the hub gives each class."""
+    values, feature = rows[task.hub.label][:], rows.features[task.hub.label]
+    lookup = {}
+    for value in set(values):
+        known_number = isinstance(feature, datasets.ClassLabel) and value is not None and value >= 0
+        name = feature.int2str(value) if known_number else str(value)
+        own_name = task.hub.names.get(name, name)
+        if own_name not in task.classes:
+            raise InputError(f"{place}: unknown label {name!r}, expected one of {', '.join(task.classes)}")
+        lookup[value] = task.classes.index(own_name)
+    return np.array([lookup[value] for value in values], np.int64)

@@ -1,0 +1,172 @@
+"""What a trace says at any speed or depth: accuracy, executed layers, FLOPs and speedup, without running a model.
+
+Units, here and in every result: accuracy in per cent, FLOPs in the paper's unit as the mean per sample, speedup against
+the dense model of the same encoder (all layers and one classifier). Layers count from 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.errors import InputError
+from fastbert_core.flops import EncoderShape, dense_flops, paper_flops, paper_flops_by_exit
+from fastbert_core.trace import Trace
+from fastbert_core.uncertainty import check_speed, exit_layers
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one way of using a model did to every sample of a trace.
+
+    correct: bool [samples]
+    exit_layer: int64 [samples], the number of executed layers
+    flops: mean FLOPs of a sample, in the paper's unit
+    speedup: FLOPs of the dense model over `flops`
+    """
+
+    correct: np.ndarray
+    exit_layer: np.ndarray
+    flops: float
+    speedup: float
+
+    @property
+    def accuracy(self) -> float:
+        """Per cent of samples that are right."""
+        return 100 * int(self.correct.sum()) / len(self.correct)
+
+    @property
+    def mean_layers(self) -> float:
+        """Mean number of executed layers."""
+        return int(self.exit_layer.sum()) / len(self.exit_layer)
+
+    def histogram(self, layers: int) -> np.ndarray:
+        """How many samples leave at layer 1 to `layers`, int64 [layers]."""
+        return np.bincount(self.exit_layer, minlength=layers + 1)[1:]
+
+
+def encoder_shape(trace: Trace) -> EncoderShape:
+    """The dimensions that the trace's FLOPs are counted from. Raises InputError unless its metadata hold them."""
+    try:
+        return EncoderShape(**trace.metadata["encoder"])
+    except TypeError as error:
+        raise InputError(
+            f"{describe(trace)}: encoder {trace.metadata['encoder']!r} is no EncoderShape ({error})"
+        ) from None
+
+
+def describe(trace: Trace) -> str:
+    """The trace's key in words, for messages."""
+    return "trace of {task}, {model} {variant}, seed {seed}, {split}".format(**trace.metadata)
+
+
+def at_speed(trace: Trace, speed: float) -> Outcome:
+    """Adaptive inference (section 3.4): each sample leaves at the first layer whose uncertainty is below `speed`."""
+    return _leaving(trace, exit_layers(_every_layer(trace).uncertainties, speed))
+
+
+def at_layer(trace: Trace, layer: int) -> Outcome:
+    """Every sample leaves at `layer`; the students on the way are run and counted (table 3, "layer=6")."""
+    layers = _every_layer(trace).uncertainties.shape[1]
+    if not 1 <= layer <= layers:
+        raise InputError(f"layer: found {layer!r}, expected an integer from 1 to {layers}")
+    return _leaving(trace, np.full(len(trace.labels), layer, dtype=np.int64))
+
+
+def dense(trace: Trace) -> Outcome:
+    """The last stored layer as a plain BERT or DistilBERT: no students are run or counted."""
+    shape, layer = encoder_shape(trace), trace.metadata["layers"][-1]
+    flops = dense_flops(shape, layer)
+    depth = np.full(len(trace.labels), layer, dtype=np.int64)
+    return Outcome(trace.correct[:, -1], depth, float(flops), dense_flops(shape) / flops)
+
+
+def at_flops(trace: Trace, flops: float) -> Outcome:
+    """Adaptive inference at the slowest speed whose mean FLOPs are at most `flops`: a comparison at equal cost."""
+    return at_speed(trace, speed_for_layers(trace, flops / paper_flops(encoder_shape(trace), 1)))
+
+
+def speed_for_layers(trace: Trace, mean_layers: float) -> float:
+    """The slowest speed at which the samples execute `mean_layers` layers on average, or less.
+
+    A sample executes layer l + 1 if its smallest uncertainty so far is
+    at least the speed; so the layers beyond the first that are executed at a speed are the values at or above it.
+    """
+    stay = np.sort(_smallest_so_far(_every_layer(trace)), axis=None)  # [samples · (layers - 1)]
+    allowed = int((max(mean_layers, 1.0) - 1) * len(trace.labels) + 1e-6)
+    if allowed >= stay.size:
+        return 0.0
+    # One step above the largest value that must not be reached. Nothing stays above 1, so no speed lies there.
+    return float(min(np.nextafter(stay[stay.size - 1 - allowed], 2.0), 1.0))
+
+
+def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
+    """The whole speed-accuracy curve (figure 3): a row for each of `speeds`, in ascending order.
+
+    Columns: speed, accuracy, mean_layers, mflops, speedup. Samples are sorted into the speeds once, so the work hardly
+    grows with the number of speeds.
+    """
+    speeds = _ascending(speeds)
+    shape, samples = encoder_shape(trace), len(trace.labels)
+    exits = histograms(trace, speeds)
+    # Right at the first layer, and what each further layer that a sample executes adds to that or takes away.
+    gains = np.diff(trace.correct.astype(np.int64), axis=1)
+    right = trace.correct[:, 0].sum() + _executing(trace, speeds, gains).sum(axis=0)
+    flops = exits @ paper_flops_by_exit(shape) / samples
+    columns = {
+        "speed": speeds,
+        "accuracy": 100 * right / samples,
+        "mean_layers": exits @ np.arange(1, shape.layers + 1) / samples,
+        "mflops": flops / 1e6,
+        "speedup": dense_flops(shape) / flops,
+    }
+    return pd.DataFrame(columns)
+
+
+def histograms(trace: Trace, speeds: Sequence[float]) -> np.ndarray:
+    """How many samples leave at each layer, int64 [speeds, layers]; `speeds` in ascending order."""
+    speeds, samples = _ascending(speeds), len(trace.labels)
+    first = np.full((1, len(speeds)), samples)
+    ones = np.ones((samples, len(trace.metadata["layers"]) - 1), dtype=np.int64)
+    executed = np.concatenate([first, _executing(trace, speeds, ones), np.zeros_like(first)])  # [layers + 1, speeds]
+    return -np.diff(executed, axis=0).T
+
+
+def _executing(trace: Trace, speeds: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum of `weights` over the samples that execute layers 2 to L, int64 [layers - 1, speeds].
+
+    weights: int64 [samples, layers - 1]; column l belongs to layer l + 2.
+    """
+    stay = _smallest_so_far(_every_layer(trace))  # [samples, layers - 1]
+    bins = len(speeds) + 1
+    slowest = np.searchsorted(speeds, stay, side="right")  # the layer is executed at speeds[:slowest]
+    cell = slowest + bins * np.arange(stay.shape[1])
+    # bincount adds in float64, which is exact for integers of this size.
+    table = np.bincount(cell.ravel(), weights.ravel(), minlength=bins * stay.shape[1]).reshape(-1, bins)
+    return table[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].astype(np.int64)
+
+
+def _smallest_so_far(trace: Trace) -> np.ndarray:
+    """Smallest uncertainty of layers 1 to l, [samples, layers - 1]: a sample executes layer l + 1 if it is >= speed."""
+    return np.minimum.accumulate(trace.uncertainties[:, :-1], axis=1)
+
+
+def _leaving(trace: Trace, exit_layer: np.ndarray) -> Outcome:
+    shape = encoder_shape(trace)
+    correct = np.take_along_axis(trace.correct, exit_layer[:, None] - 1, axis=1)[:, 0]
+    # The paper's unit prices every layer alike, so the mean follows from the total number of layers.
+    flops = int(exit_layer.sum()) * paper_flops(shape, 1) / len(exit_layer)
+    return Outcome(correct, exit_layer, flops, dense_flops(shape) / flops)
+
+
+def _every_layer(trace: Trace) -> Trace:
+    """The trace itself; raises InputError if a layer of the encoder is missing from it."""
+    found, expected = trace.metadata["layers"], list(range(1, encoder_shape(trace).layers + 1))
+    if found != expected:
+        raise InputError(f"{describe(trace)}: found layers {found}, expected every one from 1 to {expected[-1]}")
+    return trace
+
+
+def _ascending(speeds: Sequence[float]) -> np.ndarray:
+    return np.sort([check_speed(speed) for speed in speeds])

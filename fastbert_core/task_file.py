@@ -1,0 +1,64 @@
+"""The user's own task, read from a TOML file."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import TASKS, Task
+
+REQUIRED = {"name": str, "language": str, "labels": list, "train": str, "dev": str, "test": str}
+OPTIONAL = {"pair": bool, "backbone": str}
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """The user's own task, its three TSV files, and its backbone (a folder or hub id) where one is named."""
+
+    task: Task
+    train: Path
+    dev: Path
+    test: Path
+    backbone: str | None
+
+
+def read_task_file(path: Path) -> TaskFile:
+    """Read a task from TOML. Paths in it, a backbone's folder among them, are relative to the file.
+
+    Keys: name, language ("en" or "zh"), labels (class names in label order), train, dev, test (TSV files); and,
+    if need be, pair (default false) and backbone (default: the profile's). Raises InputError naming the file and the
+    key for a missing or unreadable file, an unknown or missing key, a value of the wrong type, or a name that is taken.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such task file")
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise InputError(f"{path}: {error}, expected a TOML file") from error
+    _check_keys(path, table)
+    if table["name"] in TASKS:
+        raise InputError(f"{path}: name is {table['name']!r}, one of the suite's own tasks, expected another name")
+    try:
+        task = Task(table["name"], table["language"], tuple(table["labels"]), table.get("pair", False))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    backbone = table.get("backbone")
+    if backbone is not None and (path.parent / backbone).is_dir():
+        backbone = str(path.parent / backbone)
+    train, dev, test = (path.parent / table[split] for split in ("train", "dev", "test"))
+    return TaskFile(task, train, dev, test, backbone)
+
+
+def _check_keys(path: Path, table: dict) -> None:
+    types = REQUIRED | OPTIONAL
+    for key, value in table.items():
+        if key not in types:
+            raise InputError(f"{path}: unknown key {key!r}, expected only {', '.join(types)}")
+        if not isinstance(value, types[key]):
+            raise InputError(f"{path}: {key} is {value!r}, expected a {types[key].__name__}")
+    for key in REQUIRED:
+        if key not in table:
+            raise InputError(f"{path}: no key {key!r}, expected {', '.join(REQUIRED)}")
+    if not all(isinstance(label, str) for label in table["labels"]):
+        raise InputError(f"{path}: labels is {table['labels']!r}, expected a list of strings")

@@ -1,0 +1,55 @@
+"""One pass of a trained model through all its layers over a split, kept as a trace."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from fastbert_core.encoding import Encoded, collate, sorted_batches
+from fastbert_core.model import FastBertModel
+from fastbert_core.precision import autocast
+
+# Padded tokens in one batch: enough to keep the matrix products busy, little enough to stay in cache.
+TOKEN_BUDGET = 4096
+
+
+@contextlib.contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Dropout and gradients off inside the block; each module's own mode is back after it."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def probabilities(
+    model: FastBertModel,
+    encoded: Encoded,
+    pad_id: int,
+    classified: tuple[int, ...] | None = None,
+    precision: str = "fp32",
+    batch_size: int = 64,
+    progress: str | None = None,
+) -> np.ndarray:
+    """Class probabilities float32 [samples, len(classified), classes], rows in the order of `encoded`.
+
+    `classified` names the layers (from 1) whose classifiers are asked; None asks all. `progress` is the
+    label of the progress bar, None shows none.
+    """
+    classified = classified or tuple(range(1, model.layers + 1))
+    output = np.empty((len(encoded), len(classified), model.config.num_labels), np.float32)
+    device = model.device
+    bar = tqdm(total=len(encoded), desc=progress, unit="sample", disable=None if progress else True)
+    with evaluating(model), autocast(device, precision), bar:
+        for rows in sorted_batches(encoded.lengths, batch_size, TOKEN_BUDGET):
+            batch = collate(encoded, rows, pad_id, device)
+            logits = model(batch.input_ids, batch.mask, batch.token_type_ids, classified)  # [b, layers, classes]
+            output[rows] = logits.float().softmax(dim=-1).cpu().numpy()
+            bar.update(len(rows))
+    return output

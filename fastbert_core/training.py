@@ -1,0 +1,150 @@
+"""The two stages of training (paper, section 3.3): fine-tuning on labels, then self-distillation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
+from fastbert_core.distillation import distillation_loss, label_loss
+from fastbert_core.encoding import Batch, Encoded, collate
+from fastbert_core.fitting import Schedule, Stage, fit
+from fastbert_core.model import FastBertModel
+from fastbert_core.precision import autocast
+from fastbert_core.tracing import probabilities
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Encoded texts with their labels, int64 [samples]; None where the text is unlabelled."""
+
+    encoded: Encoded
+    labels: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where and how a stage runs, none of which is part of what it learns.
+
+    folder: takes the stage's checkpoints and result
+    after_epoch: called with (stage name, number of finished epochs) on the model as it then is
+    """
+
+    folder: Path
+    pad_id: int
+    precision: str
+    log: Callable[[str], None]
+    after_epoch: Callable[[str, int], None] = lambda stage, epoch: None
+
+
+def fine_tune(
+    model: FastBertModel,
+    train: Samples,
+    dev: Samples,
+    schedule: Schedule,
+    place: Workplace,
+    students: bool = False,
+) -> dict:
+    """Fine-tune backbone and teacher on labels; leave the epoch that is best on `dev` in `model`.
+
+    `students=True` trains all classifiers on the labels instead of the teacher alone: the paper's
+    "without self-distillation" (table 3). Returns the notes: dev accuracy of each epoch, best epoch.
+    A result that stands in the folder is loaded instead of trained again.
+    """
+    name = "fine-tuning"
+    result, best = place.folder / f"{name}.safetensors", place.folder / f"{name}-best.safetensors"
+    if result.is_file():
+        return _load_into(model, result)
+    classified = tuple(range(1, model.layers + 1)) if students else (model.layers,)
+    trained = nn.ModuleDict({"backbone": model.backbone, "classifiers": model.classifiers if students else model.teacher})
+
+    def loss(rows: np.ndarray) -> Tensor:
+        model.train()
+        batch = collate(train.encoded, rows, place.pad_id, model.device)
+        labels = torch.from_numpy(train.labels[rows]).to(model.device)
+        with autocast(model.device, place.precision):
+            logits = model(batch.input_ids, batch.mask, batch.token_type_ids, classified)
+        return label_loss(logits, labels)
+
+    def after_epoch(epoch: int, notes: dict) -> None:
+        accuracy = dev_accuracy(model, dev, place)
+        history = notes.setdefault("dev_accuracy", [])
+        history.append(accuracy)
+        place.log(f"{name}: epoch {epoch} of {schedule.epochs}, dev accuracy {100 * accuracy:.2f}")
+        if epoch and accuracy > max(history[1:-1], default=-1.0):
+            notes["best_epoch"] = epoch
+            save_checkpoint(best, model.state_dict(), {})
+        place.after_epoch(name, epoch)
+
+    checkpoint = place.folder / f"{name}-checkpoint.safetensors"
+    notes = fit(Stage(name, trained, loss, after_epoch), train.encoded.lengths, schedule, checkpoint, place.log)
+    _load_into(model, best)
+    return _finish(model, notes, result, checkpoint, best)
+
+
+def self_distil(
+    model: FastBertModel, encoded: Encoded, schedule: Schedule, place: Workplace, direction: str = "teacher-student"
+) -> dict:
+    """Train the students on the teacher's soft labels with everything else frozen; the last epoch is kept.
+
+    `encoded` needs no labels (paper, section 3.3.2: unlabelled text will do). Backbone and teacher run
+    without dropout, so that one pass gives the soft labels and the students' inputs.
+    """
+    name = "self-distillation"
+    result = place.folder / f"{name}.safetensors"
+    if result.is_file():
+        return _load_into(model, result)
+    model.requires_grad_(False)
+    model.students.requires_grad_(True)
+
+    def loss(rows: np.ndarray) -> Tensor:
+        model.eval()
+        model.students.train()
+        batch = collate(encoded, rows, place.pad_id, model.device)
+        with autocast(model.device, place.precision):
+            hidden, teacher = frozen_pass(model, batch)
+            student = [classifier(h, batch.mask) for classifier, h in zip(model.students, hidden, strict=True)]
+        return distillation_loss(torch.stack(student, dim=1), teacher, direction)
+
+    def after_epoch(epoch: int, notes: dict) -> None:
+        place.log(f"{name}: epoch {epoch} of {schedule.epochs}")
+        place.after_epoch(name, epoch)
+
+    checkpoint = place.folder / f"{name}-checkpoint.safetensors"
+    notes = fit(Stage(name, model.students, loss, after_epoch), encoded.lengths, schedule, checkpoint, place.log)
+    return _finish(model, notes, result, checkpoint)
+
+
+@torch.no_grad()
+def frozen_pass(model: FastBertModel, batch: Batch) -> tuple[list[Tensor], Tensor]:
+    """Hidden states [b, n, hidden] of every layer but the last, and the teacher's logits [b, classes]."""
+    hidden = model.embed(batch.input_ids, batch.token_type_ids)
+    attention_mask = model.attention_mask(hidden, batch.mask)
+    states = []
+    for layer in range(1, model.layers + 1):
+        hidden = model.run_layer(layer, hidden, attention_mask)
+        states.append(hidden)
+    return states[:-1], model.classify(model.layers, hidden, batch.mask)
+
+
+def dev_accuracy(model: FastBertModel, dev: Samples, place: Workplace) -> float:
+    """Share of `dev` that the teacher gets right, in [0, 1]."""
+    p = probabilities(model, dev.encoded, place.pad_id, (model.layers,), place.precision)
+    return float((p[:, 0].argmax(axis=-1) == dev.labels).mean())
+
+
+def _load_into(model: FastBertModel, path: Path) -> dict:
+    tensors, notes = load_checkpoint(path)
+    model.load_state_dict(tensors)
+    return notes
+
+
+def _finish(model: FastBertModel, notes: dict, result: Path, *spent: Path) -> dict:
+    """Write the stage's result, then drop the files that led to it."""
+    save_checkpoint(result, model.state_dict(), notes)
+    for path in spent:
+        path.unlink(missing_ok=True)
+    return notes

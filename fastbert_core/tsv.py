@@ -1,0 +1,102 @@
+"""TSV files as UER writes them: `label<TAB>text_a[<TAB>text_b]` under a header, no quoting, plain, .gz or .xz."""
+
+import gzip
+import io
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import Task
+
+INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts in the file's order; `pairs` are the second texts, `labels` int64 [rows]; None where there are none."""
+
+    texts: list[str]
+    pairs: list[str] | None
+    labels: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: np.ndarray) -> "Split":
+        """The rows of the given indices, in the order of the indices."""
+        return Split(
+            [self.texts[row] for row in rows],
+            None if self.pairs is None else [self.pairs[row] for row in rows],
+            None if self.labels is None else self.labels[rows],
+        )
+
+
+def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
+    """Read a whole TSV file, or raise InputError naming the file and the line at fault (the header is line 1).
+
+    Columns are found by name, others than label, text_a and text_b are passed over, and quotes are plain characters.
+    Only a line feed, with or without a carriage return before it, ends a line. With labelled=False no label is read
+    and the file needs no label column.
+
+    Errors: a missing, empty or truncated file, bytes that are not UTF-8, a header that lacks a column or has text_b
+    for a task of single texts, a wrong number of fields, a label that is no integer from 0 to N-1, an empty text.
+    """
+    lines = _lines(Path(path))
+    header = next(lines, "").removeprefix("\ufeff").split("\t")
+    wanted = ["text_a", "text_b"] if task.pair else ["text_a"]
+    _check_header(path, header, [*wanted, "label"] if labelled else wanted, task)
+    columns = [header.index(name) for name in wanted]
+    label_column = header.index("label") if labelled else None
+
+    texts: list[list[str]] = [[] for _ in wanted]
+    labels = []
+    for number, line in enumerate(lines, start=2):
+        fields = line.split("\t")
+        if len(fields) != len(header):
+            raise InputError(f"{path}:{number}: found {len(fields)} fields, expected {len(header)} as in the header")
+        for name, column, values in zip(wanted, columns, texts, strict=True):
+            if not fields[column].replace("\0", "").strip():
+                raise InputError(f"{path}:{number}: found an empty {name}, expected text")
+            values.append(fields[column])
+        if label_column is not None:
+            labels.append(_label(fields[label_column], f"{path}:{number}", len(task.classes)))
+    if not texts[0]:
+        raise InputError(f"{path}: found a header and no rows, expected at least one")
+    return Split(texts[0], texts[1] if task.pair else None, np.array(labels, np.int64) if labelled else None)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The file's lines without their ends. Unlike str.splitlines, only a line feed ends one."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    number = 0
+    try:
+        with opener(path, "rb") as raw, io.BufferedReader(raw) as file:
+            for number, line in enumerate(file, start=1):  # noqa: B007 -- the error below names the line
+                yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}:{number}: found byte {error.object[error.start]:#04x}, expected UTF-8") from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:  # OSError: no permission, or no gzip header
+        raise InputError(f"{path}:{number + 1}: unreadable ({error}), expected a whole {path.suffix} file") from error
+
+
+def _check_header(path: Path, header: list[str], columns: list[str], task: Task) -> None:
+    found = ", ".join(repr(name) for name in header)
+    for name in columns:
+        if header.count(name) != 1:
+            raise InputError(f"{path}:1: found the header {found}, expected one column {name!r}")
+    if "text_b" in header and not task.pair:
+        raise InputError(f"{path}:1: found a column 'text_b', expected none: {task.name} is a task of single texts")
+
+
+def _label(value: str, place: str, classes: int) -> int:
+    if not INTEGER.fullmatch(value) or not 0 <= int(value) < classes:
+        raise InputError(f"{place}: found the label {value[:40]!r}, expected an integer from 0 to {classes - 1}")
+    return int(value)

@@ -1,0 +1,43 @@
+"""Uncertainty (paper, equation 7) and the exit rule (paper, section 3.4)."""
+
+import numpy as np
+
+from fastbert_core.errors import InputError
+
+
+def uncertainty(probabilities: np.ndarray) -> np.ndarray:
+    """Normalised entropy of the last axis: 0 for a one-hot distribution, 1 for the uniform one.
+
+    `probabilities` [..., classes], at least two classes; the result [...] is float64 in [0, 1],
+    computed in float64 whatever the input's type, so that every part of the suite decides alike.
+    Source: equation 7, sum of p log p over log(1/N).
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.shape[-1] < 2:
+        raise InputError(f"uncertainty needs at least 2 classes, found {p.shape[-1]}")
+    # 0 log 0 is 0 in the limit; log(1) keeps the term finite.
+    entropy = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1)
+    # float32 probabilities sum to 1 only within rounding, so the uniform case may overshoot by 1e-7.
+    return np.clip(entropy / np.log(p.shape[-1]), 0.0, 1.0)
+
+
+def check_speed(speed: float) -> float:
+    """Return `speed` as a float; raise InputError unless it lies in [0, 1]."""
+    try:
+        value = float(speed)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not 0.0 <= value <= 1.0:
+        raise InputError(f"speed: found {speed!r}, expected a number in [0, 1]")
+    return value
+
+
+def exit_layers(uncertainties: np.ndarray, speed: float) -> np.ndarray:
+    """Number of executed layers of each sample, counted from 1.
+
+    `uncertainties` [samples, layers]; the result [samples] is int64 in 1..layers. A sample leaves
+    at the first layer whose uncertainty is strictly below `speed` (so speed 0 never exits early),
+    and at the last layer in any case.
+    """
+    stays = np.asarray(uncertainties)[:, :-1] >= check_speed(speed)  # [samples, layers - 1]
+    return 1 + np.logical_and.accumulate(stays, axis=1).sum(axis=1)

@@ -1,0 +1,7 @@
+"""`python -m reproductions`."""
+
+import sys
+
+from reproductions.cli import main
+
+sys.exit(main())

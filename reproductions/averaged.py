@@ -1,0 +1,98 @@
+"""One model, used one way, over all its seeds: the unit that rows of tables are made of."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from fastbert_core.errors import InputError
+from fastbert_core.metrics import Outcome, describe
+from fastbert_core.trace import Trace
+from reproductions.statistics import accuracy_interval
+
+
+def select(
+    traces: Sequence[Trace], task: str, model: str = "fastbert", variant: str = "default", split: str = "test"
+) -> list[Trace]:
+    """The traces of one trained model, by seed; epoch traces are left out."""
+    wanted = {"task": task, "model": model, "variant": variant, "split": split, "epoch": None}
+    found = [t for t in traces if all(t.metadata.get(name) == want for name, want in wanted.items())]
+    return sorted(found, key=lambda trace: trace.metadata["seed"])
+
+
+def tasks_of(traces: Sequence[Trace]) -> list[str]:
+    """Names of the tasks that have a test trace of FastBERT, sorted."""
+    names = {trace.metadata["task"] for trace in traces}
+    return sorted(name for name in names if select(traces, name))
+
+
+class Averaged:
+    """What `use` makes of the traces of one model, one trace for each seed, all on the same samples.
+
+    Raises InputError if the traces are not of the same samples.
+    """
+
+    def __init__(self, traces: Sequence[Trace], use: Callable[[Trace], Outcome]):
+        check_same_samples(traces)
+        self.traces = list(traces)
+        self.outcomes = [use(trace) for trace in traces]
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """Who is right, bool [seeds, samples]."""
+        return np.stack([outcome.correct for outcome in self.outcomes])
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, ascending."""
+        return [trace.metadata["seed"] for trace in self.traces]
+
+    @property
+    def run_ids(self) -> list[str]:
+        """The runs behind the traces, in the seeds' order."""
+        return [trace.metadata["run_id"] for trace in self.traces]
+
+    @property
+    def accuracy(self) -> float:
+        """Per cent of samples that are right, the mean over seeds."""
+        return 100 * int(self.correct.sum()) / self.correct.size
+
+    @property
+    def flops(self) -> float:
+        """Mean FLOPs of a sample, paper's unit, over samples and seeds."""
+        return float(np.mean([outcome.flops for outcome in self.outcomes]))
+
+    def of_seeds(self, seeds: Sequence[int]) -> np.ndarray:
+        """Correctness of each sample averaged over `seeds`, [samples]."""
+        return self.correct[np.isin(self.seeds, seeds)].mean(axis=0)
+
+    def row(self, dense_flops: float) -> dict:
+        """The row's columns that follow from the outcomes alone; `dense_flops` are those of our dense teacher."""
+        accuracies = [outcome.accuracy for outcome in self.outcomes]
+        low, high = accuracy_interval(self.correct)
+        return {
+            "accuracy": self.accuracy,
+            "mean_layers": float(np.mean([outcome.mean_layers for outcome in self.outcomes])),
+            "mflops": self.flops / 1e6,
+            "speedup": dense_flops / self.flops,
+            "accuracy_low": 100 * low,
+            "accuracy_high": 100 * high,
+            "accuracy_min": min(accuracies),
+            "accuracy_max": max(accuracies),
+            **provenance(self.traces),
+        }
+
+
+def provenance(*groups: Sequence[Trace]) -> dict[str, str]:
+    """The columns `seeds` and `run_id`: of each, the different ones of all `groups`, joined by ;."""
+    traces = [trace for group in groups for trace in group]
+    seeds = sorted({trace.metadata["seed"] for trace in traces})
+    runs = dict.fromkeys(trace.metadata["run_id"] for trace in traces)
+    return {"seeds": ";".join(map(str, seeds)), "run_id": ";".join(runs)}
+
+
+def check_same_samples(traces: Sequence[Trace]) -> None:
+    """Raise InputError unless all traces have the same labels in the same order."""
+    for trace in traces[1:]:
+        if not np.array_equal(trace.labels, traces[0].labels):
+            raise InputError(f"{describe(trace)}: found other samples than in the {describe(traces[0])}, expected the same")

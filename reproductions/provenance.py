@@ -1,0 +1,93 @@
+"""What a result must carry to be believed: the code, the machine and the time a run took."""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from fastbert_core.errors import InputError
+from fastbert_core.files import atomic_write
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "numpy")
+
+
+class RunRecord:
+    """The diary of one run, kept in its folder over kills and resumes: when and from which code it started,
+    which other commits went on with it, and the seconds it has taken."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / "run.json"
+        code = git_state()
+        if self.path.is_file():
+            try:
+                self.entries = json.loads(self.path.read_text(encoding="utf-8"))
+                known = {self.entries["git_sha"], *self.entries["resumed_at"]}
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{self.path}: not a run's record ({error}); delete {folder} to start afresh") from error
+            if code["git_sha"] not in known:
+                self.entries["resumed_at"].append(code["git_sha"])
+        else:
+            date = datetime.now(UTC).isoformat(timespec="seconds")
+            self.entries = code | {"resumed_at": [], "date": date, "command": command_line(), "wall_seconds": 0.0}
+        self._seen = time.monotonic()
+        self.save()
+
+    def save(self) -> None:
+        """Add the seconds since the last call and write the record."""
+        now = time.monotonic()
+        self.entries["wall_seconds"] += now - self._seen
+        self._seen = now
+        with atomic_write(self.path) as file:
+            file.write(json.dumps(self.entries, indent=1).encode())
+
+    @property
+    def columns(self) -> dict:
+        """The record as columns of runs.csv."""
+        return self.entries | {"resumed_at": ";".join(self.entries["resumed_at"]) or None}
+
+
+def git_state() -> dict[str, str | None]:
+    """Commit of the code and whether files differ from it ("yes" or "no"); None each outside a git checkout."""
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    sha, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    return {"git_sha": sha, "git_dirty": None if sha is None else "yes" if changes else "no"}
+
+
+def command_line() -> str:
+    """The command as the user typed it, without this machine's folders."""
+    words = [Path(word).name if os.path.isabs(word) else word for word in sys.argv[1:]]
+    return shlex.join(["python", "-m", "reproductions", *words])
+
+
+def machine(device: torch.device) -> dict:
+    """Device, CPU threads and versions, as columns of runs.csv."""
+    versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({_processor()})",
+        "threads": torch.get_num_threads(),
+        "versions": json.dumps(versions, sort_keys=True),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

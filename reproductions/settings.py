@@ -1,0 +1,103 @@
+"""The settings of a run: settings.toml read by profile, language and task, and the identity that follows from them."""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib import resources
+
+from fastbert_core.errors import InputError
+from fastbert_core.fitting import Schedule
+from fastbert_core.tasks import Task
+
+PROFILES = ("smoke", "standard", "offline", "paper")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what a run learns, but for its data and backbone, which count by their hashes.
+
+    `train_rows` is a number or "all"; `precision` is that of training, resolved: fp32 or bf16.
+    """
+
+    profile: str
+    task: str
+    model: str
+    variant: str
+    seed: int
+    precision: str
+    max_tokens: int
+    batch_size: int
+    fine_tuning_epochs: int
+    fine_tuning_rate: float
+    distillation_epochs: int
+    distillation_rate: float
+    warmup: float
+    weight_decay: float
+    train_rows: int | str
+    dev_rows: int
+    epoch_trace_rows: int
+
+    @property
+    def fine_tuning(self) -> Schedule:
+        """The first stage's schedule."""
+        return self._schedule(self.fine_tuning_epochs, self.fine_tuning_rate)
+
+    @property
+    def distillation(self) -> Schedule:
+        """The second stage's schedule."""
+        return self._schedule(self.distillation_epochs, self.distillation_rate)
+
+    def _schedule(self, epochs: int, rate: float) -> Schedule:
+        return Schedule(epochs, rate, self.batch_size, self.warmup, self.weight_decay, self.seed)
+
+    @property
+    def hyperparameters(self) -> dict:
+        """The settings that runs.csv has no column of its own for."""
+        columns = ("profile", "task", "model", "variant", "seed", "precision", "train_rows")
+        return {name: value for name, value in asdict(self).items() if name not in columns}
+
+    def run_id(self, data_sha256: str, backbone_sha256: str) -> str:
+        """Identity of the run: equal for equal settings, data and backbone, and for nothing else."""
+        return _identity(asdict(self), data_sha256, backbone_sha256)
+
+    def fine_tuning_id(self, data_sha256: str, backbone_sha256: str) -> str:
+        """Identity of the first stage, which runs that differ in the second alone have in common."""
+        plain = replace(self, model="", variant="labels" if self.variant == "labels" else "")
+        values = {name: value for name, value in asdict(plain).items() if not name.startswith("distillation")}
+        return _identity(values, data_sha256, backbone_sha256)
+
+
+def _identity(values: dict, data_sha256: str, backbone_sha256: str) -> str:
+    text = json.dumps([values, data_sha256, backbone_sha256], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _file() -> dict:
+    return tomllib.loads(resources.files("reproductions").joinpath("settings.toml").read_text(encoding="utf-8"))
+
+
+def lookup(profile: str, task: Task, name: str) -> object:
+    """The value of `name` for a task in a profile, None if settings.toml has none. InputError for an unknown profile."""
+    if profile not in PROFILES:
+        raise InputError(f"profile: found {profile!r}, expected one of {', '.join(PROFILES)}")
+    own = _file().get(profile, {})
+    for table in (own.get("tasks", {}).get(task.name, {}), own.get(task.language, {}), own, _file()["common"]):
+        if name in table:
+            return table[name]
+    return None
+
+
+def settings_for(profile: str, task: Task, model: str, variant: str, precision: str, **given: object) -> Settings:
+    """The settings of one run; `given` holds what the command line says (seed, train_rows), None where it does not."""
+    fixed = {"profile": profile, "task": task.name, "model": model, "variant": variant, "precision": precision}
+    names = [name for name in Settings.__dataclass_fields__ if name not in fixed]
+    said = {name: value for name, value in given.items() if value is not None}
+    return Settings(**fixed, **{name: said.get(name, lookup(profile, task, name)) for name in names})
+
+
+def planned_runs(profile: str, task: Task) -> list[tuple[str, str]]:
+    """(model, variant) of each run that a task wants in a profile, in order."""
+    return [tuple(run.split("-", 1)) for run in lookup(profile, task, "runs")]

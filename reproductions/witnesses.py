@@ -1,0 +1,122 @@
+"""Two independent counters of what modules execute, each with its own conventions: the analytic count's witnesses.
+
+fvcore traces the module. It counts 1 for each multiply-accumulate, and LayerNorm as 5 for each element; it omits
+scaled_dot_product_attention, and rounds einsum to four digits unless told otherwise.
+`torch.utils.flop_counter` watches the operators that run. It counts 2 for each multiply-accumulate, no LayerNorm, and
+nothing for scaled_dot_product_attention on a CPU.
+Neither counts embedding look-ups, biases, softmax, tanh or GELU.
+"""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig
+
+from fastbert_core.classifier import Classifier
+from fastbert_core.flops import EncoderShape
+from fastbert_core.model import FastBertModel
+
+Counts = dict[str, Counter]  # module name ("" is the whole) -> operator -> count
+
+
+class PaperClassifier(Classifier):
+    """The paper's classifier, executed as the paper's unit prices it: full self-attention over all tokens, no folding.
+
+    The same weights as Classifier and, in eval mode, the same function; the second fully-connected layer sees [CLS]
+    alone, as in the authors' code.
+    """
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits [batch, classes] from `hidden` [batch, tokens, hidden]; `mask` [batch, tokens] as in Classifier."""
+        x = torch.tanh(self.reduce(hidden))  # [b, n, w]
+        query, key, value = (
+            part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )  # [b, h, n, d]
+        scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5  # [b, h, n, n]
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
+        context = (scores.softmax(dim=-1) @ value).transpose(1, 2).flatten(-2)  # [b, n, w]
+        return self.output(torch.tanh(self.dense(self.mix(context)[:, 0])))
+
+
+class Executed(nn.Module):
+    """A FastBERT run as far as its last layer of `classified`, with the classifiers on these layers alone.
+
+    (1, …, k) is a FastBERT whose samples leave at layer k; (L,) is the dense model.
+    """
+
+    def __init__(self, model: FastBertModel, classified: Iterable[int]) -> None:
+        super().__init__()
+        self.model = model
+        self.classified = tuple(classified)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Logits [batch, len(classified), classes] from token ids [batch, tokens]."""
+        return self.model(input_ids, classified=self.classified)
+
+
+def count_fvcore(module: nn.Module, *inputs: Tensor, count_sdpa: bool = False) -> Counts:
+    """fvcore's count of one forward pass, by module and operator, in multiply-accumulates.
+
+    `count_sdpa` adds the handle that fvcore lacks for scaled_dot_product_attention.
+    """
+    analysis = FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.set_op_handle("aten::einsum", _einsum_macs)
+    if count_sdpa:
+        analysis.set_op_handle("aten::scaled_dot_product_attention", _sdpa_macs)
+    return analysis.by_module_and_operator()
+
+
+def count_torch(module: nn.Module, *inputs: Tensor) -> Counts:
+    """FlopCounterMode's count of one forward pass, by module and operator, in FLOPs."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(*inputs)
+    root = type(module).__name__
+    return {
+        name.removeprefix(root).removeprefix("."): Counter({operator.__name__: n for operator, n in counts.items()})
+        for name, counts in counter.get_flop_counts().items()
+        if name != "Global"
+    }
+
+
+def fastbert(shape: EncoderShape, classes: int, attention: str = "eager", device: str = "meta") -> FastBertModel:
+    """A FastBERT of `shape` in eval mode; on the device "meta" it has no weights, and counting it takes no time."""
+    config = BertConfig(
+        vocab_size=32,
+        num_hidden_layers=shape.layers,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.intermediate,
+        num_attention_heads=shape.heads,
+        max_position_embeddings=shape.max_tokens,
+        attn_implementation=attention,
+    )
+    with torch.device(device):
+        return FastBertModel.from_config(config, [str(label) for label in range(classes)]).eval()
+
+
+def with_paper_classifiers(model: FastBertModel) -> FastBertModel:
+    """The same FastBERT, its classifiers executed as the paper's unit prices them."""
+    for classifier in model.classifiers:
+        classifier.__class__ = PaperClassifier
+    return model
+
+
+def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """Multiply-accumulates of an einsum of two operands: the product of the sizes of all its indices."""
+    operands = inputs[0].toIValue().replace(" ", "").split("->")[0].split(",")
+    shapes = [value.type().sizes() for value in inputs[1].node().inputs()]
+    sizes = dict(zip("".join(operands), itertools.chain(*shapes), strict=True))
+    return math.prod(sizes.values())
+
+
+def _sdpa_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """Scores and weighted sum of attention over queries [b, h, l, d] and keys [b, h, s, d]: 2·b·h·l·s·d."""
+    query, key = (value.type().sizes() for value in inputs[:2])
+    return 2 * math.prod(query) * key[-2]

@@ -1,0 +1,145 @@
+"""Synthetic traces, and results folders that hold them: quick to make, seeded, and alike in what matters."""
+
+import hashlib
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.trace import Trace, save_trace
+from reproductions.results import trace_path, write_table
+
+BERT = {"layers": 12, "hidden": 768, "intermediate": 3072, "heads": 12}
+
+
+def make_trace(
+    samples: int = 300,
+    classes: int = 2,
+    task: str = "book-review",
+    model: str = "fastbert",
+    variant: str = "default",
+    seed: int = 7,
+    split: str = "test",
+    epoch: int | None = None,
+    stage: str | None = None,
+    encoder: dict | None = None,
+    layers: list[int] | None = None,
+    skill: float = 1.0,
+) -> Trace:
+    """A trace whose deeper layers are surer and more often right, on samples of different difficulty.
+
+    Labels and difficulties depend on task, split and size alone, so all models of a task are made for the same samples.
+    layers: the layers that are stored, all of the encoder's by default. skill: higher is more accurate.
+    """
+    encoder = BERT if encoder is None else encoder
+    layers = list(range(1, encoder["layers"] + 1)) if layers is None else layers
+    metadata = {
+        "task": task,
+        "model": model,
+        "variant": variant,
+        "seed": seed,
+        "split": split,
+        "classes": [f"class {index}" for index in range(classes)],
+        "layers": layers,
+        "encoder": encoder,
+        "precision": "fp32",
+    }
+    metadata["run_id"] = hashlib.sha256(f"{task} {model} {variant} {seed}".encode()).hexdigest()[:12]
+    if epoch is not None:
+        metadata |= {"epoch": epoch, "stage": stage}
+    data = _generator(task, split, samples, classes)
+    labels = data.integers(classes, size=samples)
+    ease = data.normal(1.8, 1.5, size=(samples, 1, 1))
+    noise = _generator(json.dumps(metadata, sort_keys=True)).normal(size=(samples, len(layers), classes))
+    depth = np.array(layers)[:, None] / encoder["layers"]
+    right = (labels[:, None] == np.arange(classes))[:, None, :]
+    logits = (0.5 + 2.5 * depth) * skill * ease * right + 1.2 * (1.2 - depth) * noise
+    return trace_of(softmax(logits), labels, metadata, tokens=data.integers(4, 129, size=samples))
+
+
+def trace_of(
+    probabilities: np.ndarray, labels: np.ndarray, metadata: dict | None = None, tokens: np.ndarray | None = None
+) -> Trace:
+    """A trace of the given probabilities [samples, layers, classes]; metadata are made up where none are given."""
+    samples, layers, classes = probabilities.shape
+    metadata = metadata or make_trace(1, classes, encoder={**BERT, "layers": layers}).metadata
+    tokens = np.full(samples, 20) if tokens is None else tokens
+    return Trace(probabilities.astype(np.float32), labels.astype(np.int64), tokens.astype(np.int32), metadata)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def make_task(task: str = "book-review", seeds: tuple[int, ...] = (7,), **options: object) -> list[Trace]:
+    """Everything a finished task has: FastBERT and its variants, DistilBERT, dev and epoch traces."""
+    encoder = options.pop("encoder", BERT)
+    depth = encoder["layers"]
+    traces = []
+    for seed in seeds:
+        shared = {"task": task, "seed": seed, "encoder": encoder, **options}
+        traces += [make_trace(**shared), make_trace(split="dev", **shared)]
+        traces += [make_trace(variant="labels", skill=0.9, **shared), make_trace(variant="reverse-kl", **shared)]
+        for students in (6, 3, 1):
+            student = {**shared, "encoder": {**encoder, "layers": students}, "layers": [students], "skill": 0.8}
+            traces.append(make_trace(model="distilbert", variant=f"{students}-layers", **student))
+        for epoch in range(9):
+            tuning = epoch < 4
+            stage, stored = ("fine-tuning", [depth]) if tuning else ("self-distillation", None)
+            traces.append(make_trace(split="dev", epoch=epoch, stage=stage, layers=stored, **shared))
+    return traces
+
+
+def run_row(trace: Trace, **changes: object) -> dict:
+    """The row of runs.csv for the run that left `trace`; `changes` replace values."""
+    metadata = trace.metadata
+    key = {name: metadata[name] for name in ("run_id", "task", "model", "variant", "seed")}
+    row = {
+        **key,
+        "profile": "standard",
+        "git_sha": "0" * 40,
+        "git_dirty": "no",
+        "resumed_at": None,
+        "date": "2025-01-31T12:00:00+00:00",
+        "command": f"python -m reproductions run {metadata['task']}",
+        "backbone": "google-bert/bert-base-chinese",
+        "backbone_sha256": "b" * 64,
+        "data_source": "a folder",
+        "data_sha256": "d" * 64,
+        "train_rows": 20000,
+        "dev_rows": 10000,
+        "test_rows": len(trace.labels),
+        "hyperparameters": '{"batch": 32}',
+        "precision": "bf16",
+        "device": "cpu",
+        "threads": 2,
+        "versions": '{"torch": "2.13.0"}',
+        "wall_seconds": 60.0,
+    }
+    return row | changes
+
+
+def runs_of(traces: list[Trace], **changes: object) -> pd.DataFrame:
+    """The table of the runs behind `traces`; a run's test rows are its test trace's."""
+    rows = {}
+    for trace in traces:
+        if trace.metadata["run_id"] not in rows or trace.metadata["split"] == "test":
+            rows[trace.metadata["run_id"]] = run_row(trace, **changes)
+    return pd.DataFrame(list(rows.values()))
+
+
+def store(results_dir: Path, traces: list[Trace], **changes: object) -> Path:
+    """Write `traces` and the runs.csv that they need into a results folder; returns the folder."""
+    for trace in traces:
+        names = ("task", "model", "variant", "seed", "split", "epoch")
+        save_trace(trace, trace_path(results_dir, *(trace.metadata.get(name) for name in names)))
+    write_table(results_dir, "runs", runs_of(traces, **changes))
+    return Path(results_dir)
+
+
+def _generator(*key: object) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(repr(key).encode()))
