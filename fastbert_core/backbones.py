@@ -12,7 +12,8 @@ from fastbert_core.errors import InputError
 from fastbert_core.files import sha256
 
 # What a Hugging Face folder holds of an encoder's content; anything else in it does not identify the encoder.
-CONTENT = ("config.json", "*.safetensors", "*.safetensors.index.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.json")
+WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+CONTENT = (*WEIGHTS, "vocab.txt", "vocab.json", "merges.txt", "tokenizer.json")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def from_hub(name: str, revision: str | None = None) -> Backbone:
     try:
         folder = snapshot_download(name, revision=revision, allow_patterns=[*CONTENT, "*.json"])
     except Exception as error:  # the hub client's errors share no base class
-        raise InputError(f"backbone {name!r}: cannot be had from the hub: {str(error).strip().splitlines()[0]}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"backbone {name!r}: cannot be had from the hub: {reason}") from error
     return from_folder(Path(folder), name)
 
 

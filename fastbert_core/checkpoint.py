@@ -36,10 +36,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable checkpoint ({error}); delete it to start this stage afresh") from error
+        raise InputError(f"{path}: not a readable checkpoint ({error}); delete it to begin the stage again") from error
     text = metadata.get("state", "")
     if _digest(tensors, text) != metadata.get("sha256"):
-        raise InputError(f"{path}: found content that does not match its sha256; delete it to start this stage afresh")
+        raise InputError(f"{path}: found content that does not match its sha256; delete it to begin the stage again")
     return tensors, json.loads(text)
 
 

@@ -14,7 +14,7 @@ class Classifier(nn.Module):
     Shape and activations: the authors' code (tanh after the first layer, no residual, no LayerNorm).
     """
 
-    def __init__(self, hidden: int, classes: int, width: int = 128, heads: int = 2, dropout: float = 0.1):
+    def __init__(self, hidden: int, classes: int, width: int = 128, heads: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
         self.heads = heads
         self.reduce = nn.Linear(hidden, width)
@@ -32,7 +32,7 @@ class Classifier(nn.Module):
         `mask` [batch, tokens] is True at real tokens; None means that nothing is padded.
         """
         x = torch.tanh(self.reduce(hidden))  # [b, n, w]
-        b, n, w = x.shape
+        b, _, w = x.shape
         h, d = self.heads, w // self.heads
         query = self.query(x[:, 0]).view(b, h, d) / d**0.5
         # The key projection, applied to one query instead of n keys.

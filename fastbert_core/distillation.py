@@ -29,3 +29,20 @@ def distillation_loss(student: Tensor, teacher: Tensor, direction: str = "teache
     log_t = functional.log_softmax(teacher.float(), dim=-1)[:, None, :].expand_as(log_s)
     log_p, log_q = (log_t, log_s) if direction == "teacher-student" else (log_s, log_t)
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1).mean(dim=0).sum()
+
+
+# As in the literature on distillation: softened so that the small probabilities count too.
+TEMPERATURE = 2.0
+
+
+def compact_loss(logits: Tensor, soft_log: Tensor, labels: Tensor) -> Tensor:
+    """What a DistilBERT learns: the mean of cross entropy on labels and KL(teacher ‖ student) at TEMPERATURE.
+
+    `logits` [b, classes]; `soft_log` [b, classes], log-probabilities of the teacher; `labels` [b]. The
+    divergence is scaled by the squared temperature, so that both parts pull alike.
+    """
+    hard = functional.cross_entropy(logits.float(), labels)
+    log_s = functional.log_softmax(logits.float() / TEMPERATURE, dim=-1)
+    log_t = functional.log_softmax(soft_log / TEMPERATURE, dim=-1)
+    soft = functional.kl_div(log_s, log_t, log_target=True, reduction="batchmean")
+    return 0.5 * hard + 0.5 * TEMPERATURE**2 * soft

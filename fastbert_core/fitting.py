@@ -94,6 +94,7 @@ def fit(stage: Stage, lengths: np.ndarray, schedule: Schedule, checkpoint: Path,
             stage.after_epoch(epoch + 1, notes)
             _save(checkpoint, parameters, optimizer, step, notes)
             saved = time.monotonic()
+    optimizer.zero_grad(set_to_none=True)  # gradients would take the weights' memory again
     return notes
 
 

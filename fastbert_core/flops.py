@@ -81,6 +81,9 @@ class EncoderShape:
         )
 
 
+BERT_BASE = EncoderShape(layers=12, hidden=768, intermediate=3072, heads=12)  # the paper's encoder
+
+
 class Operation(NamedTuple):
     """One operation of a layer; its multiply-accumulates for n tokens are once + per_token · n + per_pair · n²."""
 

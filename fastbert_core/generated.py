@@ -67,11 +67,6 @@ BACKGROUND_WORDS = (4, 10)  # fewest and most of a text
 FIRST_THEME = 0.75
 
 
-def vocabulary(language: str) -> list[str]:
-    """Every word that generated text of a language is made of, each once: what a tokenizer for it needs."""
-    return [word for theme in WORDS[language] for word in theme] + BACKGROUND[language].split()
-
-
 def generate(task: Task, rows: dict[str, int], seed: int = 7, difficulty: float = 0.4) -> TaskData:
     """Generate a task's splits with its classes and in its language; the same arguments give the same text.
 
@@ -92,10 +87,10 @@ def generate(task: Task, rows: dict[str, int], seed: int = 7, difficulty: float 
 
 
 def _themes(task: Task) -> list[list[str]]:
-    """One list of words a class; with more classes than themes the words are dealt out anew."""
+    """A list of words for each class, and for each theme left over; too many classes have the words dealt out anew."""
     themes, classes = WORDS[task.language], len(task.classes)
     if classes <= len(themes):
-        return themes[:classes]
+        return themes
     words = [word for theme in themes for word in theme]
     if classes > len(words):
         raise InputError(f"task {task.name}: {classes} classes, expected at most {len(words)} for generated text")
@@ -103,7 +98,7 @@ def _themes(task: Task) -> list[list[str]]:
 
 
 def _split(rng: np.random.Generator, task: Task, themes: list, rows: int, difficulty: float, taken: set) -> Split:
-    labels = rng.permutation(np.arange(rows, dtype=np.int64) % len(themes))
+    labels = rng.permutation(np.arange(rows, dtype=np.int64) % len(task.classes))
     samples = []
     for label in labels:
         sample = _sample(rng, task, themes, label, difficulty)
@@ -116,21 +111,23 @@ def _split(rng: np.random.Generator, task: Task, themes: list, rows: int, diffic
 
 def _sample(rng: np.random.Generator, task: Task, themes: list, label: int, difficulty: float) -> tuple[str, ...]:
     """A text of theme `label`; or two, whose themes are as far apart as the label lies before the last class."""
+    classes = len(task.classes)
     if not task.pair:
-        return (_text(rng, task, themes, label, difficulty),)
-    first = 0 if rng.random() < FIRST_THEME else rng.integers(len(themes))
-    second = (first + len(themes) - 1 - label) % len(themes)
-    return tuple(_text(rng, task, themes, theme, difficulty) for theme in (first, second))
+        return (_text(rng, task.language, themes[:classes], label, difficulty),)
+    first = 0 if rng.random() < FIRST_THEME else rng.integers(classes)
+    second = (first + classes - 1 - label) % classes
+    return tuple(_text(rng, task.language, themes, theme, difficulty) for theme in (first, second))
 
 
-def _text(rng: np.random.Generator, task: Task, themes: list, own: int, difficulty: float) -> str:
-    background = BACKGROUND[task.language].split()
+def _text(rng: np.random.Generator, language: str, themes: list, own: int, difficulty: float) -> str:
+    """A text of theme `own` that is hard with probability `difficulty`: its rival is any other of `themes`."""
+    background = BACKGROUND[language].split()
     words = [_pick(rng, themes[own]) for _ in range(CUES)]
     if rng.random() < difficulty:
         rival = (own + rng.integers(1, len(themes))) % len(themes)
         words += [_pick(rng, themes[rival]) for _ in range(RIVAL_CUES)]
     words += [_pick(rng, background) for _ in range(rng.integers(BACKGROUND_WORDS[0], BACKGROUND_WORDS[1] + 1))]
-    return ("" if task.language == "zh" else " ").join(words[place] for place in rng.permutation(len(words)))
+    return ("" if language == "zh" else " ").join(words[place] for place in rng.permutation(len(words)))
 
 
 def _pick(rng: np.random.Generator, words: list[str]) -> str:

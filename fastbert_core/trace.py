@@ -55,7 +55,8 @@ def save_trace(trace: Trace, path: Path) -> None:
     """Check `trace` and write it to `path` atomically, with bytes that depend on its content alone."""
     check_trace(trace, str(path))
     arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
-    arrays["metadata"] = np.frombuffer(json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False).encode(), np.uint8)
+    text = json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False)
+    arrays["metadata"] = np.frombuffer(text.encode(), np.uint8)
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             # np.savez stamps the time of day on every member; a fixed date keeps equal traces equal.
@@ -88,19 +89,22 @@ def check_trace(trace: Trace, name: str) -> None:
             raise InputError(f"{name}: found {found}, expected {expected}")
 
     p, labels, tokens = trace.probabilities, trace.labels, trace.tokens
-    for array, dtype, label in ((p, np.float32, "probabilities"), (labels, np.int64, "labels"), (tokens, np.int32, "tokens")):
-        require(array.dtype == dtype, f"{label} of type {array.dtype}", np.dtype(dtype).name)
-    require(p.ndim == 3 and labels.ndim == 1 and tokens.ndim == 1, f"probabilities of shape {p.shape}", "[samples, layers, classes]")
+    require(p.dtype == np.float32, f"probabilities of type {p.dtype}", "float32")
+    require(labels.dtype == np.int64, f"labels of type {labels.dtype}", "int64")
+    require(tokens.dtype == np.int32, f"tokens of type {tokens.dtype}", "int32")
+    require(p.ndim == 3, f"probabilities of shape {p.shape}", "[samples, layers, classes]")
     samples, layers, classes = p.shape
     require(samples > 0, "no samples", "at least one")
     require(layers > 0, "no layers", "at least one")
     require(classes > 1, f"{classes} classes", "at least two")
-    require(len(labels) == len(tokens) == samples, f"{len(labels)} labels and {len(tokens)} token counts", f"{samples}, one for each sample")
+    found = f"labels of shape {labels.shape} and tokens of shape {tokens.shape}"
+    require(labels.shape == tokens.shape == (samples,), found, f"({samples},), one for each sample")
     require(bool(np.isfinite(p).all()), "probabilities that are not finite", "finite ones")
     require(bool((p >= 0).all()), "negative probabilities", "values in [0, 1]")
     worst = float(np.abs(p.sum(axis=-1, dtype=np.float64) - 1).max())
-    require(worst <= SUM_TOLERANCE, f"a row of probabilities {worst:.2g} away from summing to 1", f"at most {SUM_TOLERANCE:g}")
-    require(0 <= labels.min() and labels.max() < classes, f"labels from {labels.min()} to {labels.max()}", f"0 to {classes - 1}")
+    require(worst <= SUM_TOLERANCE, f"a row {worst:.2g} away from summing to 1", f"at most {SUM_TOLERANCE:g}")
+    lowest, highest = labels.min(), labels.max()
+    require(lowest >= 0 and highest < classes, f"labels from {lowest} to {highest}", f"0 to {classes - 1}")
     require(tokens.min() > 0, f"a sample of {tokens.min()} tokens", "at least one")
     require(isinstance(trace.metadata, dict), "metadata that is no table", "a JSON object")
     missing = [key for key in METADATA if key not in trace.metadata]

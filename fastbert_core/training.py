@@ -1,4 +1,4 @@
-"""The two stages of training (paper, section 3.3): fine-tuning on labels, then self-distillation."""
+"""Training (paper, section 3.3): fine-tuning on labels, then self-distillation; and DistilBERT, to compare with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
-from fastbert_core.distillation import distillation_loss, label_loss
+from fastbert_core.distillation import compact_loss, distillation_loss, label_loss
 from fastbert_core.encoding import Batch, Encoded, collate
 from fastbert_core.fitting import Schedule, Stage, fit
 from fastbert_core.model import FastBertModel
@@ -54,20 +54,55 @@ def fine_tune(
     "without self-distillation" (table 3). Returns the notes: dev accuracy of each epoch, best epoch.
     A result that stands in the folder is loaded instead of trained again.
     """
-    name = "fine-tuning"
+    classified = tuple(range(1, model.layers + 1)) if students else (model.layers,)
+    heads = model.classifiers if students else model.teacher
+
+    def loss(logits: Tensor, rows: np.ndarray) -> Tensor:
+        return label_loss(logits, torch.from_numpy(train.labels[rows]).to(logits.device))
+
+    return _best_on_dev("fine-tuning", model, heads, classified, loss, train, dev, schedule, place)
+
+
+def distil_compact(
+    model: FastBertModel, soft_labels: np.ndarray, train: Samples, dev: Samples, schedule: Schedule, place: Workplace
+) -> dict:
+    """Train a shallow `model` as DistilBERT, on the labels and a deep teacher's soft labels, best epoch on `dev` kept.
+
+    `soft_labels`: the teacher's class probabilities, float32 [samples, classes]. Only the last layer's
+    classifier is trained. Returns the notes, as `fine_tune` does.
+    """
+    soft = torch.from_numpy(soft_labels).log().to(model.device)
+
+    def loss(logits: Tensor, rows: np.ndarray) -> Tensor:
+        labels = torch.from_numpy(train.labels[rows]).to(logits.device)
+        return compact_loss(logits[:, 0], soft[torch.from_numpy(rows).to(soft.device)], labels)
+
+    classified = (model.layers,)
+    return _best_on_dev("compact", model, model.teacher, classified, loss, train, dev, schedule, place)
+
+
+def _best_on_dev(
+    name: str,
+    model: FastBertModel,
+    heads: nn.Module,
+    classified: tuple[int, ...],
+    loss: Callable[[Tensor, np.ndarray], Tensor],
+    train: Samples,
+    dev: Samples,
+    schedule: Schedule,
+    place: Workplace,
+) -> dict:
+    """Train the backbone and `heads`, the classifiers on the layers `classified`; `loss` takes logits and rows."""
     result, best = place.folder / f"{name}.safetensors", place.folder / f"{name}-best.safetensors"
     if result.is_file():
         return _load_into(model, result)
-    classified = tuple(range(1, model.layers + 1)) if students else (model.layers,)
-    trained = nn.ModuleDict({"backbone": model.backbone, "classifiers": model.classifiers if students else model.teacher})
 
-    def loss(rows: np.ndarray) -> Tensor:
+    def batch_loss(rows: np.ndarray) -> Tensor:
         model.train()
         batch = collate(train.encoded, rows, place.pad_id, model.device)
-        labels = torch.from_numpy(train.labels[rows]).to(model.device)
         with autocast(model.device, place.precision):
             logits = model(batch.input_ids, batch.mask, batch.token_type_ids, classified)
-        return label_loss(logits, labels)
+        return loss(logits, rows)
 
     def after_epoch(epoch: int, notes: dict) -> None:
         accuracy = dev_accuracy(model, dev, place)
@@ -80,7 +115,8 @@ def fine_tune(
         place.after_epoch(name, epoch)
 
     checkpoint = place.folder / f"{name}-checkpoint.safetensors"
-    notes = fit(Stage(name, trained, loss, after_epoch), train.encoded.lengths, schedule, checkpoint, place.log)
+    trained = nn.ModuleDict({"backbone": model.backbone, "classifiers": heads})
+    notes = fit(Stage(name, trained, batch_loss, after_epoch), train.encoded.lengths, schedule, checkpoint, place.log)
     _load_into(model, best)
     return _finish(model, notes, result, checkpoint, best)
 

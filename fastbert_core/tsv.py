@@ -48,8 +48,10 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
     for a task of single texts, a wrong number of fields, a label that is no integer from 0 to N-1, an empty text.
     """
     lines = _lines(Path(path))
-    header = next(lines, "").removeprefix("\ufeff").split("\t")
     wanted = ["text_a", "text_b"] if task.pair else ["text_a"]
+    header = next(lines, "").removeprefix("\ufeff").split("\t")
+    if header == [""]:
+        raise InputError(f"{path}:1: found no header, expected the columns label, {', '.join(wanted)}")
     _check_header(path, header, [*wanted, "label"] if labelled else wanted, task)
     columns = [header.index(name) for name in wanted]
     label_column = header.index("label") if labelled else None

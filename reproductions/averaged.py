@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
 from fastbert_core.trace import Trace
-from reproductions.statistics import accuracy_interval
+from reproductions.statistics import accuracy_interval, paired_bootstrap
 
 
 def select(
@@ -32,7 +33,7 @@ class Averaged:
     Raises InputError if the traces are not of the same samples.
     """
 
-    def __init__(self, traces: Sequence[Trace], use: Callable[[Trace], Outcome]):
+    def __init__(self, traces: Sequence[Trace], use: Callable[[Trace], Outcome]) -> None:
         check_same_samples(traces)
         self.traces = list(traces)
         self.outcomes = [use(trace) for trace in traces]
@@ -48,11 +49,6 @@ class Averaged:
         return [trace.metadata["seed"] for trace in self.traces]
 
     @property
-    def run_ids(self) -> list[str]:
-        """The runs behind the traces, in the seeds' order."""
-        return [trace.metadata["run_id"] for trace in self.traces]
-
-    @property
     def accuracy(self) -> float:
         """Per cent of samples that are right, the mean over seeds."""
         return 100 * int(self.correct.sum()) / self.correct.size
@@ -63,8 +59,8 @@ class Averaged:
         return float(np.mean([outcome.flops for outcome in self.outcomes]))
 
     def of_seeds(self, seeds: Sequence[int]) -> np.ndarray:
-        """Correctness of each sample averaged over `seeds`, [samples]."""
-        return self.correct[np.isin(self.seeds, seeds)].mean(axis=0)
+        """Who is right, bool [seeds, samples], in the runs with `seeds`."""
+        return self.correct[np.isin(self.seeds, seeds)]
 
     def row(self, dense_flops: float) -> dict:
         """The row's columns that follow from the outcomes alone; `dense_flops` are those of our dense teacher."""
@@ -83,6 +79,29 @@ class Averaged:
         }
 
 
+class Paired(NamedTuple):
+    """first − second on the same samples, in points of accuracy: over the seeds that both have, with its interval."""
+
+    difference: float
+    low: float
+    high: float
+    seeds: list[int]
+
+
+def paired(first: Averaged, second: Averaged) -> Paired | None:
+    """The paired comparison of two models' accuracies, None if they have no seed in common.
+
+    Raises InputError if they are not of the same samples.
+    """
+    check_same_samples([first.traces[0], second.traces[0]])
+    seeds = sorted(set(first.seeds) & set(second.seeds))
+    if not seeds:
+        return None
+    one, other = first.of_seeds(seeds), second.of_seeds(seeds)
+    low, high = paired_bootstrap(one.mean(axis=0), other.mean(axis=0))
+    return Paired(100 * (int(one.sum()) - int(other.sum())) / one.size, 100 * low, 100 * high, seeds)
+
+
 def provenance(*groups: Sequence[Trace]) -> dict[str, str]:
     """The columns `seeds` and `run_id`: of each, the different ones of all `groups`, joined by ;."""
     traces = [trace for group in groups for trace in group]
@@ -95,4 +114,6 @@ def check_same_samples(traces: Sequence[Trace]) -> None:
     """Raise InputError unless all traces have the same labels in the same order."""
     for trace in traces[1:]:
         if not np.array_equal(trace.labels, traces[0].labels):
-            raise InputError(f"{describe(trace)}: found other samples than in the {describe(traces[0])}, expected the same")
+            raise InputError(
+                f"{describe(trace)}: found other samples than in the {describe(traces[0])}, expected the same"
+            )

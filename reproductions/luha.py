@@ -1,4 +1,4 @@
-"""The LUHA checker (figure 4): is it true of every classifier that the lower its uncertainty, the higher its accuracy?"""
+"""The LUHA checker (figure 4): is every classifier the more accurate, the lower its uncertainty?"""
 
 from collections.abc import Sequence
 
@@ -33,20 +33,21 @@ def luha(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFrame:
 def check(trace: Trace) -> pd.DataFrame:
     """Accuracy by uncertainty for every classifier of one trace, and a verdict on each.
 
-    A row for each bin of width 0.1, and the row `all` with what is said of the classifier as a whole. The trace's trends
-    are one family of p-values, and so are its rises between neighbouring bins (empty bins are passed over).
+    A row for each bin of width 0.1, and the row `all` with what is said of the classifier as a whole. The trace's
+    trends are one family of p-values, and so are its rises between neighbouring bins (empty ones are passed over).
     """
-    bins = bin_of(trace.uncertainties)  # [samples, layers]
-    tables = [_classifier(trace, bins[:, index], index) for index in range(bins.shape[1])]
-    rises = [rise(table.right[table.samples > 0], table.samples[table.samples > 0]) for table in tables]
-    trends = [cochran_armitage(table.right, table.samples, MIDDLES) for table in tables]
-    corrected = np.split(holm(np.concatenate(rises)), np.cumsum([len(p) for p in rises])[:-1])
-    trend_p = holm([trend.p for trend in trends])
-    for table, trend, p, rise_p in zip(tables, trends, trend_p, corrected, strict=True):
-        table.loc[np.flatnonzero(table.samples > 0)[1:], "rise_p"] = rise_p
-        table.loc[BINS, ["trend_z", "trend_p"]] = trend.z, p
-        table.loc[BINS, "verdict"] = verdict(Trend(trend.z, p), rise_p)
-    return pd.concat(tables, ignore_index=True).drop(columns="right")
+    layers = trace.correct.shape[1]
+    cell = (bin_of(trace.uncertainties) + BINS * np.arange(layers)).ravel()
+    samples = np.bincount(cell, minlength=layers * BINS).reshape(layers, BINS)
+    right = np.bincount(cell, trace.correct.ravel(), minlength=layers * BINS).reshape(layers, BINS).astype(int)
+    rises = np.full((layers, BINS), np.nan)
+    for index, filled in enumerate(samples > 0):
+        rises[index, np.flatnonzero(filled)[1:]] = rise(right[index, filled], samples[index, filled])
+    rises = holm(rises.ravel()).reshape(layers, BINS)
+    trends = [cochran_armitage(*counts, MIDDLES) for counts in zip(right, samples, strict=True)]
+    trends = [Trend(trend.z, p) for trend, p in zip(trends, holm([trend.p for trend in trends]), strict=True)]
+    tables = [_rows(trace, index, right[index], samples[index], rises[index], trends[index]) for index in range(layers)]
+    return pd.concat(tables, ignore_index=True)
 
 
 def bin_of(uncertainties: np.ndarray) -> np.ndarray:
@@ -66,14 +67,18 @@ def verdict(trend: Trend, rises: np.ndarray) -> str:
     return "holds" if significant else "undecided"
 
 
-def _classifier(trace: Trace, bins: np.ndarray, index: int) -> pd.DataFrame:
-    """Ten rows of bins and the row `all` of the classifier at `index`; `right` counts correct samples."""
-    correct, uncertainty = trace.correct[:, index], trace.uncertainties[:, index]
-    right = np.bincount(bins, correct, minlength=BINS).astype(int)
-    samples = np.bincount(bins, minlength=BINS)
+def _rows(
+    trace: Trace, index: int, right: np.ndarray, samples: np.ndarray, rises: np.ndarray, trend: Trend
+) -> pd.DataFrame:
+    """The rows of the classifier at `index`: one for each bin, and `all`. right, samples (counts) and rises: [bins]."""
+
+    def whole(value: object) -> list:
+        return [None] * BINS + [value]
+
+    uncertainty, correct = trace.uncertainties[:, index], trace.correct[:, index]
     right, samples = np.append(right, right.sum()), np.append(samples, samples.sum())
     low, high = wilson(right, samples)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "task": trace.metadata["task"],
             "seed": trace.metadata["seed"],
@@ -81,20 +86,17 @@ def _classifier(trace: Trace, bins: np.ndarray, index: int) -> pd.DataFrame:
             "classifier": "teacher" if index == trace.correct.shape[1] - 1 else "student",
             "bin": [*NAMES, "all"],
             "samples": samples,
-            "right": right,
             "percent": 100 * samples / len(correct),
             "accuracy": 100 * right / np.where(samples > 0, samples, np.nan),
             "accuracy_low": 100 * low,
             "accuracy_high": 100 * high,
-            "rise_p": np.nan,
-            "spearman": np.nan,
-            "auroc": np.nan,
-            "trend_z": np.nan,
-            "trend_p": np.nan,
-            "verdict": None,
+            "rise_p": np.append(rises, np.nan),
+            "spearman": whole(spearman(uncertainty, correct)),
+            "auroc": whole(auroc(uncertainty, ~correct)),
+            "trend_z": whole(trend.z),
+            "trend_p": whole(trend.p),
+            "verdict": whole(verdict(trend, rises)),
             "note": np.where(samples < FEW, f"fewer than {FEW} samples", None),
             "run_id": trace.metadata["run_id"],
         }
     )
-    table.loc[BINS, ["spearman", "auroc"]] = spearman(uncertainty, correct), auroc(uncertainty, ~correct)
-    return table

@@ -23,7 +23,7 @@ class RunRecord:
     """The diary of one run, kept in its folder over kills and resumes: when and from which code it started,
     which other commits went on with it, and the seconds it has taken."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.path = folder / "run.json"
         code = git_state()
         if self.path.is_file():
@@ -31,7 +31,9 @@ class RunRecord:
                 self.entries = json.loads(self.path.read_text(encoding="utf-8"))
                 known = {self.entries["git_sha"], *self.entries["resumed_at"]}
             except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{self.path}: not a run's record ({error}); delete {folder} to start afresh") from error
+                raise InputError(
+                    f"{self.path}: no record of a run ({error}); delete {folder} to start afresh"
+                ) from error
             if code["git_sha"] not in known:
                 self.entries["resumed_at"].append(code["git_sha"])
         else:

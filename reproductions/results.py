@@ -55,8 +55,8 @@ def trace_key(path: Path) -> TraceKey:
 
 def find_traces(results_dir: Path, **wanted: object) -> list[Path]:
     """Paths of the stored traces, sorted, whose TraceKey fields equal `wanted` (task="dbpedia", split="test", …)."""
-    paths = sorted((Path(results_dir) / "traces").glob("*/*.npz"))
-    return [path for path in paths if all(getattr(trace_key(path), name) == want for name, want in wanted.items())]
+    keys = {path: trace_key(path) for path in sorted((Path(results_dir) / "traces").glob("*/*.npz"))}
+    return [path for path, key in keys.items() if all(getattr(key, name) == want for name, want in wanted.items())]
 
 
 def load_traces(results_dir: Path, runs: pd.DataFrame, **wanted: object) -> list[Trace]:
@@ -68,7 +68,7 @@ def load_stored(path: Path, runs: pd.DataFrame) -> Trace:
     """Read one stored trace and check it against its name and against `runs` (the table "runs").
 
     Raises InputError if the metadata name another key than the file, the run_id is not in `runs` or stands there for
-    another key, or layers are missing.
+    another key, or layers or samples are missing.
     """
     trace, key = load_trace(path), trace_key(path)
     found = TraceKey(**{name: trace.metadata.get(name) for name in (field.name for field in fields(TraceKey))})
@@ -81,6 +81,9 @@ def load_stored(path: Path, runs: pd.DataFrame) -> Trace:
     if (key.task, key.model, key.variant, key.seed) not in listed:
         raise InputError(f"{path}: found run_id {trace.metadata['run_id']}, which runs.csv lists for {listed[0]} only")
     _check_layers(trace, path)
+    expected = runs.loc[runs["run_id"] == trace.metadata["run_id"], "test_rows"].iloc[0]
+    if key.split == "test" and len(trace.labels) != expected:
+        raise InputError(f"{path}: found {len(trace.labels)} samples, expected the {expected} test_rows of runs.csv")
     return trace
 
 

@@ -80,7 +80,7 @@ def _file() -> dict:
 
 
 def lookup(profile: str, task: Task, name: str) -> object:
-    """The value of `name` for a task in a profile, None if settings.toml has none. InputError for an unknown profile."""
+    """The value of `name` for a task in a profile, or None. Raises InputError for an unknown profile."""
     if profile not in PROFILES:
         raise InputError(f"profile: found {profile!r}, expected one of {', '.join(PROFILES)}")
     own = _file().get(profile, {})

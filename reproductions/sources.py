@@ -7,10 +7,11 @@ from pathlib import Path
 
 import platformdirs
 
-from fastbert_core import backbones, generated, hub
+from fastbert_core import backbones, generated, hub, offline
 from fastbert_core.backbones import Backbone
-from fastbert_core.data import TaskData, load_folder
+from fastbert_core.data import TaskData, load_files, load_folder
 from fastbert_core.errors import InputError
+from fastbert_core.task_file import TaskFile, read_task_file
 from fastbert_core.tasks import Task
 from reproductions.settings import lookup
 
@@ -19,44 +20,48 @@ DATA, MODELS, RUNS = "FASTBERT_DATA", "FASTBERT_MODELS", "FASTBERT_RUNS"
 
 @dataclass(frozen=True)
 class Named:
-    """The sources that the user named, by option or variable; None where neither did.
+    """The sources that the user named, by option, variable or task file; None where none of them did.
 
     data: folder of task folders with TSVs; backbone: one encoder's folder; models: folder of such folders
     """
 
-    data: Path | None
-    backbone: Path | None
-    models: Path | None
+    data: Path | None = None
+    backbone: Path | None = None
+    models: Path | None = None
+    task_file: TaskFile | None = None
 
     @classmethod
-    def from_user(cls, data_dir: str | None, backbone: str | None) -> "Named":
-        """What the options `--data-dir` and `--backbone` say, or else the variables FASTBERT_DATA and FASTBERT_MODELS.
+    def from_user(cls, data_dir: str | None, backbone: str | None, task_file: str | None) -> "Named":
+        """The options `--data-dir`, `--backbone` and `--task-file`, or the variables FASTBERT_DATA and FASTBERT_MODELS.
 
         Raises InputError for a folder that is not there: a named source is never fallen back from.
         """
-
-        def folder(value: str | None, name: str) -> Path | None:
-            if not value:
-                return None
-            if not Path(value).expanduser().is_dir():
-                raise InputError(f"{name}: found no folder {value}")
-            return Path(value).expanduser()
-
         return cls(
-            folder(data_dir, "--data-dir") or folder(os.environ.get(DATA), DATA),
-            folder(backbone, "--backbone"),
-            folder(os.environ.get(MODELS), MODELS),
+            _folder(data_dir, "--data-dir") or _folder(os.environ.get(DATA), DATA),
+            _folder(backbone, "--backbone"),
+            _folder(os.environ.get(MODELS), MODELS),
+            read_task_file(Path(task_file)) if task_file else None,
         )
 
     @property
     def names_data(self) -> bool:
         """Whether the user named where data come from."""
-        return self.data is not None
+        return self.data is not None or self.task_file is not None
 
     @property
     def names_encoder(self) -> bool:
         """Whether the user named where the encoder comes from."""
-        return self.backbone is not None or self.models is not None
+        in_file = self.task_file is not None and self.task_file.backbone is not None
+        return self.backbone is not None or self.models is not None or in_file
+
+
+def _folder(value: str | None, name: str) -> Path | None:
+    if not value:
+        return None
+    folder = Path(value).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{name}: found no folder {value}, expected one")
+    return folder
 
 
 def runs_folder() -> Path:
@@ -79,11 +84,14 @@ def settle_profile(profile: str, named: Named) -> str:
         missing.append(f"the data (name a folder with --data-dir or {DATA})")
     if not named.names_encoder:
         missing.append(f"the encoder (name a folder with --backbone or {MODELS})")
-    raise InputError(f"profile {profile}: the hub cannot be reached, and there is no other source for {' and '.join(missing)}")
+    wanted = " and ".join(missing)
+    raise InputError(f"profile {profile}: the hub cannot be reached, and nothing else was named for {wanted}")
 
 
 def load_data(profile: str, task: Task, named: Named) -> TaskData:
-    """The task's data: generated in `smoke` and `offline`, else the named folder's, else the hub's."""
+    """The task's data: the task file's, generated in `smoke` and `offline`, else the named folder's, else the hub's."""
+    if (file := named.task_file) is not None:
+        return load_files(task, (file.train, file.dev, file.test))
     if profile in ("smoke", "offline"):
         return generated.generate(task, lookup(profile, task, "data"))
     if named.data is not None:
@@ -93,15 +101,15 @@ def load_data(profile: str, task: Task, named: Named) -> TaskData:
 
 def load_encoder(profile: str, task: Task, named: Named, data: TaskData, log: Callable[[str], None]) -> Backbone:
     """The encoder: a tiny random one in `smoke`, the wheel's in `offline`, else the named folder's, else the hub's."""
-    name = lookup(profile, task, "backbone")
     if profile == "smoke":
         return backbones.tiny(runs_folder() / "tiny" / f"{task.name}-{data.sha256[:16]}", data.train.texts)
+    name = lookup(profile, task, "backbone")
     if profile == "offline":
-        from fastbert_core import offline
-
         return backbones.from_folder(offline.fetch_backbone(runs_folder().parent, log), name)
     if named.backbone is not None:
         return backbones.from_folder(named.backbone)
+    if named.task_file is not None and (own := named.task_file.backbone) is not None:
+        return backbones.from_folder(Path(own)) if Path(own).is_dir() else backbones.from_hub(own)
     if named.models is not None:
         return backbones.from_folder(named.models / name)
     return backbones.from_hub(lookup(profile, task, "hub"))

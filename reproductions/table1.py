@@ -1,18 +1,16 @@
 """Table 1: the FLOPs of each operation, reported and counted three ways."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fastbert_core.files import atomic_write
 from fastbert_core.flops import (
+    BERT_BASE,
     FLOPS_PER_MAC,
     PAPER_TOKENS,
-    EncoderShape,
     Operation,
     dense_flops,
     dense_true_macs,
@@ -21,15 +19,20 @@ from fastbert_core.flops import (
     true_macs,
 )
 from reproductions import reported
-from reproductions.witnesses import Executed, count_fvcore, count_torch, fastbert, with_paper_classifiers
+from reproductions.witnesses import (
+    Executed,
+    Pair,
+    count_fvcore,
+    count_torch,
+    fastbert,
+    linear_flops,
+    with_paper_classifiers,
+)
 
-BERT_BASE = EncoderShape(layers=12, hidden=768, intermediate=3072, heads=12)
 CLASSES = 2
 COLUMNS = ("unit", "block", "operation", "reported_mflops", "analytic", "fvcore", "torch", "note")
 PAPER_UNIT, TRUE_MACS, AS_COUNTED = "paper FLOPs", "true MACs", "as counted"
 DENSE, LEAVING, EXITS = "BERT, 12 layers + teacher", "FastBERT, leaving at layer {}", (1, 2, 6, 12)
-
-Pair = np.ndarray  # int64 [2]: fvcore's count and torch's
 
 
 def table() -> pd.DataFrame:
@@ -69,20 +72,10 @@ def text(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def main(results_dir: Path) -> int:
-    """Print the table and write it to `results_dir`/paper/table1.csv. Returns the exit code."""
-    rows = table()
-    print(f"Table 1: {BERT_BASE.layers} layers of {BERT_BASE.hidden}, {PAPER_TOKENS} tokens, {CLASSES} classes\n")
-    print(text(rows))
-    with atomic_write(results_dir / "paper" / "table1.csv") as file:
-        rows.to_csv(file, index=False, lineterminator="\n")
-    return 0
-
-
 def _layer_rows() -> Iterator[tuple]:
     """One Transformer layer, in the paper's unit."""
     attention, feedforward, *_ = paper_operations(BERT_BASE)
-    layer = _linear_flops(fastbert(BERT_BASE, CLASSES).backbone.encoder.layer[0], _states(BERT_BASE.hidden))
+    layer = linear_flops(fastbert(BERT_BASE, CLASSES).backbone.encoder.layer[0], _states(BERT_BASE.hidden))
     total = _flops(attention) + _flops(feedforward)
     parts = reported.load("table1").query("block == 'Transformer' and operation != 'total'")["mflops"].sum()
     note = f"the paper's own parts add up to {parts:.1f}; by arithmetic the layer takes {total / 1e6:.1f}"
@@ -96,8 +89,8 @@ def _classifier_rows() -> Iterator[tuple]:
     *_, reduce, attention, dense = paper_operations(BERT_BASE)
     width = BERT_BASE.classifier
     classifier = with_paper_classifiers(fastbert(BERT_BASE, CLASSES)).classifiers[0]
-    parts = _linear_flops(classifier, _states(BERT_BASE.hidden))
-    for_all = _linear_flops(classifier.dense, _states(width))[""]
+    parts = linear_flops(classifier, _states(BERT_BASE.hidden))
+    for_all = linear_flops(classifier.dense, _states(width))[""]
     output = FLOPS_PER_MAC * width * CLASSES
     shared, every_token = _flops(reduce) + _flops(attention), FLOPS_PER_MAC * PAPER_TOKENS * dense.once
     self_attention = _sum(parts, "query", "key", "value", "mix")
@@ -118,7 +111,7 @@ def _model_rows() -> Iterator[tuple]:
     model, dense = with_paper_classifiers(fastbert(BERT_BASE, CLASSES)), dense_flops(BERT_BASE)
 
     def linear(classified: Sequence[int]) -> Pair:
-        parts = _linear_flops(Executed(model, classified), _ids())
+        parts = linear_flops(Executed(model, classified), _ids())
         return sum(pair for name, pair in parts.items() if not name.endswith(".output"))  # 128->N is not counted
 
     yield "Model", DENSE, dense, linear([BERT_BASE.layers]), "the authors' README: 21785247744"
@@ -137,7 +130,7 @@ def _true_rows() -> Iterator[tuple]:
         return np.array([sum(fvcore.values()) - fvcore["layer_norm"], sum(by_torch.values()) // FLOPS_PER_MAC])
 
     dense = dense_true_macs(BERT_BASE, tokens, CLASSES)
-    note = "with attention products and output layer; our classifier computes the query of [CLS] alone"
+    note = "with attention products and output layer; fvcore is given an exact einsum, its own rounds to four digits"
     yield "Model", DENSE, dense, macs([BERT_BASE.layers]), note
     for layer in EXITS:
         count = true_macs(BERT_BASE, layer, tokens, CLASSES)
@@ -164,19 +157,6 @@ def _reported() -> dict[tuple[str, str], float]:
     models = {("Model", LEAVING.format(layer)): fixed[f"layer={layer}"] for layer in (2, 6)}
     dense = reported.load("table2").query("model == 'BERT'")["mflops"].iloc[0]
     return table1 | models | {("Model", DENSE): dense}
-
-
-def _linear_flops(module: nn.Module, inputs: Tensor) -> dict[str, Pair]:
-    """Both witnesses' counts, in the paper's unit, of each linear layer by its name in `module`.
-
-    By layer, not by operator: what a linear layer runs (addmm, mm) depends on its input's memory layout.
-    """
-    fvcore, by_torch = count_fvcore(module, inputs), count_torch(module, inputs)
-    return {
-        name: np.array([FLOPS_PER_MAC * sum(fvcore[name].values()), sum(by_torch[name].values())])
-        for name, part in module.named_modules()
-        if isinstance(part, nn.Linear) and name in by_torch
-    }
 
 
 def _sum(layers: dict[str, Pair], *parts: str) -> Pair:

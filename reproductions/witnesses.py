@@ -3,7 +3,7 @@
 fvcore traces the module. It counts 1 for each multiply-accumulate, and LayerNorm as 5 for each element; it omits
 scaled_dot_product_attention, and rounds einsum to four digits unless told otherwise.
 `torch.utils.flop_counter` watches the operators that run. It counts 2 for each multiply-accumulate, no LayerNorm, and
-nothing for scaled_dot_product_attention on a CPU.
+nothing for scaled_dot_product_attention on a CPU, nor for an einsum that sums over a single token.
 Neither counts embedding look-ups, biases, softmax, tanh or GELU.
 """
 
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
@@ -20,10 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
 
 from fastbert_core.classifier import Classifier
-from fastbert_core.flops import EncoderShape
-from fastbert_core.model import FastBertModel
+from fastbert_core.flops import FLOPS_PER_MAC, EncoderShape
+from fastbert_core.model import FastBertConfig, FastBertModel
 
 Counts = dict[str, Counter]  # module name ("" is the whole) -> operator -> count
+Pair = np.ndarray  # int64 [2]: fvcore's count and torch's
 
 
 class PaperClassifier(Classifier):
@@ -86,19 +88,44 @@ def count_torch(module: nn.Module, *inputs: Tensor) -> Counts:
     }
 
 
+def linear_flops(module: nn.Module, *inputs: Tensor) -> dict[str, Pair]:
+    """Both witnesses' counts, in the paper's unit, of each executed linear layer by its name in `module`.
+
+    By layer, not by operator: whether torch runs a linear layer as addmm or mm depends on its input's memory layout.
+    """
+    fvcore, by_torch = count_fvcore(module, *inputs), count_torch(module, *inputs)
+    return {
+        name: np.array([FLOPS_PER_MAC * sum(fvcore[name].values()), sum(by_torch[name].values())])
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Linear) and name in by_torch
+    }
+
+
 def fastbert(shape: EncoderShape, classes: int, attention: str = "eager", device: str = "meta") -> FastBertModel:
-    """A FastBERT of `shape` in eval mode; on the device "meta" it has no weights, and counting it takes no time."""
-    config = BertConfig(
+    """A FastBERT of `shape` in eval mode. On the device "meta" it has no weights and computes nothing, yet counts as
+    elsewhere; on any other its weights are zeros."""
+    backbone = BertConfig(
         vocab_size=32,
         num_hidden_layers=shape.layers,
         hidden_size=shape.hidden,
         intermediate_size=shape.intermediate,
         num_attention_heads=shape.heads,
         max_position_embeddings=shape.max_tokens,
+    )
+    config = FastBertConfig(
+        backbone=backbone.to_dict(),
+        classifier_width=shape.classifier,
+        classifier_heads=shape.classifier_heads,
+        num_labels=classes,
         attn_implementation=attention,
     )
-    with torch.device(device):
-        return FastBertModel.from_config(config, [str(label) for label in range(classes)]).eval()
+    with torch.device("meta"):
+        model = FastBertModel(config).eval()
+    if device != "meta":
+        model.to_empty(device=device)
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data.zero_()
+    return model
 
 
 def with_paper_classifiers(model: FastBertModel) -> FastBertModel:

@@ -69,6 +69,16 @@ def trace_of(
     return Trace(probabilities.astype(np.float32), labels.astype(np.int64), tokens.astype(np.int32), metadata)
 
 
+def binary_trace(confidence: np.ndarray, correct: np.ndarray, **metadata: object) -> Trace:
+    """A trace of two classes from confidences in [0.5, 1] and bool correctness, both [samples, layers]."""
+    labels = np.arange(len(correct)) % 2
+    chosen = np.where(correct, labels[:, None], 1 - labels[:, None])
+    p = np.where(chosen[..., None] == np.arange(2), confidence[..., None], 1 - confidence[..., None])
+    trace = trace_of(p, labels)
+    trace.metadata.update(metadata)
+    return trace
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))

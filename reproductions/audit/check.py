@@ -3,8 +3,7 @@
 from math import floor
 from typing import NamedTuple
 
-from fastbert_core.flops import dense_flops, paper_flops
-from reproductions.table1 import BERT_BASE
+from fastbert_core.flops import BERT_BASE, dense_flops, paper_flops
 
 # FLOPs in the paper's unit, in millions.
 DENSE = dense_flops(BERT_BASE) / 1e6  # 21785.25
@@ -18,9 +17,11 @@ TEST_SIZES = {"chnsenticorp": 1200, "book-review": 10000, "ag-news": 7600}  # sa
 class Check(NamedTuple):
     """A printed number, the interval [low, high] that arithmetic leaves it, and what is wrong if it lies outside.
 
-    misprinted: "mflops", "speedup" or "accuracy"; or the sources that disagree, where no telling which is wrong
-    corrected: what should stand there, where arithmetic says it
-    Both are empty if the check holds.
+    quantity: what the printed number is (mflops, speedup, accuracy, layers, percent)
+    misprinted: the quantity that is wrong, which need not be the one looked at; or the two sources that disagree,
+        where nothing tells which is wrong
+    corrected: what `misprinted` should be, where arithmetic says it
+    misprinted and corrected are empty if the check holds.
     """
 
     source: str
@@ -28,6 +29,7 @@ class Check(NamedTuple):
     model: str
     setting: str
     check: str
+    quantity: str
     printed: float
     low: float
     high: float
@@ -37,17 +39,29 @@ class Check(NamedTuple):
     arithmetic: str
 
 
-Row = tuple[str, str, str, str]  # source, task, model, setting: where a printed number stands
+class Place(NamedTuple):
+    """Where in the paper a printed number stands."""
 
+    source: str
+    task: str
+    model: str
+    setting: str
 
-def make_check(
-    row: Row, check: str, printed: float, bounds: tuple[float, float], wrong: str, right: float | None, arithmetic: str
-) -> Check:
-    """A Check that holds if `printed` lies within `bounds`; if not, `wrong` is misprinted and should be `right`."""
-    low, high = bounds
-    if low <= printed <= high:
-        return Check(*row, check, printed, low, high, True, "", None, arithmetic)
-    return Check(*row, check, printed, low, high, False, wrong, right, arithmetic)
+    def check(
+        self,
+        name: str,
+        quantity: str,
+        printed: float,
+        bounds: tuple[float, float],
+        arithmetic: str,
+        corrected: float | None = None,
+        misprinted: str | None = None,
+    ) -> Check:
+        """A Check that holds if `printed` lies within `bounds`; if not, `misprinted` (default: `quantity`) is wrong."""
+        low, high = (round(bound, 6) for bound in bounds)
+        if low <= printed <= high:
+            return Check(*self, name, quantity, printed, low, high, True, "", None, arithmetic)
+        return Check(*self, name, quantity, printed, low, high, False, misprinted or quantity, corrected, arithmetic)
 
 
 def truncated(number: float, decimals: int = 0) -> float:
@@ -56,5 +70,5 @@ def truncated(number: float, decimals: int = 0) -> float:
 
 
 def around(number: float, tolerance: float = DIGITISED) -> tuple[float, float]:
-    """The interval of `tolerance` on both sides; a little wider, so that no decimal's binary form decides."""
-    return number - tolerance - 1e-9, number + tolerance + 1e-9
+    """The interval of `tolerance` on both sides."""
+    return number - tolerance, number + tolerance

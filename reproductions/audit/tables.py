@@ -1,7 +1,7 @@
 """The checks on tables 1, 2 and 3.
 
 How the paper prints tables 2 and 3, found by trial: the rows of BERT and FastBERT truncate FLOPs and speedup, so the
-true FLOPs lie in [printed, printed + 1)M; those of DistilBERT round both, so they lie in [printed − 0.5, printed + 0.5]M.
+true FLOPs lie in [printed, printed + 1)M; those of DistilBERT round both: [printed − 0.5, printed + 0.5]M.
 """
 
 from collections.abc import Iterator
@@ -10,84 +10,75 @@ from typing import Any
 
 import pandas as pd
 
-from fastbert_core.flops import FLOPS_PER_MAC, PAPER_TOKENS, paper_operations
+from fastbert_core.flops import BERT_BASE, FLOPS_PER_MAC, PAPER_TOKENS, paper_operations
 from fastbert_core.tasks import get_task
 from reproductions import reported
-from reproductions.audit.check import (
-    DEEPEST,
-    DENSE,
-    DIGITISED,
-    EXECUTED,
-    TEST_SIZES,
-    Check,
-    Row,
-    around,
-    make_check,
-    truncated,
-)
-from reproductions.table1 import BERT_BASE
+from reproductions.audit.check import DEEPEST, DENSE, DIGITISED, EXECUTED, TEST_SIZES, Check, Place, around, truncated
 
 
 def check_table1() -> Iterator[Check]:
     """Each operation by arithmetic, printed to one decimal (some are truncated, some rounded), and the totals."""
-    operations = paper_operations(BERT_BASE)
-    # Table 1 prices the classifier's second fully-connected layer for all tokens.
-    operations[-1] = operations[-1]._replace(once=0, per_token=operations[-1].once)
-    for block in ("Transformer", "Classifier"):
-        exact = {o.name: FLOPS_PER_MAC * o.macs(PAPER_TOKENS) / 1e6 for o in operations if o.block == block}
-        exact["total"] = sum(exact.values())
+    for block, exact in _table1_mflops().items():
         printed = reported.load("table1").query("block == @block").set_index("operation")["mflops"].dropna()
         for operation, mflops in printed.items():
-            right = round(exact[operation], 1)
-            bounds, text = (truncated(exact[operation], 1), right), f"2 × MACs = {exact[operation]:.3f}M"
-            yield make_check(("table1", "", block, operation), "arithmetic", mflops, bounds, "mflops", right, text)
-        parts = printed.drop("total")
+            place, right = Place("table 1", "", block, operation), round(exact[operation], 1)
+            bounds, text = (truncated(exact[operation], 1), right), f"2 × MACs = {exact[operation]:.2f}M"
+            yield place.check("FLOPs by arithmetic", "mflops", mflops, bounds, text, right)
+        parts, total = printed.drop("total"), round(exact["total"], 1)
         added = round(parts.sum(), 1)
-        text = " + ".join(map(str, parts)) + f" = {added}"
-        row = ("table1", "", block, "total")
-        yield make_check(row, "sum of the parts", printed["total"], (added, added), "mflops", right, text)
+        text = f"the printed parts, {' + '.join(map(str, parts))}, add up to {added}M"
+        place = Place("table 1", "", block, "total")
+        yield place.check("sum of the parts", "mflops", printed["total"], (added, added), text, total)
 
 
 def check_results(name: str) -> Iterator[Check]:
     """The rows of "table2" or "table3": FLOPs, the speedup that follows from them, and figure 3's word on both."""
     figure = reported.load("figure3_speed_accuracy").set_index(["task", "speed"])
     for printed in reported.load(name).itertuples():
-        row = (name, printed.task, printed.model, printed.setting)
+        place = Place(name.replace("table", "table "), printed.task, printed.model, printed.setting)
         drawn = figure.loc[(printed.task, _number(printed.setting))] if printed.model == "FastBERT" else None
-        yield _reachable(row, printed, drawn)
-        yield _follows(row, printed, drawn)
+        if "speed=" in printed.setting:
+            yield check_within_depth(place, printed, drawn)
+        else:
+            yield from check_fixed_depth(place, printed)
+        yield check_speedup(place, printed, drawn)
         if printed.model == "BERT":  # speed 0 never exits, so it gives the teacher's answers
-            yield _accuracy(row, printed.accuracy, figure.loc[(printed.task, 0.0)].accuracy)
+            yield _accuracy(place, printed.accuracy, figure.loc[(printed.task, 0.0)].accuracy)
         if drawn is not None:
-            yield _accuracy(row, printed.accuracy, drawn.accuracy)
+            yield _accuracy(place, printed.accuracy, drawn.accuracy)
         if printed.model == "FastBERT" and printed.task == "chnsenticorp":
-            yield _whole_layers(row, printed.mflops, TEST_SIZES[printed.task])
+            yield _whole_layers(place, printed.mflops, TEST_SIZES[printed.task])
 
 
-def _reachable(row: Row, printed: Any, drawn: pd.Series | None) -> Check:
-    """Are the FLOPs those of some number of executed layers?"""
-    depth = _number(printed.setting)
-    if "speed=" in printed.setting:
-        bounds, right = (truncated(EXECUTED), truncated(DEEPEST)), None
-        text = f"one executed layer takes {EXECUTED:.2f}M, all twelve {DEEPEST:.2f}M"
-        if drawn is not None and printed.mflops > DEEPEST:
-            right, leave = _flops_from(printed.speedup, drawn.speedup)
-            text = f"{text}; {leave}"
-        return make_check(row, "reachable FLOPs", printed.mflops, bounds, "mflops", right, text)
-    if printed.model == "DistilBERT":
-        layer, classifier = _distilbert(printed.task)
-        exact = depth * layer + classifier
-        text = f"{depth:g} × {layer:.2f}{f' + {classifier:.2f}' if classifier else ''} = {exact:.2f}M"
-        text, right = f"{text}, which is {DENSE / exact:.2f}x", round(exact)
-    elif printed.model == "BERT":
-        text, right = f"twelve layers and the teacher take {DENSE:.2f}M", truncated(DENSE)
+def check_within_depth(place: Place, printed: Any, drawn: pd.Series | None) -> Check:
+    """Do the FLOPs of adaptive inference lie between one executed layer and all of them?"""
+    bounds, right = (truncated(EXECUTED), truncated(DEEPEST)), None
+    text = f"one executed layer takes {EXECUTED:.2f}M, all twelve {DEEPEST:.2f}M"
+    if drawn is not None and printed.mflops > DEEPEST:
+        right, leave = _flops_from(printed.speedup, drawn.speedup)
+        text = f"{text}; {leave}"
+    return place.check("FLOPs by arithmetic", "mflops", printed.mflops, bounds, text, right)
+
+
+def check_fixed_depth(place: Place, printed: Any) -> Iterator[Check]:
+    """Are FLOPs and speedup those of the layers that the setting names?"""
+    depth, cut, ratio = _number(printed.setting), truncated, ""
+    if printed.model == "BERT":
+        exact, text = DENSE, "twelve layers and the teacher take"
+    elif printed.model == "DistilBERT":
+        cut, exact = round, depth * TRANSFORMER + (CLASSIFIER if _counts_classifier(printed.task) else 0)
+        text = f"{depth:g} × {TRANSFORMER:.2f}{f' + {CLASSIFIER:.2f}' if _counts_classifier(printed.task) else ''} ="
+        ratio = "" if _counts_classifier(printed.task) else f"; as a ratio of layers alone {12 / depth:.2f}"
     else:
-        text, right = f"{depth:g} × {EXECUTED:.2f} = {depth * EXECUTED:.2f}M", truncated(depth * EXECUTED)
-    return make_check(row, "reachable FLOPs", printed.mflops, (right, right), "mflops", right, text)
+        exact, text = depth * EXECUTED, f"{depth:g} × {EXECUTED:.2f} ="
+    mflops, speedup = cut(exact, 0), cut(DENSE / exact, 2)
+    yield place.check("FLOPs by arithmetic", "mflops", printed.mflops, (mflops, mflops), f"{text} {exact:.2f}M", mflops)
+    text = f"{DENSE:.2f} / {exact:.2f} = {DENSE / exact:.3f}{ratio}"
+    yield place.check("speedup by arithmetic", "speedup", printed.speedup, (speedup, speedup), text, speedup)
 
 
-def _follows(row: Row, printed: Any, drawn: pd.Series | None) -> Check:
-    """Does the speedup follow from the FLOPs? If it does not, figure 3 says which of the two is wrong."""
+def check_speedup(place: Place, printed: Any, drawn: pd.Series | None) -> Check:
+    """Does the printed speedup follow from the printed FLOPs? If not, figure 3 says which of the two is wrong."""
     speedup, mflops = printed.speedup, printed.mflops
     if printed.model == "DistilBERT":
         low, right, high = (round(DENSE / flops, 2) for flops in (mflops + 0.5, mflops, mflops - 0.5))
@@ -99,32 +90,39 @@ def _follows(row: Row, printed: Any, drawn: pd.Series | None) -> Check:
         text = f"{text}; figure 3 draws {drawn.speedup:.2f}"
         if speedup - DIGITISED <= drawn.speedup <= speedup + 0.01 + DIGITISED:
             wrong, right = "mflops", _flops_from(speedup, drawn.speedup)[0]
-    return make_check(row, "speedup from FLOPs", speedup, (low, high), wrong, right, text)
+    return place.check("speedup from FLOPs", "speedup", speedup, (low, high), text, right, wrong)
 
 
-def _accuracy(row: Row, printed: float, drawn: float) -> Check:
-    text = f"figure 3 draws {drawn:.2f}"
-    return make_check(row, "accuracy in figure 3", printed, around(drawn), "accuracy", drawn, text)
+def _accuracy(place: Place, printed: float, drawn: float) -> Check:
+    return place.check("accuracy in figure 3", "accuracy", printed, around(drawn), f"figure 3 draws {drawn:.2f}")
 
 
-def _whole_layers(row: Row, mflops: float, samples: int) -> Check:
-    """Are the FLOPs a whole number of executed layers over the test set? One layer of one sample must show in them."""
+def _whole_layers(place: Place, mflops: float, samples: int) -> Check:
+    """Are the FLOPs a whole number of executed layers over a test set small enough for one layer to show in them?"""
     layers = ceil(mflops * samples / EXECUTED)
     right, text = truncated(layers * EXECUTED / samples), f"{layers} layers over {samples} samples"
-    return make_check(row, "whole layers", mflops, (right, right), "mflops", right, text)
+    return place.check("whole layers", "mflops", mflops, (right, right), text, right)
 
 
-def _distilbert(task: str) -> tuple[float, float]:
-    """FLOPs of a layer and of the classifier as DistilBERT's rows count them: in English none, in Chinese table 1's."""
-    parts = paper_operations(BERT_BASE)
-    layer = sum(FLOPS_PER_MAC * o.macs(PAPER_TOKENS) for o in parts if o.block == "Transformer") / 1e6
-    *linear, dense = (o for o in parts if o.block == "Classifier")
-    classifier = FLOPS_PER_MAC * (sum(o.macs(PAPER_TOKENS) for o in linear) + PAPER_TOKENS * dense.once) / 1e6
-    return layer, classifier if get_task(task).language == "zh" else 0.0
+def _table1_mflops() -> dict[str, dict[str, float]]:
+    """Table 1 by arithmetic: block -> operation -> millions of FLOPs, the second 128->128 layer for all tokens."""
+    *operations, dense = paper_operations(BERT_BASE)
+    blocks = {"Transformer": {}, "Classifier": {}}
+    for operation in (*operations, dense._replace(once=0, per_token=dense.once)):
+        blocks[operation.block][operation.name] = FLOPS_PER_MAC * operation.macs(PAPER_TOKENS) / 1e6
+    return {block: parts | {"total": sum(parts.values())} for block, parts in blocks.items()}
+
+
+TRANSFORMER, CLASSIFIER = (parts["total"] for parts in _table1_mflops().values())  # 1811.94, 46.14
+
+
+def _counts_classifier(task: str) -> bool:
+    """DistilBERT's rows count one classifier, as table 1 prices it, for the Chinese tasks and none for the English."""
+    return get_task(task).language == "zh"
 
 
 def _flops_from(printed: float, drawn: float) -> tuple[float, str]:
-    """The FLOPs, in whole millions, that a printed (truncated) and a drawn (rounded) speedup leave; and that in words."""
+    """The FLOPs, in whole millions, that a printed (truncated) and a drawn (rounded) speedup leave; that in words."""
     low = max(DENSE / (printed + 0.01), DENSE / (drawn + DIGITISED))
     high = min(DENSE / printed, DENSE / (drawn - DIGITISED))
     text = f"{printed:.2f}x and figure 3's {drawn:.2f}x leave {low:.0f}M to {high:.0f}M"

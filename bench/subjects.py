@@ -1,0 +1,114 @@
+"""What is measured: the trained models of results/standard where they are at hand, else the smoke model."""
+
+import csv
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fastbert_core import backbones, generated
+from fastbert_core.data import load_folder, take_rows
+from fastbert_core.encoding import Encoded, encode, load_tokenizer
+from fastbert_core.flops import EncoderShape
+from fastbert_core.metrics import speed_for_layers
+from fastbert_core.model import FastBertModel
+from fastbert_core.tasks import get_task
+from fastbert_core.trace import Trace, load_trace
+from fastbert_core.tracing import probabilities
+from fastbert_core.tsv import Split
+
+RESULTS = Path(__file__).parent.parent / "results" / "standard"
+TASKS = ("book-review", "dbpedia")  # the 12x768 encoder, and the 12x384 one
+SMOKE = "smoke"
+SEED = 7
+MAX_TOKENS = 128
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model, texts of its task's test set, and the trace of just these texts."""
+
+    name: str
+    model: FastBertModel
+    tokenizer: object
+    split: Split
+    trace: Trace
+
+    @cached_property
+    def encoded(self) -> Encoded:
+        """The texts as token ids."""
+        return encode(self.tokenizer, self.split.texts, self.split.pairs, MAX_TOKENS)
+
+    @property
+    def shape(self) -> EncoderShape:
+        """The model's dimensions."""
+        return EncoderShape.from_config(self.model.config)
+
+    @property
+    def encoder(self) -> str:
+        """Layers x width, as the README prints it."""
+        return f"{self.shape.layers}x{self.shape.hidden}"
+
+    def speed(self, reduction: float) -> float:
+        """The speed at which `reduction` times fewer layers are executed; 1 is speed 0, where every student runs."""
+        return 0.0 if reduction == 1 else speed_for_layers(self.trace, self.shape.layers / reduction)
+
+    def first(self, rows: int) -> "Subject":
+        """The same with the first `rows` texts alone."""
+        return self if rows >= len(self.split) else self.take(np.arange(rows))
+
+    def take(self, rows: np.ndarray) -> "Subject":
+        """The same with the texts `rows` (int64) alone."""
+        trace = self.trace
+        kept = Trace(trace.probabilities[rows], trace.labels[rows], trace.tokens[rows], trace.metadata)
+        return Subject(self.name, self.model, self.tokenizer, self.split.take(rows), kept)
+
+
+def available() -> dict[str, Path]:
+    """The trained models at hand: task -> folder, for those that runs.csv names and FASTBERT_RUNS holds."""
+    runs, data, table = os.environ.get("FASTBERT_RUNS"), os.environ.get("FASTBERT_DATA"), RESULTS / "runs.csv"
+    if not runs or not data or not table.is_file():
+        return {}
+    with open(table, encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["model"], row["variant"]) == ("fastbert", "default")]
+    folders = {row["task"]: Path(runs).expanduser() / row["run_id"] / "model" for row in rows if row["seed"] == str(SEED)}
+    return {task: folders[task] for task in TASKS if task in folders and folders[task].is_dir()}
+
+
+def load(name: str) -> Subject:
+    """The subject of that name: a task of `available()` with all its test texts, or SMOKE."""
+    return _smoke() if name == SMOKE else _trained(name, available()[name])
+
+
+def sample(subject: Subject, rows: int) -> Subject:
+    """A seeded sample of at most `rows` of the subject's texts, in the file's order."""
+    if rows >= len(subject.split):
+        return subject
+    return subject.take(np.sort(np.random.default_rng(SEED).permutation(len(subject.split))[:rows]))
+
+
+def _trained(task: str, folder: Path) -> Subject:
+    trace = load_trace(RESULTS / "traces" / task / f"fastbert-default-seed{SEED}-test.npz")
+    data = load_folder(get_task(task), Path(os.environ["FASTBERT_DATA"]).expanduser())
+    assert trace.metadata["run_id"] == folder.parent.name, f"{folder}: its trace is of run {trace.metadata['run_id']}"
+    return Subject(task, FastBertModel.from_pretrained(folder).eval(), load_tokenizer(folder), data.test, trace)
+
+
+def _smoke() -> Subject:
+    """A tiny random model on generated text: it shows that the suites run, and nothing of FastBERT's speed."""
+    data = generated.generate(get_task("ag-news"), {"train": 40, "dev": 20, "test": 200})
+    with tempfile.TemporaryDirectory() as folder:
+        backbone = backbones.tiny(Path(folder), data.train.texts)
+        torch.manual_seed(SEED)
+        model, tokenizer = FastBertModel.from_backbone(backbone.source, data.task.classes), load_tokenizer(folder)
+    split = take_rows(data.test, 200, SEED)
+    encoded = encode(tokenizer, split.texts, None, MAX_TOKENS)
+    encoder = vars(EncoderShape.from_config(model.config))
+    metadata = {"task": SMOKE, "model": "fastbert", "variant": "default", "seed": SEED, "split": "test"}
+    metadata |= {"layers": list(range(1, model.layers + 1)), "encoder": dict(encoder)}
+    trace = Trace(probabilities(model, encoded, tokenizer.pad_token_id), split.labels, encoded.lengths, metadata)
+    return Subject(SMOKE, model.eval(), tokenizer, split, trace)

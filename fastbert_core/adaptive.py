@@ -1,0 +1,132 @@
+"""Adaptive inference on encoded samples (paper, section 3.4): one by one, or pooled between the layers."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from fastbert_core.encoding import Encoded, collate
+from fastbert_core.model import FastBertModel
+from fastbert_core.pooling import Group, Pool, Shapes
+from fastbert_core.uncertainty import uncertainty
+
+# Batches that are queued before the answer of the last one is read, so that a GPU never waits for the host.
+AHEAD = {"cpu": 0, "cuda": 1}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model says of many samples, in input order.
+
+    labels: int64 [samples]; exit_layers: int64 [samples], layers executed, from 1; uncertainties: float64 [samples],
+    of the classifier that decided
+    """
+
+    labels: np.ndarray
+    exit_layers: np.ndarray
+    uncertainties: np.ndarray
+
+    @classmethod
+    def empty(cls, samples: int) -> "Predictions":
+        """Room for so many, to be filled in."""
+        return cls(np.zeros(samples, np.int64), np.zeros(samples, np.int64), np.zeros(samples, np.float64))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@torch.inference_mode()
+def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, last: int) -> Predictions:
+    """Each sample alone and unpadded, until its uncertainty is below `speed` or it has executed `last` layers."""
+    found, device = Predictions.empty(len(encoded)), model.device
+    for sample in range(len(encoded)):
+        batch = collate(encoded, np.array([sample]), pad_id, device)
+        hidden = model.embed(batch.input_ids, batch.token_type_ids)
+        for layer in range(1, last + 1):
+            hidden = model.run_layer(layer, hidden, None)
+            p = _probabilities(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
+            u = uncertainty(p)[0]
+            if u < speed or layer == last:
+                break
+        found.labels[sample], found.exit_layers[sample], found.uncertainties[sample] = p.argmax(), layer, u
+    return found
+
+
+@torch.inference_mode()
+def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, last: int, shapes: Shapes) -> Predictions:
+    """The same for all samples together: who stays after a layer waits until a batch of the next is full.
+
+    The deepest full batch runs first, and new samples start where there is none, so little ever waits. When nothing
+    new is left, the layers run what waits for them, the first one first.
+    """
+    found = Predictions.empty(len(encoded))
+    pool, fresh, running = Pool(shapes), embedded(model, encoded, pad_id, shapes), deque()
+    ahead = AHEAD[model.device.type]
+    while True:
+        group = pool.full_batch() or next(fresh, None) or (None if running else pool.rest())
+        if group is not None:
+            running.append(_run(model, group))
+        elif not running:
+            return found
+        if group is None or len(running) > ahead:
+            group, p = running.popleft().answer()
+            u = uncertainty(p)  # [b]
+            stays = (u >= speed) & (group.layer < last)
+            done = group.samples[~stays]
+            found.labels[done], found.exit_layers[done] = p[~stays].argmax(axis=-1), group.layer
+            found.uncertainties[done] = u[~stays]
+            pool.add(group, stays)
+
+
+def embedded(model: FastBertModel, encoded: Encoded, pad_id: int, shapes: Shapes) -> Iterator[Group]:
+    """All samples, longest first, in full batches that are embedded one at a time."""
+    lengths = encoded.lengths.astype(np.int64)
+    order, at = np.argsort(-lengths, kind="stable"), 0
+    while at < len(order):
+        width = shapes.width(lengths[order[at]])
+        rows = order[at : at + shapes.capacity(width)]
+        batch = collate(encoded, rows, pad_id, model.device)
+        more = (0, width - batch.input_ids.shape[1])
+        segments = None if batch.token_type_ids is None else pad(batch.token_type_ids, more)
+        yield Group(rows, lengths[rows], model.embed(pad(batch.input_ids, more, value=pad_id), segments))
+        at += len(rows)
+
+
+class _Running(NamedTuple):
+    """A group in a layer, and its probabilities [batch, classes] on their way to the host."""
+
+    group: Group
+    probabilities: Tensor
+    arrived: "torch.cuda.Event | None"
+
+    def answer(self) -> tuple[Group, np.ndarray]:
+        """Wait for the probabilities."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.group, self.probabilities.numpy()
+
+
+def _run(model: FastBertModel, group: Group) -> _Running:
+    """Send a group through its next layer and that layer's classifier, without waiting for the answer."""
+    if group.masks is None:
+        mask = group.mask()
+        group.masks = (mask, model.attention_mask(group.hidden, mask))
+    mask, attention_mask = group.masks
+    group.layer += 1
+    group.hidden = model.run_layer(group.layer, group.hidden, attention_mask)
+    probabilities = _probabilities(model.classify(group.layer, group.hidden, mask)).to("cpu", non_blocking=True)
+    arrived = None
+    if group.hidden.is_cuda:
+        arrived = torch.cuda.Event()
+        arrived.record()
+    return _Running(group, probabilities, arrived)
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """Class probabilities float32 [batch, classes]."""
+    return logits.float().softmax(dim=-1)

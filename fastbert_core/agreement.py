@@ -1,0 +1,51 @@
+"""Whether adaptive inference did what the trace says it should."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastbert_core.errors import InputError
+from fastbert_core.trace import Trace
+from fastbert_core.uncertainty import exit_layers
+
+# float32 matrix products differ in their last bits with batch and padding. A sample that is nearer than this to the
+# threshold at some layer up to its exit, or to a tie of two classes, may leave elsewhere or with the other class.
+TOLERANCE = 1e-5
+
+
+class Disagreements(NamedTuple):
+    """Samples whose exit layer or label differ from the trace's, int64 numbers in ascending order.
+
+    broken: those for which nothing excuses it; there must be none
+    excused: those within TOLERANCE of the threshold or a tie; at most 1 in 1000 of all samples
+    """
+
+    broken: np.ndarray
+    excused: np.ndarray
+
+
+def disagreements(
+    trace: Trace, labels: np.ndarray, exits: np.ndarray, speed: float, max_layers: int | None = None
+) -> Disagreements:
+    """Compare an engine's labels and exit layers, int64 [samples], with what `trace` says at `speed`.
+
+    `max_layers`: the engine's last layer where it is not the encoder's. Raises InputError unless the trace
+    holds every layer, and as many samples.
+    """
+    layers = trace.metadata["layers"]
+    if layers != list(range(1, len(layers) + 1)):
+        raise InputError(f"trace: found layers {layers}, expected every one from 1")
+    if not len(labels) == len(exits) == len(trace.labels):
+        raise InputError(f"predictions: found {len(labels)}, expected the trace's {len(trace.labels)} samples")
+    u = trace.uncertainties[:, :max_layers]  # [samples, layers]
+    p = trace.probabilities[:, :max_layers]
+    expected = exit_layers(u, speed)
+    at_exit = p[np.arange(len(p)), expected - 1]  # [samples, classes]
+    differ = (exits != expected) | (labels != at_exit.argmax(axis=-1))
+
+    # At the last layer no threshold decides.
+    decided = np.arange(1, u.shape[1]) <= expected[:, None]  # [samples, layers - 1]
+    near_threshold = (decided & (np.abs(u[:, :-1] - speed) <= TOLERANCE)).any(axis=1)
+    top_two = np.sort(at_exit, axis=-1)[:, -2:].astype(np.float64)
+    near = near_threshold | (top_two[:, 1] - top_two[:, 0] <= TOLERANCE)
+    return Disagreements(np.flatnonzero(differ & ~near), np.flatnonzero(differ & near))

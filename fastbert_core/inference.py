@@ -1,0 +1,171 @@
+"""Predicting with a trained model: one text, a list, a stream or encoded samples, at a given speed."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from fastbert_core.adaptive import Predictions, one_by_one, pooled
+from fastbert_core.encoding import Encoded, encode
+from fastbert_core.errors import InputError, RunError
+from fastbert_core.flops import EncoderShape
+from fastbert_core.model import FastBertModel
+from fastbert_core.pooling import SHRINK, Shapes
+from fastbert_core.precision import resolve_device, resolve_precision
+from fastbert_core.streams import TextPair, paired, stretches
+from fastbert_core.uncertainty import check_speed
+
+log = logging.getLogger(__name__)
+
+# Padded tokens of a full batch, where no batch size is asked for.
+TOKEN_BUDGET = {"cpu": 2048, "cuda": 16384}
+
+
+class Prediction(NamedTuple):
+    """What the model says of one text.
+
+    label, index: the class, by name and by number; exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the
+    classifier that decided; truncated: whether the text was longer than `max_tokens` and was cut
+    """
+
+    label: str
+    index: int
+    exit_layer: int
+    uncertainty: float
+    truncated: bool
+
+
+class Engine:
+    """A trained model that predicts at any speed.
+
+    precision: `fp32`, `bf16`, or `auto`: bf16 where the device has it. Weights and hidden states are of that type.
+    device: `cpu` or `cuda`; None leaves the model where it is
+    max_tokens: what a text is cut to; None is 128 (paper, section 4.1), or less where the encoder reads less
+    token_budget: padded tokens of a full batch; None is TOKEN_BUDGET's
+    in_flight: samples that are read at a time and sorted by length. Memory does not grow beyond what these and one
+        batch for each layer need, however many texts there are.
+
+    The model is copied where its type or device must change, and is put into evaluation mode, where it must stay.
+    Raises InputError for an unknown precision, a device that is not there, and sizes below 1 or too large.
+    """
+
+    def __init__(
+        self,
+        model: FastBertModel,
+        tokenizer: PreTrainedTokenizerBase,
+        precision: str = "fp32",
+        device: str | None = None,
+        max_tokens: int | None = None,
+        token_budget: int | None = None,
+        in_flight: int = 8192,
+    ) -> None:
+        place = model.device if device is None else resolve_device(device)
+        self.precision = resolve_precision(precision, place)
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        if model.device.type != place.type or model.dtype != dtype:
+            model = copy.deepcopy(model).to(place, dtype)
+        self.model, self.tokenizer = model.eval(), tokenizer
+        self._longest = EncoderShape.from_config(model.config).max_tokens
+        self.max_tokens = _size("max_tokens", max_tokens, min(128, self._longest), self._longest)
+        self.in_flight = _size("in_flight", in_flight)
+        self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
+        self._shrunk = False  # once memory has run out, batches stay smaller
+
+    def predict(
+        self,
+        texts: str | Iterable[str] | Encoded,
+        speed: float,
+        pairs: str | Iterable[str] | None = None,
+        max_layers: int | None = None,
+        batch_size: int | None = None,
+    ) -> Prediction | list[Prediction] | Iterator[Prediction] | Predictions:
+        """Classify; a sample leaves at the first layer whose uncertainty is below `speed`, in [0, 1].
+
+        One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
+        samples give Predictions. `pairs` holds the second texts, in the form of the first.
+        max_layers: every sample leaves there at the latest; None is the last layer.
+        batch_size: samples of a full batch; None fills it to the token budget. With 1 each sample runs at once and
+            alone, and an iterator's is delivered before the next is read.
+
+        An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1],
+        sizes that are no positive integers, more layers than there are, samples that are no texts or too long, and
+        texts that do not match their pairs; RunError if memory runs out for smaller batches too.
+        """
+        speed = check_speed(speed)
+        last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
+        rows = None if batch_size is None else _size("batch_size", batch_size)
+        if isinstance(texts, Encoded):
+            return self._classify(texts, speed, last, rows)
+        if isinstance(texts, str):
+            return next(self._stream(paired([texts], None if pairs is None else [pairs]), speed, last, 1))
+        predictions = self._stream(paired(texts, pairs), speed, last, rows)
+        return predictions if isinstance(texts, Iterator) else list(predictions)
+
+    def _stream(self, items: Iterator[TextPair], speed: float, last: int, rows: int | None) -> Iterator[Prediction]:
+        names = self.model.config.class_names
+        for stretch in stretches(items, 1 if rows == 1 else self.in_flight):
+            encoded, truncated = self._tokenise(stretch)
+            found = self._classify(encoded, speed, last, rows)
+            columns = (found.labels.tolist(), found.exit_layers.tolist(), found.uncertainties.tolist(), truncated)
+            for index, exit_layer, uncertainty, cut in zip(*columns, strict=True):
+                yield Prediction(names[index], index, exit_layer, uncertainty, cut)
+
+    def _tokenise(self, stretch: list[TextPair]) -> tuple[Encoded, list[bool]]:
+        """The texts encoded, and which of them were cut."""
+        truncated: list[bool] = []
+
+        def tokenizer(*texts: list[str] | None, **options: object) -> dict:
+            output = self.tokenizer(*texts, **options)
+            truncated.extend(bool(encoding.overflowing) for encoding in output.encodings)
+            return output
+
+        texts, pairs = zip(*stretch, strict=True)
+        encoded = encode(tokenizer, texts, None if pairs[0] is None else pairs, self.max_tokens)
+        if any(truncated):
+            log.info("%d of %d texts were cut to %d tokens", sum(truncated), len(truncated), self.max_tokens)
+        return encoded, truncated
+
+    def _classify(self, encoded: Encoded, speed: float, last: int, rows: int | None) -> Predictions:
+        """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""
+        lengths, pad_id = encoded.lengths, self.tokenizer.pad_token_id
+        shapes = Shapes(self._longest, self._token_budget, rows)
+        if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= self._longest:
+            found = f"samples of {lengths.min()} to {lengths.max()} tokens"
+            raise InputError(f"encoded: found {found}, expected 1 to {self._longest}")
+        alone = rows == 1 or len(lengths) == 1
+        try:
+            if alone:
+                return one_by_one(self.model, encoded, pad_id, speed, last)
+            return pooled(self.model, encoded, pad_id, speed, last, shapes.smaller() if self._shrunk else shapes)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            if alone or self._shrunk:
+                raise RunError("memory ran out, even for the smallest batches that are tried") from error
+        # Past the except block, where the tensors that the error's frames held are free.
+        warnings.warn(f"memory ran out; going on with batches {SHRINK} times smaller", stacklevel=3)
+        self._shrunk = True
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._classify(encoded, speed, last, rows)
+
+
+def _size(name: str, value: int | None, default: int | None = None, most: int | None = None) -> int:
+    """`value`, or `default` where it is None. Raises InputError unless it is an integer from 1 to `most`."""
+    if value is None and default is not None:
+        return default
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1 or (most is not None and value > most):
+        limits = "a positive integer" if most is None else f"an integer from 1 to {most}"
+        raise InputError(f"{name}: found {value!r}, expected {limits}")
+    return int(value)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out. On the CPU PyTorch has no class of its own for that."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,146 @@
+"""Where samples wait between two layers until there are enough of them for a full batch.
+
+Samples enter the model longest first, and every layer handles them in the order in which they come, so those that
+wait for a layer are always of like length: nothing is ever sorted again. Survivors of a layer are copied once, straight
+into the next layer's buffer, and run from there when it is full. A layer has one buffer, so what waits is bounded by
+one batch a layer, however many samples there are.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Padded lengths are multiples of this: few distinct shapes, little padding.
+WIDTH_STEP = 8
+# When memory runs out, batches become so many times smaller.
+SHRINK = 4
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The shapes that batches have.
+
+    longest: tokens that the encoder can read
+    tokens: padded tokens of a full batch
+    rows: samples of a full batch, whatever their length; None follows from `tokens`
+    """
+
+    longest: int
+    tokens: int
+    rows: int | None = None
+
+    def width(self, tokens: int) -> int:
+        """Tokens to which a text of so many is padded."""
+        return min(-(-int(tokens) // WIDTH_STEP) * WIDTH_STEP, self.longest)
+
+    def capacity(self, width: int) -> int:
+        """Rows of a full batch of texts padded to `width`."""
+        return self.rows or max(1, self.tokens // width)
+
+    def smaller(self) -> "Shapes":
+        """The same for batches SHRINK times smaller."""
+        return replace(
+            self, tokens=max(1, self.tokens // SHRINK), rows=None if self.rows is None else max(1, self.rows // SHRINK)
+        )
+
+
+@dataclass
+class Group:
+    """Samples that go through the layers side by side, longest first.
+
+    samples: int64 [batch], their numbers in the input
+    lengths: int64 [batch], real tokens
+    hidden: [batch, tokens, hidden] after `layer` executed layers; 0 is the embeddings
+    masks: as the classifiers and as the layers take them; None until the group first runs
+    """
+
+    samples: np.ndarray
+    lengths: np.ndarray
+    hidden: Tensor
+    layer: int = 0
+    masks: tuple[Tensor | None, Tensor | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def mask(self) -> Tensor | None:
+        """bool [batch, tokens], True at real tokens; None where nothing is padded."""
+        width, device = self.hidden.shape[1], self.hidden.device
+        if (self.lengths == width).all():
+            return None
+        lengths = torch.from_numpy(self.lengths).to(device, non_blocking=True)
+        return torch.arange(width, device=device) < lengths[:, None]
+
+
+class Pool:
+    """The samples that wait for each layer, in batches of the given shapes."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self._shapes = shapes
+        self._filling: dict[int, _Buffer] = {}  # by layers executed
+        self._full: list[Group] = []
+
+    def __len__(self) -> int:
+        """Number of samples that wait."""
+        return sum(map(len, self._full)) + sum(buffer.filled for buffer in self._filling.values())
+
+    def add(self, group: Group, stays: np.ndarray) -> None:
+        """Take the rows of `group` for which `stays` (bool [batch]) is True: they wait for the next layer."""
+        rows, layer = np.flatnonzero(stays), group.layer
+        if layer not in self._filling and len(rows) == len(group) == self._shapes.capacity(group.hidden.shape[1]):
+            self._full.append(group)  # full as it is: nothing to copy
+            return
+        while len(rows):
+            if layer not in self._filling:
+                width = self._shapes.width(group.lengths[rows[0]])
+                self._filling[layer] = _Buffer(group, self._shapes.capacity(width), width)
+            buffer = self._filling[layer]
+            taken, rows = rows[: buffer.room], rows[buffer.room :]
+            buffer.append(group, taken)
+            if not buffer.room:
+                self._full.append(self._filling.pop(layer).group())
+
+    def full_batch(self) -> Group | None:
+        """The full batch that is deepest in the model, first come first; None if there is none."""
+        if not self._full:
+            return None
+        return self._full.pop(max(range(len(self._full)), key=lambda at: self._full[at].layer))
+
+    def rest(self) -> Group | None:
+        """What waits, short of a full batch, for the first layer that anything waits for; None if nothing does."""
+        if not self._filling:
+            return None
+        return self._filling.pop(min(self._filling)).group()
+
+
+class _Buffer:
+    """A batch of `capacity` rows and `width` tokens in the making, for samples that have executed `like.layer`."""
+
+    def __init__(self, like: Group, capacity: int, width: int) -> None:
+        self.layer, self.filled = like.layer, 0
+        self.hidden = like.hidden.new_empty(capacity, width, like.hidden.shape[2])
+        self.samples = np.empty(capacity, np.int64)
+        self.lengths = np.empty(capacity, np.int64)
+
+    @property
+    def room(self) -> int:
+        return len(self.samples) - self.filled
+
+    def append(self, group: Group, rows: np.ndarray) -> None:
+        """Copy the given rows (int64) of `group`, none of which is longer than the buffer is wide."""
+        new = slice(self.filled, self.filled + len(rows))
+        self.samples[new], self.lengths[new] = group.samples[rows], group.lengths[rows]
+        index = torch.from_numpy(rows).to(group.hidden.device, non_blocking=True)
+        place, width = self.hidden[new], group.hidden.shape[1]  # place: [rows, buffer's width, hidden]
+        if width >= place.shape[1]:
+            torch.index_select(group.hidden[:, : place.shape[1]], 0, index, out=place)
+        else:
+            place[:, :width] = group.hidden.index_select(0, index)
+            place[:, width:] = 0  # masked, but a NaN in fresh memory would get through any mask
+        self.filled = new.stop
+
+    def group(self) -> Group:
+        """The rows so far."""
+        return Group(self.samples[: self.filled], self.lengths[: self.filled], self.hidden[: self.filled], self.layer)

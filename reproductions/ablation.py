@@ -1,0 +1,36 @@
+"""The ablation (table 3): FastBERT without self-distillation, without adaptive inference, and with the other KL."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import pandas as pd
+
+from fastbert_core.metrics import at_layer, at_speed, dense
+from fastbert_core.trace import Trace
+from reproductions.averaged import Averaged, select, tasks_of
+from reproductions.comparability import Paper
+from reproductions.paper_rows import paper_row
+from reproductions.speed_accuracy import MODELS
+
+PAPER_SPEEDS = (0.2, 0.7)
+FIXED_DEPTH = "FastBERT without adaptive inference"
+NOTES = {"default": "", "labels": "all classifiers trained on labels", "reverse-kl": "KL(student‖teacher), equation 5"}
+
+
+def table3(traces: Sequence[Trace], runs: pd.DataFrame, paper: Paper) -> pd.DataFrame:
+    """`table3.csv`: every variant at the paper's two speeds, and FastBERT at every fixed depth, beside the paper's.
+
+    The variants' whole curves are in speed_accuracy.csv. All losses are against the teacher of the default FastBERT.
+    """
+    rows = []
+    for task in tasks_of(traces):
+        fastbert = select(traces, task)
+        teacher = Averaged(fastbert, dense)
+        for variant, model in MODELS.items():
+            for speed in PAPER_SPEEDS if (kept := select(traces, task, variant=variant)) else ():
+                used = Averaged(kept, partial(at_speed, speed=speed))
+                rows.append(paper_row(model, f"speed={speed:g}", used, teacher, runs, paper, NOTES[variant]))
+        for layer in fastbert[0].metadata["layers"]:
+            used = Averaged(fastbert, partial(at_layer, layer=layer))
+            rows.append(paper_row(FIXED_DEPTH, f"layer={layer}", used, teacher, runs, paper))
+    return pd.DataFrame(rows)

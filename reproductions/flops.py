@@ -1,0 +1,79 @@
+"""The `flops` command: table 1 and the audit of the paper, or the count of one configuration."""
+
+from pathlib import Path
+
+from transformers import AutoConfig
+
+from fastbert_core.errors import InputError
+from fastbert_core.files import atomic_write
+from fastbert_core.flops import (
+    BERT_BASE,
+    FLOPS_PER_MAC,
+    PAPER_TOKENS,
+    EncoderShape,
+    dense_flops,
+    dense_true_macs,
+    paper_flops,
+    paper_operations,
+    true_macs,
+    true_operations,
+)
+from reproductions import table1
+from reproductions.audit import audit, misprints
+from reproductions.audit.page import failures, page
+
+
+def write_paper(results_dir: Path, page_path: Path) -> int:
+    """Count table 1, audit the paper, and print and write both: `results_dir`/paper/{table1,audit}.csv, `page_path`.
+
+    Returns the exit code, 0: a misprint of the paper's is no failure of ours.
+    """
+    counted, checks = table1.table(), audit()
+    print(f"Table 1: BERT-base, {PAPER_TOKENS} tokens, {table1.CLASSES} classes\n\n{table1.text(counted)}")
+    print(f"Audit of the paper: {len(checks)} checks, {(~checks['holds']).sum()} fail:\n")
+    for where, wrong, printed, right, why in failures(misprints(checks)):
+        print(f"{where}\n    {wrong}: {printed}{right and f', should be {right}'}: {why}")
+    for name, frame in (("table1", counted), ("audit", checks)):
+        with atomic_write(results_dir / "paper" / f"{name}.csv") as file:
+            frame.to_csv(file, index=False, lineterminator="\n")
+    with atomic_write(page_path) as file:
+        file.write(page(checks).encode())
+    return 0
+
+
+def print_count(
+    backbone: Path | None = None, tokens: int = PAPER_TOKENS, classes: int = 2, exit_layer: int | None = None
+) -> int:
+    """Print the count of one configuration by operation, in both units. Returns the exit code.
+
+    backbone: a Hugging Face folder (default: BERT-base). exit_layer: default, the last one.
+    Raises InputError for a folder without an encoder's configuration, and for counts that are out of range.
+    """
+    shape = BERT_BASE if backbone is None else _shape(backbone)
+    exit_layer = shape.layers if exit_layer is None else exit_layer
+    paper, true = paper_flops(shape, exit_layer, tokens), true_macs(shape, exit_layer, tokens, classes)
+    dense, dense_true = dense_flops(shape, tokens=tokens), dense_true_macs(shape, tokens, classes)
+    print(f"{shape}\n{tokens} tokens, {classes} classes, leaving at layer {exit_layer} of {shape.layers}\n")
+    for title, operations, factor, total, whole in (
+        ("paper's FLOPs", paper_operations(shape), FLOPS_PER_MAC, paper, dense),
+        ("true MACs", true_operations(shape, classes), 1, true, dense_true),
+    ):
+        print(f"{title:<58}{'once':>16}{f'× {exit_layer}':>18}")
+        for operation in operations:
+            count = factor * operation.macs(tokens)
+            print(f"{operation.block + ': ' + operation.name:<58}{count:>16}{exit_layer * count:>18}")
+        print(f"{'FastBERT':<58}{'':>16}{total:>18}")
+        print(f"{'dense model, all layers + teacher':<58}{'':>16}{whole:>18}  speedup {whole / total:.3f}\n")
+    return 0
+
+
+def _shape(folder: Path) -> EncoderShape:
+    """The shape that `folder`/config.json describes."""
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: found no config.json, expected a Hugging Face folder of an encoder")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{folder / 'config.json'}: found {reason}, expected an encoder's configuration") from None
+    return EncoderShape.from_config(config)

@@ -1,0 +1,106 @@
+"""A run that is to be made: what identifies it, whether it is done, and how long it will take."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig
+
+from fastbert_core.backbones import Backbone
+from fastbert_core.data import TaskData, take_rows
+from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.errors import InputError
+from fastbert_core.flops import EncoderShape, dense_true_macs
+from reproductions import results
+from reproductions.settings import Settings
+from reproductions.sources import runs_folder
+
+# Of the rate of one large matrix product, what training reaches: dropout, AdamW and the rest take their share.
+EFFICIENCY = 0.6
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run that is to be made: what it learns, from what, and where it stands."""
+
+    settings: Settings
+    data: TaskData
+    backbone: Backbone
+    device: torch.device
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run, as runs.csv lists it."""
+        return self.settings.run_id(self.data.sha256, self.backbone.sha256)
+
+    @property
+    def name(self) -> str:
+        """Its key, for people."""
+        return f"{self.settings.task}, {self.settings.model}-{self.settings.variant}, seed {self.settings.seed}"
+
+    @property
+    def train_rows(self) -> int:
+        """Number of training rows."""
+        return len(self.data.train) if self.settings.train_rows == "all" else self.settings.train_rows
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints and its model live."""
+        return runs_folder() / self.run_id
+
+    @property
+    def fine_tuning_folder(self) -> Path:
+        """Where the first stage lives, which several runs may have in common."""
+        return runs_folder() / f"fine-tuning-{self.settings.fine_tuning_id(self.data.sha256, self.backbone.sha256)}"
+
+
+def is_done(job: Job, results_dir: Path, replace: bool) -> bool:
+    """Whether the run stands in `results_dir` already.
+
+    Raises InputError if its key is held by another run and `replace` does not say that it may go.
+    """
+    if not results.table_path(results_dir, "runs").is_file():
+        return False
+    runs, s = results.read_table(results_dir, "runs"), job.settings
+    held = runs[(runs.task == s.task) & (runs.model == s.model) & (runs.variant == s.variant) & (runs.seed == s.seed)]
+    if held.empty:
+        return False
+    holder = held.iloc[0].run_id
+    if holder == job.run_id:
+        return results.trace_path(results_dir, s.task, s.model, s.variant, s.seed, "test").is_file()
+    if not replace:
+        table = results.table_path(results_dir, "runs")
+        raise InputError(f"{table}: {job.name} is held by run {holder}, this is {job.run_id}; --replace lets it go")
+    return False
+
+
+def estimated_minutes(job: Job) -> float:
+    """Minutes that a run will take, roughly: its multiply-accumulates over the rate of this machine's matrix product.
+
+    A training step counts three passes, the backward pass twice a forward one; DistilBERT and self-distillation
+    count by their own depth and passes. A first stage that another run shares is counted for each.
+    """
+    s, classes = job.settings, len(job.data.task.classes)
+    sample = take_rows(job.data.train, min(256, len(job.data.train)), s.seed)
+    tokens = encode(load_tokenizer(job.backbone.source), sample.texts, sample.pairs, s.max_tokens).lengths
+    shape = EncoderShape.from_config(AutoConfig.from_pretrained(job.backbone.source))
+    once = float(dense_true_macs(shape, tokens, classes).mean())  # of a sample through all layers
+    passes = 3 * s.fine_tuning_epochs * job.train_rows + len(job.data.test)
+    if s.model == "fastbert" and s.variant != "labels":
+        passes += 1.2 * s.distillation_epochs * job.train_rows
+    if s.model == "distilbert":
+        share = int(s.variant.split("-")[0]) / shape.layers
+        passes = job.train_rows + share * passes
+    return once * passes / (EFFICIENCY * _macs_per_second(job.device, s.precision)) / 60
+
+
+def _macs_per_second(device: torch.device, precision: str) -> float:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right = torch.randn(2048, 768, device=device, dtype=dtype), torch.randn(768, 3072, device=device, dtype=dtype)
+    (left @ right).sum().item()
+    start, repeats = time.perf_counter(), 5
+    for _ in range(repeats):
+        product = left @ right
+    product.sum().item()
+    return repeats * 2048 * 768 * 3072 / (time.perf_counter() - start)

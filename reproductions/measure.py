@@ -1,0 +1,58 @@
+"""Every table and figure's data again, from the stored traces of one profile."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from fastbert_core.errors import InputError
+from fastbert_core.files import atomic_write
+from reproductions import reported
+from reproductions.ablation import table3
+from reproductions.comparability import Paper, compared_tasks
+from reproductions.convergence import convergence
+from reproductions.exit_layers import exit_layers
+from reproductions.luha import luha
+from reproductions.questions import page
+from reproductions.results import load_traces, read_table, table_path, write_table
+from reproductions.speed_accuracy import speed_accuracy
+from reproductions.table2 import comparisons, table2
+from reproductions.uncertainty_distribution import uncertainty_distribution
+
+
+def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:
+    """Write every CSV that the traces of `results_dir` allow, and the page of questions to `questions` if named.
+
+    Everything is computed before anything is written; measuring again gives the same bytes. A CSV that the traces no
+    longer allow is removed. Returns the files written. Raises InputError if there are no traces, or a trace or runs.csv
+    is not in order.
+    """
+    runs = read_table(results_dir, "runs")
+    traces = load_traces(results_dir, runs)
+    if not traces:
+        raise InputError(f"{results_dir}: found no traces, expected some under traces/")
+    compared = compared_tasks(traces, runs)
+    paper = Paper.load(compared)
+
+    def figure(name: str) -> pd.DataFrame:
+        table = reported.load(name)
+        return table[table["task"].isin(compared)]
+
+    tables = {
+        "table2": table2(traces, runs, paper),
+        "comparisons": comparisons(traces),
+        "table3": table3(traces, runs, paper),
+        "speed_accuracy": speed_accuracy(traces, figure("figure3_speed_accuracy")),
+        "luha": luha(traces, figure("figure4_luha")),
+        "exit_layers": exit_layers(traces, figure("figure5_exit_layers")),
+        "uncertainty": uncertainty_distribution(traces),
+        "convergence": convergence(traces, figure("figure7_convergence")),
+    }
+    text = page(traces) if questions else ""
+    written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]
+    for name in (name for name, table in tables.items() if table.empty):
+        table_path(results_dir, name).unlink(missing_ok=True)
+    if questions:
+        with atomic_write(questions) as file:
+            file.write(text.encode())
+        written.append(questions)
+    return written

@@ -1,0 +1,54 @@
+"""What the command line prints of the tables."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from fastbert_core.errors import InputError
+from reproductions.results import read_table, table_path
+
+COLUMNS = {
+    "model": "model",
+    "setting": "setting",
+    "accuracy": "accuracy",
+    "mean_layers": "layers",
+    "speedup": "speedup",
+    "reported_accuracy": "paper",
+    "reported_speedup": "paper's",
+    "verdict": "verdict",
+    "verdict_relative": "relative",
+}
+
+
+def task_rows(results_dir: Path, task: str, committed: Path) -> str:
+    """Table 2's rows of a task, and below them the ones of `committed`, where that is another folder and has any."""
+    parts = [f"{task}, this run ({results_dir}):", _table(_rows(results_dir, task))]
+    if committed.resolve() != results_dir.resolve() and not (stored := _rows(committed, task)).empty:
+        parts += [f"{task}, as committed ({committed}):", _table(stored)]
+    return "\n".join(parts)
+
+
+def table(results_dir: Path, name: str, task: str) -> str:
+    """The rows of table `name` that are of `task`. Raises InputError if there are none."""
+    rows = read_table(results_dir, name)
+    rows = rows[rows["task"] == task].drop(columns="task").dropna(axis="columns", how="all")
+    if rows.empty:
+        raise InputError(f"{table_path(results_dir, name)}: found no row of task {task}, expected a trace of it")
+    with pd.option_context("display.width", 200, "display.max_columns", None):
+        return rows.fillna("").to_string(index=False)
+
+
+def _rows(results_dir: Path, task: str) -> pd.DataFrame:
+    if not table_path(results_dir, "table2").is_file():
+        return pd.DataFrame(columns=["task", *COLUMNS])
+    table = read_table(results_dir, "table2")
+    return table[table["task"] == task]
+
+
+def _table(rows: pd.DataFrame) -> str:
+    shown = rows[list(COLUMNS)].rename(columns=COLUMNS).dropna(axis="columns", how="all")
+    forms = {"accuracy": "{:.2f}", "layers": "{:.2f}", "speedup": "{:.2f}x", "paper": "{:.2f}", "paper's": "{:.2f}x"}
+    for column, form in forms.items():
+        if column in shown:
+            shown[column] = [form.format(value) if pd.notna(value) else "" for value in shown[column]]
+    return shown.fillna("").to_string(index=False) + "\n"

@@ -1,0 +1,129 @@
+"""The stations of one run: training and tracing, each of which picks up what an earlier attempt left."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fastbert_core.data import Split, take_rows
+from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.flops import EncoderShape
+from fastbert_core.model import FastBertModel
+from fastbert_core.trace import Trace, load_trace, save_trace
+from fastbert_core.tracing import probabilities
+from fastbert_core.training import Samples, Workplace, distil_compact, fine_tune, self_distil
+from reproductions.job import Job
+from reproductions.provenance import RunRecord
+
+KL = {"default": "teacher-student", "reverse-kl": "student-teacher"}
+
+
+class Stations:
+    """What the stations of one run share: tokenizer, samples and folders."""
+
+    def __init__(self, job: Job, record: RunRecord, log: Callable[[str], None]) -> None:
+        self.job, self.record, self.log = job, record, log
+        self.tokenizer = load_tokenizer(job.backbone.source)
+        s, data = job.settings, job.data
+        train = data.train if s.train_rows == "all" else take_rows(data.train, s.train_rows, s.seed)
+        self._train_samples = self._samples(train)
+        self._dev_samples = self._samples(take_rows(data.dev, min(s.dev_rows, len(data.dev)), s.seed))
+        self._dev_traced = take_rows(data.dev, min(s.epoch_trace_rows, len(data.dev)), s.seed)
+
+    def train(self) -> FastBertModel:
+        """The trained model: FastBERT, its first stage alone where it learns from labels, or a DistilBERT of it."""
+        job, s = self.job, self.job.settings
+        torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
+        model = FastBertModel.from_backbone(job.backbone.source, job.data.task.classes).to(job.device)
+        first = self._workplace(job.fine_tuning_folder, model)
+        on_labels = s.variant == "labels"
+        fine_tune(model, self._train_samples, self._dev_samples, s.fine_tuning, first, students=on_labels)
+        if s.model == "distilbert":
+            return self._compact(model, int(s.variant.removesuffix("-layers")))
+        if not on_labels:
+            second = self._workplace(job.folder, model)
+            self_distil(model, self._train_samples.encoded, s.distillation, second, KL[s.variant])
+        return model
+
+    def _compact(self, teacher: FastBertModel, layers: int) -> FastBertModel:
+        s, model = self.job.settings, teacher.first_of_blocks(layers)
+        encoded, pad_id = self._train_samples.encoded, self.tokenizer.pad_token_id
+        soft = probabilities(teacher, encoded, pad_id, (teacher.layers,), s.precision, progress="soft labels")[:, 0]
+        place = self._workplace(self.job.folder, model)
+        distil_compact(model, soft, self._train_samples, self._dev_samples, s.fine_tuning, place)
+        return model
+
+    def traces(self, model: FastBertModel) -> list[Trace]:
+        """The trace of the test set; of a default FastBERT those of dev, trained and by epoch, too."""
+        classified = (model.layers,) if self.job.settings.model == "distilbert" else None
+        traces = [self._stored(model, "test", self.job.data.test, classified)]
+        if self._is_default:
+            traces += [self._stored(model, "dev", self._dev_traced, classified), *self._epoch_traces()]
+        return traces
+
+    @property
+    def _is_default(self) -> bool:
+        return (self.job.settings.model, self.job.settings.variant) == ("fastbert", "default")
+
+    def _samples(self, split: Split) -> Samples:
+        return Samples(encode(self.tokenizer, split.texts, split.pairs, self.job.settings.max_tokens), split.labels)
+
+    def _workplace(self, folder: Path, model: FastBertModel) -> Workplace:
+        """Where a stage runs. The first stage, which runs have in common, keeps its epoch traces whoever trains it."""
+        dev, s = self._samples(self._dev_traced), self.job.settings
+
+        def after_epoch(stage: str, epoch: int) -> None:
+            self.record.save()
+            fine_tuning = stage == "fine-tuning" and s.variant != "labels"
+            # Before self-distillation nothing has changed since fine-tuning but the choice of the best epoch.
+            if fine_tuning or (stage == "self-distillation" and self._is_default and epoch):
+                trace = self._trace(
+                    model, "dev", dev, (model.layers,) if fine_tuning else None, stage=stage, epoch=epoch
+                )
+                save_trace(trace, folder / "epochs" / f"{stage}-{epoch}.npz")
+
+        return Workplace(folder, self.tokenizer.pad_token_id, s.precision, self.log, after_epoch)
+
+    def _trace(
+        self, model: FastBertModel, split: str, samples: Samples, classified: tuple[int, ...] | None, **more: object
+    ) -> Trace:
+        """One pass over `samples` in fp32."""
+        s = self.job.settings
+        label = None if "epoch" in more else f"trace of {split}"
+        p = probabilities(model, samples.encoded, self.tokenizer.pad_token_id, classified, "fp32", progress=label)
+        metadata = {
+            "run_id": self.job.run_id,
+            "task": s.task,
+            "model": s.model,
+            "variant": s.variant,
+            "seed": s.seed,
+            "split": split,
+            "classes": list(self.job.data.task.classes),
+            "layers": list(classified or range(1, model.layers + 1)),
+            "encoder": dataclasses.asdict(EncoderShape.from_config(model.config)),
+            "precision": "fp32",
+        }
+        return Trace(p, samples.labels.astype(np.int64), samples.encoded.lengths, metadata | more)
+
+    def _stored(self, model: FastBertModel, split: str, rows: Split, classified: tuple[int, ...] | None) -> Trace:
+        """The trace of a split, kept in the run's folder once it is made."""
+        path = self.job.folder / f"{split}.npz"
+        if not path.is_file():
+            save_trace(self._trace(model, split, self._samples(rows), classified), path)
+        return load_trace(path)
+
+    def _epoch_traces(self) -> list[Trace]:
+        """The traces that training kept, epochs counted through both stages; epoch 0 is before training."""
+        traces = []
+        stages = (("fine-tuning", self.job.fine_tuning_folder, 0), ("self-distillation", self.job.folder, 1))
+        for stage, folder, first in stages:
+            epoch = first
+            while (path := folder / "epochs" / f"{stage}-{epoch}.npz").is_file():
+                trace, s = load_trace(path), self.job.settings
+                # Another run may have trained the first stage.
+                named = {"run_id": self.job.run_id, "model": s.model, "variant": s.variant, "epoch": len(traces)}
+                traces.append(dataclasses.replace(trace, metadata=trace.metadata | named))
+                epoch += 1
+        return traces

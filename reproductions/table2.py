@@ -1,0 +1,113 @@
+"""Table 2: BERT, DistilBERT and FastBERT on every task, and how FastBERT compares with the two others."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.metrics import at_speed, curve, dense
+from fastbert_core.trace import Trace
+from reproductions.averaged import Averaged, paired, provenance, select, tasks_of
+from reproductions.comparability import Paper, runs_of
+from reproductions.paper_rows import paper_row
+from reproductions.speed_accuracy import SPEEDS
+from reproductions.statistics import holm, mcnemar
+
+PAPER_SPEEDS = (0.1, 0.5, 0.8)
+STUDENTS = ("6-layers", "3-layers", "1-layers")
+CHOSEN = "chosen on dev"
+TOLERATED_LOSS = 0.5  # points: "without losing accuracy", and what the speed chosen on dev may lose there
+FROM_TEACHER = "student of the fine-tuned teacher's layers, distilled on soft labels and labels"
+FROM_HUB = "student of a pre-trained DistilBERT, distilled on soft labels and labels"
+
+Models = dict[tuple[str, str], Averaged]
+
+
+def models_of(task: str, traces: Sequence[Trace]) -> Models:
+    """The rows that a task's traces allow: (model, setting) to what it does on the test set.
+
+    BERT at full depth, DistilBERT, FastBERT at the paper's speeds, and at the speed that `chosen_speed` finds on dev.
+    """
+    fastbert = select(traces, task)
+    models = {("BERT", _depth(fastbert[0])): Averaged(fastbert, dense)}
+    for student in STUDENTS:
+        if distilbert := select(traces, task, "distilbert", student):
+            models["DistilBERT", _depth(distilbert[0])] = Averaged(distilbert, dense)
+    for speed in PAPER_SPEEDS:
+        models["FastBERT", f"speed={speed:g}"] = Averaged(fastbert, partial(at_speed, speed=speed))
+    if dev := select(traces, task, split="dev"):
+        speed = chosen_speed(dev)
+        models["FastBERT", f"speed={speed:g} {CHOSEN}"] = Averaged(fastbert, partial(at_speed, speed=speed))
+    return models
+
+
+def chosen_speed(dev: Sequence[Trace]) -> float:
+    """The fastest of 101 speeds whose accuracy on dev, averaged over seeds, is within 0.5 points of the teacher's."""
+    accuracy = np.mean([curve(trace, SPEEDS)["accuracy"] for trace in dev], axis=0)
+    teacher = np.mean([dense(trace).accuracy for trace in dev])
+    return float(SPEEDS[np.flatnonzero(accuracy >= teacher - TOLERATED_LOSS - 1e-9)[-1]])
+
+
+def table2(traces: Sequence[Trace], runs: pd.DataFrame, paper: Paper) -> pd.DataFrame:
+    """`table2.csv`: the rows of `models_of` for every task, beside the paper's, with verdicts."""
+    rows = []
+    for task in tasks_of(traces):
+        models = models_of(task, traces)
+        teacher = next(iter(models.values()))
+        for (model, setting), used in models.items():
+            note = _origin(used.traces, runs) if model == "DistilBERT" else ""
+            if setting.endswith(CHOSEN):
+                note = f"fastest within {TOLERATED_LOSS} points of BERT on {_dev_rows(task, traces)} dev rows"
+            rows.append(paper_row(model, setting, used, teacher, runs, paper, note))
+    return pd.DataFrame(rows)
+
+
+def comparisons(traces: Sequence[Trace]) -> pd.DataFrame:
+    """`comparisons.csv`: each FastBERT row of table 2 against BERT and every DistilBERT, on the same test samples.
+
+    The interval of the difference covers all common seeds, McNemar's test the first of them; its p-values are
+    Holm-corrected over the whole table.
+    """
+    rows = []
+    for task in tasks_of(traces):
+        models = models_of(task, traces)
+        for (model, setting), used in models.items():
+            others = [(key, other) for key, other in models.items() if model == "FastBERT" and key[0] != "FastBERT"]
+            rows += [_comparison(task, setting, used, *key, other) for key, other in others if paired(used, other)]
+    table = pd.DataFrame(rows)
+    return table if table.empty else table.assign(mcnemar_p_holm=holm(table["mcnemar_p"]))
+
+
+def _comparison(task: str, setting: str, used: Averaged, model: str, depth: str, other: Averaged) -> dict:
+    difference = paired(used, other)
+    seed = difference.seeds[0]
+    mine, theirs = used.of_seeds([seed])[0], other.of_seeds([seed])[0]
+    return {
+        "task": task,
+        "setting": setting,
+        "against": model,
+        "against_setting": depth,
+        "difference": difference.difference,
+        "difference_low": difference.low,
+        "difference_high": difference.high,
+        "without_loss": "yes" if difference.low > -TOLERATED_LOSS else "no",
+        "mcnemar_seed": seed,
+        "only_fastbert_right": (mine & ~theirs).sum(),
+        "only_other_right": (theirs & ~mine).sum(),
+        "mcnemar_p": mcnemar(mine, theirs),
+        **provenance(*([t for t in a.traces if t.metadata["seed"] in difference.seeds] for a in (used, other))),
+    }
+
+
+def _depth(trace: Trace) -> str:
+    return f"{trace.metadata['layers'][-1]} layers"
+
+
+def _origin(distilbert: Sequence[Trace], runs: pd.DataFrame) -> str:
+    names = runs_of(distilbert, runs)["backbone"]
+    return FROM_HUB if names.str.contains("distilbert", case=False).any() else FROM_TEACHER
+
+
+def _dev_rows(task: str, traces: Sequence[Trace]) -> int:
+    return len(select(traces, task, split="dev")[0].labels)

@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
+from fastbert_core.errors import InputError
+
+TENSORS = {"weight": torch.arange(600.0).view(20, 30), "step": torch.tensor(3.0), "random": torch.get_rng_state()}
+STATE = {"step": 3, "notes": {"dev_accuracy": [0.1, 0.2]}}
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_checkpoint(tmp_path / "run" / "c.safetensors", TENSORS, STATE)
+    return tmp_path / "run" / "c.safetensors"
+
+
+def test_what_was_saved_comes_back(path):
+    tensors, state = load_checkpoint(path)
+    assert state == STATE
+    assert tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+    assert all(tensors[name].dtype == TENSORS[name].dtype for name in TENSORS)
+    assert [file.name for file in path.parent.iterdir()] == ["c.safetensors"]
+
+
+@pytest.mark.parametrize("place", [-1, -1000, -3000])
+def test_a_flipped_bit_is_found(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"c\.safetensors: found content that does not match its sha256"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 200, -1])
+def test_a_truncated_file_is_found(path, keep):
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"c\.safetensors: not a readable checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_failed_write_leaves_the_last_checkpoint(path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fastbert_core.checkpoint.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(path, {"weight": torch.zeros(2)}, {})
+    assert load_checkpoint(path)[1] == STATE
+    assert [file.name for file in path.parent.iterdir()] == ["c.safetensors"]

@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fastbert_core.classifier import Classifier
+
+
+class FullAttentionClassifier(nn.Module):
+    """The paper's classifier as plainly as it can be written: every query, key and value, then [CLS]."""
+
+    def __init__(self, ours: Classifier):
+        super().__init__()
+        self.ours = ours
+        self.key_bias = torch.randn(ours.key.out_features)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        c = self.ours
+        x = torch.tanh(c.reduce(hidden))
+        b, n, w = x.shape
+
+        def split(projected: Tensor) -> Tensor:
+            return projected.view(b, n, c.heads, w // c.heads).transpose(1, 2)  # [b, h, n, d]
+
+        query, key, value = split(c.query(x)), split(c.key(x) + self.key_bias), split(c.value(x))
+        scores = query @ key.transpose(2, 3) / (w // c.heads) ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
+        context = (scores.softmax(-1) @ value).transpose(1, 2).reshape(b, n, w)
+        return c.output(torch.tanh(c.dense(c.mix(context)[:, 0])))
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+@pytest.mark.parametrize("padded", [False, True])
+def test_one_query_equals_full_attention(heads, padded):
+    torch.manual_seed(0)
+    ours = Classifier(24, 5, width=16, heads=heads).double().eval()
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter)
+    hidden = torch.randn(3, 7, 24, dtype=torch.float64)
+    mask = None
+    if padded:
+        mask = torch.arange(7) < torch.tensor([[7], [4], [1]])
+    torch.testing.assert_close(ours(hidden, mask), FullAttentionClassifier(ours)(hidden, mask))
+
+
+def test_padding_does_not_reach_the_logits():
+    torch.manual_seed(0)
+    classifier = Classifier(8, 3, width=4).eval()
+    hidden = torch.randn(2, 6, 8)
+    mask = torch.arange(6) < torch.tensor([[6], [3]])
+    spoilt = hidden.clone()
+    spoilt[1, 3:] = 1e4
+    torch.testing.assert_close(classifier(hidden, mask), classifier(spoilt, mask))
+
+
+def test_every_parameter_learns():
+    classifier = Classifier(8, 3, width=4)
+    classifier(torch.randn(2, 6, 8)).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in classifier.parameters())

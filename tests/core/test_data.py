@@ -1,0 +1,222 @@
+import gzip
+import lzma
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastbert_core.data import load_files, load_folder, overlap, read_tsv, take_rows
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import Task
+from fastbert_core.tsv import Split
+
+SINGLE = Task("mine", "en", ("no", "maybe", "yes"))
+PAIR = Task("mine", "en", ("no", "yes"), pair=True)
+GOOD = "label\ttext_a\n0\tone\n1\ttwo\n2\tthree\n"
+OPENERS = {"tsv": open, "tsv.gz": gzip.open, "tsv.xz": lzma.open}
+
+
+def write(path, text):
+    suffix = path.name.partition(".")[2]
+    with OPENERS[suffix](path, "wb") as file:
+        file.write(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def write_task(folder, suffix="tsv", train=GOOD, dev=GOOD, test=GOOD):
+    (folder / "mine").mkdir(parents=True, exist_ok=True)
+    for split, text in (("train", train), ("dev", dev), ("test", test)):
+        write(folder / "mine" / f"{split}.{suffix}", text)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", OPENERS)
+def test_read_tsv(tmp_path, suffix):
+    split = read_tsv(write(tmp_path / f"x.{suffix}", GOOD), SINGLE)
+    assert split.texts == ["one", "two", "three"]
+    assert split.pairs is None
+    assert split.labels.dtype == np.int64
+    assert split.labels.tolist() == [0, 1, 2]
+    assert len(split) == 3
+
+
+def test_columns_are_found_by_name_and_others_passed_over(tmp_path):
+    path = write(tmp_path / "x.tsv", "id\ttext_b\ttext_a\tlabel\n7\tb\ta\t1\n")
+    split = read_tsv(path, PAIR)
+    assert (split.texts, split.pairs, split.labels.tolist()) == (["a"], ["b"], [1])
+
+
+def test_quotes_unicode_line_ends_and_nul_are_plain_characters(tmp_path):
+    texts = ['"open', 'she said "x" and\'', "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg", "a\rb", "a\0b", "\ufeffx"]
+    body = "".join(f"0\t{text}\n" for text in texts)
+    assert read_tsv(write(tmp_path / "x.tsv", f"label\ttext_a\n{body}"), SINGLE).texts == texts
+
+
+def test_windows_line_ends_byte_order_mark_and_no_last_line_end(tmp_path):
+    path = write(tmp_path / "x.tsv", "\ufefflabel\ttext_a\r\n0\tone\r\n2\ttwo")
+    split = read_tsv(path, SINGLE)
+    assert (split.texts, split.labels.tolist()) == (["one", "two"], [0, 2])
+
+
+def test_unlabelled_text_needs_no_label_column_and_reads_none(tmp_path):
+    without = read_tsv(write(tmp_path / "x.tsv", "text_a\none\n"), SINGLE, labelled=False)
+    with_bad_label = read_tsv(write(tmp_path / "y.tsv", "label\ttext_a\n?\tone\n"), SINGLE, labelled=False)
+    for split in (without, with_bad_label):
+        assert (split.texts, split.labels) == (["one"], None)
+
+
+fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n"), min_size=1).filter(
+    lambda text: text.replace("\0", "").strip() and not text.endswith("\r")
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), fields, fields), min_size=1, max_size=5))
+@settings(max_examples=50)
+def test_what_is_written_is_read(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("tsv") / "x.tsv"
+    write(path, "label\ttext_a\ttext_b\n" + "".join(f"{label}\t{a}\t{b}\n" for label, a, b in rows))
+    split = read_tsv(path, PAIR)
+    assert list(zip(split.labels.tolist(), split.texts, split.pairs, strict=True)) == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        ("", ":1", "found no header, expected the columns label, text_a"),
+        ("0\tone\n", ":1", "expected one column 'text_a'"),
+        ("label\ttext\n0\tone\n", ":1", "expected one column 'text_a'"),
+        ("text_a\none\n", ":1", "expected one column 'label'"),
+        ("label\ttext_a\ttext_a\n0\tone\ttwo\n", ":1", "expected one column 'text_a'"),
+        ("label\ttext_a\ttext_b\n0\tone\ttwo\n", ":1", "a task of single texts"),
+        ("label\ttext_a\n", "", "no rows"),
+        (GOOD + "0\n", ":5", "found 1 fields, expected 2"),
+        (GOOD + "0\tone\ttwo\n", ":5", "found 3 fields, expected 2"),
+        (GOOD + "\n", ":5", "found 1 fields, expected 2"),
+        (GOOD + "0\t\n", ":5", "empty text_a"),
+        (GOOD + "0\t \u3000\0\n", ":5", "empty text_a"),
+        (GOOD + "yes\tone\n", ":5", "found the label 'yes', expected an integer from 0 to 2"),
+        (GOOD + "3\tone\n", ":5", "found the label '3', expected an integer from 0 to 2"),
+        (GOOD + "-1\tone\n", ":5", "found the label '-1'"),
+        (GOOD + "1.0\tone\n", ":5", "found the label '1.0'"),
+        (GOOD + " 1\tone\n", ":5", "found the label ' 1'"),
+        (GOOD + "1_0\tone\n", ":5", "found the label '1_0'"),
+        (GOOD + "\uff11\tone\n", ":5", "found the label '\uff11'"),
+        (GOOD + "9" * 5000 + "\tone\n", ":5", "found the label '9999"),
+        (GOOD + "\tone\n", ":5", "found the label ''"),
+        (GOOD.encode() + b"0\tcaf\xe9\n", ":5", "found byte 0xe9, expected UTF-8"),
+        (GOOD.encode("utf-16"), ":1", "expected UTF-8"),
+    ],
+)
+def test_bad_content_is_refused_with_file_and_line(tmp_path, text, place, reason):
+    path = write(tmp_path / "x.tsv", text)
+    with pytest.raises(InputError, match=reason) as caught:
+        read_tsv(path, SINGLE)
+    assert str(caught.value).startswith(f"{path}{place}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("row", ["1\t\tb", "1\ta\t", "1\ta\t \t"])
+def test_pairs_need_both_sides(tmp_path, row):
+    path = write(tmp_path / "x.tsv", f"label\ttext_a\ttext_b\n0\ta\tb\n{row}\n")
+    with pytest.raises(InputError, match=r"x\.tsv:3: found (an empty text_|4 fields)"):
+        read_tsv(path, PAIR)
+
+
+@pytest.mark.parametrize("suffix", ["tsv.gz", "tsv.xz"])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-10], lambda data: b"GOOD" + data, lambda data: data[:-30] + b"x" * 30]
+)
+def test_damaged_compressed_files(tmp_path, suffix, damage):
+    path = write(tmp_path / f"x.{suffix}", GOOD * 50)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"unreadable \(.*expected a whole \.(gz|xz) file"):
+        read_tsv(path, SINGLE)
+
+
+def test_missing_file_and_folder_in_its_place(tmp_path):
+    for path in (tmp_path / "none.tsv", tmp_path):
+        with pytest.raises(InputError, match="no such file"):
+            read_tsv(path, SINGLE)
+
+
+def test_load_folder(tmp_path):
+    data = load_folder(SINGLE, write_task(tmp_path, test="label\ttext_a\n1\tfour\n"))
+    assert (len(data.train), len(data.dev), len(data.test)) == (3, 3, 1)
+    assert data.test.texts == ["four"]
+    assert data.task is SINGLE
+
+
+def test_the_hash_is_of_the_content_not_of_its_storage(tmp_path):
+    hashes = [load_folder(SINGLE, write_task(tmp_path / suffix, suffix)).sha256 for suffix in OPENERS]
+    assert len(set(hashes)) == 1
+    moved = "label\ttext_a\n0\tone\n1\ttwo\n2\tthree\n0\tone\n"
+    shorter = GOOD.replace("0\tone\n", "")
+    others = [
+        write_task(tmp_path / "text", dev=GOOD.replace("two", "2")),
+        write_task(tmp_path / "label", dev=GOOD.replace("1\t", "2\t")),
+        write_task(tmp_path / "border", train=moved, dev=shorter),
+    ]
+    assert len({hashes[0], *(load_folder(SINGLE, other).sha256 for other in others)}) == 4
+
+
+def test_load_folder_refuses_what_is_missing_or_twofold(tmp_path):
+    with pytest.raises(InputError, match="no such folder, expected the TSV files of task mine"):
+        load_folder(SINGLE, tmp_path)
+    write_task(tmp_path)
+    write(tmp_path / "mine" / "dev.tsv.gz", GOOD)
+    with pytest.raises(InputError, match=r"found dev\.tsv and dev\.tsv\.gz, expected one of"):
+        load_folder(SINGLE, tmp_path)
+    os.remove(tmp_path / "mine" / "train.tsv")
+    with pytest.raises(InputError, match=r"found no train\.tsv, expected one of"):
+        load_folder(SINGLE, tmp_path)
+
+
+def test_a_class_that_never_occurs_in_training_is_refused(tmp_path):
+    write_task(tmp_path, train="label\ttext_a\n0\tone\n2\ttwo\n")
+    with pytest.raises(InputError, match=r"train\.tsv: no text of class 1 \(maybe\)"):
+        load_folder(SINGLE, tmp_path)
+
+
+def test_overlap_counts_different_test_texts_and_warns(tmp_path, caplog):
+    data = load_folder(SINGLE, write_task(tmp_path, test="label\ttext_a\n0\tone\n1\tone\n0\tnew\n2\tthree\n"))
+    assert overlap(data) == 2
+    assert "mine: 2 test texts also stand in its training set" in caplog.text
+
+
+def test_overlap_of_pairs_needs_both_sides(tmp_path, caplog):
+    header = "label\ttext_a\ttext_b\n"
+    paths = [
+        write(tmp_path / f"{name}.tsv", header + body)
+        for name, body in (
+            ("train", "0\ta\tb\n1\tc\td\n"),
+            ("dev", "0\ta\tb\n"),
+            ("test", "0\ta\td\n1\tb\ta\n1\tc\td\n"),
+        )
+    ]
+    assert overlap(load_files(PAIR, paths)) == 1
+    caplog.clear()
+    write(paths[2], header + "0\ta\td\n")
+    assert overlap(load_files(PAIR, paths)) == 0
+    assert not caplog.records
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32))
+@settings(max_examples=50)
+def test_take_rows_is_seeded_nested_and_in_order(rows, more, seed):
+    split = Split([str(i) for i in range(60)], [str(-i) for i in range(60)], np.arange(60))
+    few, many = take_rows(split, min(rows, more), seed), take_rows(split, max(rows, more), seed)
+    assert set(few.texts) <= set(many.texts)
+    assert few.labels.tolist() == sorted(set(few.labels.tolist()))
+    assert few.texts == [str(i) for i in few.labels]
+    assert few.pairs == [str(-i) for i in few.labels]
+    assert few.texts == take_rows(split, len(few), seed).texts
+
+
+def test_take_rows_depends_on_the_seed_and_refuses_more_than_there_are():
+    split = Split([str(i) for i in range(60)], None, None)
+    assert take_rows(split, 30, 1).texts != take_rows(split, 30, 2).texts
+    for rows in (0, 61):
+        with pytest.raises(InputError, match=f"{rows} rows asked for, expected 1 to 60"):
+            take_rows(split, rows, 1)

@@ -1,0 +1,196 @@
+"""The analytic count: golden numbers, the algebra of the two units, and bad input."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import BertConfig, DistilBertConfig, GPT2Config, RobertaConfig, T5Config
+
+from fastbert_core.errors import InputError
+from fastbert_core.flops import (
+    BERT_BASE,
+    EncoderShape,
+    dense_flops,
+    dense_true_macs,
+    paper_flops,
+    paper_flops_by_exit,
+    paper_operations,
+    true_macs,
+    true_operations,
+)
+from fastbert_core.model import FastBertConfig
+
+SMALL = EncoderShape(layers=12, hidden=384, intermediate=1536, heads=12)
+ODD = EncoderShape(layers=5, hidden=60, intermediate=100, heads=5, classifier=24, classifier_heads=3, max_tokens=70)
+
+shapes = st.sampled_from([BERT_BASE, SMALL, ODD])
+
+
+def test_paper_unit_of_one_layer_and_one_classifier():
+    flops = {operation.name: 2 * operation.macs(128) for operation in paper_operations(BERT_BASE)}
+    assert flops == {
+        "Self-attention (768->768)": 603_979_776,
+        "Feedforward (768->3072->768)": 1_207_959_552,
+        "Fully-connect (768->128)": 25_165_824,
+        "Self-attention (128->128)": 16_777_216,
+        "Fully-connect (128->128)": 32_768,
+    }
+    layer, classifier = 1_811_939_328, 41_975_808
+    assert sum(flops.values()) == layer + classifier == 1_853_915_136
+    assert classifier - 32_768 + 128 * 32_768 == 46_137_344  # the last layer for all tokens, as table 1 prices it
+
+
+def test_paper_unit_of_whole_models():
+    assert dense_flops(BERT_BASE) == 21_785_247_744
+    assert dense_flops(BERT_BASE) // 2 + 128 * 2 == 10_892_624_128  # as MACs, with 2 classes
+    assert dense_flops(BERT_BASE) // 2 + 128 * 14 == 10_892_625_664
+    assert paper_flops(BERT_BASE, 1) == 1_853_915_136
+    assert paper_flops(BERT_BASE, 12) == 22_246_981_632
+    assert round(dense_flops(BERT_BASE) / paper_flops(BERT_BASE, 12), 3) == 0.979
+    assert round(dense_flops(BERT_BASE) / paper_flops(BERT_BASE, 1), 3) == 11.751
+
+
+@pytest.mark.parametrize(("layers", "printed", "speedup"), [(6, 11123, 1.95), (2, 3707, 5.87)])
+def test_fixed_depth_rows_of_table3(layers, printed, speedup):
+    flops = paper_flops(BERT_BASE, layers)
+    assert flops // 10**6 == printed
+    assert int(100 * dense_flops(BERT_BASE) / flops) / 100 == speedup
+
+
+def test_paper_unit_of_the_narrow_encoder():
+    assert dense_flops(SMALL) == 5_465_210_880
+    assert paper_flops(SMALL, 1) == 482_377_728
+    assert round(dense_flops(SMALL) / paper_flops(SMALL, 1), 2) == 11.33
+
+
+def test_true_macs_by_operation():
+    macs = {operation.name: operation.macs(128) for operation in true_operations(BERT_BASE, 14)}
+    assert macs == {
+        "Attention projections (768->768, four)": 301_989_888,
+        "Attention products": 25_165_824,
+        "Feedforward (768->3072->768)": 603_979_776,
+        "Fully-connect (768->128)": 12_582_912,
+        "Query of [CLS]": 16_384,
+        "Key projection, folded": 16_384,
+        "Scores": 32_768,
+        "Weighted sum": 32_768,
+        "Value projection, folded": 16_384,
+        "Attention output (128->128)": 16_384,
+        "Fully-connect (128->128)": 16_384,
+        "Fully-connect (128->14)": 1_792,
+    }
+    assert true_macs(BERT_BASE, 1, 128, 14) == sum(macs.values())
+
+
+@given(shape=shapes, data=st.data())
+def test_true_macs_are_a_parabola_in_tokens_and_a_line_in_layers(shape, data):
+    tokens = data.draw(st.integers(1, shape.max_tokens - 2))
+    layer, classes = data.draw(st.integers(1, shape.layers)), data.draw(st.integers(2, 20))
+    one, two, three = (true_macs(shape, layer, tokens + more, classes) for more in range(3))
+    assert three - 2 * two + one == 2 * layer * 2 * shape.hidden
+    assert one == layer * true_macs(shape, 1, tokens, classes)
+
+
+@given(shape=shapes, data=st.data())
+def test_dense_model_saves_the_students(shape, data):
+    tokens, classes = data.draw(st.integers(1, shape.max_tokens)), data.draw(st.integers(2, 20))
+    layers = data.draw(st.integers(1, shape.layers))
+    students = [o for o in true_operations(shape, classes) if o.block == "Classifier"]
+    saved = (layers - 1) * sum(o.macs(tokens) for o in students)
+    assert true_macs(shape, layers, tokens, classes) - saved == dense_true_macs(shape, tokens, classes, layers)
+    students = [o for o in paper_operations(shape) if o.block == "Classifier"]
+    saved = 2 * (layers - 1) * sum(o.macs(tokens) for o in students)
+    assert paper_flops(shape, layers, tokens) - saved == dense_flops(shape, layers, tokens)
+
+
+@given(shape=shapes, data=st.data())
+def test_arrays_count_as_their_elements(shape, data):
+    samples = st.tuples(st.integers(1, shape.layers), st.integers(1, shape.max_tokens))
+    drawn = data.draw(st.lists(samples, min_size=1, max_size=20))
+    exits, tokens = np.array(drawn, dtype=np.int32).T  # int32, as traces keep tokens: must not overflow
+    macs = true_macs(shape, exits, tokens, 2)
+    assert macs.dtype == np.int64
+    assert macs.tolist() == [true_macs(shape, layer, length, 2) for layer, length in drawn]
+    assert true_macs(shape, exits[0], tokens[0], 2) == macs[0]
+    dense = dense_true_macs(shape, tokens, 2)
+    assert dense.tolist() == [dense_true_macs(shape, length, 2) for _, length in drawn]
+
+
+@given(shape=shapes, data=st.data())
+def test_data_set_is_exit_histogram_times_counts(shape, data):
+    exits = np.array(data.draw(st.lists(st.integers(1, shape.layers), min_size=1, max_size=50)))
+    counts = paper_flops_by_exit(shape, tokens=64)
+    assert counts.dtype == np.int64
+    assert counts.shape == (shape.layers,)
+    histogram = np.bincount(exits, minlength=shape.layers + 1)[1:]
+    assert histogram @ counts == sum(paper_flops(shape, int(layer), tokens=64) for layer in exits)
+
+
+@pytest.mark.parametrize("tokens", [0, -1, 71, 1.5, True, None, np.array([3, 0]), np.array([70, 71]), np.array([])])
+def test_bad_length(tokens):
+    for count in (
+        lambda: paper_flops(ODD, 1, tokens),
+        lambda: dense_flops(ODD, tokens=tokens),
+        lambda: true_macs(ODD, 1, tokens, 2),
+        lambda: dense_true_macs(ODD, tokens, 2),
+    ):
+        with pytest.raises(InputError, match=r"^tokens: found .*, expected an integer from 1 to 70$"):
+            count()
+
+
+@pytest.mark.parametrize("layer", [0, -3, 6, 2.0, np.array([1, 6])])
+def test_bad_exit_layer(layer):
+    for count in (lambda: paper_flops(ODD, layer, 10), lambda: true_macs(ODD, layer, 10, 2)):
+        with pytest.raises(InputError, match=r"^exit layer: found .*, expected an integer from 1 to 5$"):
+            count()
+    with pytest.raises(InputError, match=r"^layers: found .*, expected an integer from 1 to 5$"):
+        dense_flops(ODD, layers=layer, tokens=10)
+
+
+@pytest.mark.parametrize("classes", [0, -2, 2.0, "2"])
+def test_bad_classes(classes):
+    with pytest.raises(InputError, match=r"^classes: found .*, expected an integer of at least 1$"):
+        true_macs(ODD, 1, 10, classes)
+
+
+def test_length_above_the_model_counts_in_the_default_too():
+    short = dataclasses.replace(ODD, max_tokens=64)
+    with pytest.raises(InputError, match=r"tokens: found 128, expected an integer from 1 to 64"):
+        dense_flops(short)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": 0}, "encoder layers: found 0, expected a positive integer"),
+        ({"hidden": 60.0}, "encoder hidden: found 60.0, expected a positive integer"),
+        ({"heads": 7}, "encoder heads: found 7, expected a divisor of hidden 60"),
+        ({"classifier_heads": 5}, "encoder classifier_heads: found 5, expected a divisor of classifier 24"),
+    ],
+)
+def test_bad_shape(changes, message):
+    with pytest.raises(InputError, match=f"^{message}$"):
+        dataclasses.replace(ODD, **changes)
+
+
+def test_shape_survives_a_trace():
+    assert EncoderShape(**json.loads(json.dumps(dataclasses.asdict(ODD)))) == ODD
+
+
+def test_shape_of_configurations():
+    assert EncoderShape.from_config(BertConfig()) == BERT_BASE
+    assert EncoderShape.from_config(DistilBertConfig()) == dataclasses.replace(BERT_BASE, layers=6)
+    # RoBERTa keeps two positions for padding.
+    assert EncoderShape.from_config(RobertaConfig(max_position_embeddings=514)) == BERT_BASE
+    backbone = BertConfig(hidden_size=60, intermediate_size=100, num_hidden_layers=5, num_attention_heads=5)
+    config = FastBertConfig(backbone=backbone.to_dict(), classifier_width=24, classifier_heads=3)
+    assert EncoderShape.from_config(config) == dataclasses.replace(ODD, max_tokens=512)
+
+
+@pytest.mark.parametrize("config", [GPT2Config(), T5Config(), BertConfig(is_decoder=True), {"hidden_size": 768}, None])
+def test_no_encoder(config):
+    with pytest.raises(InputError, match=r"^model_type: found .*, expected a Transformer encoder"):
+        EncoderShape.from_config(config)

@@ -1,0 +1,167 @@
+"""The analytic count against fvcore and FlopCounterMode, which watch real modules run. Equal to the integer."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig
+
+from fastbert_core.adaptive import one_by_one
+from fastbert_core.classifier import Classifier
+from fastbert_core.encoding import Encoded
+from fastbert_core.flops import BERT_BASE, EncoderShape, dense_flops, dense_true_macs, paper_flops, true_macs
+from fastbert_core.model import FastBertModel
+from fastbert_core.uncertainty import exit_layers, uncertainty
+from reproductions.witnesses import (
+    Executed,
+    PaperClassifier,
+    count_fvcore,
+    count_torch,
+    fastbert,
+    linear_flops,
+    with_paper_classifiers,
+)
+
+SMALL = EncoderShape(layers=12, hidden=384, intermediate=1536, heads=12)
+ODD = EncoderShape(layers=5, hidden=60, intermediate=100, heads=5, classifier=24, classifier_heads=3, max_tokens=70)
+CASES = [
+    (BERT_BASE, 128, 2, "eager"),
+    (BERT_BASE, 37, 14, "sdpa"),
+    (SMALL, 128, 14, "eager"),
+    (SMALL, 512, 2, "sdpa"),
+    (ODD, 2, 2, "eager"),
+    (ODD, 7, 14, "sdpa"),
+    (ODD, 70, 2, "eager"),
+]
+each_case = pytest.mark.parametrize(("shape", "tokens", "classes", "attention"), CASES)
+
+
+def ids(tokens: int, device: str = "meta") -> torch.Tensor:
+    return torch.zeros(1, tokens, dtype=torch.long, device=device)
+
+
+def executed(counts: dict, shape: EncoderShape) -> list[int]:
+    """What each exit layer costs, from the counts by module of one run through all layers: the first k layers and
+    classifiers are what a sample executes that leaves at layer k."""
+    parts = [[f"model.backbone.encoder.layer.{i}", f"model.classifiers.{i}"] for i in range(shape.layers)]
+    return list(itertools.accumulate(sum(sum(counts[name].values()) for name in pair) for pair in parts))
+
+
+@each_case
+def test_both_count_the_true_macs_at_every_exit(shape, tokens, classes, attention):
+    module = Executed(fastbert(shape, classes, attention), range(1, shape.layers + 1))
+    macs = [true_macs(shape, layer, tokens, classes) for layer in range(1, shape.layers + 1)]
+
+    fvcore = count_fvcore(module, ids(tokens), count_sdpa=True)
+    # fvcore's own convention: LayerNorm is 5 for each element; a layer has two, the embeddings one.
+    assert fvcore[""]["layer_norm"] == 5 * tokens * shape.hidden * (2 * shape.layers + 1)
+    for counts in fvcore.values():
+        counts.pop("layer_norm", None)
+    assert executed(fvcore, shape) == macs
+    assert sum(fvcore[""].values()) == macs[-1]
+
+    # torch's: 2 for each multiply-accumulate. On the device "meta" it sees through SDPA, unlike on a CPU.
+    by_torch = count_torch(module, ids(tokens))
+    assert executed(by_torch, shape) == [2 * count for count in macs]
+    assert sum(by_torch[""].values()) == 2 * macs[-1]
+
+
+@pytest.mark.parametrize("layers", [1, 3, ODD.layers])
+def test_both_count_the_dense_model(layers):
+    tokens, classes = 31, 14
+    module, macs = Executed(fastbert(ODD, classes), [layers]), dense_true_macs(ODD, tokens, classes, layers)
+    fvcore = count_fvcore(module, ids(tokens))[""]
+    assert sum(fvcore.values()) - fvcore["layer_norm"] == macs
+    assert sum(count_torch(module, ids(tokens))[""].values()) == 2 * macs
+
+
+@each_case
+def test_linear_layers_of_the_papers_model_are_the_papers_unit(shape, tokens, classes, attention):
+    module = Executed(with_paper_classifiers(fastbert(shape, classes, attention)), range(1, shape.layers + 1))
+    everything = linear_flops(module, ids(tokens))
+    output = [everything.pop(f"model.classifiers.{index}.output") for index in range(shape.layers)]
+    assert sum(output).tolist() == 2 * [2 * shape.layers * shape.classifier * classes]  # 128->N is not in the unit
+    total = np.zeros(2, dtype=np.int64)
+    for index in range(shape.layers):
+        parts = (f"model.backbone.encoder.layer.{index}.", f"model.classifiers.{index}.")
+        total += sum(pair for name, pair in everything.items() if name.startswith(parts))
+        assert total.tolist() == 2 * [paper_flops(shape, index + 1, tokens)]
+    students = tuple(f"model.classifiers.{index}." for index in range(shape.layers - 1))
+    dense = total - sum(pair for name, pair in everything.items() if name.startswith(students))
+    assert dense.tolist() == 2 * [dense_flops(shape, tokens=tokens)]
+
+
+def test_paper_classifier_is_our_classifier_the_slow_way():
+    torch.manual_seed(0)
+    ours, paper = (kind(60, 3, width=24, heads=3).eval() for kind in (Classifier, PaperClassifier))
+    paper.load_state_dict(ours.state_dict())
+    hidden = torch.randn(4, 9, 60)
+    mask = torch.arange(9) < torch.tensor([9, 1, 5, 8])[:, None]
+    for given in (None, mask):
+        torch.testing.assert_close(paper(hidden, given), ours(hidden, given), rtol=1e-5, atol=1e-6)
+
+
+def test_sdpa_on_a_cpu_is_invisible_to_both():
+    tokens, classes = 33, 2
+    module = Executed(fastbert(ODD, classes, "sdpa", "cpu"), [ODD.layers])
+    products = ODD.layers * 2 * ODD.hidden * tokens**2
+    seen = dense_true_macs(ODD, tokens, classes) - products
+    fvcore = count_fvcore(module, ids(tokens, "cpu"))[""]
+    assert sum(fvcore.values()) - fvcore["layer_norm"] == seen
+    assert sum(count_torch(module, ids(tokens, "cpu"))[""].values()) == 2 * seen
+
+
+def test_torch_runs_a_weighted_sum_over_one_token_as_a_product():
+    module, macs = Executed(fastbert(ODD, 2), [1]), true_macs(ODD, 1, 1, 2)
+    fvcore = count_fvcore(module, ids(1))[""]
+    assert sum(fvcore.values()) - fvcore["layer_norm"] == macs
+    assert sum(count_torch(module, ids(1))[""].values()) == 2 * (macs - ODD.classifier_heads * ODD.classifier)
+
+
+def test_fvcore_rounds_einsum_unless_told_otherwise():
+    classifier = fastbert(BERT_BASE, 2).classifiers[0]
+    hidden = torch.zeros(1, 128, 768, device="meta")
+    own = FlopCountAnalysis(classifier, hidden).unsupported_ops_warnings(False).by_operator()["einsum"]
+    exact = count_fvcore(classifier, hidden)[""]["einsum"]
+    assert exact == 2 * 128**2 + 2 * 2 * 128 * 128
+    assert own != exact
+    assert own == pytest.approx(exact, rel=1e-3)
+
+
+def test_adaptive_inference_at_batch_1_executes_the_true_macs():
+    torch.manual_seed(0)
+    names, samples = ("a", "b", "c"), 30
+    model = FastBertModel.from_config(
+        BertConfig(
+            vocab_size=32,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=6,
+            num_attention_heads=4,
+            max_position_embeddings=40,
+            initializer_range=0.2,
+            attn_implementation="eager",
+        ),
+        names,
+    ).eval()
+    for parameter in model.teacher.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    for student in model.students:  # equal classifiers make samples leave at all depths
+        student.load_state_dict(model.teacher.state_dict())
+    shape = EncoderShape.from_config(model.config)
+    lengths = torch.randint(2, shape.max_tokens + 1, (samples,)).numpy()
+    ids = torch.randint(0, 32, (lengths.sum(),))
+    with torch.no_grad():
+        logits = torch.cat([model(text[None]) for text in ids.split(lengths.tolist())])
+    uncertainties = uncertainty(logits.softmax(dim=-1).numpy())  # [samples, layers]
+    speed = float(np.quantile(uncertainties, 0.2))
+
+    encoded = Encoded(ids.numpy().astype(np.int32), None, np.concatenate([[0], lengths.cumsum()]))
+    with FlopCounterMode(display=False) as counter:
+        found = one_by_one(model, encoded, pad_id=0, speed=speed, last=shape.layers)
+    assert len(set(found.exit_layers)) > 4
+    assert found.exit_layers.tolist() == exit_layers(uncertainties, speed).tolist()
+    assert counter.get_total_flops() == 2 * true_macs(shape, found.exit_layers, lengths, len(names)).sum()

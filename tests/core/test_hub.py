@@ -1,0 +1,279 @@
+"""The hub is never asked here: folders of parquet and CSV files with its exact columns and labels stand in for it."""
+
+import http.server
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import datasets
+import numpy as np
+import pytest
+
+from fastbert_core import hub
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import TASKS
+
+# Each hub data set's features, and what its labels are called there, in its own order.
+TEXT, NUMBER = datasets.Value("string"), datasets.Value("int64")
+THUCNEWS = ["education", "entertainment", "fashion", "finance", "game"]
+THUCNEWS += ["politic", "society", "sport", "stock", "technology"]
+SCHEMAS = {
+    "chnsenticorp": {"text": TEXT, "label": datasets.ClassLabel(names=["negative", "positive"])},
+    "shopping-review": {"cat": TEXT, "label": NUMBER, "text": TEXT},
+    "lcqmc": {"sentence1": TEXT, "sentence2": TEXT, "score": NUMBER},
+    "weibo": {"label": NUMBER, "review": TEXT},
+    "thucnews": {"text": TEXT, "label": datasets.ClassLabel(names=THUCNEWS)},
+    "ag-news": {"text": TEXT, "label": datasets.ClassLabel(names=["World", "Sports", "Business", "Sci/Tech"])},
+    "amazon-full": {"class_index": NUMBER, "review_title": TEXT, "review_text": TEXT},
+    "dbpedia": {"label": datasets.ClassLabel(names=list(TASKS["dbpedia"].classes)), "title": TEXT, "content": TEXT},
+    "yahoo": {
+        "id": datasets.Value("int32"),
+        "topic": datasets.ClassLabel(names=list(TASKS["yahoo"].classes)),
+        "question_title": TEXT,
+        "question_content": TEXT,
+        "best_answer": TEXT,
+    },
+    "yelp-full": {
+        "label": datasets.ClassLabel(names=["1 star", "2 star", "3 stars", "4 stars", "5 stars"]),
+        "text": TEXT,
+    },
+    "yelp-polarity": {"text": TEXT, "label": datasets.ClassLabel(names=["1", "2"])},
+}
+# The suite's class of each of the hub's label numbers, where they are not the same numbers.
+EXPECTED = {
+    "shopping-review": ["negative", "positive"],
+    "amazon-full": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"],
+    "thucnews": [*THUCNEWS[:5], "politics", "society", "sports", "stocks", "science"],
+}
+FIRST_NUMBER = {"amazon-full": 1}  # the others count from 0
+ROWS = 56  # four of each class and more: three carved ones leave one behind
+
+
+def small(name):
+    """The task, with carved splits that fit into ROWS rows."""
+    task = TASKS[name]
+    carve = {split: 3 for split in ("dev", "test") if isinstance(getattr(task.hub, split), int)}
+    return replace(task, hub=replace(task.hub, **carve))
+
+
+def split_names(task):
+    return ["train", *(name for name in (task.hub.dev, task.hub.test) if isinstance(name, str))]
+
+
+def rows_of(name, split):
+    """ROWS rows with the hub's columns; every text tells its column, split and row, so that each is different."""
+    task, schema = TASKS[name], SCHEMAS[name]
+    labels = np.arange(ROWS) % len(task.classes) + FIRST_NUMBER.get(name, 0)
+    columns = {column: [f"{column} {split} {row}" for row in range(ROWS)] for column in schema}
+    columns[task.hub.label] = labels.tolist()
+    return columns | ({"id": list(range(ROWS))} if "id" in schema else {})
+
+
+def load(folder, name, kind, columns=rows_of):
+    """Write the task's splits as the hub has them, and load them with the same library function."""
+    files = {}
+    for split in split_names(TASKS[name]):
+        files[split] = str(folder / f"{split}.{kind}")
+        table = datasets.Dataset.from_dict(columns(name, split), datasets.Features(SCHEMAS[name]))
+        (table.to_parquet if kind == "parquet" else table.to_csv)(files[split])
+    return datasets.load_dataset(kind, data_files=files, cache_dir=str(folder / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    datasets.disable_progress_bars()
+
+
+def test_every_task_on_the_hub_has_a_schema_here():
+    assert {name for name, task in TASKS.items() if task.hub} == set(SCHEMAS)
+
+
+def check(data, task, name):
+    classes = EXPECTED.get(name, task.classes)
+    for split in (data.train, data.dev, data.test):
+        assert split.labels.dtype == np.int64
+        for text, label in zip(split.texts, split.labels, strict=True):
+            row = int(text.rpartition(" ")[2])
+            assert data.task.classes[label] == classes[row % len(classes)]
+    carved = sum(isinstance(size, int) for size in (task.hub.dev, task.hub.test))
+    sizes = [ROWS - 3 * carved, *(3 if isinstance(size, int) else ROWS for size in (task.hub.dev, task.hub.test))]
+    assert [len(data.train), len(data.dev), len(data.test)] == sizes
+    assert not set(data.train.texts) & set(data.test.texts)
+    assert not set(data.dev.texts) & set(data.test.texts)
+    assert data.source.startswith(f"hub {task.hub.path} (")
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_parquet_with_the_hubs_schema(tmp_path, name):
+    task = small(name)
+    check(hub.map_dataset(load(tmp_path, name, "parquet"), task), task, name)
+
+
+@pytest.mark.parametrize("name", [n for n, schema in SCHEMAS.items() if schema[TASKS[n].hub.label] == NUMBER])
+def test_csv_with_the_hubs_schema(tmp_path, name):
+    task = small(name)
+    check(hub.map_dataset(load(tmp_path, name, "csv"), task), task, name)
+
+
+def test_chnsenticorp_reads_alike_with_label_names_and_without(tmp_path):
+    task = small("chnsenticorp")
+    named = hub.map_dataset(load(tmp_path, "chnsenticorp", "parquet"), task)
+    (tmp_path / "csv").mkdir()
+    assert hub.map_dataset(load(tmp_path / "csv", "chnsenticorp", "csv"), task).sha256 == named.sha256
+
+
+def memory(task, **train):
+    """A data set of one split, in memory."""
+    return datasets.DatasetDict({name: datasets.Dataset.from_dict(train) for name in split_names(task)})
+
+
+def test_label_names_as_strings_are_found_by_name():
+    task = replace(small("ag-news"), hub=replace(TASKS["ag-news"].hub, dev=1))
+    names = ["Sports", "World", "Sci/Tech", "Business"] * 2
+    data = hub.map_dataset(memory(task, text=[f"text {i}" for i in range(8)], label=names), task)
+    assert data.test.labels.tolist() == [1, 0, 3, 2] * 2
+
+
+def test_texts_are_joined_in_order_and_empty_ones_passed_over():
+    task = replace(TASKS["yahoo"], hub=replace(TASKS["yahoo"].hub, dev="dev"))
+    classes, n = task.classes, 10
+    columns = {
+        "question_title": ["t "] * n,
+        "question_content": ["c", "", None, " "] + ["c"] * 6,
+        "best_answer": ["a"] * n,
+    }
+    data = hub.map_dataset(memory(task, topic=list(classes), **columns), task)
+    assert data.train.texts[:4] == ["t c a", "t a", "t a", "t a"]
+
+    task = replace(TASKS["dbpedia"], hub=replace(TASKS["dbpedia"].hub, dev="dev"))
+    loaded = memory(task, label=list(task.classes), title=["Title"] * 14, content=[" Content."] * 14)
+    assert hub.map_dataset(loaded, task).train.texts[0] == "Title. Content."
+
+
+def test_pairs_stay_two_texts(tmp_path):
+    data = hub.map_dataset(load(tmp_path, "lcqmc", "parquet"), TASKS["lcqmc"])
+    assert (data.test.texts[3], data.test.pairs[3], data.test.labels[3]) == ("sentence1 test 3", "sentence2 test 3", 1)
+
+
+def test_rows_without_text_are_left_out_and_counted(caplog):
+    task = replace(TASKS["lcqmc"], hub=replace(TASKS["lcqmc"].hub, dev="test"))
+    columns = {"sentence1": ["a", "", "c", "d"], "sentence2": ["a", "b", None, "d"], "score": [0, 1, 1, 1]}
+    data = hub.map_dataset(memory(task, **columns), task)
+    assert (data.test.texts, data.test.labels.tolist()) == (["a", "d"], [0, 1])
+    assert "2 rows without text left out" in caplog.text
+
+
+def test_carved_splits_are_seeded_apart_and_in_order(tmp_path):
+    task, loaded = small("weibo"), load(tmp_path, "weibo", "parquet")
+    first, second = hub.map_dataset(loaded, task), hub.map_dataset(loaded, task)
+    assert first.sha256 == second.sha256
+    rows = [[int(text.rpartition(" ")[2]) for text in s.texts] for s in (first.train, first.dev, first.test)]
+    assert sorted(row for part in rows for row in part) == list(range(ROWS))
+    assert all(part == sorted(part) for part in rows)
+
+
+def test_more_carved_rows_than_there_are(tmp_path):
+    with pytest.raises(InputError, match="56 rows in train, expected more than the 10000 of test"):
+        hub.map_dataset(load(tmp_path, "weibo", "parquet"), TASKS["weibo"])
+
+
+@pytest.mark.parametrize("label", ["Politics", None, 7])
+def test_unknown_labels_are_refused(label):
+    labels = [label, label] if label is None or isinstance(label, int) else ["World", label]
+    with pytest.raises(InputError, match=rf"train: unknown label '{label}', expected one of World, Sports"):
+        hub.map_dataset(memory(TASKS["ag-news"], text=["a", "b"], label=labels), TASKS["ag-news"])
+
+
+def test_numbers_without_names_are_no_names_in_disguise():
+    """The hub's yelp-polarity names its classes "1" and "2"; bare numbers from 0 must not be taken for those."""
+    with pytest.raises(InputError, match="unknown label '0'"):
+        hub.map_dataset(memory(TASKS["yelp-polarity"], text=["a", "b"], label=[0, 1]), TASKS["yelp-polarity"])
+
+
+def test_a_class_label_that_is_not_given_is_refused():
+    features = datasets.Features(SCHEMAS["ag-news"])
+    rows = datasets.Dataset.from_dict({"text": ["a"], "label": [-1]}, features)
+    with pytest.raises(InputError, match="unknown label '-1'"):
+        hub.map_dataset(datasets.DatasetDict(train=rows, test=rows), TASKS["ag-news"])
+
+
+def test_missing_split_and_column(tmp_path):
+    loaded = load(tmp_path, "lcqmc", "parquet")
+    with pytest.raises(InputError, match="C-MTEB/LCQMC: no split 'validation', found train, test"):
+        hub.map_dataset(datasets.DatasetDict(train=loaded["train"], test=loaded["test"]), TASKS["lcqmc"])
+    with pytest.raises(InputError, match="train: no column 'score', found sentence1, sentence2"):
+        hub.map_dataset(loaded.remove_columns("score"), TASKS["lcqmc"])
+
+
+def test_load_hub_pins_the_revision_and_runs_no_code(tmp_path, monkeypatch):
+    asked = []
+    loaded = load(tmp_path, "dbpedia", "parquet")
+    monkeypatch.setattr(hub.datasets, "load_dataset", lambda *args, **kwargs: asked.append((args, kwargs)) or loaded)
+    data = hub.load_hub(small("dbpedia"), tmp_path)
+    revision = TASKS["dbpedia"].hub.revision
+    assert asked == [(("fancyzhx/dbpedia_14", "dbpedia_14"), {"revision": revision, "cache_dir": str(tmp_path)})]
+    assert data.source == f"hub fancyzhx/dbpedia_14 (dbpedia_14) at {revision}"
+
+
+def test_load_hub_says_where_book_review_is():
+    with pytest.raises(InputError, match=r"book-review is not on the .* github\.com/autoliuweijie/FastBERT"):
+        hub.load_hub(TASKS["book-review"])
+
+
+def test_load_hub_names_the_data_set_that_cannot_be_loaded(monkeypatch):
+    def fail(*args, **kwargs):
+        raise ConnectionError("no route\nand a second line")
+
+    monkeypatch.setattr(hub.datasets, "load_dataset", fail)
+    with pytest.raises(InputError, match=r"hub fancyzhx/ag_news: cannot be loaded \(ConnectionError: no route\)"):
+        hub.load_hub(TASKS["ag-news"])
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        self.send_response(200 if self.path == "/good" else 503)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    for name in ("HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_hub_reachable(endpoint, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", f"{endpoint}/good")
+    assert hub.hub_reachable()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert not hub.hub_reachable()
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    for bad in (f"{endpoint}/bad", "http://127.0.0.1:9", "nonsense"):
+        monkeypatch.setenv("HF_ENDPOINT", bad)
+        assert not hub.hub_reachable()
+
+
+def test_a_hub_that_never_answers_is_given_up_in_time(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.monotonic()
+        assert not hub.hub_reachable(timeout=0.3)
+        assert time.monotonic() - start < 5
+
+
+def test_a_name_lookup_that_hangs_is_given_up_in_time(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: released.wait(20) and [])
+    start = time.monotonic()
+    assert not hub.hub_reachable(timeout=0.3)
+    assert time.monotonic() - start < 5
+    released.set()

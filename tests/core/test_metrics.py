@@ -1,0 +1,205 @@
+"""Metrics of a trace against plain loops, and the properties that any trace has."""
+
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastbert_core import metrics, trace
+from fastbert_core.errors import InputError
+from fastbert_core.metrics import at_flops, at_layer, at_speed, curve, dense, histograms, speed_for_layers
+from fastbert_core.uncertainty import uncertainty
+from tests.factories import BERT, binary_trace, make_trace, softmax, trace_of
+
+EXECUTED = 1_853_915_136  # FLOPs of one executed layer of the paper's FastBERT
+DENSE = 21_785_247_744  # the authors' README
+SPEEDS = np.arange(101) / 100
+
+
+@st.composite
+def traces(draw):
+    """Small traces of any shape; coarse logits, so that uncertainties tie with each other and with speeds."""
+    samples, layers, classes = draw(st.integers(1, 30)), draw(st.integers(1, 6)), draw(st.integers(2, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    logits = rng.integers(-3, 4, size=(samples, layers, classes)) * draw(st.sampled_from([0.0, 0.5, 3.0, 200.0]))
+    return trace_of(softmax(logits), rng.integers(classes, size=samples))
+
+
+def leave_by_loop(some_trace, speed):
+    """Exit layer and correctness of each sample, one at a time, as section 3.4 says it."""
+    exits, right = [], []
+    for probabilities, label in zip(some_trace.probabilities, some_trace.labels, strict=True):
+        for layer, row in enumerate(probabilities, 1):
+            if uncertainty(row) < speed or layer == len(probabilities):
+                exits.append(layer)
+                right.append(row.argmax() == label)
+                break
+    return np.array(exits), np.array(right)
+
+
+@given(traces(), st.sampled_from([0.0, 0.3, 0.5, 0.97, 1.0]))
+def test_at_speed_is_the_loop_over_samples(some_trace, speed):
+    exits, right = leave_by_loop(some_trace, speed)
+    outcome = at_speed(some_trace, speed)
+    assert outcome.exit_layer.tolist() == exits.tolist()
+    assert outcome.correct.tolist() == right.tolist()
+    assert outcome.accuracy == pytest.approx(100 * right.mean())
+    assert outcome.mean_layers == pytest.approx(exits.mean())
+    assert outcome.flops == pytest.approx(exits.mean() * EXECUTED)
+
+
+@settings(max_examples=50)
+@given(traces())
+def test_curve_is_at_speed_at_every_speed(some_trace):
+    # The trace's own uncertainties are speeds too: there "below" and "at or below" part.
+    speeds = np.unique(np.append([0, 0.3, 1], some_trace.uncertainties[:10]))
+    table, exits = curve(some_trace, speeds), histograms(some_trace, speeds)
+    for row, histogram in zip(table.itertuples(), exits, strict=True):
+        outcome = at_speed(some_trace, row.speed)
+        assert row.accuracy == pytest.approx(outcome.accuracy)
+        assert row.mean_layers == pytest.approx(outcome.mean_layers)
+        assert row.mflops == pytest.approx(outcome.flops / 1e6)
+        assert row.speedup == pytest.approx(outcome.speedup)
+        assert histogram.tolist() == outcome.histogram(exits.shape[1]).tolist()
+
+
+@settings(max_examples=50)
+@given(traces())
+def test_what_holds_of_every_curve(some_trace):
+    table, exits = curve(some_trace, SPEEDS), histograms(some_trace, SPEEDS)
+    samples, layers = some_trace.correct.shape
+    assert (np.diff(table["mean_layers"]) <= 0).all()  # faster never means deeper
+    assert (np.diff(table["speedup"]) >= 0).all()
+    assert (exits.sum(axis=1) == samples).all()
+    assert (exits >= 0).all()
+    assert table["mean_layers"].between(1, layers).all()
+    assert table["accuracy"][0] == pytest.approx(dense(some_trace).accuracy)  # speed 0 is the teacher
+    assert table["mean_layers"][0] == layers
+
+
+@settings(max_examples=50)
+@given(traces(), st.floats(0.5, 8))
+def test_speed_for_layers_is_the_slowest_within_the_budget(some_trace, budget):
+    speed = speed_for_layers(some_trace, budget)
+    executed = at_speed(some_trace, speed).mean_layers
+    if speed < 1:  # no speed lies above 1, where samples of uncertainty 1 still stay
+        assert executed <= max(budget, 1) + 1e-6
+    slower = some_trace.uncertainties[some_trace.uncertainties < speed]
+    if slower.size:
+        assert at_speed(some_trace, slower.max()).mean_layers > max(budget, 1) - 1e-6 or np.isclose(
+            at_speed(some_trace, slower.max()).mean_layers, executed
+        )
+
+
+def test_the_papers_costs():
+    some_trace = make_trace(50)
+    everything = at_speed(some_trace, 0)
+    assert everything.flops == 12 * EXECUTED == 22_246_981_632
+    assert everything.speedup == pytest.approx(0.979, abs=5e-4)
+    bert = dense(some_trace)
+    assert (bert.flops, bert.speedup, bert.mean_layers) == (DENSE, 1.0, 12)
+    assert bert.correct.tolist() == some_trace.correct[:, 11].tolist()
+    first = at_layer(some_trace, 1)
+    assert first.speedup == pytest.approx(11.751, abs=5e-4)
+    assert at_layer(some_trace, 6).flops == 6 * EXECUTED  # table 3: 11123M
+    assert at_layer(some_trace, 6).correct.tolist() == some_trace.correct[:, 5].tolist()
+
+
+def test_a_student_alone_runs_no_other_classifier():
+    some_trace = make_trace(50)
+    alone = dense(some_trace, 6)
+    assert alone.correct.tolist() == some_trace.correct[:, 5].tolist()
+    assert alone.flops == DENSE - 6 * 1_811_939_328
+
+
+def test_a_trace_of_one_layer_counts_as_a_dense_model_of_that_depth():
+    distilbert = make_trace(50, model="distilbert", variant="3-layers", encoder={**BERT, "layers": 3}, layers=[3])
+    assert dense(distilbert).flops == 3 * 1_811_939_328 + 41_975_808
+    assert dense(distilbert).mean_layers == 3
+    assert dense(distilbert).accuracy == 100 * distilbert.correct.mean()
+
+
+def test_a_sample_stays_where_its_uncertainty_equals_the_speed():
+    some_trace = binary_trace(np.full((4, 3), 0.5), np.ones((4, 3), bool))  # uncertainty 1 everywhere
+    assert at_speed(some_trace, 1.0).mean_layers == 3
+    assert curve(some_trace, [1.0])["mean_layers"][0] == 3
+
+
+def test_equal_flops_are_not_exceeded():
+    some_trace = make_trace(500)
+    outcome = at_flops(some_trace, 5e9)
+    assert 5e9 - EXECUTED / 500 < outcome.flops <= 5e9
+
+
+@pytest.mark.parametrize("speed", [-0.1, 1.1, float("nan"), "fast"])
+def test_a_speed_outside_0_to_1_is_refused(speed):
+    with pytest.raises(InputError, match=r"speed: found .* expected a number in \[0, 1\]"):
+        curve(make_trace(5), [0.5, speed])
+
+
+def test_a_trace_without_all_layers_has_no_speeds():
+    teacher = make_trace(5, layers=[12])
+    with pytest.raises(InputError, match=r"found layers \[12\], expected every one from 1 to 12"):
+        at_speed(teacher, 0.5)
+    with pytest.raises(InputError, match="found layers"):
+        curve(teacher, [0.5])
+    with pytest.raises(InputError, match="layer: found 13"):
+        at_layer(make_trace(5), 13)
+    with pytest.raises(InputError, match="no layer 3"):
+        dense(teacher, 3)
+
+
+def test_an_encoder_of_other_dimensions_is_refused():
+    with pytest.raises(InputError, match="is no EncoderShape"):
+        dense(make_trace(5, encoder={**BERT, "experts": 8}, layers=[12]))
+
+
+def count_calls(work):
+    """How many functions, in Python and in C, `work` calls."""
+    calls = 0
+
+    def profile(frame, event, argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_the_curve_loops_neither_over_samples_nor_over_speeds(monkeypatch):
+    monkeypatch.setattr(metrics, "check_speed", float)  # the one thing that is done for each speed
+    few, many = make_trace(20, 14), make_trace(2000, 14)
+    calls = []
+    for some_trace, speeds in ((few, [0.5, 0.7]), (many, [0.5, 0.7]), (many, SPEEDS)):
+        curve(some_trace, speeds)  # warms caches, uncertainties included
+        calls.append(count_calls(partial(curve, some_trace, speeds)))
+    assert max(calls) - min(calls) < 50  # 1980 samples and 99 speeds apart
+
+
+def test_uncertainties_are_computed_once_for_a_trace(monkeypatch):
+    computed = []
+    monkeypatch.setattr(trace, "uncertainty", lambda p: computed.append(1) or uncertainty(p))
+    some_trace = make_trace(100)
+    for _ in range(3):
+        curve(some_trace, SPEEDS)
+        at_speed(some_trace, 0.3)
+        at_flops(some_trace, 4e9)
+    assert len(computed) == 1
+
+
+def test_the_101_points_of_10000_samples_12_layers_and_14_classes_take_less_than_a_second():
+    some_trace = make_trace(10_000, 14, task="dbpedia")
+    begin = time.process_time()
+    table = curve(some_trace, SPEEDS)
+    assert time.process_time() - begin < 1
+    assert len(table) == 101
+
+

@@ -1,0 +1,143 @@
+import json
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel, GPT2Config, RobertaConfig, RobertaModel
+
+from fastbert_core.errors import InputError
+from fastbert_core.model import FastBertModel, load_backbone
+
+SIZES = {
+    "vocab_size": 50,
+    "hidden_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 40,
+    "max_position_embeddings": 20,
+    "initializer_range": 0.3,
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    BertModel(BertConfig(**SIZES), add_pooling_layer=False).save_pretrained(tmp_path / "bert")
+    return tmp_path / "bert"
+
+
+def inputs(padded):
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(5, 50, (3, 9), generator=generator)
+    mask = torch.arange(9) < torch.tensor([[9], [5], [1]]) if padded else None
+    return ids, mask
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(("config", "reference"), [(BertConfig, BertModel), (RobertaConfig, RobertaModel)])
+def test_every_layer_equals_transformers(tmp_path, config, reference, padded, attention):
+    torch.manual_seed(0)
+    reference(config(**SIZES), add_pooling_layer=False).save_pretrained(tmp_path)
+    expected = reference.from_pretrained(tmp_path, add_pooling_layer=False, attn_implementation=attention).eval()
+    model = FastBertModel.from_backbone(tmp_path, ["a", "b", "c"]).eval()
+    model.set_attn_implementation(attention)
+    ids, mask = inputs(padded)
+    if padded and config is RobertaConfig:
+        ids = ids.masked_fill(~mask, expected.config.pad_token_id)  # its positions follow from the ids
+    given = None if mask is None else mask.long()
+    states = expected(ids, attention_mask=given, output_hidden_states=True).hidden_states
+    hidden = model.embed(ids)
+    attention_mask = model.attention_mask(hidden, mask)
+    real = slice(None) if mask is None else mask
+    torch.testing.assert_close(hidden[real], states[0][real])
+    for layer in range(1, model.layers + 1):
+        hidden = model.run_layer(layer, hidden, attention_mask)
+        torch.testing.assert_close(hidden[real], states[layer][real])
+
+
+def test_segments_of_a_pair_reach_the_embeddings(folder):
+    model = FastBertModel.from_backbone(folder, ["a", "b"]).eval()
+    reference = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    ids, _ = inputs(False)
+    segments = (torch.arange(9) > 4).long().expand(3, 9)
+    expected = reference(ids, token_type_ids=segments).last_hidden_state
+    hidden = model.embed(ids, segments)
+    for layer in (1, 2, 3):
+        hidden = model.run_layer(layer, hidden, None)
+    torch.testing.assert_close(hidden, expected)
+    assert not torch.allclose(model(ids), model(ids, token_type_ids=segments))
+
+
+def test_forward_asks_the_named_classifiers(folder):
+    model = FastBertModel.from_backbone(folder, ["a", "b", "c", "d"]).eval()
+    ids, mask = inputs(True)
+    every = model(ids, mask)
+    assert every.shape == (3, 3, 4)
+    torch.testing.assert_close(model(ids, mask, classified=(3,)), every[:, 2:])
+    torch.testing.assert_close(model(ids, mask, classified=(1, 3)), every[:, ::2])
+    assert len(model.students) == 2
+    assert model.teacher is model.classifiers[2]
+
+
+def test_saved_and_loaded_again(folder, tmp_path):
+    model = FastBertModel.from_backbone(folder, ["no", "yes", "perhaps"]).eval()
+    model.save_pretrained(tmp_path / "saved")
+    assert [path.suffix for path in (tmp_path / "saved").glob("model*")] == [".safetensors"]
+    again = FastBertModel.from_pretrained(tmp_path / "saved").eval()
+    ids, mask = inputs(True)
+    assert torch.equal(model(ids, mask), again(ids, mask))
+    assert again.config.class_names == ["no", "yes", "perhaps"]
+    assert again.layers == 3
+
+
+def test_a_shallower_model_takes_the_first_layer_of_each_block(tmp_path):
+    torch.manual_seed(0)
+    deep = FastBertModel.from_config(BertConfig(**SIZES | {"num_hidden_layers": 6}), ["a", "b"])
+    for layers, kept in ((3, (0, 2, 4)), (2, (0, 3)), (1, (0,))):
+        shallow = deep.first_of_blocks(layers)
+        assert shallow.layers == shallow.config.backbone_config.num_hidden_layers == layers
+        for ours, theirs in enumerate(kept):
+            weights = deep.backbone.encoder.layer[theirs].state_dict()
+            copied = shallow.backbone.encoder.layer[ours].state_dict()
+            assert all(torch.equal(copied[name], weights[name]) for name in weights)
+        assert torch.equal(shallow.teacher.output.weight, deep.teacher.output.weight)
+    shallow.save_pretrained(tmp_path)
+    assert FastBertModel.from_pretrained(tmp_path).layers == 1
+    assert deep.layers == 6
+    with pytest.raises(InputError, match="layers: found 4, expected a divisor of 6"):
+        deep.first_of_blocks(4)
+
+
+def test_equal_seeds_give_equal_classifiers(folder):
+    def weights():
+        torch.manual_seed(7)
+        return FastBertModel.from_backbone(folder, ["a", "b"]).teacher.state_dict()
+
+    first, second = weights(), weights()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_half_precision_on_disk_becomes_float32(folder):
+    BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float16).save_pretrained(folder)
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "float16"
+    assert load_backbone(folder).dtype == torch.float32
+
+
+def test_another_kind_of_model_is_refused(tmp_path):
+    GPT2Config(n_embd=8, n_layer=1, n_head=1).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="found a model of type 'gpt2', expected bert or roberta"):
+        load_backbone(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [100, 5000])
+def test_truncated_weights_are_refused_by_name(folder, keep):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(InputError, match="bert: cannot be loaded as an encoder") as caught:
+        load_backbone(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be loaded as an encoder"):
+        load_backbone(tmp_path / "nowhere")

@@ -1,0 +1,105 @@
+import numpy as np
+import torch
+
+from fastbert_core.pooling import Group, Pool, Shapes
+
+HIDDEN = 3
+
+
+def group(lengths, width, layer=1, first=0):
+    """A group whose hidden states name sample and token: 100 · sample + token."""
+    samples = np.arange(first, first + len(lengths))
+    states = 100.0 * samples[:, None] + np.arange(width)
+    hidden = torch.from_numpy(states)[:, :, None].expand(-1, -1, HIDDEN).float().contiguous()
+    return Group(samples, np.array(lengths), hidden, layer)
+
+
+def assert_whole(found):
+    """Each row still holds its own sample's states, and nothing that is not finite."""
+    for sample, length, states in zip(found.samples, found.lengths, found.hidden, strict=True):
+        expected = 100.0 * sample + torch.arange(int(length)).float()
+        assert torch.equal(states[:length], expected[:, None].expand(-1, HIDDEN))
+    assert torch.isfinite(found.hidden).all()
+
+
+def test_shapes():
+    shapes = Shapes(longest=44, tokens=320)
+    assert [shapes.width(tokens) for tokens in (1, 8, 9, 40, 41, 44)] == [8, 8, 16, 40, 44, 44]
+    assert [shapes.capacity(width) for width in (8, 40, 44)] == [40, 8, 7]
+    assert Shapes(longest=512, tokens=320).capacity(512) == 1
+    assert Shapes(longest=44, tokens=320, rows=5).capacity(44) == 5
+    assert shapes.smaller().capacity(40) == 2
+    assert Shapes(longest=44, tokens=2, rows=2).smaller() == Shapes(longest=44, tokens=1, rows=1)
+
+
+def test_a_mask_tells_real_tokens():
+    assert group([4, 4], 4).mask() is None
+    assert group([4, 1], 4).mask().tolist() == [[True] * 4, [True, False, False, False]]
+
+
+def test_survivors_of_several_groups_make_a_full_batch():
+    pool = Pool(Shapes(longest=64, tokens=0, rows=4))
+    pool.add(group([24, 22, 20, 20], 24), np.array([True, False, True, False]))
+    assert pool.full_batch() is None
+    assert len(pool) == 2
+    pool.add(group([16, 16, 9, 9], 16, first=4), np.array([True, True, False, True]))
+    batch = pool.full_batch()
+    assert batch.samples.tolist() == [0, 2, 4, 5]
+    assert batch.hidden.shape == (4, 24, HIDDEN)
+    assert_whole(batch)
+    assert pool.full_batch() is None
+    left = pool.rest()
+    assert left.samples.tolist() == [7]
+    assert left.hidden.shape == (1, 16, HIDDEN)
+    assert_whole(left)
+    assert pool.rest() is None
+
+
+def test_a_buffer_that_begins_with_short_rows_of_a_wide_group_is_narrow():
+    pool = Pool(Shapes(longest=64, tokens=0, rows=2))
+    pool.add(group([24, 24, 7], 24), np.array([True, True, True]))
+    assert pool.full_batch().hidden.shape == (2, 24, HIDDEN)
+    left = pool.rest()
+    assert left.hidden.shape == (1, 8, HIDDEN)
+    assert_whole(left)
+
+
+def test_padding_of_a_buffer_is_finite_whatever_its_memory_held():
+    torch.use_deterministic_algorithms(True)  # fills fresh memory with NaN
+    try:
+        pool = Pool(Shapes(longest=64, tokens=0, rows=3))
+        pool.add(group([16, 16, 16], 16), np.array([True, False, False]))
+        pool.add(group([8, 8, 8], 8, first=3), np.array([True, True, False]))
+        assert_whole(pool.full_batch())
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_a_full_group_that_nobody_leaves_goes_on_as_it_is():
+    pool = Pool(Shapes(longest=64, tokens=32))
+    whole = group([8, 8, 7, 6], 8)
+    pool.add(whole, np.ones(4, bool))
+    assert pool.full_batch() is whole
+
+
+def test_the_deepest_full_batch_goes_first_and_the_shallowest_rest():
+    pool = Pool(Shapes(longest=64, tokens=0, rows=2))
+    for layer in (1, 3, 2, 3):
+        pool.add(group([8, 8], 8, layer, first=10 * layer), np.ones(2, bool))
+        pool.add(group([8], 8, layer, first=10 * layer + 5), np.ones(1, bool))
+    layers = []
+    while (batch := pool.full_batch()) is not None:
+        layers.append(batch.layer)
+    assert layers == [3, 3, 3, 2, 1]
+    layers = []
+    while (batch := pool.rest()) is not None:
+        layers.append(batch.layer)
+    assert layers == [1, 2]
+
+
+def test_layers_do_not_mix():
+    pool = Pool(Shapes(longest=64, tokens=0, rows=2))
+    pool.add(group([8, 8], 8, layer=1), np.array([True, False]))
+    pool.add(group([8, 8], 8, layer=2), np.array([True, False]))
+    assert pool.full_batch() is None
+    assert len(pool) == 2

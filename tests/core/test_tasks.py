@@ -1,0 +1,134 @@
+import pytest
+
+from fastbert_core.errors import InputError
+from fastbert_core.task_file import TaskFile, read_task_file
+from fastbert_core.tasks import SAFE_NAME, TASKS, Task, get_task
+
+NAMES = (
+    "chnsenticorp book-review shopping-review lcqmc weibo thucnews ag-news amazon-full dbpedia yahoo yelp-full "
+    "yelp-polarity"
+)
+CLASSES = dict(zip(NAMES.split(), (2, 2, 2, 2, 2, 10, 4, 5, 14, 10, 5, 2), strict=True))
+
+
+def test_the_twelve_tasks_in_the_order_of_the_paper():
+    assert " ".join(TASKS) == NAMES
+    assert {name: len(task.classes) for name, task in TASKS.items()} == CLASSES
+    assert [name for name, task in TASKS.items() if task.pair] == ["lcqmc"]
+    assert [task.language for task in TASKS.values()] == ["zh"] * 6 + ["en"] * 6
+
+
+def test_only_shopping_review_has_positive_first():
+    polar = {name: task.classes for name, task in TASKS.items() if "positive" in task.classes}
+    assert polar.pop("shopping-review") == ("positive", "negative")
+    assert len(polar) == 4
+    assert set(polar.values()) == {("negative", "positive")}
+
+
+def test_names_are_keys_and_safe():
+    for name, task in TASKS.items():
+        assert name == task.name
+        assert SAFE_NAME.fullmatch(name)
+        assert hash(task) == hash(TASKS[name])
+
+
+def test_hub_sources_name_only_known_classes():
+    for task in TASKS.values():
+        if task.hub is not None:
+            classes = task.hub.classes or task.classes
+            assert set(task.hub.names.values()) <= set(classes), task.name
+            assert len(classes) == len(task.classes)
+            assert len(task.hub.texts) == 2 if task.pair else task.hub.texts
+
+
+def test_get_task():
+    assert get_task("dbpedia").classes[0] == "Company"
+    with pytest.raises(InputError, match=r"unknown task 'DBpedia', expected one of chnsenticorp, .*yelp-polarity"):
+        get_task("DBpedia")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "A", ".hidden", "a b", "x" * 65, "-x", "a\n"])
+def test_unsafe_names_are_refused(name):
+    with pytest.raises(InputError, match="task name"):
+        Task(name, "en", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("language", "classes", "reason"),
+    [
+        ("fr", ("a", "b"), "language 'fr'"),
+        ("en", ("a",), "at least two"),
+        ("en", ("a", "a"), "all different"),
+        ("en", ("a", " "), "none empty"),
+        ("en", ("a", "b\nc"), "printable"),
+    ],
+)
+def test_bad_languages_and_classes_are_refused(language, classes, reason):
+    with pytest.raises(InputError, match=reason):
+        Task("mine", language, classes)
+
+
+TOML = """
+name = "mine"
+language = "en"
+labels = ["no", "yes"]
+train = "train.tsv"
+dev = "sub/dev.tsv.gz"
+test = "/absolute/test.tsv"
+"""
+
+
+def write(folder, text):
+    path = folder / "mine.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_task_file(tmp_path):
+    found = read_task_file(write(tmp_path, TOML))
+    assert found == TaskFile(
+        Task("mine", "en", ("no", "yes")),
+        tmp_path / "train.tsv",
+        tmp_path / "sub/dev.tsv.gz",
+        tmp_path.__class__("/absolute/test.tsv"),
+        None,
+    )
+
+
+def test_task_file_backbone_is_a_folder_beside_it_or_a_hub_id(tmp_path):
+    path = write(tmp_path, TOML + 'pair = true\nbackbone = "encoder"\n')
+    assert read_task_file(path).backbone == "encoder"
+    (tmp_path / "encoder").mkdir()
+    found = read_task_file(path)
+    assert found.backbone == str(tmp_path / "encoder")
+    assert found.task.pair
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (TOML + "epochs = 3\n", "unknown key 'epochs'"),
+        (TOML.replace('dev = "sub/dev.tsv.gz"', ""), "no key 'dev'"),
+        (TOML.replace('"train.tsv"', "3"), "train is 3, expected a str"),
+        (TOML.replace('["no", "yes"]', '"no"'), "labels is 'no', expected a list"),
+        (TOML.replace('["no", "yes"]', "[0, 1]"), r"labels is \[0, 1\], expected a list of strings"),
+        (TOML.replace('["no", "yes"]', '["no"]'), "at least two"),
+        (TOML.replace('"mine"', '"dbpedia"'), "name is 'dbpedia'"),
+        (TOML.replace('"mine"', '"../mine"'), "task name"),
+        (TOML.replace('"en"', '"de"'), "language 'de'"),
+        (TOML + 'pair = "yes"\n', "pair is 'yes', expected a bool"),
+        (TOML + "pair\n", "expected a TOML file"),
+        (b"name = '\xff'", "expected a TOML file"),
+    ],
+)
+def test_bad_task_files_name_file_and_key(tmp_path, text, reason):
+    path = write(tmp_path, text)
+    with pytest.raises(InputError, match=reason) as caught:
+        read_task_file(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_task_file(tmp_path):
+    with pytest.raises(InputError, match="no such task file"):
+        read_task_file(tmp_path / "none.toml")

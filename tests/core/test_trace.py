@@ -1,0 +1,95 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fastbert_core.errors import InputError
+from fastbert_core.trace import METADATA, Trace, load_trace, save_trace
+
+
+@pytest.fixture
+def trace():
+    p = np.random.default_rng(0).dirichlet([1, 1, 1], (5, 4)).astype(np.float32)
+    metadata = dict.fromkeys(METADATA, "x") | {"layers": [1, 2, 3, 4], "classes": ["a", "b", "c"], "seed": 7}
+    return Trace(p, np.array([0, 1, 2, 0, 1]), np.full(5, 9, np.int32), metadata)
+
+
+def test_round_trip(trace, tmp_path):
+    path = tmp_path / "traces" / "t.npz"
+    save_trace(trace, path)
+    again = load_trace(path)
+    assert np.array_equal(again.probabilities, trace.probabilities)
+    assert np.array_equal(again.labels, trace.labels)
+    assert np.array_equal(again.tokens, trace.tokens)
+    assert again.metadata == trace.metadata
+    assert [file.name for file in path.parent.iterdir()] == ["t.npz"]
+
+
+def test_equal_traces_are_equal_files(trace, tmp_path):
+    save_trace(trace, tmp_path / "a.npz")
+    save_trace(dataclasses.replace(trace, metadata=dict(reversed(trace.metadata.items()))), tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_what_follows_from_probabilities(trace):
+    assert trace.predictions.shape == trace.correct.shape == trace.uncertainties.shape == (5, 4)
+    assert trace.correct[3, 2] == (trace.probabilities[3, 2].argmax() == 0)
+
+
+def broken(trace, **parts):
+    return dataclasses.replace(trace, **{name: make(getattr(trace, name).copy()) for name, make in parts.items()})
+
+
+def edit(place, value):
+    def make(array):
+        array[place] = value
+        return array
+
+    return make
+
+
+BREAKS = {
+    "not finite": {"probabilities": edit((0, 0, 0), np.nan)},
+    "away from summing to 1": {"probabilities": edit((0, 0), 0.9)},
+    "negative probabilities": {"probabilities": edit((0, 0), [-0.5, 1.0, 0.5])},
+    "labels from 0 to 3": {"labels": edit(0, 3)},
+    "labels from -1 to 2": {"labels": edit(0, -1)},
+    r"labels of shape \(4,\) and tokens of shape \(5,\)": {"labels": lambda a: a[:4]},
+    "no samples": {"probabilities": lambda a: a[:0], "labels": lambda a: a[:0], "tokens": lambda a: a[:0]},
+    r"layers named \[1, 2, 3, 4\]": {"probabilities": lambda a: a[:, :3]},
+    "a sample of 0 tokens": {"tokens": edit(1, 0)},
+    "probabilities of type float64": {"probabilities": lambda a: a.astype(np.float64)},
+    "metadata without split": {"metadata": lambda m: {k: v for k, v in m.items() if k != "split"}},
+}
+
+
+@pytest.mark.parametrize("message", BREAKS)
+def test_a_broken_trace_is_refused_in_one_line(trace, tmp_path, message):
+    with pytest.raises(InputError, match=message) as caught:
+        save_trace(broken(trace, **BREAKS[message]), tmp_path / "t.npz")
+    assert str(caught.value).startswith(str(tmp_path / "t.npz"))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "t.npz").exists()
+
+
+DAMAGES = [lambda b: b[:200], lambda b: b"", lambda b: b"text", lambda b: b[:300] + b"\x00" + b[301:]]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_named(trace, tmp_path, damage):
+    path = tmp_path / "t.npz"
+    save_trace(trace, path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"t\.npz: not a readable trace"):
+        load_trace(path)
+
+
+def test_pickles_are_not_loaded(tmp_path):
+    np.savez(tmp_path / "t.npz", probabilities=np.array([{}], object), labels=[0], tokens=[1], metadata=[0])
+    with pytest.raises(InputError, match="not a readable trace"):
+        load_trace(tmp_path / "t.npz")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such trace"):
+        load_trace(tmp_path / "t.npz")

@@ -1,0 +1,121 @@
+"""The `flops` command: table 1 with its witnesses, the audit, and the count of one configuration."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from transformers import BertConfig, GPT2Config
+
+from fastbert_core.errors import InputError
+from reproductions.flops import print_count, write_paper
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> tuple[Path, str]:
+    """The folder that the command wrote to, and what it printed."""
+    folder = tmp_path_factory.mktemp("flops")
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        assert write_paper(folder / "results", folder / "audit.md") == 0
+    return folder, output.getvalue()
+
+
+def test_committed_files_are_what_the_command_writes(written):
+    folder, _ = written
+    for made, kept in (
+        ("results/paper/table1.csv", "results/paper/table1.csv"),
+        ("results/paper/audit.csv", "results/paper/audit.csv"),
+        ("audit.md", "docs/audit.md"),
+    ):
+        assert (folder / made).read_text(encoding="utf-8") == (PROJECT / kept).read_text(encoding="utf-8"), kept
+
+
+def test_witnesses_agree_with_the_analytic_count(written):
+    table = pd.read_csv(written[0] / "results/paper/table1.csv")
+    counted = table[table["analytic"].notna()]
+    assert set(counted["unit"]) == {"paper FLOPs", "true MACs"}
+    assert (counted["fvcore"] == counted["analytic"]).all()
+    assert (counted["torch"] == counted["analytic"]).all()
+    models = counted.query("unit == 'paper FLOPs' and block == 'Model'").set_index("operation")["analytic"]
+    assert models["BERT, 12 layers + teacher"] == 21_785_247_744
+    assert models["FastBERT, leaving at layer 12"] == 22_246_981_632
+
+
+def test_raw_counts_of_the_witnesses(written):
+    table = pd.read_csv(written[0] / "results/paper/table1.csv").query("unit == 'as counted'")
+    assert table["fvcore"].tolist() == [11_185_913_856, 11_185_913_856 - 301_989_888]
+    assert table["torch"].tolist() == [22_347_251_712, 22_347_251_712 - 2 * 301_989_888]
+    assert "linear 10871635968 + matmul 301989888" in table["note"].iloc[0]
+
+
+def test_reported_figures_stand_at_their_operations(written):
+    table = pd.read_csv(written[0] / "results/paper/table1.csv").dropna(subset="reported_mflops")
+    assert table["reported_mflops"].tolist() == [603.0, 1207.9, 1809.9, 25.1, 16.8, 4.2, 46.1, 21785, 3707, 11123]
+    assert (table["reported_mflops"] - table["analytic"] / 1e6).abs().max() < 2.1  # table 1's total is the worst
+    assert "1810.9; by arithmetic the layer takes 1811.9" in table["note"].iloc[2]
+
+
+def test_prints_table_and_misprints(written):
+    assert "21785247744     21785247744     21785247744" in written[1]
+    assert "mflops: 52783M, should be 5278M" in written[1]
+
+
+def test_page_answers_the_readers_question(written):
+    page = (written[0] / "audit.md").read_text(encoding="utf-8")
+    assert "## Is Yelp.P's 52783M a misprint?\n\nYes." in page
+    assert "| table 3, FastBERT, speed=0.7, yelp-polarity | accuracy | 94.67% |  | figure 3 draws 94.59 |" in page
+
+
+def folder_of(config: object, path: Path) -> Path:
+    config.save_pretrained(path)
+    return path
+
+
+def test_count_of_a_configuration(tmp_path, capsys):
+    backbone = folder_of(BertConfig(hidden_size=384, intermediate_size=1536), tmp_path)
+    assert print_count(backbone, tokens=128, classes=14, exit_layer=1) == 0
+    output = capsys.readouterr().out
+    assert "482377728" in output
+    assert "5465210880  speedup 11.330" in output
+    assert "Fully-connect (128->14)" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tokens": 0}, "tokens: found 0, expected an integer from 1 to 512"),
+        ({"tokens": 513}, "tokens: found 513, expected an integer from 1 to 512"),
+        ({"classes": 0}, "classes: found 0, expected an integer of at least 1"),
+        ({"exit_layer": 13}, "exit layer: found 13, expected an integer from 1 to 12"),
+    ],
+)
+def test_counts_out_of_range(options, message):
+    with pytest.raises(InputError, match=message):
+        print_count(**options)
+
+
+def test_folder_without_an_encoder(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: found no config.json, expected a Hugging Face folder"):
+        print_count(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"model_type: found gpt2, expected a Transformer encoder"):
+        print_count(folder_of(GPT2Config(), tmp_path / "decoder"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"hidden_size": 3}), json.dumps({"model_type": "magic"})])
+def test_damaged_configuration(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError) as raised:
+        print_count(tmp_path)
+    assert str(raised.value).startswith(str(tmp_path))
+    assert "\n" not in str(raised.value)
+
+
+def test_impossible_configuration(tmp_path):
+    config = json.dumps({"model_type": "bert", "hidden_size": 100, "num_attention_heads": 7})
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(InputError, match=r"encoder heads: found 7, expected a divisor of hidden 100"):
+        print_count(tmp_path)
