@@ -3,7 +3,7 @@
 import csv
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fastbert_core import backbones, generated
-from fastbert_core.data import load_folder, take_rows
+from fastbert_core.data import load_folder
 from fastbert_core.encoding import Encoded, encode, load_tokenizer
 from fastbert_core.flops import EncoderShape
 from fastbert_core.metrics import speed_for_layers
@@ -57,10 +57,6 @@ class Subject:
         """The speed at which `reduction` times fewer layers are executed; 1 is speed 0, where every student runs."""
         return 0.0 if reduction == 1 else speed_for_layers(self.trace, self.shape.layers / reduction)
 
-    def first(self, rows: int) -> "Subject":
-        """The same with the first `rows` texts alone."""
-        return self if rows >= len(self.split) else self.take(np.arange(rows))
-
     def take(self, rows: np.ndarray) -> "Subject":
         """The same with the texts `rows` (int64) alone."""
         trace = self.trace
@@ -100,15 +96,13 @@ def _trained(task: str, folder: Path) -> Subject:
 
 def _smoke() -> Subject:
     """A tiny random model on generated text: it shows that the suites run, and nothing of FastBERT's speed."""
-    data = generated.generate(get_task("ag-news"), {"train": 40, "dev": 20, "test": 200})
+    data = generated.generate(get_task("ag-news"), {"train": 40, "dev": 20, "test": 60})
     with tempfile.TemporaryDirectory() as folder:
         backbone = backbones.tiny(Path(folder), data.train.texts)
         torch.manual_seed(SEED)
         model, tokenizer = FastBertModel.from_backbone(backbone.source, data.task.classes), load_tokenizer(folder)
-    split = take_rows(data.test, 200, SEED)
-    encoded = encode(tokenizer, split.texts, None, MAX_TOKENS)
-    encoder = vars(EncoderShape.from_config(model.config))
-    metadata = {"task": SMOKE, "model": "fastbert", "variant": "default", "seed": SEED, "split": "test"}
-    metadata |= {"layers": list(range(1, model.layers + 1)), "encoder": dict(encoder)}
-    trace = Trace(probabilities(model, encoded, tokenizer.pad_token_id), split.labels, encoded.lengths, metadata)
-    return Subject(SMOKE, model.eval(), tokenizer, split, trace)
+    encoded = encode(tokenizer, data.test.texts, None, MAX_TOKENS)
+    metadata = {"layers": list(range(1, model.layers + 1)), "encoder": asdict(EncoderShape.from_config(model.config))}
+    p = probabilities(model, encoded, tokenizer.pad_token_id)
+    trace = Trace(p, data.test.labels, encoded.lengths, metadata)
+    return Subject(SMOKE, model.eval(), tokenizer, data.test, trace)

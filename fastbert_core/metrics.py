@@ -96,8 +96,8 @@ def at_flops(trace: Trace, flops: float) -> Outcome:
 def speed_for_layers(trace: Trace, mean_layers: float) -> float:
     """The slowest speed at which the samples execute `mean_layers` layers on average, or less.
 
-    A sample executes layer l + 1 if its smallest uncertainty so far is
-    at least the speed; so the layers beyond the first that are executed at a speed are the values at or above it.
+    A sample executes layer l + 1 if its smallest uncertainty so far is at least the speed; so the layers beyond the
+    first that are executed at a speed are the values at or above it.
     """
     stay = np.sort(_smallest_so_far(_every_layer(trace)), axis=None)  # [samples · (layers - 1)]
     allowed = int((max(mean_layers, 1.0) - 1) * len(trace.labels) + 1e-6)

@@ -1,4 +1,4 @@
-"""The command line: `python -m reproductions list | run | measure | flops | luha | ablation`."""
+"""The command line: `python -m reproductions list | run | measure | luha | ablation | padding | flops`."""
 
 import argparse
 import logging
@@ -12,13 +12,14 @@ from tqdm import tqdm
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.flops import PAPER_TOKENS
 from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve_precision
-from fastbert_core.tasks import TASKS, get_task
+from fastbert_core.tasks import TASKS, Task, get_task
 from reproductions import flops, show
 from reproductions.job import estimated_minutes, is_done
 from reproductions.measure import measure
+from reproductions.padding import padding, record_padding
 from reproductions.run import plan, run
 from reproductions.settings import PROFILES
-from reproductions.sources import Named, settle_profile
+from reproductions.sources import Named, load_data, load_encoder, settle_profile
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 COMMITTED = Path("results")
@@ -65,8 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _results(command)
     command.add_argument("--seed", type=_seed, help="default: 7")
     command.add_argument("--train-rows", type=_rows, help="how many training rows to use, or all")
-    command.add_argument("--data-dir", help="folder of <task>/{train,dev,test}.tsv[.xz|.gz]; or FASTBERT_DATA")
-    command.add_argument("--backbone", help="Hugging Face folder of an encoder; or FASTBERT_MODELS, a folder of such")
+    _sources(command)
     command.add_argument("--device", default="cpu", choices=DEVICES)
     command.add_argument("--precision", default="auto", choices=PRECISIONS, help="of training; traces are fp32")
     command.add_argument("--replace", action="store_true", help="let a run take the place of another of the same key")
@@ -83,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         _results(command)
         command.set_defaults(command=_print_table, table={"luha": "luha", "ablation": "table3"}[name])
 
+    command = commands.add_parser("padding", help="what the paper's unit hides: real lengths of the tasks' texts")
+    command.add_argument("tasks", nargs="+", metavar="TASK", help="task names, or all")
+    _results(command)
+    _sources(command)
+    command.set_defaults(command=_padding)
+
     command = commands.add_parser("flops", help="table 1 and the audit, or the count of one configuration")
     command.add_argument("--results-dir", type=Path, default=COMMITTED)
     command.add_argument("--backbone", type=Path, help="count this encoder's folder (default: BERT-base)")
@@ -96,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
 def _results(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="standard", choices=PROFILES)
     command.add_argument("--results-dir", type=Path, default=COMMITTED, help="holds one folder for each profile")
+
+
+def _sources(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data-dir", help="folder of <task>/{train,dev,test}.tsv[.xz|.gz]; or FASTBERT_DATA")
+    command.add_argument("--backbone", help="Hugging Face folder of an encoder; or FASTBERT_MODELS, a folder of such")
 
 
 def _seed(text: str) -> int:
@@ -119,7 +130,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     named = Named.from_user(options.data_dir, options.backbone, options.task_file)
-    tasks = list(TASKS.values()) if options.tasks == ["all"] else [get_task(name) for name in options.tasks]
+    tasks = _tasks(options.tasks)
     if named.task_file is not None:
         tasks.append(named.task_file.task)
     if len(tasks) != 1 and (not tasks or named.task_file is not None):
@@ -142,6 +153,24 @@ def _run(options: argparse.Namespace) -> int:
         for task in tasks:
             print(show.task_rows(results_dir, task.name, COMMITTED / profile))
     print(notice, end="")
+    return 0
+
+
+def _tasks(names: Sequence[str]) -> list[Task]:
+    return list(TASKS.values()) if names == ["all"] else [get_task(name) for name in names]
+
+
+def _padding(options: argparse.Namespace) -> int:
+    named, tasks = Named.from_user(options.data_dir, options.backbone, None), _tasks(options.tasks)
+    profile = settle_profile(options.profile, named)
+    tables = []
+    for task in tqdm(tasks, desc="tasks", disable=None):
+        data = load_data(profile, task, named)
+        tables.append(padding(data, load_encoder(profile, task, named, data, tqdm.write)))
+    results_dir = options.results_dir / profile
+    record_padding(results_dir, tables)
+    for task in tasks:
+        print(show.table(results_dir, "padding", task.name))
     return 0
 
 

@@ -11,6 +11,7 @@ from reproductions.ablation import table3
 from reproductions.comparability import Paper, compared_tasks
 from reproductions.convergence import convergence
 from reproductions.exit_layers import exit_layers
+from reproductions.hidden_cost import hidden_cost
 from reproductions.luha import luha
 from reproductions.questions import page
 from reproductions.results import load_traces, read_table, table_path, write_table
@@ -46,6 +47,7 @@ def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:
         "exit_layers": exit_layers(traces, figure("figure5_exit_layers")),
         "uncertainty": uncertainty_distribution(traces),
         "convergence": convergence(traces, figure("figure7_convergence")),
+        "true_macs": hidden_cost(traces),
     }
     text = page(traces) if questions else ""
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]

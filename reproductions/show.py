@@ -35,7 +35,7 @@ def table(results_dir: Path, name: str, task: str) -> str:
     if rows.empty:
         raise InputError(f"{table_path(results_dir, name)}: found no row of task {task}, expected a trace of it")
     with pd.option_context("display.width", 200, "display.max_columns", None):
-        return rows.fillna("").to_string(index=False)
+        return rows.to_string(index=False, na_rep="")
 
 
 def _rows(results_dir: Path, task: str) -> pd.DataFrame:

@@ -201,5 +201,3 @@ def test_the_101_points_of_10000_samples_12_layers_and_14_classes_take_less_than
     table = curve(some_trace, SPEEDS)
     assert time.process_time() - begin < 1
     assert len(table) == 101
-
-

@@ -46,18 +46,18 @@ def test_it_fails_where_accuracy_falls_but_for_one_rise():
 
 
 def test_it_is_undecided_where_uncertainty_says_nothing():
-    assert verdicts(trace_where(lambda u: np.full_like(u, 0.8))) == ["undecided"] * 12
+    assert verdicts(trace_where(lambda u: np.full_like(u, 0.8), seed=1)) == ["undecided"] * 12
 
 
 def test_a_trend_that_chance_alone_made_does_not_hold():
     # Twelve classifiers, none of which knows anything: uncorrected, a falling trend would be "found" in every third trace.
     found, uncorrected = 0, 0
-    for seed in range(60):
+    for seed in range(20):
         table = check(trace_where(lambda u: np.full_like(u, 0.8), samples=400, seed=seed)).query("bin == 'all'")
         found += (table["verdict"] != "undecided").any()
-        uncorrected += ((table["trend_z"] < -1.96)).any()
-    assert uncorrected > 10
-    assert found <= 7  # 5% of 60 for the trends, and as much for the rises
+        uncorrected += (table["trend_z"] < -1.96).any()
+    assert uncorrected >= 3
+    assert found <= 3  # of 20: 5% for the trends, and as much for the rises
 
 
 def test_a_weak_trend_in_few_samples_is_undecided_and_decided_in_many():
@@ -110,7 +110,7 @@ def test_every_number_of_a_classifier_by_plain_counting():
             row = rows.loc[name]
             assert row["samples"] == inside.sum()
             assert row["percent"] == pytest.approx(100 * inside.mean())
-            assert (row["note"] is not None) == (inside.sum() < 30)
+            assert pd.notna(row["note"]) == (inside.sum() < 30)
             if inside.any():
                 assert row["accuracy"] == pytest.approx(100 * right[inside].mean())
                 interval = wilson(right[inside].sum(), inside.sum())

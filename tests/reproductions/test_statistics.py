@@ -167,7 +167,11 @@ def test_cochran_armitage_turns_with_the_scores():
 
 def test_cochran_armitage_keeps_its_level_when_errors_and_unsure_samples_are_rare():
     # 60 errors among 7600 samples, nearly all of them in the first group: the normal p goes wrong here.
-    total, rng, scores = np.array([7400, 60, 40, 30, 20, 20, 10, 8, 6, 6]), np.random.default_rng(8), np.arange(10) + 0.5
+    total, rng, scores = (
+        np.array([7400, 60, 40, 30, 20, 20, 10, 8, 6, 6]),
+        np.random.default_rng(8),
+        np.arange(10) + 0.5,
+    )
     null = rng.multivariate_hypergeometric(total, 60, size=400)
     p = np.array([cochran_armitage(total - errors, total, scores).p for errors in null])
     assert (p < 0.05).mean() < 0.08
@@ -208,5 +212,3 @@ def test_auroc_is_the_share_of_pairs_in_order(samples):
         assert auroc(scores, positive) == pytest.approx(np.mean(pairs))
     else:
         assert np.isnan(auroc(scores, positive))
-
-

@@ -1,0 +1,32 @@
+"""Table 3 as curves, a task: what self-distillation, its KL direction and adaptive inference are worth."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from plots import curves
+from plots.note import note
+from plots.page import finish, sheet
+from plots.style import METHODS, hollow, marks, points
+
+FIXED_DEPTH = "FastBERT without adaptive inference"
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From one task's rows of speed_accuracy.csv and table3.csv: the variants that there are, and every fixed depth."""
+    rows, table = tables["speed_accuracy"], tables["table3"]
+    figure, (axes,) = sheet("", curves.ACCURACY, row_height=3.4)
+    for model, look in METHODS.items():
+        curves.curve(axes, rows, "mean_layers", model)
+        found = table[table["model"] == model].sort_values("mean_layers")
+        if found.empty:
+            continue
+        if model == FIXED_DEPTH:
+            axes.plot(found["mean_layers"], found["accuracy"], look.line, color=look.color)
+            points(axes, found, "mean_layers", model, f"{model}: fixed depth")
+        else:
+            speeds = ", ".join(sorted(found["setting"].str.removeprefix("speed=")))
+            marks(axes, found, "mean_layers", model, f"{model.removeprefix('FastBERT ')} at speed {speeds}")
+        hollow(axes, found["paper_layers"], found["reported_accuracy"], model)
+    curves.label(axes, "mean_layers")
+    both = pd.concat([rows["run_id"], table["run_id"]]).to_frame()
+    return finish(figure, f"{rows['task'].iloc[0]}: the ablation, at equal cost (table 3)", note(both, tables["runs"]))

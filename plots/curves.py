@@ -1,0 +1,51 @@
+"""What the speed-accuracy figures share: a curve with its band, and the models that stand beside it."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from fastbert_core.flops import EncoderShape, dense_flops, paper_flops
+from plots.style import METHODS, hollow, points
+
+_BERT_BASE = EncoderShape(layers=12, hidden=768, intermediate=3072, heads=12)
+PAPER_DENSE = dense_flops(_BERT_BASE) / 1e6  # MFLOPs of the paper's BERT
+PAPER_LAYER = paper_flops(_BERT_BASE, 1) / 1e6  # MFLOPs of a layer that the paper's FastBERT executes
+
+LABELS = {"speedup": "FLOPs speedup over BERT (×)", "mean_layers": "mean executed layers"}
+ACCURACY = "accuracy on the test set (%)"
+
+
+def curve(axes: Axes, rows: pd.DataFrame, x: str, model: str = "FastBERT") -> None:
+    """Accuracy along `x`, one of LABELS, over all speeds of `model`, with its band; `rows` of speed_accuracy.csv."""
+    rows, look = rows[rows["model"] == model], METHODS[model]
+    if rows.empty:
+        return
+    axes.plot(rows[x], rows["accuracy"], look.line, marker=".", ms=2, color=look.color, label=f"{model}, 95% band")
+    axes.fill_between(rows[x], rows["accuracy_low"], rows["accuracy_high"], color=look.color, alpha=0.15, lw=0)
+
+
+def papers_curve(axes: Axes, rows: pd.DataFrame, x: str) -> None:
+    """The paper's points of figure 3; `rows` of speed_accuracy.csv."""
+    speedup = rows["reported_speedup"]
+    hollow(axes, PAPER_DENSE / PAPER_LAYER / speedup if x == "mean_layers" else speedup, rows["reported_accuracy"])
+
+
+def rivals(axes: Axes, rows: pd.DataFrame, x: str) -> None:
+    """BERT and the DistilBERTs, measured and as the paper has them; `rows` of table2.csv."""
+    for model in ("BERT", "DistilBERT"):
+        found = rows[rows["model"] == model]
+        if found.empty:
+            continue
+        points(axes, found, x, model, label=model)
+        hollow(
+            axes, found["mean_layers" if x == "mean_layers" else "reported_speedup"], found["reported_accuracy"], model
+        )
+
+
+def label(axes: Axes, x: str) -> None:
+    """Name the x axis, which starts at 0 or at layer 1."""
+    axes.set_xlabel(LABELS[x])
+    if x == "mean_layers":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    else:
+        axes.set_xlim(left=0)

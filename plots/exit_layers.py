@@ -1,0 +1,28 @@
+"""Figure 5, a task: at which layers do samples leave?"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from plots.note import note
+from plots.page import finish, sheet
+from plots.style import GREY, METHODS, hollow
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From one task's rows of exit_layers.csv: a panel for each speed, the fastest first as in the paper."""
+    rows = tables["exit_layers"]
+    speeds = sorted(rows["speed"].unique(), reverse=True)
+    labels = "exit layer", "share of the test samples (%)"
+    figure, axes = sheet(*labels, len(speeds), 3, 2.3, sharex=True, sharey=True)
+    for panel, speed in zip(axes, speeds, strict=True):
+        mine = rows[rows["speed"] == speed]
+        mean, median = mine["mean_layers"].iloc[0], mine["median_layers"].iloc[0]
+        color = METHODS["FastBERT"].color
+        panel.bar(mine["exit_layer"], mine["percent"], 0.8, color=color, alpha=0.5, label="FastBERT")
+        panel.axvline(mean, color="black", lw=1, label="mean")
+        panel.axvline(median, color=GREY, lw=1, ls="--", label="median")
+        hollow(panel, mine["exit_layer"], mine["reported_percent"])
+        panel.set_title(f"speed {speed:g}: mean {mean:.2f}, median {median:g}")
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    return finish(figure, f"{rows['task'].iloc[0]}: where samples leave (figure 5)", note(rows, tables["runs"]))

@@ -1,0 +1,50 @@
+"""Figure 4, a task: is a classifier the more accurate, the lower its uncertainty?"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots.note import note
+from plots.page import finish, sheet
+from plots.style import METHODS, PALE, hollow, points
+
+COLUMNS = 4
+ABOUT = (
+    "Bars, verdicts and AUROC (uncertainty as a detector of errors) are of seed {seed}. Bins of 0.1, the upper end "
+    "excluded; an empty bin has no point. 95% Wilson intervals."
+)
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From one task's rows of luha.csv: a panel for each classifier; of further seeds only the accuracies."""
+    rows = tables["luha"]
+    layers = rows["layer"].unique()
+    figure, axes = sheet("uncertainty", "accuracy, share (%)", len(layers), COLUMNS, 1.75, sharex=True, sharey=True)
+    for panel, layer in zip(axes, layers, strict=True):
+        _panel(panel, rows[rows["layer"] == layer])
+    title = f"{rows['task'].iloc[0]}: accuracy by uncertainty, of every classifier (figure 4)"
+    return finish(figure, title, f"{note(rows, tables['runs'])}\n{ABOUT.format(seed=rows['seed'].min())}")
+
+
+def _panel(axes: Axes, rows: pd.DataFrame) -> None:
+    """One classifier: shares as bars, accuracies with intervals, and what the checker says of it."""
+    whole, rows = rows[rows["bin"] == "all"], rows[rows["bin"] != "all"]
+    rows = rows.assign(middle=rows["bin"].str.partition("-")[0].astype(float) + 0.05)
+    classifier, first = rows["classifier"].iloc[0], rows["seed"].min()
+    model = "BERT" if classifier == "teacher" else "FastBERT"
+    for seed, mine in rows.groupby("seed"):
+        filled = mine[mine["samples"] > 0]
+        if seed == first:
+            axes.bar(mine["middle"], mine["percent"], 0.09, color=PALE, label="share of the samples")
+            points(axes, filled, "middle", model, f"accuracy of a {classifier}", size=3)
+        else:
+            axes.plot(filled["middle"], filled["accuracy"], color=METHODS[model].color, lw=0.6, label="other seeds")
+    hollow(axes, rows["middle"], rows["reported_accuracy"], model)
+    axes.set_title(_title(rows["layer"].iloc[0], whole[whole["seed"] == first]), size=7)
+    axes.set(xlim=(0, 1), ylim=(0, 104), xticks=(0, 0.5, 1))
+
+
+def _title(layer: int, whole: pd.DataFrame) -> str:
+    """Like "layer 3: holds, AUROC 0.86"; `whole` is the row on the classifier as a whole."""
+    said = [*whole["verdict"].dropna(), *(f"AUROC {value:.2f}" for value in whole["auroc"].dropna())]
+    return f"layer {layer}: {', '.join(said)}"

@@ -1,0 +1,51 @@
+"""What stands below a figure: the samples, seeds, data, encoder and code that it comes from."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+MANY = 6  # runs, above which they are only counted
+
+
+def note(rows: pd.DataFrame, runs: pd.DataFrame, samples: str = "") -> str:
+    """Two lines on the runs behind `rows` (column run_id); `samples` replaces the number of test samples."""
+    behind = runs_behind(rows, runs)
+    names = list(dict.fromkeys(behind["run_id"]))
+    code = [
+        (sha or "unknown")[:7] + (" with changes" if dirty == "yes" else "")
+        for sha, dirty in zip(behind["git_sha"], behind["git_dirty"], strict=True)
+    ]
+    return "\n".join(
+        [
+            f"n = {samples or f'{_range(behind.test_rows)} test samples'}; seed {_listed(behind['seed'])}; "
+            f"{_range(behind['train_rows'])} training rows. Encoder: {_listed(behind['backbone'])}. "
+            f"Text: {_listed(behind['data_source'])}.",
+            f"Profile {_listed(behind['profile'])}; {'run' if len(names) == 1 else 'runs'} "
+            f"{', '.join(names) if len(names) <= MANY else f'{len(names)}, see runs.csv'}; code {_listed(code)}.",
+        ]
+    )
+
+
+def comparison(models: pd.DataFrame) -> str:
+    """What table 2 notes on BERT's row, for one task: how the data and encoder differ from the paper's."""
+    notes = models.loc[models["model"] == "BERT", "note"].dropna()
+    return "".join(f"Beside the paper: {text}." for text in notes)
+
+
+def titled(rows: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Like "dbpedia (n = 7600)", for the rows of one task."""
+    return f"{rows['task'].iloc[0]} (n = {_range(runs_behind(rows, runs)['test_rows'])})"
+
+
+def runs_behind(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs.csv that the column run_id of `rows` names."""
+    return runs[runs["run_id"].isin(rows["run_id"].str.split(";").explode())]
+
+
+def _range(numbers: Iterable[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, dict.fromkeys(values)))

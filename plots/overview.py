@@ -1,0 +1,23 @@
+"""Figure 3, all tasks at a glance."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from plots import curves
+from plots.note import note, titled
+from plots.page import finish, sheet
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From all rows of speed_accuracy.csv and table2.csv."""
+    rows, models = tables["speed_accuracy"], tables["table2"]
+    tasks = rows["task"].unique()
+    figure, axes = sheet("FLOPs speedup over BERT (×)", "accuracy (%)", len(tasks), 3, 1.9)
+    for panel, task in zip(axes, tasks, strict=True):
+        mine = rows[rows["task"] == task]
+        curves.curve(panel, mine, "speedup")
+        curves.rivals(panel, models[models["task"] == task], "speedup")
+        curves.papers_curve(panel, mine, "speedup")
+        panel.set_title(titled(mine, tables["runs"]))
+        panel.set_xlim(left=0)
+    return finish(figure, "Accuracy on the test set against FLOPs speedup (figure 3)", note(rows, tables["runs"]))

@@ -1,0 +1,46 @@
+"""All figures by name, each with the tables it is drawn from."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from plots import (
+    ablation,
+    convergence,
+    exit_layers,
+    luha,
+    overview,
+    speed_accuracy,
+    speed_speedup,
+    uncertainty,
+)
+
+TEST_TRACES = "fastbert-default-seed*-test.npz"
+EPOCH_TRACES = "fastbert-default-seed*-epoch*.npz"
+
+
+class Drawing(NamedTuple):
+    """draw: makes the figure from its tables by name, and `runs`
+    tables: names of results tables; the first says which tasks there are
+    by_task: whether each task has a figure of its own, drawn from its rows alone
+    traces: form of the trace files that `python -m reproductions measure` makes the tables from
+    """
+
+    draw: Callable[[dict[str, pd.DataFrame]], Figure]
+    tables: tuple[str, ...]
+    by_task: bool = True
+    traces: str = TEST_TRACES
+
+
+FIGURES = {
+    "overview": Drawing(overview.draw, ("speed_accuracy", "table2"), by_task=False),
+    "speed_speedup": Drawing(speed_speedup.draw, ("speed_accuracy",), by_task=False),
+    "speed_accuracy": Drawing(speed_accuracy.draw, ("speed_accuracy", "table2")),
+    "luha": Drawing(luha.draw, ("luha",)),
+    "exit_layers": Drawing(exit_layers.draw, ("exit_layers",)),
+    "uncertainty": Drawing(uncertainty.draw, ("uncertainty",)),
+    "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
+    "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3")),
+}

@@ -1,0 +1,35 @@
+"""Figure 3, a task: accuracy against FLOPs speedup, and against mean layers, which encoders of all widths share."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots import curves
+from plots.note import comparison, note
+from plots.page import finish, sheet
+from plots.style import marks
+
+CHOSEN = "chosen on dev"  # how table 2 ends the setting of that row
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From one task's rows of speed_accuracy.csv and table2.csv."""
+    rows, models = tables["speed_accuracy"], tables["table2"]
+    figure, axes = sheet("", curves.ACCURACY, 2, 2, 3.0, sharey=True)
+    for panel, x in zip(axes, curves.LABELS, strict=True):
+        curves.curve(panel, rows, x)
+        _table_speeds(panel, models[models["model"] == "FastBERT"], x)
+        curves.rivals(panel, models, x)
+        curves.papers_curve(panel, rows, x)
+        curves.label(panel, x)
+    title = f"{rows['task'].iloc[0]}: accuracy against cost (figure 3)"
+    return finish(figure, title, f"{note(rows, tables['runs'])}\n{comparison(models)}")
+
+
+def _table_speeds(axes: Axes, rows: pd.DataFrame, x: str) -> None:
+    """Where FastBERT's rows of table 2 lie on the curve."""
+    chosen = rows["setting"].str.endswith(CHOSEN)
+    for found, marker, size in ((rows[~chosen], "o", 5), (rows[chosen], "*", 9)):
+        if not found.empty:
+            speeds = ", ".join(found["setting"].str.removeprefix("speed="))
+            marks(axes, found, x, "FastBERT", f"FastBERT at speed {speeds}", marker, size)

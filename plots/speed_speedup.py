@@ -1,0 +1,30 @@
+"""How the speedup follows from the speed: the paper's future work asks for a straight line."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from plots.note import note, titled
+from plots.page import finish, sheet
+from plots.style import GREY, METHODS, hollow
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From all rows of speed_accuracy.csv; the line joins the curve's two ends, each title names the largest gap."""
+    rows, look = tables["speed_accuracy"], METHODS["FastBERT"]
+    rows = rows[rows["model"] == "FastBERT"]
+    tasks = rows["task"].unique()
+    figure, axes = sheet("speed (uncertainty to leave below)", "FLOPs speedup (×)", len(tasks), 3, 1.9, sharex=True)
+    for panel, task in zip(axes, tasks, strict=True):
+        mine = rows[rows["task"] == task]
+        speed, speedup = mine["speed"].to_numpy(), mine["speedup"].to_numpy()
+        line = np.interp(speed, speed[[0, -1]], speedup[[0, -1]])
+        worst = np.abs(speedup - line).argmax()
+        panel.plot(speed, line, "--", color=GREY, lw=0.8, label="a straight line")
+        panel.vlines(speed[worst], *sorted((line[worst], speedup[worst])), color=GREY, lw=0.8)
+        panel.plot(speed, speedup, look.line, color=look.color, label="FastBERT")
+        hollow(panel, mine["speed"], mine["reported_speedup"])
+        gap = f"{speedup[worst] - line[worst]:+.1f}× at speed {speed[worst]:g}"
+        panel.set_title(f"{titled(mine, tables['runs'])}\nlargest gap {gap}")
+        panel.set_ylim(bottom=0)
+    return finish(figure, "FLOPs speedup by speed: how far from linear?", note(rows, tables["runs"]))

@@ -1,0 +1,80 @@
+"""How every figure looks: the one look of each method, and how measured and reported points are told apart."""
+
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import matplotlib.style
+import pandas as pd
+from matplotlib.axes import Axes
+
+GREY, PALE = "#666666", "#d5d5d5"
+SHADES = "Blues"
+PAPER = "hollow: the paper's"
+
+
+class Look(NamedTuple):
+    """Colour, marker and line of a method; markers and lines differ too, for print and for colour-blind readers."""
+
+    color: str
+    marker: str
+    line: str = "-"
+
+
+# Colours of Okabe and Ito's palette, which colour-blind readers can tell apart.
+METHODS = {
+    "FastBERT": Look("#0072B2", "o"),
+    "BERT": Look("#000000", "D"),
+    "DistilBERT": Look("#D55E00", "s"),
+    "FastBERT without self-distillation": Look("#009E73", "^", "--"),
+    "FastBERT with reverse KL": Look("#CC79A7", "v", "-."),
+    "FastBERT without adaptive inference": Look(GREY, "X", ":"),
+}
+
+_RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "errorbar.capsize": 1.5,
+    "savefig.dpi": 150,
+    "svg.hashsalt": "fastbert",  # without it the ids in an SVG are random
+}
+
+
+def applied() -> AbstractContextManager:
+    """A context in which figures have this style, whatever the user's own settings are."""
+    return matplotlib.style.context(_RC, after_reset=True)
+
+
+def marks(axes: Axes, rows: pd.DataFrame, x: str, model: str, label: str, marker: str = "", size: float = 5) -> None:
+    """Measured accuracies of `rows` on a curve: the markers of `model`, or others in its colour."""
+    look = METHODS[model]
+    form = {"marker": marker or look.marker, "color": look.color, "ms": size}
+    axes.plot(rows[x], rows["accuracy"], ls="", label=label, zorder=4, **form)
+
+
+def points(axes: Axes, rows: pd.DataFrame, x: str, model: str, label: str, size: float = 4.5) -> None:
+    """Measured accuracies of `rows` with their 95% intervals: the markers of `model`."""
+    look = METHODS[model]
+    distances = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
+    distances = [side.clip(lower=0) for side in distances]  # rounding may leave an end on the wrong side
+    form = {"fmt": look.marker, "color": look.color, "ms": size, "elinewidth": 0.8}
+    axes.errorbar(rows[x], rows["accuracy"], distances, label=label, zorder=4, **form)
+
+
+def hollow(axes: Axes, x: pd.Series, y: pd.Series, model: str = "FastBERT") -> None:
+    """The paper's points, where there are any: the markers of `model`, hollow."""
+    known, look = x.notna() & y.notna(), METHODS[model]
+    if known.any():
+        axes.plot(x[known], y[known], look.marker, color=look.color, mfc="none", mew=0.7, label=PAPER, zorder=3)

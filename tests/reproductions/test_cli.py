@@ -1,0 +1,194 @@
+"""The command line from end to end on the smoke profile, and every kind of bad input it must answer in one line."""
+
+import lzma
+
+import numpy as np
+import pytest
+import torch
+
+from fastbert_core.agreement import disagreements
+from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.generated import generate
+from fastbert_core.inference import Engine
+from fastbert_core.model import FastBertModel
+from fastbert_core.tasks import TASKS
+from fastbert_core.trace import load_trace
+from reproductions import cli
+from reproductions.results import read_table, trace_path
+from reproductions.settings import lookup
+
+DBPEDIA = TASKS["dbpedia"]
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch, tmp_path_factory):
+    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path_factory.getbasetemp() / "runs"))
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """One smoke run of dbpedia: results folder and what was printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.getbasetemp() / "runs"))
+        results = tmp_path_factory.mktemp("results")
+        assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(results)]) == 0
+    return results
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.smoke
+def test_a_run_writes_its_tables_and_traces(smoke):
+    results = smoke / "smoke"
+    table = read_table(results, "table2").set_index(["model", "setting"])
+    assert {("BERT", "12 layers"), ("FastBERT", "speed=0.1"), ("FastBERT", "speed=0.5")} <= set(table.index)
+    assert table.loc[("BERT", "12 layers"), "accuracy"] > 50  # chance is 7
+    fast = table.loc[("FastBERT", "speed=0.8")]
+    assert fast["mean_layers"] < 12
+    assert fast["speedup"] > 1
+    assert table["reported_accuracy"].isna().all()  # generated text is not held against the paper
+    runs = read_table(results, "runs")
+    assert (runs["profile"] == "smoke").all()
+    assert set(table["run_id"]) <= set(runs["run_id"])
+    curve = read_table(results, "speed_accuracy")
+    assert curve["mean_layers"].is_monotonic_decreasing
+    trace = load_trace(trace_path(results, "dbpedia", "fastbert", "default", 7, "test"))
+    assert trace.probabilities.shape == (400, 12, 14)
+
+
+@pytest.mark.smoke
+def test_the_trained_model_agrees_with_its_trace(smoke, tmp_path_factory):
+    results = smoke / "smoke"
+    runs = read_table(results, "runs").set_index(["model", "variant"])
+    folder = tmp_path_factory.getbasetemp() / "runs" / runs.loc[("fastbert", "default"), "run_id"] / "model"
+    engine = Engine(FastBertModel.from_pretrained(folder), load_tokenizer(folder))
+    texts = generate(DBPEDIA, lookup("smoke", DBPEDIA, "data")).test.texts
+    trace = load_trace(trace_path(results, "dbpedia", "fastbert", "default", 7, "test"))
+    for batch_size in (1, 64):
+        found = engine.predict(encode(engine.tokenizer, texts), speed=0.6, batch_size=batch_size)
+        assert len(np.unique(found.exit_layers)) > 1
+        broken, excused = disagreements(trace, found.labels, found.exit_layers, 0.6)
+        assert len(broken) == 0
+        assert len(excused) <= 1
+
+
+@pytest.mark.smoke
+def test_running_again_does_nothing(smoke, capsys):
+    before = contents(smoke)
+    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
+    assert "already, skipped" in capsys.readouterr().out
+    assert contents(smoke) == before
+
+
+@pytest.mark.smoke
+def test_measuring_again_gives_the_same_bytes(smoke):
+    before = contents(smoke)
+    assert cli.main(["measure", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
+    assert contents(smoke) == before
+
+
+@pytest.mark.smoke
+def test_a_key_that_another_run_holds_is_refused_before_training(smoke, capsys, monkeypatch):
+    before = contents(smoke)
+    monkeypatch.setattr("reproductions.run.execute", None)
+    more = ["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke), "--train-rows", "900"]
+    assert cli.main(more) == 2
+    assert "is held by run" in capsys.readouterr().err
+    assert contents(smoke) == before
+
+
+@pytest.mark.smoke
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(smoke, capsys, monkeypatch):
+    monkeypatch.setattr("reproductions.run.execute", None)
+    assert cli.main(["run", "dbpedia", "lcqmc", "--profile", "smoke", "--results-dir", str(smoke), "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("dbpedia, fastbert-default" in line and line.endswith("done") for line in lines)
+    assert any("lcqmc, fastbert-default" in line and "1280 training rows: about" in line for line in lines)
+
+
+@pytest.mark.smoke
+def test_luha_and_ablation_print_a_task(smoke, capsys):
+    for command in ("luha", "ablation"):
+        assert cli.main([command, "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
+        assert "12" in capsys.readouterr().out
+    assert cli.main(["luha", "lcqmc", "--profile", "smoke", "--results-dir", str(smoke)]) == 2
+    assert "found no row of task lcqmc" in capsys.readouterr().err
+
+
+def test_list_names_the_twelve(capsys):
+    assert cli.main(["list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(TASKS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "imdb"], "unknown task 'imdb'"),
+        (["run"], "expected task names"),
+        (["run", "dbpedia", "--profile", "fast"], "invalid choice: 'fast'"),
+        (["run", "dbpedia", "--train-rows", "0"], "found '0', expected a number of rows, or all"),
+        (["run", "dbpedia", "--seed", "-1"], "expected a whole number"),
+        (["run", "dbpedia", "--precision", "fp8"], "invalid choice: 'fp8'"),
+        (["run", "dbpedia", "--data-dir", "/nowhere"], "--data-dir: found no folder /nowhere"),
+        (["run", "dbpedia", "--backbone", "/nowhere"], "--backbone: found no folder /nowhere"),
+        (["run", "--task-file", "/nowhere.toml"], "/nowhere.toml: no such task file"),
+        (["measure", "--results-dir", "/nowhere"], "runs.csv: no such file"),
+        (["flops", "--tokens", "0"], "found 0"),
+        (["flops", "--tokens", "513"], "found 513"),
+        (["flops", "--classes", "0"], "classes: found 0"),
+        (["flops", "--exit-layer", "13"], "exit layer: found 13"),
+        (["flops", "--backbone", "/nowhere"], "found no config.json"),
+        (["walk"], "invalid choice: 'walk'"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_2(arguments, message, capsys):
+    try:
+        code = cli.main(arguments)
+    except SystemExit as stop:  # argparse's own refusals
+        code = stop.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert message in captured.err.splitlines()[-1]
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there(capsys):
+    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--device", "cuda"]) == 2
+    assert "found no CUDA device" in capsys.readouterr().err
+
+
+def test_bad_data_is_named_by_file_and_line_and_leaves_nothing(tmp_path, capsys):
+    folder, results = tmp_path / "data" / "book-review", tmp_path / "results"
+    folder.mkdir(parents=True)
+    for split in ("train", "dev", "test"):
+        lines = ["label\ttext_a", "0\tbad", "1\tgood", "2\tother" if split == "dev" else "1\tfine"]
+        with lzma.open(folder / f"{split}.tsv.xz", "wt", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    arguments = ["run", "book-review", "--data-dir", str(tmp_path / "data"), "--backbone", str(tmp_path)]
+    assert cli.main([*arguments, "--results-dir", str(results)]) == 2
+    assert "dev.tsv.xz" in (error := capsys.readouterr().err)
+    assert "line 4" in error or ":4" in error
+    assert not results.exists()
+
+
+def test_an_interrupted_run_exits_130(monkeypatch, capsys, tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reproductions.run.execute", interrupt)
+    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 130
+    assert "goes on from the last checkpoint" in capsys.readouterr().err
+
+
+def test_a_full_disk_exits_1(monkeypatch, capsys, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device", "trace.npz")
+
+    monkeypatch.setattr("reproductions.run.execute", full)
+    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 1
+    assert "trace.npz: No space left on device" in capsys.readouterr().err

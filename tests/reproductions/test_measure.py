@@ -1,0 +1,132 @@
+"""`measure`: every CSV from the traces alone, to the same bytes, or nothing at all."""
+
+import time
+
+import numpy as np
+import pytest
+
+from fastbert_core.errors import InputError
+from fastbert_core.trace import save_trace
+from reproductions.measure import measure
+from reproductions.results import find_traces, read_table, table_path
+from reproductions.schemas import SCHEMAS
+from tests.factories import BERT, make_task, make_trace, store
+
+MEASURED = ["table2", "comparisons", "table3", "speed_accuracy", "luha", "exit_layers", "uncertainty", "convergence"]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A results folder of three tasks, two seeds of one among them, one of the user's own, with all its tables."""
+    folder = tmp_path_factory.mktemp("results")
+    traces = [
+        *make_task("book-review", seeds=(7, 8), samples=80),
+        *make_task("yelp-polarity", samples=60),
+        *make_task("my-task", samples=60, classes=3),
+    ]
+    store(folder, traces)
+    measure(folder, folder / "questions.md")
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_every_table_is_written_and_keeps_its_schema(measured):
+    for name in MEASURED:
+        table = read_table(measured, name)
+        assert len(table) > 0
+        assert list(table.columns) == list(SCHEMAS[name].columns)
+        assert set(table["task"]) == {"book-review", "my-task", "yelp-polarity"}
+    assert "# The reader's questions" in (measured / "questions.md").read_text()
+
+
+def test_every_row_names_runs_that_are_listed(measured):
+    listed = set(read_table(measured, "runs")["run_id"])
+    for name in MEASURED:
+        named = {run for runs in read_table(measured, name)["run_id"] for run in runs.split(";")}
+        assert named <= listed
+
+
+def test_measuring_again_gives_the_same_bytes(measured):
+    before = contents(measured)
+    measure(measured, measured / "questions.md")
+    assert contents(measured) == before
+
+
+def test_a_task_measured_alone_has_the_same_rows(measured, tmp_path):
+    store(tmp_path, make_task("yelp-polarity", samples=60))
+    measure(tmp_path)
+    for name in set(MEASURED) - {"comparisons"}:  # whose p-values are corrected over all tasks
+        ours = {
+            line for line in table_path(measured, name).read_text().splitlines() if line.startswith("yelp-polarity,")
+        }
+        alone = table_path(tmp_path, name).read_text().splitlines()
+        assert set(alone[1:]) == ours
+    assert not (tmp_path / "questions.md").exists()
+
+
+def test_no_table_but_runs_holds_a_time(measured):
+    for name in MEASURED:
+        assert not {"date", "wall_seconds"} & set(read_table(measured, name).columns)
+
+
+def test_what_the_traces_no_longer_allow_goes(tmp_path):
+    store(tmp_path, make_task(samples=40))
+    assert table_path(tmp_path, "convergence") in measure(tmp_path)
+    for path in find_traces(tmp_path):
+        if "epoch" in path.name:
+            path.unlink()
+    assert table_path(tmp_path, "convergence") not in measure(tmp_path)
+    assert not table_path(tmp_path, "convergence").exists()
+    assert table_path(tmp_path, "table2").exists()
+
+
+def test_an_encoder_of_six_layers_and_generated_text_are_measured_too(tmp_path):
+    encoder = {**BERT, "layers": 6, "hidden": 384, "intermediate": 1536}
+    traces = [make_trace(50, task="dbpedia", classes=14, encoder=encoder)]
+    traces.append(make_trace(50, 14, "dbpedia", split="dev", encoder=encoder))
+    store(tmp_path, traces, profile="offline", data_source="generated text (seed 7, difficulty 0.5)")
+    measure(tmp_path)
+    table = read_table(tmp_path, "table2")
+    assert table["setting"].tolist()[0] == "6 layers"
+    assert set(table["verdict"]) == {"not comparable"}
+    assert read_table(tmp_path, "speed_accuracy")["reported_accuracy"].isna().all()
+    assert read_table(tmp_path, "luha")["reported_accuracy"].isna().all()
+    assert read_table(tmp_path, "exit_layers")["reported_percent"].isna().all()
+
+
+def test_bad_input_writes_nothing(tmp_path):
+    with pytest.raises(InputError, match="runs.csv: no such file"):
+        measure(tmp_path)
+    store(tmp_path, [make_trace(30)])
+    path = find_traces(tmp_path)[0]
+    path.rename(path.with_name("fastbert-default-seed9-test.npz"))
+    with pytest.raises(InputError, match="as the name says"):
+        measure(tmp_path)
+    path.with_name("fastbert-default-seed9-test.npz").unlink()
+    with pytest.raises(InputError, match="found no traces, expected some under traces/"):
+        measure(tmp_path)
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["runs.csv"]
+
+
+def test_a_trace_with_nan_is_refused_by_name(tmp_path):
+    trace = make_trace(30)
+    store(tmp_path, [trace])
+    path = find_traces(tmp_path)[0]
+    content = dict(np.load(path))
+    content["probabilities"][3, 2, 1] = np.nan
+    np.savez(path, **content)
+    with pytest.raises(InputError, match=f"{path.name}: found probabilities that are not finite"):
+        measure(tmp_path)
+
+
+def test_one_task_of_10000_samples_takes_seconds(tmp_path):
+    task = [make_trace(10_000, 14, "dbpedia"), make_trace(500, 14, "dbpedia", split="dev")]
+    for trace in task:
+        save_trace(trace, tmp_path / "unused" / f"{trace.metadata['split']}.npz")
+    store(tmp_path, task)
+    begin = time.process_time()
+    measure(tmp_path)
+    assert time.process_time() - begin < 5  # twelve such tasks in under a minute

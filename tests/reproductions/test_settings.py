@@ -1,0 +1,58 @@
+import dataclasses
+
+import pytest
+
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import TASKS
+from reproductions.settings import PROFILES, lookup, planned_runs, settings_for
+
+
+def standard(**given):
+    return settings_for("standard", TASKS["book-review"], "fastbert", "default", "fp32", **given)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_task_has_whole_settings_in_every_profile(profile, task):
+    for model, variant in planned_runs(profile, task):
+        settings = settings_for(profile, task, model, variant, "fp32")
+        assert None not in dataclasses.asdict(settings).values()
+        assert lookup(profile, task, "backbone")
+        assert profile in ("smoke", "offline") or "/" in lookup(profile, task, "hub")
+
+
+def test_the_papers_own_hyper_parameters():
+    for profile in ("paper", "standard"):  # its Chinese encoder is of BERT-base's size
+        s = settings_for(profile, TASKS["book-review"], "fastbert", "default", "fp32")
+        assert (s.fine_tuning_rate, s.fine_tuning_epochs) == (2e-5, 3)
+        assert (s.distillation_rate, s.distillation_epochs) == (2e-4, 5)
+        assert (s.batch_size, s.max_tokens, s.warmup, s.seed, s.weight_decay) == (32, 128, 0.1, 7, 0.0)
+
+
+def test_the_command_line_goes_before_the_file():
+    assert standard(seed=8, train_rows=100).seed == 8
+    assert standard(seed=8, train_rows=100).train_rows == 100
+    assert standard(seed=None, train_rows=None) == standard()
+
+
+def test_identity_follows_from_settings_data_and_backbone():
+    one = standard()
+    assert one.run_id("data", "backbone") == standard().run_id("data", "backbone")
+    others = [dataclasses.replace(one, **{name: "x"}) for name in one.__dataclass_fields__]
+    ids = {other.run_id("data", "backbone") for other in others}
+    ids |= {one.run_id("data", "backbone"), one.run_id("other", "backbone"), one.run_id("data", "other")}
+    assert len(ids) == len(others) + 3
+
+
+def test_runs_share_their_first_stage_unless_it_differs():
+    def first(**changes):
+        return dataclasses.replace(standard(), **changes).fine_tuning_id("data", "backbone")
+
+    assert first() == first(variant="reverse-kl") == first(model="distilbert", variant="6-layers")
+    assert first() == first(distillation_epochs=9, distillation_rate=1.0)
+    assert len({first(), first(variant="labels"), first(seed=8), first(fine_tuning_rate=1.0), first(train_rows=5)}) == 5
+
+
+def test_an_unknown_profile_is_refused():
+    with pytest.raises(InputError, match="profile: found 'fast', expected one of smoke, standard, offline, paper"):
+        lookup("fast", TASKS["dbpedia"], "seed")

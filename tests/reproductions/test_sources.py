@@ -1,0 +1,72 @@
+import pytest
+
+from fastbert_core import hub
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import TASKS
+from reproductions.sources import Named, load_data, settle_profile
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def reachable(monkeypatch):
+    def set_to(answer):
+        monkeypatch.setattr(hub, "hub_reachable", lambda: answer)
+
+    return set_to
+
+
+def test_options_go_before_variables(tmp_path, monkeypatch):
+    for name in ("a", "b", "models"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("FASTBERT_DATA", str(tmp_path / "a"))
+    monkeypatch.setenv("FASTBERT_MODELS", str(tmp_path / "models"))
+    named = Named.from_user(None, None, None)
+    assert (named.data, named.backbone, named.models) == (tmp_path / "a", None, tmp_path / "models")
+    assert Named.from_user(str(tmp_path / "b"), None, None).data == tmp_path / "b"
+
+
+@pytest.mark.parametrize("variable", ["FASTBERT_DATA", "FASTBERT_MODELS"])
+def test_a_named_folder_must_be_there(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, str(tmp_path / "gone"))
+    with pytest.raises(InputError, match=f"{variable}: found no folder .*gone"):
+        Named.from_user(None, None, None)
+
+
+def test_standard_turns_offline_only_where_nothing_is_named(tmp_path, reachable):
+    reachable(False)
+    assert settle_profile("standard", Named()) == "offline"
+    assert settle_profile("standard", Named(data=tmp_path, models=tmp_path)) == "standard"
+    reachable(True)
+    assert settle_profile("standard", Named()) == "standard"
+    assert settle_profile("standard", Named(data=tmp_path)) == "standard"
+
+
+@pytest.mark.parametrize("profile", ["smoke", "offline"])
+def test_small_profiles_ask_no_hub(profile, monkeypatch):
+    monkeypatch.setattr(hub, "hub_reachable", None)
+    assert settle_profile(profile, Named()) == profile
+
+
+def test_half_a_source_is_an_error_that_says_which_half(tmp_path, reachable):
+    reachable(False)
+    with pytest.raises(InputError, match=r"hub cannot be reached, .* for the encoder .*FASTBERT_MODELS"):
+        settle_profile("standard", Named(data=tmp_path))
+    with pytest.raises(InputError, match=r"for the data \(name a folder with --data-dir or FASTBERT_DATA\)$"):
+        settle_profile("standard", Named(models=tmp_path))
+
+
+def test_paper_never_falls_back(reachable):
+    reachable(False)
+    with pytest.raises(InputError, match=r"profile paper: the hub cannot be reached, .* the data .* and the encoder"):
+        settle_profile("paper", Named())
+
+
+def test_a_named_folder_without_the_task_is_no_reason_to_ask_the_hub(tmp_path, monkeypatch, reachable):
+    monkeypatch.setattr(hub, "load_hub", None)
+    with pytest.raises(InputError, match="no such folder, expected the TSV files of task dbpedia"):
+        load_data("standard", TASKS["dbpedia"], Named(data=tmp_path))

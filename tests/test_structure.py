@@ -1,0 +1,73 @@
+"""What holds the project together: imports go down only, and tox knows every task."""
+
+import ast
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastbert_core.tasks import TASKS
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "fastbert_core": {"fastbert_core"},
+    "reproductions": {"reproductions", "fastbert_core"},
+    "bench": {"bench", "fastbert_core"},
+    "plots": {"plots", "reproductions", "fastbert_core"},
+}
+# Of what lies below them, figures may know how results are laid out and read, and what a layer costs.
+PLOTS_READ = {
+    "reproductions.results",
+    "reproductions.schemas",
+    "reproductions.reported",
+    "fastbert_core.errors",
+    "fastbert_core.files",
+    "fastbert_core.flops",
+    "fastbert_core.tasks",
+}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_go_down_only(package):
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        ours = {name for name in imported(path) if name.split(".")[0] in ALLOWED}
+        foreign = {name for name in ours if name.split(".")[0] not in ALLOWED[package]}
+        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+        if package == "plots":
+            modules = {name for name in ours if not name.startswith("plots")}
+            assert {name for name in modules if not name.startswith(tuple(PLOTS_READ))} <= {"reproductions"}, path
+
+
+def test_drawing_needs_no_torch():
+    code = "import plots.__main__, sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_every_task_has_its_tox_environment():
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    prefix = "testenv:reproduce-"
+    commands = {name.removeprefix(prefix): tox[name]["commands"] for name in tox.sections() if name.startswith(prefix)}
+    assert list(commands) == list(TASKS)
+    for task, command in commands.items():
+        assert command.split() == ["{[reproduce]command}", task, "{posargs}"]
+
+
+def test_the_readme_names_every_command():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in ("list", "run", "measure", "flops", "luha", "ablation", "padding"):
+        assert f"python -m reproductions {command}" in readme
