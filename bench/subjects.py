@@ -2,9 +2,11 @@
 
 import csv
 import os
+import statistics
 import tempfile
+import time
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from fastbert_core.tasks import get_task
 from fastbert_core.trace import Trace, load_trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
+from fastbert_core.uncertainty import exit_layers
 
 RESULTS = Path(__file__).parent.parent / "results" / "standard"
 TASKS = ("book-review", "dbpedia")  # the 12x768 encoder, and the 12x384 one
@@ -28,7 +31,7 @@ SEED = 7
 MAX_TOKENS = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """A trained model, texts of its task's test set, and the trace of just these texts."""
 
@@ -53,9 +56,37 @@ class Subject:
         """Layers x width, as the README prints it."""
         return f"{self.shape.layers}x{self.shape.hidden}"
 
+    @property
+    def is_smoke(self) -> bool:
+        """Whether it is the smoke model, whose figures say nothing of FastBERT."""
+        return self.name == SMOKE
+
     def speed(self, reduction: float) -> float:
         """The speed at which `reduction` times fewer layers are executed; 1 is speed 0, where every student runs."""
-        return 0.0 if reduction == 1 else speed_for_layers(self.trace, self.shape.layers / reduction)
+        return 0.0 if reduction == 1 else round(speed_for_layers(self.trace, self.shape.layers / reduction), 4)
+
+    def trace_exits(self, speed: float) -> np.ndarray:
+        """Where the trace says that the texts leave, int64 [texts]."""
+        return exit_layers(self.trace.uncertainties, speed)
+
+    def trace_labels(self, speed: float) -> np.ndarray:
+        """The labels that they leave with, int64 [texts]."""
+        return self.trace.predictions[np.arange(len(self.split)), self.trace_exits(speed) - 1]
+
+    @cache  # noqa: B019 - subjects live as long as the session
+    def tokenisation_seconds(self, alone: bool) -> float:
+        """Median seconds of three tokenisations of the texts, together or one by one."""
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            if alone:
+                for at in range(len(self.split)):
+                    one = self.split.take(np.array([at]))
+                    encode(self.tokenizer, one.texts, one.pairs, MAX_TOKENS)
+            else:
+                encode(self.tokenizer, self.split.texts, self.split.pairs, MAX_TOKENS)
+            seconds.append(time.perf_counter() - start)
+        return statistics.median(seconds)
 
     def take(self, rows: np.ndarray) -> "Subject":
         """The same with the texts `rows` (int64) alone."""
@@ -71,7 +102,9 @@ def available() -> dict[str, Path]:
         return {}
     with open(table, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["model"], row["variant"]) == ("fastbert", "default")]
-    folders = {row["task"]: Path(runs).expanduser() / row["run_id"] / "model" for row in rows if row["seed"] == str(SEED)}
+    folders = {
+        row["task"]: Path(runs).expanduser() / row["run_id"] / "model" for row in rows if row["seed"] == str(SEED)
+    }
     return {task: folders[task] for task in TASKS if task in folders and folders[task].is_dir()}
 
 

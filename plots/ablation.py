@@ -14,7 +14,7 @@ FIXED_DEPTH = "FastBERT without adaptive inference"
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From one task's rows of speed_accuracy.csv and table3.csv: the variants that there are, and every fixed depth."""
     rows, table = tables["speed_accuracy"], tables["table3"]
-    figure, (axes,) = sheet("", curves.ACCURACY, row_height=3.4)
+    figure, (axes,) = sheet("", curves.ACCURACY)
     for model, look in METHODS.items():
         curves.curve(axes, rows, "mean_layers", model)
         found = table[table["model"] == model].sort_values("mean_layers")

@@ -8,7 +8,7 @@ from pathlib import Path
 from plots.gallery import draw_profile
 from reproductions.schemas import PROFILES
 
-EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
+EXIT_FAILED = 1  # bad arguments are argparse's own 2
 RESULTS, FIGURES = Path("results"), Path("plots/figures")
 COMMITTED = ("standard", "paper")
 

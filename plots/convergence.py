@@ -19,7 +19,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     rows = tables["convergence"]
     flops, reported = 100 / rows["speedup"], 100 * rows["reported_mflops"] / PAPER_DENSE
     rows = rows.assign(flops=flops, reported_flops=reported, epoch=rows["epoch"].astype(float))
-    figure, (left, right) = sheet("epochs trained", "accuracy on the dev rows (%)", 2, 2, 2.6, sharex=True)
+    figure, (left, right) = sheet("epochs trained", "accuracy on the dev rows (%)", 2, 2, sharex=True)
     for stage, mine in rows.groupby("stage"):
         model, speed = STAGES[stage], "".join(f" at speed {speed:g}" for speed in mine["speed"].dropna().unique())
         look, label = METHODS[model], f"{stage}: {model}{speed}"

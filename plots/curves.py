@@ -11,6 +11,7 @@ _BERT_BASE = EncoderShape(layers=12, hidden=768, intermediate=3072, heads=12)
 PAPER_DENSE = dense_flops(_BERT_BASE) / 1e6  # MFLOPs of the paper's BERT
 PAPER_LAYER = paper_flops(_BERT_BASE, 1) / 1e6  # MFLOPs of a layer that the paper's FastBERT executes
 
+_REPORTED = {"speedup": "reported_speedup", "mean_layers": "mean_layers"}  # models of fixed depth: as many layers
 LABELS = {"speedup": "FLOPs speedup over BERT (×)", "mean_layers": "mean executed layers"}
 ACCURACY = "accuracy on the test set (%)"
 
@@ -37,9 +38,7 @@ def rivals(axes: Axes, rows: pd.DataFrame, x: str) -> None:
         if found.empty:
             continue
         points(axes, found, x, model, label=model)
-        hollow(
-            axes, found["mean_layers" if x == "mean_layers" else "reported_speedup"], found["reported_accuracy"], model
-        )
+        hollow(axes, found[_REPORTED[x]], found["reported_accuracy"], model)
 
 
 def label(axes: Axes, x: str) -> None:

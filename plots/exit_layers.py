@@ -14,7 +14,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     rows = tables["exit_layers"]
     speeds = sorted(rows["speed"].unique(), reverse=True)
     labels = "exit layer", "share of the test samples (%)"
-    figure, axes = sheet(*labels, len(speeds), 3, 2.3, sharex=True, sharey=True)
+    figure, axes = sheet(*labels, len(speeds), 3, sharex=True, sharey=True)
     for panel, speed in zip(axes, speeds, strict=True):
         mine = rows[rows["speed"] == speed]
         mean, median = mine["mean_layers"].iloc[0], mine["median_layers"].iloc[0]

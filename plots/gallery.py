@@ -1,9 +1,14 @@
 """All figures of one profile: what its tables allow is drawn, and what they do not is named."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
@@ -11,7 +16,12 @@ from plots.registry import FIGURES, Drawing
 from plots.style import applied
 from reproductions.results import read_table, table_path
 
-METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}  # nothing that changes with time
+# Straight to the canvas: `Figure.savefig` draws everything twice. SVG comes last, since it changes the figure's dpi.
+# The metadata leave out the time and the version of matplotlib.
+SAVE: dict[str, Callable[[Figure, BinaryIO], None]] = {
+    "png": lambda figure, file: FigureCanvasAgg(figure).print_png(file, metadata={"Software": None}),
+    "svg": lambda figure, file: FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None}),
+}
 
 
 @dataclass
@@ -40,7 +50,7 @@ def draw_profile(results_dir: Path, folder: Path) -> Drawn:
         if tables is None:
             drawn.absent.setdefault(f"no trace {drawing.traces}", []).append(name)
         files = [] if tables is None else _draw(name, drawing, tables, folder)
-        for old in {path for form in METADATA for path in folder.rglob(f"{name}.{form}")} - set(files):
+        for old in {path for form in SAVE for path in folder.rglob(f"{name}.{form}")} - set(files):
             old.unlink()
         drawn.files += files
     return drawn
@@ -83,11 +93,9 @@ def _draw(name: str, drawing: Drawing, tables: dict[str, pd.DataFrame], folder: 
 
 
 def _save(name: str, drawing: Drawing, tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
-    paths = [folder / f"{name}.{form}" for form in METADATA]
     with applied():
         figure = drawing.draw(tables)
-        for path in paths:
-            form = path.suffix[1:]
-            with atomic_write(path) as file:
-                figure.savefig(file, format=form, metadata=METADATA[form])
-    return paths
+        for form, save in SAVE.items():
+            with atomic_write(folder / f"{name}.{form}") as file:
+                save(figure, file)
+    return [folder / f"{name}.{form}" for form in SAVE]

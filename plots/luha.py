@@ -19,7 +19,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From one task's rows of luha.csv: a panel for each classifier; of further seeds only the accuracies."""
     rows = tables["luha"]
     layers = rows["layer"].unique()
-    figure, axes = sheet("uncertainty", "accuracy, share (%)", len(layers), COLUMNS, 1.75, sharex=True, sharey=True)
+    figure, axes = sheet("uncertainty", "accuracy, share (%)", len(layers), COLUMNS, sharex=True, sharey=True)
     for panel, layer in zip(axes, layers, strict=True):
         _panel(panel, rows[rows["layer"] == layer])
     title = f"{rows['task'].iloc[0]}: accuracy by uncertainty, of every classifier (figure 4)"
@@ -36,7 +36,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         filled = mine[mine["samples"] > 0]
         if seed == first:
             axes.bar(mine["middle"], mine["percent"], 0.09, color=PALE, label="share of the samples")
-            points(axes, filled, "middle", model, f"accuracy of a {classifier}", size=3)
+            points(axes, filled, "middle", model, f"{classifier}'s accuracy", size=3)
         else:
             axes.plot(filled["middle"], filled["accuracy"], color=METHODS[model].color, lw=0.6, label="other seeds")
     hollow(axes, rows["middle"], rows["reported_accuracy"], model)

@@ -12,7 +12,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From all rows of speed_accuracy.csv and table2.csv."""
     rows, models = tables["speed_accuracy"], tables["table2"]
     tasks = rows["task"].unique()
-    figure, axes = sheet("FLOPs speedup over BERT (×)", "accuracy (%)", len(tasks), 3, 1.9)
+    figure, axes = sheet("FLOPs speedup over BERT (×)", "accuracy (%)", len(tasks), 3)
     for panel, task in zip(axes, tasks, strict=True):
         mine = rows[rows["task"] == task]
         curves.curve(panel, mine, "speedup")

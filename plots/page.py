@@ -11,20 +11,19 @@ from plots.style import GREY, PAPER
 
 WIDTH = 7.2  # inches: the text of a page
 TITLE, LEGEND_LINE, NOTE_LINE, GAP = 0.32, 0.18, 0.115, 0.08  # inches
+PANEL_HEIGHT, PANEL_SHAPE = 3.2, 0.9  # a panel's greatest height in inches, and its height for each inch of width
 LEGEND_COLUMNS = 3
-NOTE_CHARACTERS = 145  # a line
+NOTE_CHARACTERS = 155  # a line
 
 
-def sheet(
-    x: str, y: str, panels: int = 1, columns: int = 1, row_height: float = 2.6, **sharing: bool
-) -> tuple[Figure, list[Axes]]:
-    """A figure of `panels` axes in up to `columns` columns, in rows of so many inches: (figure, axes).
+def sheet(x: str, y: str, panels: int = 1, columns: int = 1, **sharing: bool) -> tuple[Figure, list[Axes]]:
+    """A figure of `panels` axes in up to `columns` columns: (figure, axes).
 
     x, y: what the axes show, written on the lowest and the leftmost ones. `sharing` goes to `Figure.subplots`.
     """
     columns = min(columns, panels)
     rows = math.ceil(panels / columns)
-    figure = Figure(figsize=(WIDTH, rows * row_height))
+    figure = Figure(figsize=(WIDTH, rows * min(PANEL_HEIGHT, PANEL_SHAPE * WIDTH / columns)))
     axes = list(figure.subplots(rows, columns, squeeze=False, **sharing).flat)
     for unused in axes[panels:]:
         unused.remove()

@@ -15,7 +15,7 @@ CHOSEN = "chosen on dev"  # how table 2 ends the setting of that row
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From one task's rows of speed_accuracy.csv and table2.csv."""
     rows, models = tables["speed_accuracy"], tables["table2"]
-    figure, axes = sheet("", curves.ACCURACY, 2, 2, 3.0, sharey=True)
+    figure, axes = sheet("", curves.ACCURACY, 2, 2, sharey=True)
     for panel, x in zip(axes, curves.LABELS, strict=True):
         curves.curve(panel, rows, x)
         _table_speeds(panel, models[models["model"] == "FastBERT"], x)

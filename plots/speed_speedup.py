@@ -14,7 +14,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     rows, look = tables["speed_accuracy"], METHODS["FastBERT"]
     rows = rows[rows["model"] == "FastBERT"]
     tasks = rows["task"].unique()
-    figure, axes = sheet("speed (uncertainty to leave below)", "FLOPs speedup (×)", len(tasks), 3, 1.9, sharex=True)
+    figure, axes = sheet("speed (uncertainty to leave below)", "FLOPs speedup (×)", len(tasks), 3, sharex=True)
     for panel, task in zip(axes, tasks, strict=True):
         mine = rows[rows["task"] == task]
         speed, speedup = mine["speed"].to_numpy(), mine["speedup"].to_numpy()

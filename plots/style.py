@@ -47,7 +47,7 @@ _RC = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
     "errorbar.capsize": 1.5,
-    "savefig.dpi": 150,
+    "figure.dpi": 150,
     "svg.hashsalt": "fastbert",  # without it the ids in an SVG are random
 }
 

@@ -20,7 +20,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From one task's rows of uncertainty.csv: a panel for each speed."""
     rows = tables["uncertainty"]
     speeds = sorted(rows["speed"].unique())
-    figure, axes = sheet("layer", "uncertainty", len(speeds), 2, 2.3, sharex=True, sharey=True)
+    figure, axes = sheet("layer", "uncertainty", len(speeds), 2, sharex=True, sharey=True)
     for panel, speed in zip(axes, speeds, strict=True):
         mesh = _panel(panel, rows[rows["speed"] == speed], speed)
     bar = figure.colorbar(mesh, ax=axes, ticks=TICKS, format="%g", aspect=40, pad=0.01)

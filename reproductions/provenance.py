@@ -20,10 +20,13 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "numpy")
 
 
 class RunRecord:
-    """The diary of one run, kept in its folder over kills and resumes: when and from which code it started,
-    which other commits went on with it, and the seconds it has taken."""
+    """The diary of a run, or of a first stage that runs share, kept in its folder over kills and resumes.
 
-    def __init__(self, folder: Path) -> None:
+    It holds when and from which code it started, which other commits went on with it, and the seconds it has taken.
+    """
+
+    def __init__(self, folder: Path, finished: bool = False) -> None:
+        """Open or begin the record in `folder`; where it is `finished`, no commit goes on with it."""
         self.path = folder / "run.json"
         code = git_state()
         if self.path.is_file():
@@ -34,7 +37,7 @@ class RunRecord:
                 raise InputError(
                     f"{self.path}: no record of a run ({error}); delete {folder} to start afresh"
                 ) from error
-            if code["git_sha"] not in known:
+            if code["git_sha"] not in known and not finished:
                 self.entries["resumed_at"].append(code["git_sha"])
         else:
             date = datetime.now(UTC).isoformat(timespec="seconds")
@@ -47,13 +50,27 @@ class RunRecord:
         now = time.monotonic()
         self.entries["wall_seconds"] += now - self._seen
         self._seen = now
+        self._write()
+
+    def skip(self) -> None:
+        """Leave the seconds since the last call out: another record has them."""
+        self._seen = time.monotonic()
+
+    def _write(self) -> None:
         with atomic_write(self.path) as file:
             file.write(json.dumps(self.entries, indent=1).encode())
 
-    @property
-    def columns(self) -> dict:
-        """The record as columns of runs.csv."""
-        return self.entries | {"resumed_at": ";".join(self.entries["resumed_at"]) or None}
+    def columns(self, first_stage: "RunRecord") -> dict:
+        """The run as columns of runs.csv, with the code and the seconds of its first stage."""
+        own, first = self.entries, first_stage.entries
+        others = dict.fromkeys([first["git_sha"], *first["resumed_at"], *own["resumed_at"]])
+        others.pop(own["git_sha"], None)
+        dirty = "yes" if "yes" in (own["git_dirty"], first["git_dirty"]) else own["git_dirty"]
+        return own | {
+            "git_dirty": dirty,
+            "resumed_at": ";".join(filter(None, others)) or None,
+            "wall_seconds": own["wall_seconds"] + first["wall_seconds"],
+        }
 
 
 def git_state() -> dict[str, str | None]:

@@ -62,10 +62,10 @@ def execute(job: Job, results_dir: Path, log: Log) -> None:
     model.save_pretrained(job.folder / "model")
     stations.tokenizer.save_pretrained(job.folder / "model")
     record.save()
-    _publish(job, traces, record, results_dir)
+    _publish(job, traces, record.columns(stations.first_record), results_dir)
 
 
-def _publish(job: Job, traces: list[Trace], record: RunRecord, results_dir: Path) -> None:
+def _publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> None:
     """Put the run in the place of whatever held its key.
 
     In this order, and the test trace last, a kill leaves at no point a trace that no row vouches for, nor a run that
@@ -91,7 +91,7 @@ def _publish(job: Job, traces: list[Trace], record: RunRecord, results_dir: Path
         "hyperparameters": json.dumps(s.hyperparameters, sort_keys=True),
         "precision": s.precision,
     }
-    results.record_run(results_dir, row | record.columns | machine(job.device))
+    results.record_run(results_dir, row | record | machine(job.device))
     for trace in sorted(traces, key=lambda trace: trace.metadata["split"] == "test"):
         m = trace.metadata
         path = results.trace_path(results_dir, s.task, s.model, s.variant, s.seed, m["split"], m.get("epoch"))

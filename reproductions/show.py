@@ -31,7 +31,8 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
 def table(results_dir: Path, name: str, task: str) -> str:
     """The rows of table `name` that are of `task`. Raises InputError if there are none."""
     rows = read_table(results_dir, name)
-    rows = rows[rows["task"] == task].drop(columns="task").dropna(axis="columns", how="all")
+    unread = [column for column in rows if column.endswith(("sha256", "run_id"))]
+    rows = rows[rows["task"] == task].drop(columns=["task", *unread]).dropna(axis="columns", how="all")
     if rows.empty:
         raise InputError(f"{table_path(results_dir, name)}: found no row of task {task}, expected a trace of it")
     with pd.option_context("display.width", 200, "display.max_columns", None):

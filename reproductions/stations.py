@@ -25,6 +25,8 @@ class Stations:
 
     def __init__(self, job: Job, record: RunRecord, log: Callable[[str], None]) -> None:
         self.job, self.record, self.log = job, record, log
+        finished = (job.fine_tuning_folder / "fine-tuning.safetensors").is_file()
+        self.first_record = RunRecord(job.fine_tuning_folder, finished)
         self.tokenizer = load_tokenizer(job.backbone.source)
         s, data = job.settings, job.data
         train = data.train if s.train_rows == "all" else take_rows(data.train, s.train_rows, s.seed)
@@ -37,13 +39,14 @@ class Stations:
         job, s = self.job, self.job.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
         model = FastBertModel.from_backbone(job.backbone.source, job.data.task.classes).to(job.device)
-        first = self._workplace(job.fine_tuning_folder, model)
+        first = self._workplace(job.fine_tuning_folder, model, self.first_record)
         on_labels = s.variant == "labels"
         fine_tune(model, self._train_samples, self._dev_samples, s.fine_tuning, first, students=on_labels)
+        self.record.skip()
         if s.model == "distilbert":
             return self._compact(model, int(s.variant.removesuffix("-layers")))
         if not on_labels:
-            second = self._workplace(job.folder, model)
+            second = self._workplace(job.folder, model, self.record)
             self_distil(model, self._train_samples.encoded, s.distillation, second, KL[s.variant])
         return model
 
@@ -51,7 +54,7 @@ class Stations:
         s, model = self.job.settings, teacher.first_of_blocks(layers)
         encoded, pad_id = self._train_samples.encoded, self.tokenizer.pad_token_id
         soft = probabilities(teacher, encoded, pad_id, (teacher.layers,), s.precision, progress="soft labels")[:, 0]
-        place = self._workplace(self.job.folder, model)
+        place = self._workplace(self.job.folder, model, self.record)
         distil_compact(model, soft, self._train_samples, self._dev_samples, s.fine_tuning, place)
         return model
 
@@ -70,12 +73,12 @@ class Stations:
     def _samples(self, split: Split) -> Samples:
         return Samples(encode(self.tokenizer, split.texts, split.pairs, self.job.settings.max_tokens), split.labels)
 
-    def _workplace(self, folder: Path, model: FastBertModel) -> Workplace:
+    def _workplace(self, folder: Path, model: FastBertModel, record: RunRecord) -> Workplace:
         """Where a stage runs. The first stage, which runs have in common, keeps its epoch traces whoever trains it."""
         dev, s = self._samples(self._dev_traced), self.job.settings
 
         def after_epoch(stage: str, epoch: int) -> None:
-            self.record.save()
+            record.save()
             fine_tuning = stage == "fine-tuning" and s.variant != "labels"
             # Before self-distillation nothing has changed since fine-tuning but the choice of the best epoch.
             if fine_tuning or (stage == "self-distillation" and self._is_default and epoch):

@@ -51,11 +51,11 @@ def make_trace(
         metadata |= {"epoch": epoch, "stage": stage}
     data = _generator(task, split, samples, classes)
     labels = data.integers(classes, size=samples)
-    ease = data.normal(1.8, 1.5, size=(samples, 1, 1))
+    ease = 1.8 * skill + data.normal(0, 1.5, size=(samples, 1, 1))
     noise = _generator(json.dumps(metadata, sort_keys=True)).normal(size=(samples, len(layers), classes))
     depth = np.array(layers)[:, None] / encoder["layers"]
     right = (labels[:, None] == np.arange(classes))[:, None, :]
-    logits = (0.5 + 2.5 * depth) * skill * ease * right + 1.2 * (1.2 - depth) * noise
+    logits = (0.5 + 2.5 * depth) * ease * right + 1.2 * (1.2 - depth) * noise
     return trace_of(softmax(logits), labels, metadata, tokens=data.integers(4, 129, size=samples))
 
 
@@ -88,14 +88,15 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def make_task(task: str = "book-review", seeds: tuple[int, ...] = (7,), **options: object) -> list[Trace]:
     """Everything a finished task has: FastBERT and its variants, DistilBERT, dev and epoch traces."""
     encoder = options.pop("encoder", BERT)
-    depth = encoder["layers"]
+    depth, skill = encoder["layers"], options.pop("skill", 1.0)
     traces = []
     for seed in seeds:
-        shared = {"task": task, "seed": seed, "encoder": encoder, **options}
+        shared = {"task": task, "seed": seed, "encoder": encoder, "skill": skill, **options}
         traces += [make_trace(**shared), make_trace(split="dev", **shared)]
-        traces += [make_trace(variant="labels", skill=0.9, **shared), make_trace(variant="reverse-kl", **shared)]
+        traces += [make_trace(**shared | {"variant": "labels", "skill": 0.9 * skill})]
+        traces += [make_trace(variant="reverse-kl", **shared)]
         for students in (6, 3, 1):
-            student = {**shared, "encoder": {**encoder, "layers": students}, "layers": [students], "skill": 0.8}
+            student = {**shared, "encoder": {**encoder, "layers": students}, "layers": [students], "skill": 0.8 * skill}
             traces.append(make_trace(model="distilbert", variant=f"{students}-layers", **student))
         for epoch in range(9):
             tuning = epoch < 4

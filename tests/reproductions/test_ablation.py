@@ -11,7 +11,8 @@ PAPER = Paper.load({"book-review", "yelp-polarity"})
 
 
 def rows_of(traces):
-    table = table3(traces, runs_of(traces), PAPER)
+    table = table3(traces, runs_of(traces), PAPER).astype(object)
+    table = table.where(table.notna(), None)
     return {(row["model"], row["setting"]): row for _, row in table.iterrows()}
 
 

@@ -61,6 +61,38 @@ def test_a_run_writes_its_tables_and_traces(smoke):
 
 
 @pytest.mark.smoke
+def test_variants_and_distilbert_stand_beside_fastbert(smoke):
+    table = read_table(smoke / "smoke", "table2").set_index(["model", "setting"])
+    student = table.loc[("DistilBERT", "3 layers")]
+    assert student["mean_layers"] == 3
+    assert student["accuracy"] > 20  # chance is 7
+    variants = set(read_table(smoke / "smoke", "speed_accuracy")["model"])
+    assert len([name for name in variants if name.startswith("FastBERT")]) == 3
+    runs = read_table(smoke / "smoke", "runs")
+    assert len(runs) == runs["run_id"].nunique() == 4
+
+
+@pytest.mark.smoke
+def test_a_task_of_the_users_own(tmp_path, capsys):
+    data = generate(TASKS["lcqmc"], {"train": 96, "dev": 20, "test": 30})
+    for split in ("train", "dev", "test"):
+        rows = getattr(data, split)
+        lines = ["label\ttext_a\ttext_b"]
+        lines += [f"{k}\t{a}\t{b}" for k, a, b in zip(rows.labels, rows.texts, rows.pairs, strict=True)]
+        (tmp_path / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files = "".join(f'{split} = "{split}.tsv"\n' for split in ("train", "dev", "test"))
+    task_file = tmp_path / "my.toml"
+    task_file.write_text(f'name = "mine"\nlanguage = "zh"\nlabels = ["other", "same"]\npair = true\n{files}')
+    arguments = ["run", "--profile", "smoke", "--results-dir", str(tmp_path / "results"), "--task-file", str(task_file)]
+    assert cli.main(arguments) == 0
+    assert "mine, this run" in capsys.readouterr().out
+    for name in ("table2", "speed_accuracy", "luha", "exit_layers", "true_macs"):
+        rows = read_table(tmp_path / "results" / "smoke", name)
+        assert (rows["task"] == "mine").all()
+    assert trace_path(tmp_path / "results" / "smoke", "mine", "fastbert", "default", 7, "test").is_file()
+
+
+@pytest.mark.smoke
 def test_the_trained_model_agrees_with_its_trace(smoke, tmp_path_factory):
     results = smoke / "smoke"
     runs = read_table(results, "runs").set_index(["model", "variant"])

@@ -50,7 +50,7 @@ def test_it_is_undecided_where_uncertainty_says_nothing():
 
 
 def test_a_trend_that_chance_alone_made_does_not_hold():
-    # Twelve classifiers, none of which knows anything: uncorrected, a falling trend would be "found" in every third trace.
+    # Twelve classifiers that know nothing: uncorrected, a falling trend would be "found" in every third trace.
     found, uncorrected = 0, 0
     for seed in range(20):
         table = check(trace_where(lambda u: np.full_like(u, 0.8), samples=400, seed=seed)).query("bin == 'all'")

@@ -98,7 +98,7 @@ def test_an_encoder_of_six_layers_and_generated_text_are_measured_too(tmp_path):
 
 
 def test_bad_input_writes_nothing(tmp_path):
-    with pytest.raises(InputError, match="runs.csv: no such file"):
+    with pytest.raises(InputError, match=r"runs\.csv: no such file"):
         measure(tmp_path)
     store(tmp_path, [make_trace(30)])
     path = find_traces(tmp_path)[0]

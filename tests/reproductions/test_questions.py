@@ -17,16 +17,16 @@ def test_without_traces_every_question_but_the_arithmetic_one_says_what_it_needs
 
 
 def test_with_all_traces_every_question_is_answered():
-    text = page(make_task("yelp-polarity", samples=200, skill=4.0))
+    text = page(make_task("yelp-polarity", samples=200, skill=2.0))
     assert "Not answered" not in text
-    assert page(make_task("yelp-polarity", samples=200, skill=4.0)) == text
+    assert page(make_task("yelp-polarity", samples=200, skill=2.0)) == text
     for line in text.splitlines():
         if line.startswith("|"):
             assert line.count("|") >= 6
 
 
 def a_student_that_is_rarely_sure():
-    """Layer 1 is right in 95% wherever it is, but unsure of most; layers 2 and 3 are sure of nearly all, right in 97%."""
+    """Layer 1 is the most accurate where it is sure and where it is not, but rarely sure; layers 2 and 3 mostly are."""
     rng = np.random.default_rng(0)
     sure = np.stack([rng.random(4000) < share for share in (0.2, 0.95, 0.95)], axis=1)
     accuracy = np.where(sure, [0.995, 0.985, 0.985], [0.75, 0.65, 0.65])
@@ -69,7 +69,7 @@ def test_one_student_is_compared_at_its_own_cost():
 
 
 def test_easy_tasks_are_told_from_the_others():
-    easy, others = make_task("weibo", samples=300, skill=4.0), make_task("lcqmc", samples=300)
+    easy, others = make_task("weibo", samples=300, skill=2.0), make_task("lcqmc", samples=300)
     assert dense(easy[0]).accuracy >= 95 > dense(others[0]).accuracy
     assert answers.easy_tasks(easy + others).line.count("of 5 comparisons") == 2
     only_others = answers.easy_tasks(others)

@@ -1,0 +1,76 @@
+"""Which models are measured, on how many texts, where and how precisely."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from bench import subjects
+from fastbert_core.inference import Engine
+from fastbert_core.precision import resolve_precision
+
+TASKS = list(subjects.available()) or [subjects.SMOKE]
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+# bf16 only where the device multiplies it in hardware.
+PLACES = [
+    (device, precision)
+    for device in DEVICES
+    for precision in dict.fromkeys(["fp32", resolve_precision("auto", torch.device(device))])
+]
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("bench")
+    group.addoption("--bench-rows", type=int, default=512, help="texts of a throughput round (default: 512)")
+    group.addoption("--bench-singles", type=int, default=64, help="texts of a latency round (default: 64)")
+    group.addoption("--bench-rounds", type=int, default=2, help="rounds after the first, warming one (default: 2)")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.section("what was measured")
+    if TASKS != [subjects.SMOKE]:
+        terminalreporter.write_line(f"the trained models of {' and '.join(TASKS)}")
+        return
+    unset = [name for name in ("FASTBERT_RUNS", "FASTBERT_DATA") if not os.environ.get(name)]
+    why = f"{' and '.join(unset)} not set" if unset else "FASTBERT_RUNS has none that results/standard/runs.csv names"
+    terminalreporter.write_line(f"THE SMOKE MODEL, tiny and random ({why}): this says nothing of FastBERT's speed")
+
+
+def pytest_benchmark_update_machine_info(machine_info):
+    machine_info["threads"] = torch.get_num_threads()
+    machine_info["torch"] = torch.__version__
+    machine_info["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    machine_info["capabilities"] = json.dumps({name: bool(has) for name, has in torch.cpu.get_capabilities().items()})
+
+
+@pytest.fixture(scope="session", params=TASKS)
+def whole(request):
+    """A subject with all its texts."""
+    return subjects.load(request.param)
+
+
+@pytest.fixture(scope="session")
+def subject(whole, request):
+    """A subject with as many texts as a throughput round has."""
+    return subjects.sample(whole, request.config.getoption("--bench-rows"))
+
+
+@pytest.fixture(scope="session")
+def singles(whole, request):
+    """A subject with as many texts as a latency round has."""
+    return subjects.sample(whole, request.config.getoption("--bench-singles"))
+
+
+@pytest.fixture(scope="session", params=PLACES, ids="-".join)
+def engine(whole, request):
+    """The subject's engine on a device and in a precision."""
+    device, precision = request.param
+    return Engine(whole.model, whole.tokenizer, precision, device)
+
+
+@pytest.fixture(scope="session")
+def rounds(request):
+    """Rounds of each benchmark."""
+    return request.config.getoption("--bench-rounds")

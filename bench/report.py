@@ -1,0 +1,141 @@
+"""`python -m bench.report JSON`: efficiency.csv from what pytest-benchmark has written.
+
+A row is one speed of a model on a device, in a precision and a batch size. Efficiency is measured speedup over FLOPs
+speedup, both against the same engine at speed 0, where every student runs; FLOPs are true MACs of the real tokens.
+"""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from bench.subjects import SMOKE
+from fastbert_core.errors import InputError
+from fastbert_core.files import atomic_write
+
+ROOT = Path(__file__).parent.parent / "results"
+COLUMNS = (
+    "task",
+    "device",
+    "precision",
+    "mode",
+    "batch",
+    "speed",
+    "mean_layers",
+    "flops_speedup",
+    "measured_speedup",
+    "efficiency",
+    "efficiency_end_to_end",
+    "overhead_at_speed_0",
+    "fixed_cost_us",
+    "samples_per_second",
+    "machine",
+)
+KEY = ("task", "device", "precision", "mode", "batch")
+
+
+def efficiency_rows(report: dict) -> list[dict]:
+    """The rows of efficiency.csv from a pytest-benchmark report, sorted by their key and speed.
+
+    Seconds without tokenisation and embedding make `measured_speedup` and `efficiency`; with both,
+    `efficiency_end_to_end` and `samples_per_second`. `overhead_at_speed_0`, in its row alone, is over the plain encoder
+    in the same batches. `fixed_cost_us`, of batch 1, is what a sample costs in no proportion to its MACs: the intercept
+    of the line through the speeds' seconds a sample over their MACs. Raises InputError if a group lacks speed 0 or the
+    plain encoder.
+    """
+    groups = defaultdict(list)
+    for benchmark in report["benchmarks"]:
+        found = benchmark["extra_info"]
+        if "layers_seconds" in found:
+            groups[tuple(found[name] for name in KEY)].append(found)
+    rows, place = [], machine(report["machine_info"])
+    for key, found in sorted(groups.items()):
+        speeds = sorted((entry for entry in found if entry["speed"] is not None), key=lambda entry: entry["speed"])
+        plain = [entry for entry in found if entry["speed"] is None]
+        if not speeds or speeds[0]["speed"] != 0 or len(plain) != 1:
+            raise InputError(f"{', '.join(map(str, key))}: found no speed 0 or no plain encoder, expected both")
+        fixed = _intercept_us(speeds) if speeds[0]["mode"] == "latency" else None
+        rows += [
+            dict(zip(KEY, key, strict=True)) | _row(entry, speeds[0], plain[0], fixed) | {"machine": place}
+            for entry in speeds
+        ]
+    return rows
+
+
+def _row(entry: dict, base: dict, plain: dict, fixed: float | None) -> dict:
+    flops_speedup = base["macs"] / entry["macs"]
+    measured = base["layers_seconds"] / entry["layers_seconds"]
+    return {
+        "speed": entry["speed"],
+        "mean_layers": f"{entry['mean_layers']:.3f}",
+        "flops_speedup": f"{flops_speedup:.3f}",
+        "measured_speedup": f"{measured:.3f}",
+        "efficiency": f"{measured / flops_speedup:.3f}",
+        "efficiency_end_to_end": f"{_whole_seconds(base) / _whole_seconds(entry) / flops_speedup:.3f}",
+        "overhead_at_speed_0": f"{base['layers_seconds'] / plain['layers_seconds']:.3f}" if entry is base else None,
+        "fixed_cost_us": None if fixed is None else f"{fixed:.0f}",
+        "samples_per_second": f"{entry['samples'] / _whole_seconds(entry):.1f}",
+    }
+
+
+def _whole_seconds(entry: dict) -> float:
+    return entry["tokenisation_seconds"] + entry["seconds"]
+
+
+def _intercept_us(speeds: list[dict]) -> float | None:
+    """Microseconds; None where all speeds execute the same."""
+    macs = np.array([entry["macs"] / entry["samples"] for entry in speeds])
+    seconds = np.array([entry["layers_seconds"] / entry["samples"] for entry in speeds])
+    if np.ptp(macs) == 0:
+        return None
+    slope = np.cov(macs, seconds, bias=True)[0, 1] / macs.var()
+    return 1e6 * float(seconds.mean() - slope * macs.mean())
+
+
+def machine(info: dict) -> str:
+    """The machine in a few words: processor, threads, matrix units, GPU, PyTorch."""
+    has = json.loads(info["capabilities"])
+    units = [name for name in ("amx_bf16", "avx512_bf16", "avx512_f", "avx2") if has.get(name)][:1]
+    parts = [info["cpu"].get("brand_raw", info["processor"]), f"{info['threads']} threads", *units]
+    return "; ".join([*parts, *([info["gpu"]] if info["gpu"] else []), f"torch {info['torch']}"])
+
+
+def write(rows: list[dict], folder: Path) -> Path:
+    """Write efficiency.csv atomically; returns its path."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path = folder / "efficiency.csv"
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
+    return path
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; returns the exit code. The smoke model's table goes to a folder that git ignores."""
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__.splitlines()[0])
+    parser.add_argument("json", type=Path, help="what `pytest bench --benchmark-json` has written")
+    path = parser.parse_args(arguments).json
+    try:
+        try:
+            rows = efficiency_rows(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: not a report of pytest-benchmark ({error!r})") from None
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    smoke = any(row["task"] == SMOKE for row in rows)
+    print(write(rows, ROOT / "smoke" / "bench" if smoke else ROOT / "bench"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,40 @@
+"""Many texts, pooled: seconds by executed layers and batch size, and agreement with the trace on all test texts."""
+
+import numpy as np
+import pytest
+
+from bench.measure import REDUCTIONS, dense, time_dense, time_engine
+from fastbert_core.agreement import disagreements
+
+BATCHES = (32, 256)
+
+
+@pytest.mark.benchmark(group="throughput")
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("batch", BATCHES)
+def test_fastbert(benchmark, engine, subject, batch, reduction, rounds):
+    time_engine(benchmark, engine, subject, reduction, batch, rounds)
+
+
+@pytest.mark.benchmark(group="throughput")
+@pytest.mark.parametrize("batch", BATCHES)
+def test_dense(benchmark, engine, subject, batch, rounds):
+    time_dense(benchmark, engine, subject, batch, rounds)
+
+
+def test_dense_and_speed_0_say_the_same(engine, singles):
+    found = engine.predict(singles.encoded, 0, batch_size=32)
+    assert np.array_equal(dense(engine, singles.encoded, 32), found.labels)
+
+
+@pytest.mark.benchmark(group="agreement")
+def test_agreement_on_all_test_texts(benchmark, engine, whole):
+    """At a quarter of the layers: no sample leaves elsewhere without excuse, and at most 1 in 1000 with one."""
+    if engine.precision != "fp32":
+        pytest.skip("traces are fp32")
+    speed = whole.speed(4)
+    found = benchmark.pedantic(engine.predict, (whole.encoded, speed), rounds=1)
+    broken, excused = disagreements(whole.trace, found.labels, found.exit_layers, speed)
+    benchmark.extra_info.update(task=whole.name, samples=len(whole.encoded), excused=excused.tolist())
+    assert broken.size == 0
+    assert excused.size <= max(1, len(whole.encoded) // 1000)

@@ -1,0 +1,111 @@
+import csv
+import json
+
+import pytest
+
+from bench import report
+from fastbert_core.errors import InputError
+
+MACHINE = {
+    "cpu": {"brand_raw": "Some CPU"},
+    "processor": "x86_64",
+    "threads": 2,
+    "gpu": None,
+    "torch": "2.13.0",
+    "capabilities": json.dumps({"avx2": True, "amx_bf16": False}),
+}
+
+
+def entry(speed, layers, seconds, mode="latency", batch=1, **changes):
+    """A benchmark of 10 samples that executes `layers` layers of 100 MACs; a second goes into embedding."""
+    found = {
+        "task": "book-review",
+        "device": "cpu",
+        "precision": "fp32",
+        "mode": mode,
+        "batch": batch,
+        "speed": speed,
+        "samples": 10,
+        "mean_layers": layers,
+        "macs": 1000 * layers,
+        "seconds": seconds + 1,
+        "layers_seconds": seconds,
+        "embedding_seconds": 1.0,
+        "tokenisation_seconds": 3.0,
+    }
+    return {"extra_info": found | changes}
+
+
+def rows_of(*entries):
+    return report.efficiency_rows({"benchmarks": list(entries), "machine_info": MACHINE})
+
+
+def test_efficiency_is_measured_over_flops_speedup():
+    base, fast = rows_of(entry(0.0, 12, 24.0), entry(0.5, 3, 8.0), entry(None, 12, 20.0))
+    assert (base["speed"], base["efficiency"], base["overhead_at_speed_0"]) == (0.0, "1.000", "1.200")
+    assert (fast["flops_speedup"], fast["measured_speedup"], fast["efficiency"]) == ("4.000", "3.000", "0.750")
+    assert fast["overhead_at_speed_0"] is None
+    # With a second of embedding and three of tokenisation: 28 over 12 seconds.
+    assert fast["efficiency_end_to_end"] == f"{28 / 12 / 4:.3f}"
+    assert fast["samples_per_second"] == f"{10 / 12:.1f}"
+    assert fast["machine"] == "Some CPU; 2 threads; avx2; torch 2.13.0"
+
+
+def test_fixed_cost_is_the_intercept_and_belongs_to_batch_1():
+    # 0.05 s a sample, and 1 ms a MAC.
+    entries = [entry(speed, layers, 10 * (0.05 + 0.1 * layers)) for speed, layers in ((0.0, 12), (0.3, 6), (0.5, 2))]
+    assert {row["fixed_cost_us"] for row in rows_of(*entries, entry(None, 12, 1.0))} == {"50000"}
+    pooled = [{"extra_info": each["extra_info"] | {"mode": "throughput", "batch": 32}} for each in entries]
+    found = rows_of(*pooled, entry(None, 12, 1.0, "throughput", 32))
+    assert {row["fixed_cost_us"] for row in found} == {None}
+
+
+def test_rows_are_sorted_and_groups_kept_apart():
+    entries = [
+        entry(speed, 12 - layers, 12.0 - layers, "throughput", batch)
+        for batch in (256, 32)
+        for speed, layers in ((0.5, 6), (0.0, 0))
+    ]
+    plain = [entry(None, 12, 10.0, "throughput", batch) for batch in (32, 256)]
+    other = {"extra_info": {"task": "book-review", "samples": 10}}  # a benchmark of another kind
+    found = [(row["batch"], row["speed"]) for row in rows_of(*entries, other, *plain)]
+    assert found == [(32, 0.0), (32, 0.5), (256, 0.0), (256, 0.5)]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry(0.0, 12, 1.0)],
+        [entry(0.5, 6, 1.0), entry(None, 12, 1.0)],
+        [entry(None, 12, 1.0)],
+    ],
+)
+def test_a_group_without_its_references_is_refused(entries):
+    with pytest.raises(InputError, match="book-review, cpu, fp32, latency, 1: found no speed 0 or no plain encoder"):
+        rows_of(*entries)
+
+
+def test_the_command_writes_the_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    benchmarks = [entry(0.0, 12, 24.0), entry(0.5, 3, 8.0), entry(None, 12, 20.0)]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({"benchmarks": benchmarks, "machine_info": MACHINE}))
+    assert report.main([str(path)]) == 0
+    with open(tmp_path / "bench" / "efficiency.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == report.COLUMNS
+    assert [row["overhead_at_speed_0"] for row in rows] == ["1.200", ""]
+
+    smoke = [{"extra_info": each["extra_info"] | {"task": "smoke"}} for each in benchmarks]
+    path.write_text(json.dumps({"benchmarks": smoke, "machine_info": MACHINE}))
+    assert report.main([str(path)]) == 0
+    assert (tmp_path / "smoke" / "bench" / "efficiency.csv").is_file()
+
+
+@pytest.mark.parametrize("content", [None, "nothing", "{}"])
+def test_what_is_no_report_is_refused(tmp_path, capsys, content):
+    path = tmp_path / "report.json"
+    if content is not None:
+        path.write_text(content)
+    assert report.main([str(path)]) == 2
+    assert "report.json: not a report of pytest-benchmark" in capsys.readouterr().err

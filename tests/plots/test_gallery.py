@@ -1,0 +1,115 @@
+"""Drawing what can be drawn: twice the same bytes, and one line on whatever is missing or broken."""
+
+import shutil
+
+import pytest
+
+from plots import gallery
+from plots.gallery import draw_profile
+from plots.registry import FIGURES
+
+EXIT_LAYERS = "book-review/exit_layers.png"
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Only three figures are known, of which two share a table."""
+    names = ("speed_speedup", "exit_layers", "convergence")
+    monkeypatch.setattr(gallery, "FIGURES", {name: FIGURES[name] for name in names})
+
+
+def edit(path, change):
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def names(drawn):
+    return {file.stem for file in drawn.files}
+
+
+def test_every_figure_is_drawn_and_drawing_again_gives_the_same_bytes(measured, tmp_path):
+    first, second = (draw_profile(measured, tmp_path / name) for name in ("first", "second"))
+    assert not first.absent
+    assert not first.broken
+    files = {file.relative_to(tmp_path / "first") for file in first.files}
+    of_all = {f"{name}.{form}" for name, drawing in FIGURES.items() if not drawing.by_task for form in ("svg", "png")}
+    assert {str(file) for file in files if file.parent.name == ""} == of_all
+    assert {file.stem for file in files if file.parent.name == "book-review"} == {
+        name for name, drawing in FIGURES.items() if drawing.by_task
+    }
+    assert len(files) == 2 * len(FIGURES) == len(second.files)
+    for file in files:
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+    svg = (tmp_path / "first" / "overview.svg").read_text(encoding="utf-8")
+    assert "<dc:date>" not in svg
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda text: text.replace("exit_layer,", "", 1), "exit_layers.csv, line 1: found foreign columns"),
+        (lambda text: text.replace("task,", "task,extra,", 1), "exit_layers.csv, line 1: found foreign columns"),
+        (lambda text: text.replace("book-review,0.30,1,", "book-review,0.30,one,"), "line 2: exit_layer: found one"),
+        (lambda text: text + text.splitlines()[1] + "\n", "line 38: task, speed, exit_layer: found book-review"),
+        (lambda text: text.splitlines()[0] + "\n", "exit_layers.csv: found no rows, expected some"),
+        (lambda text: "", "exit_layers.csv, line 1: found foreign columns [] and missing columns"),
+    ],
+)
+def test_a_broken_table_costs_its_own_figure_alone(results, tmp_path, change, complaint):
+    edit(results / "exit_layers.csv", change)
+    drawn = draw_profile(results, tmp_path / "figures")
+    ((reason, figures),) = drawn.broken.items()
+    assert complaint in reason
+    assert "\n" not in reason
+    assert figures == ["exit_layers"]
+    assert names(drawn) == {"speed_speedup", "convergence"}
+
+
+@pytest.mark.usefixtures("few")
+def test_a_run_that_nobody_knows_is_broken(results, tmp_path):
+    run_id = (results / "exit_layers.csv").read_text().splitlines()[1].rsplit(",", 1)[1]
+    edit(results / "exit_layers.csv", lambda text: text.replace(run_id, "feedfacecafe"))
+    ((reason, figures),) = draw_profile(results, tmp_path / "figures").broken.items()
+    assert reason.endswith("exit_layers.csv: found run_id feedfacecafe, expected one that stands in runs.csv")
+    assert figures == ["exit_layers"]
+
+
+@pytest.mark.usefixtures("few")
+def test_without_runs_nothing_is_drawn(results, tmp_path):
+    (results / "runs.csv").unlink()
+    drawn = draw_profile(results, tmp_path / "figures")
+    assert not drawn.files
+    ((reason, figures),) = drawn.broken.items()
+    assert reason.endswith("runs.csv: no such file, expected the table runs")
+    assert figures == ["speed_speedup", "exit_layers", "convergence"]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_missing_table_is_broken_if_a_trace_allows_it_and_absent_if_none_does(results, tmp_path):
+    (results / "convergence.csv").unlink()
+    drawn = draw_profile(results, tmp_path / "figures")
+    assert [*drawn.broken.values()] == [["convergence"]]
+    for trace in results.glob("traces/*/*-epoch*.npz"):
+        trace.unlink()
+    drawn = draw_profile(results, tmp_path / "figures")
+    assert not drawn.broken
+    assert drawn.absent == {"no trace fastbert-default-seed*-epoch*.npz": ["convergence"]}
+    assert names(drawn) == {"speed_speedup", "exit_layers"}
+
+
+@pytest.mark.usefixtures("few")
+def test_old_figures_go_when_no_trace_allows_them_and_stay_when_a_table_is_broken(results, tmp_path):
+    folder = tmp_path / "figures"
+    old = [folder / "gone-task" / "exit_layers.svg", folder / "book-review" / "convergence.png"]
+    others = [folder / "book-review" / "notes.png", folder / "book-review" / "exit_layers.pdf"]
+    for path in (*old, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("old")
+    (results / "convergence.csv").write_text("broken")
+    draw_profile(results, folder)
+    assert [path.exists() for path in (*old, *others)] == [False, True, True, True]
+    (results / "convergence.csv").unlink()
+    shutil.rmtree(results / "traces")
+    draw_profile(results, folder)
+    assert [path.exists() for path in (*old, *others)] == [False, False, True, True]
+    assert (folder / EXIT_LAYERS).exists()
