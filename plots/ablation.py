@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import note
+from plots.note import INTERVALS, note
 from plots.page import finish, sheet
 from plots.style import METHODS, hollow, marks, points
 
@@ -25,8 +25,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
             points(axes, found, "mean_layers", model, f"{model}: fixed depth")
         else:
             speeds = ", ".join(sorted(found["setting"].str.removeprefix("speed=")))
-            marks(axes, found, "mean_layers", model, f"{model.removeprefix('FastBERT ')} at speed {speeds}")
+            marks(axes, found, "mean_layers", model, f"at speed {speeds}")
         hollow(axes, found["paper_layers"], found["reported_accuracy"], model)
     curves.label(axes, "mean_layers")
     both = pd.concat([rows["run_id"], table["run_id"]]).to_frame()
-    return finish(figure, f"{rows['task'].iloc[0]}: the ablation, at equal cost (table 3)", note(both, tables["runs"]))
+    title = f"{rows['task'].iloc[0]}: the ablation, at equal cost (table 3)"
+    return finish(figure, title, note(both, tables["runs"], INTERVALS))

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plots.curves import PAPER_DENSE
-from plots.note import note
+from plots.note import INTERVALS, note
 from plots.page import finish, sheet
 from plots.style import METHODS, hollow, points
 
@@ -32,7 +32,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set(ylabel="FLOPs (% of the dense teacher's)", ylim=(0, None))
     title = f"{rows['task'].iloc[0]}: training by epoch (figure 7)"
-    return finish(figure, title, note(rows, tables["runs"], f"{rows['samples'].min()} dev rows"))
+    return finish(figure, title, note(rows, tables["runs"], INTERVALS, samples=f"{rows['samples'].min()} dev rows"))
 
 
 def _zoom(axes: Axes, rows: pd.DataFrame) -> None:

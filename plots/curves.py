@@ -21,7 +21,7 @@ def curve(axes: Axes, rows: pd.DataFrame, x: str, model: str = "FastBERT") -> No
     rows, look = rows[rows["model"] == model], METHODS[model]
     if rows.empty:
         return
-    axes.plot(rows[x], rows["accuracy"], look.line, marker=".", ms=2, color=look.color, label=f"{model}, 95% band")
+    axes.plot(rows[x], rows["accuracy"], look.line, marker=".", ms=2, color=look.color, label=model)
     axes.fill_between(rows[x], rows["accuracy_low"], rows["accuracy_high"], color=look.color, alpha=0.15, lw=0)
 
 

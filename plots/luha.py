@@ -23,7 +23,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     for panel, layer in zip(axes, layers, strict=True):
         _panel(panel, rows[rows["layer"] == layer])
     title = f"{rows['task'].iloc[0]}: accuracy by uncertainty, of every classifier (figure 4)"
-    return finish(figure, title, f"{note(rows, tables['runs'])}\n{ABOUT.format(seed=rows['seed'].min())}")
+    return finish(figure, title, note(rows, tables["runs"], ABOUT.format(seed=rows["seed"].min())))
 
 
 def _panel(axes: Axes, rows: pd.DataFrame) -> None:

@@ -5,10 +5,14 @@ from collections.abc import Iterable
 import pandas as pd
 
 MANY = 6  # runs, above which they are only counted
+INTERVALS = "Bands and bars are 95% intervals."
 
 
-def note(rows: pd.DataFrame, runs: pd.DataFrame, samples: str = "") -> str:
-    """Two lines on the runs behind `rows` (column run_id); `samples` replaces the number of test samples."""
+def note(rows: pd.DataFrame, runs: pd.DataFrame, *about: str, samples: str = "") -> str:
+    """Two lines on the runs behind `rows` (column run_id), and one more, of what the figure says `about` itself.
+
+    samples: said in place of the number of test samples
+    """
     behind = runs_behind(rows, runs)
     names = list(dict.fromkeys(behind["run_id"]))
     code = [
@@ -22,6 +26,7 @@ def note(rows: pd.DataFrame, runs: pd.DataFrame, samples: str = "") -> str:
             f"Text: {_listed(behind['data_source'])}.",
             f"Profile {_listed(behind['profile'])}; {'run' if len(names) == 1 else 'runs'} "
             f"{', '.join(names) if len(names) <= MANY else f'{len(names)}, see runs.csv'}; code {_listed(code)}.",
+            " ".join(about),
         ]
     )
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import note, titled
+from plots.note import INTERVALS, note, titled
 from plots.page import finish, sheet
 
 
@@ -20,4 +20,5 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         curves.papers_curve(panel, mine, "speedup")
         panel.set_title(titled(mine, tables["runs"]))
         panel.set_xlim(left=0)
-    return finish(figure, "Accuracy on the test set against FLOPs speedup (figure 3)", note(rows, tables["runs"]))
+    title = "Accuracy on the test set against FLOPs speedup (figure 3)"
+    return finish(figure, title, note(rows, tables["runs"], INTERVALS))

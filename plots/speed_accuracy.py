@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import comparison, note
+from plots.note import INTERVALS, comparison, note
 from plots.page import finish, sheet
 from plots.style import marks
 
@@ -23,7 +23,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         curves.papers_curve(panel, rows, x)
         curves.label(panel, x)
     title = f"{rows['task'].iloc[0]}: accuracy against cost (figure 3)"
-    return finish(figure, title, f"{note(rows, tables['runs'])}\n{comparison(models)}")
+    return finish(figure, title, note(rows, tables["runs"], INTERVALS, comparison(models)))
 
 
 def _table_speeds(axes: Axes, rows: pd.DataFrame, x: str) -> None:

@@ -26,7 +26,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     bar = figure.colorbar(mesh, ax=axes, ticks=TICKS, format="%g", aspect=40, pad=0.01)
     bar.set_label("share of the samples that reach the layer (%)")
     title = f"{rows['task'].iloc[0]}: uncertainty by layer, of the samples that reach it (figure 6)"
-    return finish(figure, title, f"{note(rows, tables['runs'])}\n{ABOUT}")
+    return finish(figure, title, note(rows, tables["runs"], ABOUT))
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, speed: float) -> QuadMesh:

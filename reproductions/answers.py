@@ -63,7 +63,7 @@ def students_lose(traces: Sequence[Trace]) -> Answer:
     if rarely_sure:
         line = f"Because they are rarely sure: {less}; within bins {rarely_sure} of the {worse} are not less accurate."
     else:
-        line = f"None here does: {less}; those that lose are less accurate within bins too."
+        line = f"None here does: {less}{'; those that lose are less accurate within bins too' if worse else ''}."
     about = (
         f"Bins of uncertainty 0.1 wide; those with fewer than {FEW} samples on either side are not compared. The "
         "last two columns add up to it: other shares of the bins at mean accuracy, other accuracy at mean shares."

@@ -35,7 +35,7 @@ def test_the_curve_is_the_tables(draw, table):
     rows = table("speed_accuracy").query("model == 'FastBERT'")
     left, right = draw("speed_accuracy").axes
     for axes, x in ((left, "speedup"), (right, "mean_layers")):
-        np.testing.assert_array_equal(lines(axes, "FastBERT, 95% band")[0], rows[[x, "accuracy"]])
+        np.testing.assert_array_equal(lines(axes, "FastBERT")[0], rows[[x, "accuracy"]])
         (band,) = [c for c in axes.collections if len(c.get_paths()) and len(c.get_paths()[0].vertices) > 101]
         heights = band.get_paths()[0].vertices[:, 1]
         assert (heights.min(), heights.max()) == (rows["accuracy_low"].min(), rows["accuracy_high"].max())
@@ -62,7 +62,7 @@ def test_a_method_looks_the_same_in_every_figure(draw):
         for axes in draw(name).axes:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 line = handle[0] if isinstance(handle, tuple) else handle
-                for method in (m for m in METHODS if label in (m, f"{m}, 95% band", f"fine-tuning: {m}")):
+                for method in (m for m in METHODS if label in (m, f"fine-tuning: {m}")):
                     colors.setdefault(method, set()).add(to_hex(line.get_color()).upper())
     assert colors == {method: {METHODS[method].color.upper()} for method in METHODS if method in colors}
     assert {"BERT", "DistilBERT", "FastBERT", "FastBERT with reverse KL"} <= set(colors)
@@ -172,7 +172,7 @@ def test_the_ablation_shows_variants_at_equal_cost(draw, table):
     assert {*map(tuple, hollow(axes))} == {*zip(shown["paper_layers"], shown["reported_accuracy"], strict=True)}
     assert len(shown) == 6
     for model in ("FastBERT", "FastBERT without self-distillation", "FastBERT with reverse KL"):
-        assert len(lines(axes, f"{model}, 95% band")[0]) == 101
+        assert len(lines(axes, model)[0]) == 101
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -1,0 +1,1 @@
+"""What else a user could run on the same weights, measured in the same way; needs the environment `bench-rivals`."""
