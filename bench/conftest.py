@@ -1,12 +1,11 @@
 """Which models are measured, on how many texts, where and how precisely."""
 
-import json
 import os
 
 import pytest
 import torch
 
-from bench import subjects
+from bench import subjects, tables
 from fastbert_core.inference import Engine
 from fastbert_core.precision import resolve_precision
 
@@ -39,10 +38,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_benchmark_update_machine_info(machine_info):
-    machine_info["threads"] = torch.get_num_threads()
-    machine_info["torch"] = torch.__version__
-    machine_info["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    machine_info["capabilities"] = json.dumps({name: bool(has) for name, has in torch.cpu.get_capabilities().items()})
+    machine_info.update(tables.machine_facts())
 
 
 @pytest.fixture(scope="session", params=TASKS)

@@ -5,8 +5,6 @@ speedup, both against the same engine at speed 0, where every student runs; FLOP
 """
 
 import argparse
-import csv
-import io
 import json
 import sys
 from collections import defaultdict
@@ -14,28 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.subjects import SMOKE
+from bench.tables import describe, write
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
 
-ROOT = Path(__file__).parent.parent / "results"
-COLUMNS = (
-    "task",
-    "device",
-    "precision",
-    "mode",
-    "batch",
-    "speed",
-    "mean_layers",
-    "flops_speedup",
-    "measured_speedup",
-    "efficiency",
-    "efficiency_end_to_end",
-    "overhead_at_speed_0",
-    "fixed_cost_us",
-    "samples_per_second",
-    "machine",
-)
 KEY = ("task", "device", "precision", "mode", "batch")
 
 
@@ -53,7 +32,7 @@ def efficiency_rows(report: dict) -> list[dict]:
         found = benchmark["extra_info"]
         if "layers_seconds" in found:
             groups[tuple(found[name] for name in KEY)].append(found)
-    rows, place = [], machine(report["machine_info"])
+    rows, place = [], describe(report["machine_info"])
     for key, found in sorted(groups.items()):
         speeds = sorted((entry for entry in found if entry["speed"] is not None), key=lambda entry: entry["speed"])
         plain = [entry for entry in found if entry["speed"] is None]
@@ -97,28 +76,8 @@ def _intercept_us(speeds: list[dict]) -> float | None:
     return 1e6 * float(seconds.mean() - slope * macs.mean())
 
 
-def machine(info: dict) -> str:
-    """The machine in a few words: processor, threads, matrix units, GPU, PyTorch."""
-    has = json.loads(info["capabilities"])
-    units = [name for name in ("amx_bf16", "avx512_bf16", "avx512_f", "avx2") if has.get(name)][:1]
-    parts = [info["cpu"].get("brand_raw", info["processor"]), f"{info['threads']} threads", *units]
-    return "; ".join([*parts, *([info["gpu"]] if info["gpu"] else []), f"torch {info['torch']}"])
-
-
-def write(rows: list[dict], folder: Path) -> Path:
-    """Write efficiency.csv atomically; returns its path."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    path = folder / "efficiency.csv"
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
-    return path
-
-
 def main(arguments: list[str]) -> int:
-    """The command line; returns the exit code. The smoke model's table goes to a folder that git ignores."""
+    """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__.splitlines()[0])
     parser.add_argument("json", type=Path, help="what `pytest bench --benchmark-json` has written")
     path = parser.parse_args(arguments).json
@@ -132,8 +91,7 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    smoke = any(row["task"] == SMOKE for row in rows)
-    print(write(rows, ROOT / "smoke" / "bench" if smoke else ROOT / "bench"))
+    print(write("efficiency", rows))
     return 0
 
 

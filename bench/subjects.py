@@ -95,13 +95,13 @@ class Subject:
         return Subject(self.name, self.model, self.tokenizer, self.split.take(rows), kept)
 
 
-def available() -> dict[str, Path]:
+def available(model: str = "fastbert", variant: str = "default") -> dict[str, Path]:
     """The trained models at hand: task -> folder, for those that runs.csv names and FASTBERT_RUNS holds."""
     runs, data, table = os.environ.get("FASTBERT_RUNS"), os.environ.get("FASTBERT_DATA"), RESULTS / "runs.csv"
     if not runs or not data or not table.is_file():
         return {}
     with open(table, encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["model"], row["variant"]) == ("fastbert", "default")]
+        rows = [row for row in csv.DictReader(file) if (row["model"], row["variant"]) == (model, variant)]
     folders = {
         row["task"]: Path(runs).expanduser() / row["run_id"] / "model" for row in rows if row["seed"] == str(SEED)
     }
@@ -111,6 +111,11 @@ def available() -> dict[str, Path]:
 def load(name: str) -> Subject:
     """The subject of that name: a task of `available()` with all its test texts, or SMOKE."""
     return _smoke() if name == SMOKE else _trained(name, available()[name])
+
+
+def dev_trace(name: str) -> Trace:
+    """The trace of a trained subject's dev rows."""
+    return load_trace(RESULTS / "traces" / name / f"fastbert-default-seed{SEED}-dev.npz")
 
 
 def sample(subject: Subject, rows: int) -> Subject:

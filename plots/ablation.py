@@ -25,7 +25,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
             points(axes, found, "mean_layers", model, f"{model}: fixed depth")
         else:
             speeds = ", ".join(sorted(found["setting"].str.removeprefix("speed=")))
-            marks(axes, found, "mean_layers", model, f"at speed {speeds}")
+            marks(axes, found, "mean_layers", model, f"at speed {speeds}" if model == "FastBERT" else "")
         hollow(axes, found["paper_layers"], found["reported_accuracy"], model)
     curves.label(axes, "mean_layers")
     both = pd.concat([rows["run_id"], table["run_id"]]).to_frame()

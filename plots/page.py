@@ -49,9 +49,16 @@ def finish(figure: Figure, title: str, note: str) -> Figure:
     body = figure.get_figheight()
     height = TITLE + body + footer
     figure.set_size_inches(WIDTH, height)
+    for artist in (
+        artist for axes in figure.axes for artist in (*axes.lines, *axes.collections, *axes.patches, *axes.texts)
+    ):
+        artist.set_in_layout(False)  # data stay inside their axes, and measuring them is slow
     figure.set_layout_engine("constrained", rect=(0, footer / height, 1, body / height))
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")  # what stands now stays, however often the figure is saved
+    for axes in figure.axes:
+        # The solver's last bits differ from run to run, and would show in the SVG's ids.
+        axes.set_position([round(edge, 9) for edge in axes.get_position(original=True).bounds])
     figure.text(0.01, 1 - GAP / height, title, weight="bold", size=9, va="top")
     figure.text(0.01, note_height / height, "\n".join(lines), size=6, color=GREY, va="top", linespacing=1.2)
     if handles:

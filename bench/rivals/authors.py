@@ -34,7 +34,11 @@ MAX_POSITIONS = 512
 def main(arguments: list[str]) -> int:
     """Predict every sample at the speed; writes labels, exit layers, seconds, and all layers' logits of a few."""
     parser = argparse.ArgumentParser(prog="python -m bench.rivals.authors")
-    for name, about in (("model", "folder of a FastBERT"), ("samples", "npz of an Encoded"), ("output", "npz to write")):
+    for name, about in (
+        ("model", "folder of a FastBERT"),
+        ("samples", "npz of an Encoded"),
+        ("output", "npz to write"),
+    ):
         parser.add_argument(name, type=Path, help=about)
     parser.add_argument("speed", type=float)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from bench import report
+from bench import report, tables
 from fastbert_core.errors import InputError
 
 MACHINE = {
@@ -86,14 +86,14 @@ def test_a_group_without_its_references_is_refused(entries):
 
 
 def test_the_command_writes_the_table(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
     benchmarks = [entry(0.0, 12, 24.0), entry(0.5, 3, 8.0), entry(None, 12, 20.0)]
     path = tmp_path / "report.json"
     path.write_text(json.dumps({"benchmarks": benchmarks, "machine_info": MACHINE}))
     assert report.main([str(path)]) == 0
     with open(tmp_path / "bench" / "efficiency.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == report.COLUMNS
+    assert tuple(rows[0]) == tables.COLUMNS["efficiency"]
     assert [row["overhead_at_speed_0"] for row in rows] == ["1.200", ""]
 
     smoke = [{"extra_info": each["extra_info"] | {"task": "smoke"}} for each in benchmarks]

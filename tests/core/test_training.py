@@ -95,7 +95,7 @@ def test_self_distillation_moves_the_students_alone(task, model, place, directio
 
 def test_students_learn_from_the_teacher_without_labels(task, model, place):
     fine_tune(model, task[1], task[1], SCHEDULE, place)
-    self_distil(model, task[1].encoded, dataclasses.replace(SCHEDULE, epochs=8), place)
+    self_distil(model, task[1].encoded, dataclasses.replace(SCHEDULE, epochs=16), place)
     p = probabilities(model, task[1].encoded, 0)
     assert (p.argmax(-1) == task[1].labels[:, None]).mean(axis=0).min() > 0.9
 

@@ -1,0 +1,172 @@
+"""`python -m bench.rivals`: rivals.csv, ours against what else runs on the same weights, on this machine's CPU.
+
+Samples a second are from token ids to labels: the median of the rounds, after one that warms up. Our speed is the
+fastest whose accuracy on the dev trace is within half a point of the teacher's.
+"""
+
+import argparse
+import copy
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cpuinfo
+import numpy as np
+import torch
+
+from bench import subjects, tables
+from bench.rivals import authors, dense
+from bench.subjects import Subject
+from fastbert_core.inference import Engine
+from fastbert_core.metrics import curve
+from fastbert_core.model import FastBertModel
+from fastbert_core.precision import resolve_precision
+
+BATCHES = (32, 256)
+LOSS = 0.5  # points of accuracy that our speed may cost
+# What float32 leaves between two implementations of the same model, in logits and in distance to the threshold.
+LOGITS, THRESHOLD = 1e-3, 1e-4
+
+
+class Measured(NamedTuple):
+    """A model in one precision and batch size; accuracy in per cent."""
+
+    precision: str
+    batch: int
+    samples_per_second: float
+    accuracy: float
+
+
+def main() -> int:
+    """Measure all subjects and write the table; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=512, help="test texts of a task (default: 512)")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: 3)")
+    options = parser.parse_args()
+    names = list(subjects.available()) or [subjects.SMOKE]
+    if names == [subjects.SMOKE]:
+        print(
+            "no trained model at hand (FASTBERT_RUNS, FASTBERT_DATA): THE SMOKE MODEL, which says nothing of FastBERT"
+        )
+    place = tables.describe({"cpu": cpuinfo.get_cpu_info()} | tables.machine_facts())
+    rows = []
+    for name in names:
+        subject = subjects.sample(subjects.load(name), options.rows)
+        rows += [row | {"machine": place} for row in compare(subject, options.rounds)]
+    print(tables.write("rivals", rows))
+    return 0
+
+
+def compare(subject: Subject, rounds: int) -> list[dict]:
+    """The rows of a subject: each rival against our engine at its best, the authors' package at batch 1 too."""
+    speed = chosen_speed(subject)
+    precisions = dict.fromkeys(["fp32", resolve_precision("auto", torch.device("cpu"))])
+    ours = [_ours(subject, speed, precision, batch, rounds) for precision in precisions for batch in BATCHES]
+    best = max(ours, key=lambda measured: measured.samples_per_second)
+    rows = []
+    if subject.encoded.segments is None:  # the package reads single texts of [CLS] and no more
+        theirs = _authors(subject, speed)
+        name = f"fastbert=={authors.VERSION}"
+        rows += [
+            _row(subject, name, theirs, _ours(subject, speed, "fp32", 1, rounds)),
+            _row(subject, name, theirs, best),
+        ]
+    for name, precision, forward in _dense_rivals(subject, list(precisions)):
+        for batch in BATCHES:
+            rows.append(_row(subject, name, _dense(subject, precision, batch, forward, rounds), best))
+    return rows
+
+
+def chosen_speed(subject: Subject) -> float:
+    """The fastest of 101 speeds that costs at most LOSS points on the dev rows; the smoke model's are its texts."""
+    trace = subject.trace if subject.is_smoke else subjects.dev_trace(subject.name)
+    speeds = curve(trace, np.linspace(0, 1, 101))
+    teacher = speeds.accuracy[0]  # at speed 0
+    return float(speeds.speed[speeds.accuracy >= teacher - LOSS].max())
+
+
+def _dense_rivals(subject: Subject, precisions: list[str]) -> list[tuple[str, str, dense.Forward]]:
+    compact = _compact(subject)
+    found = [("transformers", p, dense.by_transformers(copy.deepcopy(subject.model), p)) for p in precisions]
+    found += [("onnxruntime", p, dense.by_onnxruntime(subject, p)) for p in ("fp32", "int8")]
+    if compact is not None:
+        found += [("distilbert-6", p, dense.by_transformers(copy.deepcopy(compact), p)) for p in precisions]
+    return found
+
+
+def _compact(subject: Subject) -> FastBertModel | None:
+    """The 6-layer DistilBERT of the task, where it has been trained; the smoke model's is cut out of it."""
+    if subject.is_smoke:
+        return subject.model.first_of_blocks(6)
+    folder = subjects.available("distilbert", "6-layers").get(subject.name)
+    return None if folder is None else FastBertModel.from_pretrained(folder).eval()
+
+
+def _ours(subject: Subject, speed: float, precision: str, batch: int, rounds: int) -> Measured:
+    engine = Engine(subject.model, subject.tokenizer, precision, "cpu")
+    found, seconds = _median(lambda: engine.predict(subject.encoded, speed, batch_size=batch), rounds)
+    return _measured(subject, precision, batch, seconds, found.labels)
+
+
+def _dense(subject: Subject, precision: str, batch: int, forward: dense.Forward, rounds: int) -> Measured:
+    pad_id = subject.tokenizer.pad_token_id
+    labels, seconds = _median(lambda: dense.labels(forward, subject.encoded, pad_id, batch), rounds)
+    return _measured(subject, precision, batch, seconds, labels)
+
+
+def _authors(subject: Subject, speed: float) -> Measured:
+    """The authors' package in its own process; its logits and exits must be ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, samples, output = (Path(folder) / name for name in ("model", "samples.npz", "output.npz"))
+        subject.model.save_pretrained(model)
+        np.savez(samples, ids=subject.encoded.ids, offsets=subject.encoded.offsets)
+        command = [sys.executable, "-m", "bench.rivals.authors", model, samples, output, str(speed)]
+        subprocess.run([*command, "--threads", str(torch.get_num_threads())], check=True)
+        with np.load(output) as stored:
+            found = dict(stored)
+    ours = subject.trace.probabilities[: len(found["logits"])]
+    theirs = torch.from_numpy(found["logits"]).softmax(dim=-1).numpy()
+    assert np.abs(ours - theirs).max() < LOGITS, "the authors' package gives other probabilities on our weights"
+    clear = np.abs(subject.trace.uncertainties - speed).min(axis=1) > THRESHOLD
+    same = found["exit_layers"] == subject.trace_exits(speed)
+    assert same[clear].all(), f"the authors' package leaves elsewhere on samples {np.flatnonzero(clear & ~same)[:10]}"
+    return _measured(subject, "fp32", 1, float(found["seconds"].sum()), found["labels"])
+
+
+def _median(work: Callable[[], object], rounds: int) -> tuple[object, float]:
+    result, seconds = work(), []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        result = work()
+        seconds.append(time.perf_counter() - start)
+    return result, statistics.median(seconds)
+
+
+def _measured(subject: Subject, precision: str, batch: int, seconds: float, labels: np.ndarray) -> Measured:
+    accuracy = 100 * float((labels == subject.trace.labels).mean())
+    return Measured(precision, batch, len(labels) / seconds, accuracy)
+
+
+def _row(subject: Subject, name: str, theirs: Measured, ours: Measured) -> dict:
+    return {
+        "task": subject.name,
+        "rival": name,
+        "precision": theirs.precision,
+        "batch": theirs.batch,
+        "samples_per_second": f"{theirs.samples_per_second:.1f}",
+        "accuracy": f"{theirs.accuracy:.2f}",
+        "ours_precision": ours.precision,
+        "ours_batch": ours.batch,
+        "ours_samples_per_second": f"{ours.samples_per_second:.1f}",
+        "ours_accuracy": f"{ours.accuracy:.2f}",
+        "ours_over_rival": f"{ours.samples_per_second / theirs.samples_per_second:.2f}",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

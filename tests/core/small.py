@@ -1,0 +1,71 @@
+"""A random model small enough for every test of the engine, and samples for it."""
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertTokenizerFast
+
+from fastbert_core.agreement import disagreements
+from fastbert_core.encoding import Encoded
+from fastbert_core.model import FastBertModel
+from fastbert_core.trace import Trace
+from fastbert_core.tracing import probabilities
+
+WORDS = [f"word{number}" for number in range(100)]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+CLASSES = ["sport", "music", "law"]
+LAYERS, LONGEST, PAD = 4, 44, 0
+
+
+def make_model(config=BertConfig, layers=LAYERS, **more):
+    """A random model whose uncertainties spread over [0, 1], so that samples leave at every layer."""
+    torch.manual_seed(3)
+    sizes = {
+        "vocab_size": len(SPECIAL) + len(WORDS),
+        "hidden_size": 16,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 2,
+        "intermediate_size": 24,
+        "max_position_embeddings": LONGEST,
+        "initializer_range": 0.25,
+    }
+    model = FastBertModel.from_config(config(**sizes | more), CLASSES)
+    with torch.no_grad():
+        for weights in model.classifiers.parameters():
+            weights.normal_(std=0.25 if weights.ndim > 1 else 0.02)
+    return model
+
+
+def make_tokenizer():
+    """A tokenizer of WORDS."""
+    return BertTokenizerFast(vocab={word: index for index, word in enumerate([*SPECIAL, *WORDS])})
+
+
+def encoded_samples(lengths, seed=0, segments=False):
+    """Random token ids of the given lengths."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(len(SPECIAL), len(SPECIAL) + len(WORDS), sum(lengths)).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Encoded(ids, rng.integers(0, 2, len(ids)).astype(np.int8) if segments else None, offsets)
+
+
+def varied(samples=150, seed=0, longest=LONGEST):
+    return encoded_samples(np.random.default_rng(seed).integers(2, longest + 1, samples), seed)
+
+
+def texts_of(samples, seed=0):
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, rng.integers(0, 20))) for _ in range(samples)]
+
+
+def trace_of(model, encoded, batch_size=64):
+    p = probabilities(model, encoded, PAD, batch_size=batch_size)
+    layers = list(range(1, model.layers + 1))
+    return Trace(p, np.zeros(len(p), np.int64), encoded.lengths, {"layers": layers})
+
+
+def assert_agrees(trace, found, speed, max_layers=None):
+    broken, excused = disagreements(trace, found.labels, found.exit_layers, speed, max_layers)
+    assert broken.size == 0
+    assert excused.size <= max(1, len(trace.labels) // 1000)
+    at_exit = trace.uncertainties[np.arange(len(found)), found.exit_layers - 1]
+    assert np.abs(found.uncertainties - at_exit).max(initial=0) < 1e-4
