@@ -11,7 +11,7 @@ from plots.style import METHODS, PALE, hollow, points
 COLUMNS = 4
 ABOUT = (
     "Bars, verdicts and AUROC (uncertainty as a detector of errors) are of seed {seed}. Bins of 0.1, upper end "
-    "excluded; empty ones have no point. 95% Wilson intervals."
+    "excluded; an empty one has no point. 95% intervals."
 )
 
 

@@ -49,10 +49,6 @@ def finish(figure: Figure, title: str, note: str) -> Figure:
     body = figure.get_figheight()
     height = TITLE + body + footer
     figure.set_size_inches(WIDTH, height)
-    for artist in (
-        artist for axes in figure.axes for artist in (*axes.lines, *axes.collections, *axes.patches, *axes.texts)
-    ):
-        artist.set_in_layout(False)  # data stay inside their axes, and measuring them is slow
     figure.set_layout_engine("constrained", rect=(0, footer / height, 1, body / height))
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")  # what stands now stays, however often the figure is saved

@@ -31,9 +31,11 @@ METHODS = {
 }
 
 _RC = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # the first comes with matplotlib; none is wider
     "font.size": 8,
     "axes.titlesize": 8,
+    "axes.titley": 1.0,  # where it stands anyway: finding that out takes an eighth of the time
     "axes.labelsize": 8,
     "legend.fontsize": 7,
     "xtick.labelsize": 7,
@@ -48,6 +50,7 @@ _RC = {
     "lines.markersize": 4,
     "errorbar.capsize": 1.5,
     "figure.dpi": 150,
+    "svg.fonttype": "none",  # text stays text, which makes small files
     "svg.hashsalt": "fastbert",  # without it the ids in an SVG are random
 }
 
