@@ -65,6 +65,9 @@ def test_every_task_has_its_tox_environment():
     assert list(commands) == list(TASKS)
     for task, command in commands.items():
         assert command.split() == ["{[reproduce]command}", task, "{posargs}"]
+    # tox does not resolve a reference here, and the variables that name data and encoders would be lost.
+    assert "FASTBERT_*" in tox["testenv:suite"]["pass_env"]
+    assert tox["reproduce"]["pass_env"] == tox["testenv:bench"]["pass_env"] == tox["testenv:suite"]["pass_env"]
 
 
 def test_the_readme_names_every_command():
