@@ -18,27 +18,11 @@ from tests.core.small import (
     assert_agrees,
     encoded_samples,
     make_model,
-    make_tokenizer,
     trace_of,
     varied,
 )
 
 SPEEDS = (0.0, 0.3, 0.5, 0.7, 1.0)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return make_model().eval()
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return make_tokenizer()
-
-
-@pytest.fixture
-def engine(model, tokenizer):
-    return Engine(model, tokenizer)
 
 
 class Recorded:

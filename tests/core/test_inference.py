@@ -14,28 +14,10 @@ from tests.core.small import (
     WORDS,
     assert_agrees,
     encoded_samples,
-    make_model,
-    make_tokenizer,
     texts_of,
     trace_of,
     varied,
 )
-
-
-@pytest.fixture(scope="module")
-def model():
-    return make_model().eval()
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return make_tokenizer()
-
-
-@pytest.fixture
-def engine(model, tokenizer):
-    return Engine(model, tokenizer)
-
 
 # --- texts in, predictions out ---
 
