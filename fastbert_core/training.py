@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.distillation import compact_loss, distillation_loss, label_loss
-from fastbert_core.encoding import Batch, Encoded, collate
+from fastbert_core.encoding import Encoded, collate
 from fastbert_core.fitting import Schedule, Stage, fit
+from fastbert_core.frozen import frozen_states
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
 from fastbert_core.tracing import probabilities
@@ -127,7 +128,7 @@ def self_distil(
     """Train the students on the teacher's soft labels with everything else frozen; the last epoch is kept.
 
     `encoded` needs no labels (paper, section 3.3.2: unlabelled text will do). Backbone and teacher run
-    without dropout, so that one pass gives the soft labels and the students' inputs.
+    without dropout, so that one pass gives the soft labels and the students' inputs for all epochs.
     """
     name = "self-distillation"
     result = place.folder / f"{name}.safetensors"
@@ -135,13 +136,13 @@ def self_distil(
         return _load_into(model, result)
     model.requires_grad_(False)
     model.students.requires_grad_(True)
+    frozen = frozen_states(model, encoded, place.pad_id, place.precision, place.folder)
 
     def loss(rows: np.ndarray) -> Tensor:
-        model.eval()
         model.students.train()
         batch = collate(encoded, rows, place.pad_id, model.device)
+        hidden, teacher = frozen(rows, batch)
         with autocast(model.device, place.precision):
-            hidden, teacher = frozen_pass(model, batch)
             student = [classifier(h, batch.mask) for classifier, h in zip(model.students, hidden, strict=True)]
         return distillation_loss(torch.stack(student, dim=1), teacher, direction)
 
@@ -152,18 +153,6 @@ def self_distil(
     checkpoint = place.folder / f"{name}-checkpoint.safetensors"
     notes = fit(Stage(name, model.students, loss, after_epoch), encoded.lengths, schedule, checkpoint, place.log)
     return _finish(model, notes, result, checkpoint)
-
-
-@torch.no_grad()
-def frozen_pass(model: FastBertModel, batch: Batch) -> tuple[list[Tensor], Tensor]:
-    """Hidden states [b, n, hidden] of every layer but the last, and the teacher's logits [b, classes]."""
-    hidden = model.embed(batch.input_ids, batch.token_type_ids)
-    attention_mask = model.attention_mask(hidden, batch.mask)
-    states = []
-    for layer in range(1, model.layers + 1):
-        hidden = model.run_layer(layer, hidden, attention_mask)
-        states.append(hidden)
-    return states[:-1], model.classify(model.layers, hidden, batch.mask)
 
 
 def dev_accuracy(model: FastBertModel, dev: Samples, place: Workplace) -> float:

@@ -9,7 +9,7 @@ from importlib import resources
 
 from fastbert_core.errors import InputError
 from fastbert_core.fitting import Schedule
-from fastbert_core.tasks import Task
+from fastbert_core.tasks import TASKS, Task
 
 PROFILES = ("smoke", "standard", "offline", "paper")
 
@@ -99,5 +99,6 @@ def settings_for(profile: str, task: Task, model: str, variant: str, precision: 
 
 
 def planned_runs(profile: str, task: Task) -> list[tuple[str, str]]:
-    """(model, variant) of each run that a task wants in a profile, in order."""
-    return [tuple(run.split("-", 1)) for run in lookup(profile, task, "runs")]
+    """(model, variant) of each run that a task wants in a profile, in order: of the user's own, FastBERT alone."""
+    runs = lookup(profile, task, "runs") if task.name in TASKS else _file()["common"]["runs"]
+    return [tuple(run.split("-", 1)) for run in runs]

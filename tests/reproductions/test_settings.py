@@ -56,3 +56,9 @@ def test_runs_share_their_first_stage_unless_it_differs():
 def test_an_unknown_profile_is_refused():
     with pytest.raises(InputError, match="profile: found 'fast', expected one of smoke, standard, offline, paper"):
         lookup("fast", TASKS["dbpedia"], "seed")
+
+
+def test_a_task_of_the_users_own_wants_fastbert_alone():
+    own = dataclasses.replace(TASKS["yelp-polarity"], name="tickets")
+    assert planned_runs("standard", own) == [("fastbert", "default")]
+    assert len(planned_runs("standard", TASKS["yelp-polarity"])) == 6

@@ -1,0 +1,86 @@
+"""What backbone and teacher say in self-distillation: they are frozen, so once is enough where there is room for it."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from fastbert_core.encoding import Batch, Encoded, collate, sorted_batches
+from fastbert_core.model import FastBertModel
+from fastbert_core.precision import autocast
+from fastbert_core.tracing import TOKEN_BUDGET, evaluating
+
+MAX_BYTES = 32 * 2**30
+
+# From the rows of a batch, and the batch: hidden states [b, n, hidden] of every layer but the last, teacher's logits.
+Frozen = Callable[[np.ndarray, Batch], tuple[list[Tensor], Tensor]]
+
+
+def frozen_states(model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path) -> Frozen:
+    """Where the students' inputs and soft labels come from, without dropout and gradients.
+
+    On a CPU a pass through the backbone is most of an epoch, so it is made once and kept on disk, if that takes
+    no more than MAX_BYTES; else, and on a GPU, every batch is computed when it is asked for.
+    """
+    if model.device.type == "cpu" and _bytes(model, encoded) <= MAX_BYTES:
+        return KeptStates(model, encoded, pad_id, precision, folder)
+
+    def computed(rows: np.ndarray, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        with evaluating(model), autocast(model.device, precision):
+            hidden, teacher = _pass(model, batch)
+        return [h.clone() for h in hidden], teacher.clone()
+
+    return computed
+
+
+class KeptStates:
+    """The states of all samples in a nameless file in `folder`, gone with the process however it ends.
+
+    Float32 [tokens, layers - 1, hidden], the tokens in the order of `encoded`. Raises OSError where the disk is full.
+    """
+
+    def __init__(self, model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path) -> None:
+        shape = (len(encoded.ids), model.layers - 1, model.backbone.config.hidden_size)
+        row_bytes = 4 * shape[1] * shape[2]
+        self._offsets, self._lengths = encoded.offsets, encoded.lengths
+        self._teacher = np.empty((len(encoded), model.config.num_labels), np.float32)
+        folder.mkdir(parents=True, exist_ok=True)
+        bar = tqdm(total=len(encoded), desc="frozen states", unit="sample", disable=None)
+        with tempfile.TemporaryFile(dir=folder) as file, evaluating(model), autocast(model.device, precision), bar:
+            for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
+                hidden, teacher = _pass(model, collate(encoded, rows, pad_id))
+                self._teacher[rows] = teacher.float().numpy()
+                states = torch.stack(hidden, dim=2).float().numpy()  # [b, n, layers - 1, hidden]
+                for row, state in zip(rows, states, strict=True):
+                    file.seek(int(encoded.offsets[row]) * row_bytes)
+                    file.write(state[: encoded.lengths[row]])
+                bar.update(len(rows))
+            file.flush()
+            self._hidden = np.memmap(file, np.float32, "r", shape=shape)  # outlives the file object
+
+    def __call__(self, rows: np.ndarray, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        b, n = batch.input_ids.shape
+        _, layers, width = self._hidden.shape
+        padded = np.zeros((layers, b, n, width), np.float32)
+        for at, row in enumerate(rows):
+            start, length = self._offsets[row], self._lengths[row]
+            padded[:, at, :length] = self._hidden[start : start + length].transpose(1, 0, 2)
+        return list(torch.from_numpy(padded).unbind()), torch.from_numpy(self._teacher[rows])
+
+
+def _pass(model: FastBertModel, batch: Batch) -> tuple[list[Tensor], Tensor]:
+    hidden = model.embed(batch.input_ids, batch.token_type_ids)
+    attention_mask = model.attention_mask(hidden, batch.mask)
+    states = []
+    for layer in range(1, model.layers + 1):
+        hidden = model.run_layer(layer, hidden, attention_mask)
+        states.append(hidden)
+    return states[:-1], model.classify(model.layers, hidden, batch.mask)
+
+
+def _bytes(model: FastBertModel, encoded: Encoded) -> int:
+    return 4 * len(encoded.ids) * (model.layers - 1) * model.backbone.config.hidden_size
