@@ -3,12 +3,12 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.clock import clocked
 from bench.subjects import Subject
 from fastbert_core.adaptive import Predictions, embedded
 from fastbert_core.agreement import disagreements
@@ -39,7 +39,7 @@ def time_engine(
         assert same >= SAME_LABEL_IN_BF16, f"{100 * same:.2f}% of the labels are those of the fp32 trace"
     classes = len(engine.model.config.class_names)
     macs = true_macs(subject.shape, found.exit_layers, subject.encoded.lengths, classes)
-    benchmark.extra_info.update(_about(engine, subject, batch) | seconds | {
+    benchmark.extra_info.update(about(engine, subject, batch) | seconds | {
         "speed": speed,
         "mean_layers": float(found.exit_layers.mean()),
         "macs": int(macs.sum()),
@@ -53,7 +53,7 @@ def time_dense(benchmark: BenchmarkFixture, engine: Engine, subject: Subject, ba
     """Benchmark the same encoder as a plain BERT in the same batches: every layer and the teacher, no students."""
     _, seconds = _timed(benchmark, engine, lambda: dense(engine, subject.encoded, batch), rounds)
     classes = len(engine.model.config.class_names)
-    benchmark.extra_info.update(_about(engine, subject, batch) | seconds | {
+    benchmark.extra_info.update(about(engine, subject, batch) | seconds | {
         "speed": None,
         "mean_layers": engine.model.layers,
         "macs": int(dense_true_macs(subject.shape, subject.encoded.lengths, classes).sum()),
@@ -102,15 +102,14 @@ def _timed(
     benchmark: BenchmarkFixture, engine: Engine, work: Callable[[], object], rounds: int
 ) -> tuple[object, dict[str, float]]:
     """The work's result, and the median seconds of its rounds: in all, in embedding, and without it."""
-    cuda = engine.model.device.type == "cuda"
     totals, embedding = [], []
 
     def one_round() -> object:
-        with _clocked(engine.model, "embed", cuda) as spent:
+        with clocked(engine.model, "embed") as spent:
             start = time.perf_counter()
             result = work()
             totals.append(time.perf_counter() - start)
-        embedding.append(sum(spent))
+        embedding.append(sum(spent.values()))
         return result
 
     enabled = not benchmark.disabled
@@ -124,29 +123,8 @@ def _timed(
     }
 
 
-@contextmanager
-def _clocked(owner: object, name: str, cuda: bool) -> Iterator[list[float]]:
-    """The seconds of each call of `owner.name` inside the block; a GPU is waited for before and after it."""
-    function, spent = getattr(owner, name), []
-
-    def clocked(*arguments: object) -> object:
-        if cuda:
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        result = function(*arguments)
-        if cuda:
-            torch.cuda.synchronize()
-        spent.append(time.perf_counter() - start)
-        return result
-
-    setattr(owner, name, clocked)
-    try:
-        yield spent
-    finally:
-        delattr(owner, name)
-
-
-def _about(engine: Engine, subject: Subject, batch: int) -> dict:
+def about(engine: Engine, subject: Subject, batch: int) -> dict:
+    """What every timed prediction says of itself."""
     return {
         "task": subject.name,
         "encoder": subject.encoder,

@@ -1,7 +1,8 @@
-"""`python -m bench.report JSON`: efficiency.csv from what pytest-benchmark has written.
+"""`python -m bench.report JSON`: efficiency.csv, stations.csv and roofline.csv from what pytest-benchmark has written.
 
-A row is one speed of a model on a device, in a precision and a batch size. Efficiency is measured speedup over FLOPs
-speedup, both against the same engine at speed 0, where every student runs; FLOPs are true MACs of the real tokens.
+A row of efficiency.csv is one speed of a model on a device, in a precision and a batch size. Efficiency is measured
+speedup over FLOPs speedup, both against the same engine at speed 0, where every student runs; FLOPs are true MACs of
+the real tokens.
 """
 
 import argparse
@@ -46,6 +47,46 @@ def efficiency_rows(report: dict) -> list[dict]:
     return rows
 
 
+def station_rows(report: dict) -> list[dict]:
+    """The rows of stations.csv: seconds by station and layer, and their share of the whole, tokenisation included."""
+    rows, place = [], describe(report["machine_info"])
+    for found in (benchmark["extra_info"] for benchmark in report["benchmarks"]):
+        if "stations" not in found:
+            continue
+        stations = [["tokenisation", None, found["tokenisation_seconds"]], *found["stations"]]
+        whole = sum(seconds for _, _, seconds in stations)
+        rows += [
+            {name: found[name] for name in ("task", "device", "precision", "speed")}
+            | {"engine": found["way"], "station": station, "layer": layer}
+            | {"seconds": f"{seconds:.4f}", "share": f"{seconds / whole:.4f}", "machine": place}
+            for station, layer, seconds in stations
+        ]
+    return rows
+
+
+def roofline_rows(report: dict) -> list[dict]:
+    """The rows of roofline.csv: GFLOP/s of matrix products, and of the layers of the plain encoder and the engine.
+
+    Two for each multiply-accumulate; encoder and engine at speed 0, in the batch size that suits each best.
+    """
+    rates, ceilings = defaultdict(float), {}
+    for found in (benchmark["extra_info"] for benchmark in report["benchmarks"]):
+        place = tuple(found.get(name) for name in ("task", "device", "precision"))
+        if "matrix_gflops" in found:
+            ceilings[place] = found["matrix_gflops"]
+        elif found.get("mode") == "throughput" and "macs" in found and not found["speed"]:
+            key = (*place, "dense" if found["speed"] is None else "engine")
+            rates[key] = max(rates[key], 2 * found["macs"] / found["layers_seconds"] / 1e9)
+    rows = []
+    for place, ceiling in ceilings.items():
+        row = dict(zip(("task", "device", "precision"), place, strict=True)) | {"matrix_gflops": f"{ceiling:.1f}"}
+        for what in ("dense", "engine"):
+            rate = rates[*place, what]
+            row |= {f"{what}_gflops": f"{rate:.1f}", f"{what}_share": f"{rate / ceiling:.3f}"}
+        rows.append(row | {"machine": describe(report["machine_info"])})
+    return rows
+
+
 def _row(entry: dict, base: dict, plain: dict, fixed: float | None) -> dict:
     flops_speedup = base["macs"] / entry["macs"]
     measured = base["layers_seconds"] / entry["layers_seconds"]
@@ -83,7 +124,12 @@ def main(arguments: list[str]) -> int:
     path = parser.parse_args(arguments).json
     try:
         try:
-            rows = efficiency_rows(json.loads(path.read_text(encoding="utf-8")))
+            report = json.loads(path.read_text(encoding="utf-8"))
+            tables = {
+                "efficiency": efficiency_rows(report),
+                "stations": station_rows(report),
+                "roofline": roofline_rows(report),
+            }
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, InputError):
                 raise
@@ -91,7 +137,8 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    print(write("efficiency", rows))
+    for name in (name for name, rows in tables.items() if rows):
+        print(write(name, tables[name]))
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from bench.subjects import SMOKE
+from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
 
 ROOT = Path(__file__).parent.parent / "results"
@@ -29,6 +30,29 @@ COLUMNS = {
         "samples_per_second",
         "machine",
     ),
+    "stations": (
+        "task",
+        "device",
+        "precision",
+        "engine",
+        "speed",
+        "station",
+        "layer",
+        "seconds",
+        "share",
+        "machine",
+    ),
+    "roofline": (
+        "task",
+        "device",
+        "precision",
+        "matrix_gflops",
+        "dense_gflops",
+        "dense_share",
+        "engine_gflops",
+        "engine_share",
+        "machine",
+    ),
     "rivals": (
         "task",
         "rival",
@@ -46,17 +70,42 @@ COLUMNS = {
 }
 
 
+def folder(smoke: bool) -> Path:
+    """Where the tables lie; the smoke model's in a folder that git ignores."""
+    return ROOT / "smoke" / "bench" if smoke else ROOT / "bench"
+
+
+def read(name: str) -> list[dict[str, str]]:
+    """The committed rows of a table, [] where there is none. Raises InputError for other columns than COLUMNS."""
+    return _read(folder(smoke=False) / f"{name}.csv", COLUMNS[name])
+
+
 def write(name: str, rows: list[dict]) -> Path:
-    """Write a table atomically; returns its path. The smoke model's go to a folder that git ignores."""
+    """Put rows in the place of those of the same tasks and devices, atomically; returns the table's path."""
+    path = folder(any(row["task"] == SMOKE for row in rows)) / f"{name}.csv"
+    measured = {_place(row) for row in rows}
+    kept = [row for row in _read(path, COLUMNS[name]) if _place(row) not in measured]
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS[name], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    smoke = any(row["task"] == SMOKE for row in rows)
-    path = (ROOT / "smoke" / "bench" if smoke else ROOT / "bench") / f"{name}.csv"
+    writer.writerows(sorted([*kept, *rows], key=_place))
     with atomic_write(path) as file:
         file.write(text.getvalue().encode())
     return path
+
+
+def _place(row: dict) -> tuple[str, str]:
+    return row["task"], row.get("device", "cpu")
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != columns:
+            raise InputError(f"{path}, line 1: found columns {reader.fieldnames}, expected {list(columns)}")
+        return list(reader)
 
 
 def machine_facts() -> dict:

@@ -3,7 +3,10 @@ import json
 
 import pytest
 
-from bench import report, tables
+from bench import performance, report, subjects, tables
+from bench.clock import clocked
+from bench.naive import compacting
+from fastbert_core.agreement import disagreements
 from fastbert_core.errors import InputError
 
 MACHINE = {
@@ -109,3 +112,86 @@ def test_what_is_no_report_is_refused(tmp_path, capsys, content):
         path.write_text(content)
     assert report.main([str(path)]) == 2
     assert "report.json: not a report of pytest-benchmark" in capsys.readouterr().err
+
+
+def stations(way, speed):
+    found = entry(speed, 12, 1.0)["extra_info"]
+    spent = [["layer", 1, 4.0], ["layer", 2, 2.0], ["regrouping and the rest", None, 1.0]]
+    del found["layers_seconds"]
+    return {"extra_info": found | {"way": way, "stations": spent}}
+
+
+def test_stations_have_their_share_of_the_whole():
+    rows = report.station_rows({"benchmarks": [stations("pooled", 0.5)], "machine_info": MACHINE})
+    assert [(row["station"], row["layer"], row["seconds"], row["share"]) for row in rows] == [
+        ("tokenisation", None, "3.0000", "0.3000"),
+        ("layer", 1, "4.0000", "0.4000"),
+        ("layer", 2, "2.0000", "0.2000"),
+        ("regrouping and the rest", None, "1.0000", "0.1000"),
+    ]
+
+
+def test_the_roofline_takes_each_at_its_best_batch():
+    ceiling = {"extra_info": {"task": "book-review", "device": "cpu", "precision": "fp32", "matrix_gflops": 100.0}}
+    rates = [
+        entry(speed, 12, seconds, "throughput", batch, macs=10**12)
+        for speed, seconds, batch in ((0.0, 40.0, 32), (0.0, 50.0, 256), (None, 25.0, 32), (0.3, 1.0, 32))
+    ]
+    (row,) = report.roofline_rows({"benchmarks": [ceiling, *rates], "machine_info": MACHINE})
+    assert (row["engine_gflops"], row["engine_share"]) == ("50.0", "0.500")
+    assert (row["dense_gflops"], row["dense_share"]) == ("80.0", "0.800")
+
+
+def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    places = [("dbpedia", "cpu"), ("book-review", "cuda"), ("book-review", "cpu")]
+    for task, device in places:
+        tables.write("roofline", [{"task": task, "device": device, "matrix_gflops": "1"}])
+    tables.write("roofline", [{"task": "book-review", "device": "cpu", "matrix_gflops": "2"}])
+    found = [(row["task"], row["device"], row["matrix_gflops"]) for row in tables.read("roofline")]
+    assert found == [("book-review", "cpu", "2"), ("book-review", "cuda", "1"), ("dbpedia", "cpu", "1")]
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    path = tmp_path / "bench" / "rivals.csv"
+    path.parent.mkdir()
+    path.write_text("task,rival\n")
+    with pytest.raises(InputError, match=r"rivals.csv, line 1: found columns \['task', 'rival'\], expected"):
+        tables.read("rivals")
+
+
+def test_the_page_is_written_from_the_tables(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(performance, "PAGE", tmp_path / "docs" / "performance.md")
+    assert performance.main() == 2
+    assert "found no efficiency.csv" in capsys.readouterr().err
+    benchmarks = [entry(0.0, 12, 24.0), entry(0.5, 3, 8.0), entry(None, 12, 20.0)]
+    benchmarks += [stations(way, speed) for way in ("compacting", "pooled") for speed in (0.0, 0.5)]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({"benchmarks": benchmarks, "machine_info": MACHINE}))
+    assert report.main([str(path)]) == 0
+    assert performance.main() == 0
+    page = (tmp_path / "docs" / "performance.md").read_text()
+    assert "| book-review | cpu | fp32 | latency | 1 | 0.5 | 3.000 | 4.000 | 3.000 | 0.750 |" in page
+    assert "| layer 1 | 4000 | 4000 | 4000 | 4000 |" in page
+    assert "| layer | 6000 | 6000 | 6000 | 6000 |" in page
+    assert "| all | 10000 | 10000 | 10000 | 10000 |" in page
+
+
+def test_compacting_answers_as_the_trace_says():
+    subject = subjects.load(subjects.SMOKE)
+    for reduction in (1, 4):
+        speed = subject.speed(reduction)
+        found = compacting(subject.model, subject.encoded, subject.tokenizer.pad_token_id, speed, 7)
+        broken, _ = disagreements(subject.trace, found.labels, found.exit_layers, speed)
+        assert broken.size == 0
+
+
+def test_the_clock_tells_parts_and_layers_apart():
+    subject = subjects.load(subjects.SMOKE)
+    with clocked(subject.model, "embed", "run_layer") as spent:
+        compacting(subject.model, subject.encoded, subject.tokenizer.pad_token_id, 0.0, 32)
+    assert set(spent) == {("embed", None), *(("run_layer", layer) for layer in range(1, 13))}
+    assert min(spent.values()) > 0
+    assert "embed" not in vars(subject.model)

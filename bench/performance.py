@@ -1,0 +1,140 @@
+"""`python -m bench.performance`: docs/performance.md, the page on seconds, from the tables of results/bench."""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from bench import tables
+from fastbert_core.errors import InputError
+from fastbert_core.files import atomic_write
+
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+Row = dict[str, str]
+
+INTRODUCTION = """# Seconds
+
+FastBERT's FLOPs fall when samples leave early; this page shows how far the seconds follow. `tox -e bench` and
+`tox -e bench-rivals` measure, `python -m bench.performance` writes the page; all in one process on an idle machine,
+trained models, texts of the test set. *Efficiency* is measured speedup over FLOPs speedup, both against the same engine
+at speed 0, where every student runs; FLOPs are true MACs of the real tokens. Columns: [results](../results/README.md).
+"""
+ENGINE = """## How the engine keeps up
+
+Samples enter longest first and every layer handles them in the order in which they come, so that those that wait for a
+layer are of like length and nothing is sorted twice. Who leaves makes room: survivors are copied once, straight into
+the next layer's batch, which runs when it is full, the deepest first. Lengths are rounded up to 8 tokens, so there are
+few shapes. A classifier computes one query, the one of [CLS], with keys and values folded into two small products.
+"""
+
+
+def page() -> str:
+    """The page as Markdown. Raises InputError where a table is not in order or efficiency.csv is missing."""
+    found = {name: tables.read(name) for name in tables.COLUMNS}
+    if not found["efficiency"]:
+        raise InputError(f"{tables.folder(smoke=False)}: found no efficiency.csv, expected one (tox -e bench)")
+    machines = sorted({row["machine"] for rows in found.values() for row in rows})
+    parts = [
+        INTRODUCTION,
+        "Measured on: " + "; and ".join(machines) + ".\n",
+        "## Efficiency\n",
+        _table(
+            "task device precision mode batch speed layers FLOPs measured efficiency end-to-end overhead samples/s",
+            [_efficiency(row) for row in found["efficiency"]],
+        ),
+        "*end-to-end*: the efficiency with tokenisation and embedding. *overhead*: speed 0 over the plain encoder in "
+        "the same batches.\n",
+        _fixed_cost(found["efficiency"]),
+        ENGINE,
+    ]
+    if found["stations"]:
+        parts += ["## Where the time goes\n", *_stations(found["stations"])]
+    if found["roofline"]:
+        parts += [
+            "## Against the machine's ceiling\n",
+            "GFLOP/s, two for each multiply-accumulate: plain matrix products of the encoder's shapes at 2048 tokens, "
+            "and what the layers of the plain encoder and of the engine reach at speed 0, attention, norms and all.\n",
+            _table(
+                "task device precision matrix encoder share engine share",
+                [[value for name, value in row.items() if name != "machine"] for row in found["roofline"]],
+            ),
+        ]
+    if found["rivals"]:
+        parts += [
+            "## Rivals\n",
+            "The same weights and texts, from token ids to labels; our speed is the fastest whose accuracy on dev is "
+            "within half a point of the teacher's.\n",
+            _table(
+                "task rival precision batch samples/s accuracy our-precision our-batch ours/s our-accuracy ratio",
+                [[value for name, value in row.items() if name != "machine"] for row in found["rivals"]],
+            ),
+        ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _efficiency(row: Row) -> list[str]:
+    names = "task device precision mode batch speed mean_layers flops_speedup measured_speedup efficiency"
+    more = "efficiency_end_to_end overhead_at_speed_0 samples_per_second"
+    return [row[name] for name in f"{names} {more}".split()]
+
+
+def _fixed_cost(rows: list[Row]) -> str:
+    fixed = {
+        f"{row['task']} on {row['device']} in {row['precision']}: {row['fixed_cost_us']} µs"
+        for row in rows
+        if row["fixed_cost_us"]
+    }
+    return (
+        f"What a sample costs at batch 1 in no proportion to its MACs: {'; '.join(sorted(fixed))}.\n" if fixed else ""
+    )
+
+
+def _stations(rows: list[Row]) -> list[str]:
+    """A table for each model and place: milliseconds by engine and speed, of all stations and of each layer."""
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row["task"], row["device"], row["precision"]].append(row)
+    parts = []
+    for place, mine in groups.items():
+        columns = list(dict.fromkeys((row["engine"], row["speed"]) for row in mine))
+        seconds = defaultdict(float)
+        for row in mine:
+            way = row["engine"], row["speed"]
+            seconds[(row["station"], ""), way] += float(row["seconds"])
+            if row["layer"]:
+                seconds[(row["station"], row["layer"]), way] += float(row["seconds"])
+            seconds[("all", ""), way] += float(row["seconds"])
+        whole = [station for station in dict.fromkeys(key for key, _ in seconds) if not station[1]]
+        single = sorted({key for key, _ in seconds if key[0] == "layer" and key[1]}, key=lambda key: int(key[1]))
+        lines = [
+            [f"{station} {layer}".strip(), *(f"{1000 * seconds[(station, layer), way]:.0f}" for way in columns)]
+            for station, layer in (*whole, *single)
+        ]
+        parts += [
+            f"{', '.join(place)}: milliseconds. *compacting* is what one would write first: a batch of 32 whose "
+            "samples leave one after the other; *pooled* is the engine.\n",
+            _table(["station", *(f"{engine}, speed {speed}" for engine, speed in columns)], lines),
+        ]
+    return parts
+
+
+def _table(heads: str | list[str], rows: list[list[str]]) -> str:
+    heads = heads.split() if isinstance(heads, str) else heads
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def main() -> int:
+    """Write the page; returns the exit code."""
+    try:
+        text = page()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    with atomic_write(PAGE) as file:
+        file.write(text.encode())
+    print(PAGE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

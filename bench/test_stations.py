@@ -1,0 +1,38 @@
+"""Where the seconds go at speed 0 and at an eighth of the layers: the pooled engine, and what one would write first."""
+
+import time
+
+import pytest
+
+from bench.clock import clocked
+from bench.measure import about
+from bench.naive import compacting
+from fastbert_core.agreement import disagreements
+from fastbert_core.encoding import Encoded
+
+BATCH = 32
+STATIONS = {"embed": "embedding", "attention_mask": "mask", "run_layer": "layer", "classify": "classifier"}
+
+
+@pytest.mark.benchmark(group="stations")
+@pytest.mark.parametrize("reduction", [1, 8])
+@pytest.mark.parametrize("way", ["compacting", "pooled"])
+def test_stations(benchmark, engine, subject, singles, way, reduction):
+    speed = subject.speed(reduction)
+
+    def work(encoded: Encoded):
+        if way == "pooled":
+            return engine.predict(encoded, speed, batch_size=BATCH)
+        return compacting(engine.model, encoded, engine.tokenizer.pad_token_id, speed, BATCH)
+
+    work(singles.encoded)  # warms up
+    with clocked(engine.model, *STATIONS) as spent:
+        start = time.perf_counter()
+        found = benchmark.pedantic(work, (subject.encoded,), rounds=1)
+        seconds = time.perf_counter() - start
+    if engine.precision == "fp32":
+        broken, _ = disagreements(subject.trace, found.labels, found.exit_layers, speed)
+        assert broken.size == 0
+    stations = [[STATIONS[part], layer, spent[part, layer]] for part, layer in spent]
+    stations.append(["regrouping and the rest", None, seconds - sum(spent.values())])
+    benchmark.extra_info.update(about(engine, subject, BATCH) | {"way": way, "speed": speed, "stations": stations})
