@@ -122,24 +122,34 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__.splitlines()[0])
     parser.add_argument("json", type=Path, help="what `pytest bench --benchmark-json` has written")
     path = parser.parse_args(arguments).json
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
     try:
-        try:
-            report = json.loads(path.read_text(encoding="utf-8"))
-            tables = {
-                "efficiency": efficiency_rows(report),
-                "stations": station_rows(report),
-                "roofline": roofline_rows(report),
-            }
-        except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path}: not a report of pytest-benchmark ({error!r})") from None
+        for name, rows in _tables(path).items():
+            if rows:
+                print(write(name, rows))
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    for name in (name for name, rows in tables.items() if rows):
-        print(write(name, tables[name]))
     return 0
+
+
+def _tables(path: Path) -> dict[str, list[dict]]:
+    """The rows of each table. Raises InputError, naming the file, if it is no report or one that lacks something."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        return {
+            "efficiency": efficiency_rows(report),
+            "stations": station_rows(report),
+            "roofline": roofline_rows(report),
+        }
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise InputError(f"{path}: not a report of pytest-benchmark ({error!r})") from None
+
+
+def _no_number(constant: str) -> float:
+    raise InputError(f"found {constant}, expected numbers")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch
 from fastbert_core import backbones, generated
 from fastbert_core.data import load_folder
 from fastbert_core.encoding import Encoded, encode, load_tokenizer
+from fastbert_core.files import within
 from fastbert_core.flops import EncoderShape
 from fastbert_core.metrics import speed_for_layers
 from fastbert_core.model import FastBertModel
@@ -103,7 +104,7 @@ def available(model: str = "fastbert", variant: str = "default") -> dict[str, Pa
     with open(table, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["model"], row["variant"]) == (model, variant)]
     folders = {
-        row["task"]: Path(runs).expanduser() / row["run_id"] / "model" for row in rows if row["seed"] == str(SEED)
+        row["task"]: within(Path(runs).expanduser(), row["run_id"], "model") for row in rows if row["seed"] == str(SEED)
     }
     return {task: folders[task] for task in TASKS if task in folders and folders[task].is_dir()}
 

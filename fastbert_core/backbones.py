@@ -1,15 +1,18 @@
 """Pre-trained encoders: where one is found, what identifies it, and a tiny random one for tests."""
 
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast
 
-from fastbert_core.errors import InputError
-from fastbert_core.files import sha256
+from fastbert_core.errors import InputError, reason
+from fastbert_core.files import sha256, writing
+from fastbert_core.flops import EncoderShape
 
 # What a Hugging Face folder holds of an encoder's content; anything else in it does not identify the encoder.
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
@@ -37,6 +40,18 @@ def from_folder(folder: Path, name: str | None = None) -> Backbone:
     return Backbone(name or folder.resolve().name, folder, sha256(*files))
 
 
+def read_shape(folder: Path) -> EncoderShape:
+    """The sizes of the encoder in a Hugging Face folder. Raises InputError, naming the file, if it describes none."""
+    path = folder / "config.json"
+    if not os.path.isfile(path):
+        raise InputError(f"{folder}: found no config.json, expected a Hugging Face folder of an encoder")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return EncoderShape.from_config(config)
+    except Exception as error:  # what transformers makes of an odd configuration shares no base class
+        raise InputError(f"{path}: found {reason(error)}, expected an encoder's configuration") from error
+
+
 def from_hub(name: str, revision: str | None = None) -> Backbone:
     """The encoder of that hub id, fetched into the hub's own cache. Raises InputError if it cannot be had."""
     from huggingface_hub import snapshot_download
@@ -44,15 +59,15 @@ def from_hub(name: str, revision: str | None = None) -> Backbone:
     try:
         folder = snapshot_download(name, revision=revision, allow_patterns=[*CONTENT, "*.json"])
     except Exception as error:  # the hub client's errors share no base class
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"backbone {name!r}: cannot be had from the hub: {reason}") from error
+        raise InputError(f"backbone {name!r}: cannot be had from the hub: {reason(error)}") from error
     return from_folder(Path(folder), name)
 
 
 def tiny(folder: Path, texts: Sequence[str], layers: int = 12, hidden: int = 32, seed: int = 7) -> Backbone:
     """Write a random BERT and a tokenizer of the texts' own words to `folder`: quick, and good for nothing else.
 
-    The vocabulary holds the 2000 commonest words (each Chinese character is a word) and every character.
+    The vocabulary holds the 2000 commonest words (each Chinese character is a word) and every character. Equal
+    arguments write equal files, each of which takes its place whole: another process may be reading them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -64,7 +79,6 @@ def tiny(folder: Path, texts: Sequence[str], layers: int = 12, hidden: int = 32,
     common = sorted(words, key=lambda word: (-words[word], word))[:2000]
     characters = sorted(set("".join(words)))
     vocabulary = list(dict.fromkeys([*special, *common, *characters, *(f"##{c}" for c in characters)]))
-    BertTokenizerFast(vocab={token: index for index, token in enumerate(vocabulary)}).save_pretrained(folder)
     config = BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=hidden,
@@ -76,5 +90,10 @@ def tiny(folder: Path, texts: Sequence[str], layers: int = 12, hidden: int = 32,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+        model = BertModel(config, add_pooling_layer=False)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary, writing(folder):
+        BertTokenizerFast(vocab={token: index for index, token in enumerate(vocabulary)}).save_pretrained(temporary)
+        model.save_pretrained(temporary)
+        for path in Path(temporary).iterdir():
+            os.replace(path, folder / path.name)
     return from_folder(folder, f"random-bert-{layers}x{hidden}")

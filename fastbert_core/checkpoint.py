@@ -11,16 +11,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fastbert_core.errors import InputError
+from fastbert_core.files import PARTIAL, writing
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict) -> None:
-    """Write `tensors` and the JSON-like `state` to `path`, in place of what stands there, atomically."""
+    """Write `tensors` and the JSON-like `state` to `path`, in place of what stands there, atomically.
+
+    Raises OSError or RunError, and leaves what stands there, if the file cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(state, sort_keys=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name}{PARTIAL}")
     try:
-        save_file(tensors, temporary, metadata={"state": text, "sha256": _digest(tensors, text)})
+        with writing(path):
+            save_file(tensors, temporary, metadata={"state": text, "sha256": _digest(tensors, text)})
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, reason
 
 # Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
 BUCKET = 50
@@ -54,9 +54,9 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         # transformers 5 would hand back an empty tokenizer
         raise InputError(f"{source}: found no tokenizer, expected one of {', '.join(files)}")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # transformers, tokenizers and the hub client share no base class
-        raise InputError(f"{source}: its tokenizer cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+        raise InputError(f"{source}: its tokenizer cannot be loaded: {reason(error)}") from error
     if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
         raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected a BERT-family one")
     return tokenizer

@@ -8,13 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from fastbert_core.errors import InputError, RunError, reason
+
+PARTIAL = ".partial"  # how names of files in the making end
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    """Open a binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    An OSError without a file's name, as of a full disk, gets that of `path`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -22,10 +29,45 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files for their owner alone
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what writers that were killed left in `folder` and below. Only for who is alone in it."""
+    for path in Path(folder).rglob(f".*{PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What a library writes to `path`: where it fails, say because the disk is full, the error names `path`.
+
+    OSErrors without a file's name get that; errors of safetensors and tokenizers, which write in Rust, are no OSErrors
+    and share no base class: they become a RunError.
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    except Exception as error:
+        raise RunError(f"{path}: {reason(error)}") from error
+
+
+def within(folder: Path, *names: str | Path) -> Path:
+    """The path of `names` below `folder`, out of which neither a name nor a symbolic link may lead it.
+
+    `folder` itself is the user's word, and may be a link. Raises InputError if the path lies elsewhere.
+    """
+    path = Path(folder, *names)
+    if "\0" in str(path) or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise InputError(f"{path}: found a way out of {folder}, expected a place within")
+    return path
 
 
 def _umask() -> int:

@@ -20,6 +20,7 @@ from fastbert_core.errors import InputError
 
 PAPER_TOKENS = 128
 FLOPS_PER_MAC = 2
+LARGEST = 2**16  # of an encoder's sizes: what is larger is no encoder, and its counts need not fit into 64 bits
 
 # Encoders whose layer is BERT's (four square projections, two feed-forward matrices), and how each names its sizes.
 _BERT_NAMES = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
@@ -38,7 +39,7 @@ class EncoderShape:
     """The sizes that FLOPs follow from: the encoder's, its classifiers' and the longest text it reads.
 
     `dataclasses.asdict` and `EncoderShape(**d)` are inverse; traces keep the dictionary as metadata["encoder"].
-    Raises InputError for sizes that are no positive integers or widths that the heads do not divide.
+    Raises InputError for sizes that are no integers from 1 to LARGEST, or widths that the heads do not divide.
     """
 
     layers: int
@@ -51,8 +52,8 @@ class EncoderShape:
 
     def __post_init__(self) -> None:
         for name, size in vars(self).items():
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise InputError(f"encoder {name}: found {size!r}, expected a positive integer")
+            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST:
+                raise InputError(f"encoder {name}: found {size!r}, expected an integer from 1 to {LARGEST}")
         for width, heads in (("hidden", "heads"), ("classifier", "classifier_heads")):
             size, parts = getattr(self, width), getattr(self, heads)
             if size % parts:

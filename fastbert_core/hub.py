@@ -12,7 +12,7 @@ import datasets
 import numpy as np
 
 from fastbert_core.data import TaskData, assemble
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, reason
 from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split
 
@@ -63,8 +63,7 @@ def load_hub(task: Task, cache: Path | None = None) -> TaskData:
             hub.path, hub.config, revision=hub.revision, cache_dir=None if cache is None else str(cache)
         )
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"hub {hub.path}: cannot be loaded ({type(error).__name__}: {reason})") from error
+        raise InputError(f"hub {hub.path}: cannot be loaded ({type(error).__name__}: {reason(error)})") from error
     return map_dataset(loaded, task)
 
 

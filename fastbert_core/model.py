@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.masking_utils import create_bidirectional_mask
 
 from fastbert_core.classifier import Classifier
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, reason
 
 # Families whose models are `embeddings` and a plain `encoder.layer` stack of post-norm layers.
 BACKBONE_FAMILIES = ("bert", "roberta")
@@ -188,11 +188,12 @@ class FastBertModel(PreTrainedModel):
 def load_backbone(source: str | Path) -> PreTrainedModel:
     """The bare encoder at `source` (folder or hub id) in float32. Raises InputError if it is none or damaged."""
     try:
-        bert_family(AutoConfig.from_pretrained(source), source)
+        bert_family(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
         # Without `dtype`, transformers takes the one in config.json, which need not be float32.
-        return AutoModel.from_pretrained(source, add_pooling_layer=False, dtype=torch.float32, use_safetensors=True)
+        return AutoModel.from_pretrained(
+            source, add_pooling_layer=False, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
     except InputError:
         raise
     except Exception as error:  # transformers, safetensors and the hub client share no base class
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{source}: cannot be loaded as an encoder: {reason}") from error
+        raise InputError(f"{source}: cannot be loaded as an encoder: {reason(error)}") from error

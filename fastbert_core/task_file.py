@@ -1,5 +1,6 @@
 """The user's own task, read from a TOML file."""
 
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,11 @@ def read_task_file(path: Path) -> TaskFile:
     key for a missing or unreadable file, an unknown or missing key, a value of the wrong type, or a name that is taken.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such task file")
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-    except ValueError as error:  # not TOML, or not UTF-8
+    except (OSError, ValueError, RecursionError) as error:  # unreadable, not TOML or not UTF-8, or nested without end
         raise InputError(f"{path}: {error}, expected a TOML file") from error
     _check_keys(path, table)
     if table["name"] in TASKS:
@@ -44,7 +45,7 @@ def read_task_file(path: Path) -> TaskFile:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     backbone = table.get("backbone")
-    if backbone is not None and (path.parent / backbone).is_dir():
+    if backbone is not None and os.path.isdir(path.parent / backbone):
         backbone = str(path.parent / backbone)
     train, dev, test = (path.parent / table[split] for split in ("train", "dev", "test"))
     return TaskFile(task, train, dev, test, backbone)

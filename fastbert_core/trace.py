@@ -1,21 +1,38 @@
 """Traces: what every classifier said of every sample, stored once and measured for ever after."""
 
+import hashlib
+import io
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, reason
 from fastbert_core.files import atomic_write
+from fastbert_core.flops import EncoderShape
 from fastbert_core.uncertainty import uncertainty
 
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
 SUM_TOLERANCE = 1e-4
-METADATA = ("run_id", "task", "model", "variant", "seed", "split", "classes", "layers", "encoder", "precision")
+# A trace ends with the SHA-256 of all bytes before it, in hex: the zip archive's comment. The first had none.
+DIGEST_BYTES = 64
+METADATA = {
+    "run_id": str,
+    "task": str,
+    "model": str,
+    "variant": str,
+    "seed": int,
+    "split": str,
+    "classes": list,
+    "layers": list,
+    "encoder": dict,
+    "precision": str,
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +42,7 @@ class Trace:
     probabilities: float32 [samples, layers, classes], each row sums to 1
     labels: int64 [samples]
     tokens: int32 [samples], after truncation, special tokens included
-    metadata: JSON-like; holds at least the keys of METADATA. `layers` lists the layer numbers
+    metadata: JSON-like; holds at least the keys of METADATA, in their types. `layers` lists the layer numbers
         (from 1) of the second axis, `classes` the class names of the third, `encoder` the
         dimensions that FLOPs are counted from (see fastbert_core.flops.EncoderShape).
     """
@@ -57,28 +74,46 @@ def save_trace(trace: Trace, path: Path) -> None:
     arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
     text = json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False)
     arrays["metadata"] = np.frombuffer(text.encode(), np.uint8)
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             # np.savez stamps the time of day on every member; a fixed date keeps equal traces equal.
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w") as stream:
                 np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+        archive.comment = bytes(DIGEST_BYTES)
+    content = buffer.getvalue()[:-DIGEST_BYTES]
+    with atomic_write(path) as file:
+        file.write(content + hashlib.sha256(content).hexdigest().encode())
 
 
 def load_trace(path: Path) -> Trace:
     """Read and check a trace. Raises InputError, naming the file, if it is missing, damaged or not a trace."""
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such trace")
+    with open(path, "rb") as file:
+        content = file.read()
+    _check_digest(content, path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in ("probabilities", "labels", "tokens", "metadata")}
         metadata = json.loads(arrays.pop("metadata").tobytes().decode())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
-        raise InputError(f"{path}: not a readable trace ({error}), expected an npz written by this suite") from error
+    except Exception as error:  # what zipfile, its decompressors and numpy's parser raise shares no base class
+        raise InputError(
+            f"{path}: not a readable trace ({reason(error)}), expected an npz written by this suite"
+        ) from error
     trace = Trace(metadata=metadata, **arrays)
     check_trace(trace, str(path))
     return trace
+
+
+def _check_digest(content: bytes, path: Path) -> None:
+    """Raise InputError unless the file ends with the hash of its content, or as a zip archive without comment does."""
+    uncommented = content[-22:-18] == b"PK\5\6" and content[-2:] == b"\0\0"
+    body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if not uncommented and hashlib.sha256(body).hexdigest().encode() != digest:
+        raise InputError(f"{path}: found content that does not match its sha256, expected the trace as it was written")
 
 
 def check_trace(trace: Trace, name: str) -> None:
@@ -106,9 +141,27 @@ def check_trace(trace: Trace, name: str) -> None:
     lowest, highest = labels.min(), labels.max()
     require(lowest >= 0 and highest < classes, f"labels from {lowest} to {highest}", f"0 to {classes - 1}")
     require(tokens.min() > 0, f"a sample of {tokens.min()} tokens", "at least one")
-    require(isinstance(trace.metadata, dict), "metadata that is no table", "a JSON object")
-    missing = [key for key in METADATA if key not in trace.metadata]
+    _check_metadata(trace, require)
+
+
+def _check_metadata(trace: Trace, require: Callable[[bool, str, str], None]) -> None:
+    metadata, (_, layers, classes) = trace.metadata, trace.probabilities.shape
+    require(isinstance(metadata, dict), "metadata that is no table", "a JSON object")
+    missing = [key for key in METADATA if key not in metadata]
     require(not missing, f"metadata without {', '.join(missing)}", f"all of {', '.join(METADATA)}")
-    for key, size in (("layers", layers), ("classes", classes)):
-        named = trace.metadata[key]
-        require(isinstance(named, list) and len(named) == size, f"{key} named {named!r}", f"a list of {size}")
+    for key, kind in METADATA.items():
+        require(type(metadata[key]) is kind, f"{key} {metadata[key]!r} in the metadata", f"a {kind.__name__}")
+    for key, size, kind in (("layers", layers, int), ("classes", classes, str)):
+        named = metadata[key]
+        whole = len(named) == size and all(type(name) is kind for name in named)
+        require(whole, f"{key} named {named!r}", f"a list of {size}, each of type {kind.__name__}")
+    numbers = metadata["layers"]
+    ascending = numbers[0] >= 1 and numbers == sorted(set(numbers))
+    require(ascending, f"layers named {numbers!r}", "numbers from 1, ascending")
+    try:
+        shape = EncoderShape(**metadata["encoder"])
+    except (TypeError, InputError) as error:
+        require(False, f"encoder {metadata['encoder']!r} in the metadata", f"an EncoderShape ({reason(error)})")
+    require(numbers[-1] <= shape.layers, f"layer {numbers[-1]}", f"at most the encoder's {shape.layers}")
+    longest = trace.tokens.max()
+    require(longest <= shape.max_tokens, f"a sample of {longest} tokens", f"at most the encoder's {shape.max_tokens}")

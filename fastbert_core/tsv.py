@@ -3,6 +3,7 @@
 import gzip
 import io
 import lzma
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
 
 def _lines(path: Path) -> Iterator[str]:
     """The file's lines without their ends. Unlike str.splitlines, only a line feed ends one."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
     number = 0

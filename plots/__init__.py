@@ -1,1 +1,1 @@
-"""The figures, drawn from the stored results alone: no model and no trace is read."""
+"""The figures and the report, drawn from the stored results alone: no model is run."""

@@ -1,10 +1,12 @@
 """The command line: `python -m plots` draws every figure again from results/."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastbert_core.errors import one_line
 from plots.gallery import draw_profile
 from reproductions.schemas import PROFILES
 
@@ -21,15 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m plots", description="Every figure again, from stored results.")
     parser.add_argument("--results-dir", type=Path, default=RESULTS, help="holds one folder for each profile")
     parser.add_argument("--profile", choices=PROFILES, help="default: every profile that has a folder there")
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
     options = parser.parse_args(arguments)
     profiles = [options.profile] if options.profile else PROFILES
-    folders = [options.results_dir / profile for profile in profiles if (options.results_dir / profile).is_dir()]
+    folders = [folder for profile in profiles if os.path.isdir(folder := options.results_dir / profile)]
     if not folders:
         parser.error(f"{options.results_dir}: found no folder of results, expected {' or '.join(profiles)}")
     try:
         broken = [_report(folder) for folder in folders]
     except OSError as error:
-        print(f"error: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        message = f"{error.filename or 'input or output'}: {error.strerror or error}"
+        print(f"error: {one_line(message)}", file=sys.stderr)
         return EXIT_FAILED
     return EXIT_FAILED if any(broken) else 0
 

@@ -10,11 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
+from fastbert_core.errors import InputError, one_line, reason
+from fastbert_core.files import atomic_write, within
 from plots.registry import FIGURES, Drawing
 from plots.style import applied
 from reproductions.results import read_table, table_path
+from reproductions.schemas import SCHEMAS
 
 # Straight to the canvas: `Figure.savefig` draws everything twice. SVG comes last, since it changes the figure's dpi.
 # The metadata leave out the time and the version of matplotlib.
@@ -44,12 +45,17 @@ def draw_profile(results_dir: Path, folder: Path) -> Drawn:
     for name, drawing in FIGURES.items():
         try:
             tables = _tables(results_dir, drawing, stored)
+            files = [] if tables is None else _draw(name, drawing, tables, folder)
         except InputError as error:
             drawn.broken.setdefault(str(error), []).append(name)
             continue
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # each row in order, but some missing
+            paths = ", ".join(str(table_path(results_dir, table)) for table in drawing.tables)
+            why = f"{paths}: found rows that make no figure ({type(error).__name__}: {reason(error)})"
+            drawn.broken.setdefault(one_line(why), []).append(name)
+            continue
         if tables is None:
             drawn.absent.setdefault(f"no trace {drawing.traces}", []).append(name)
-        files = [] if tables is None else _draw(name, drawing, tables, folder)
         for old in {path for form in SAVE for path in folder.rglob(f"{name}.{form}")} - set(files):
             old.unlink()
         drawn.files += files
@@ -64,21 +70,27 @@ def _tables(results_dir: Path, drawing: Drawing, stored: dict[str, pd.DataFrame]
     found = any(table_path(results_dir, name).exists() for name in drawing.tables)
     if not found and not any(results_dir.glob(f"traces/*/{drawing.traces}")):
         return None
-    for name in ("runs", *drawing.tables):
-        if name not in stored:
-            stored[name] = _checked(results_dir, name, stored)
-    return {name: stored[name] for name in ("runs", *drawing.tables)}
+    return {name: checked_table(results_dir, name, stored) for name in ("runs", *drawing.tables)}
 
 
-def _checked(results_dir: Path, name: str, stored: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Read a table, which must have rows, and runs that runs.csv knows."""
+def checked_table(results_dir: Path, name: str, stored: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Read a table once, which must have rows, and runs that runs.csv knows; `stored` keeps it and runs.csv.
+
+    Raises InputError if it, or the runs.csv that it refers to, is missing or not in order.
+    """
+    if name in stored:
+        return stored[name]
+    runs = None
+    if name != "runs" and "run_id" in SCHEMAS[name].columns:
+        runs = checked_table(results_dir, "runs", stored)
     table, path = read_table(results_dir, name), table_path(results_dir, name)
     if table.empty:
         raise InputError(f"{path}: found no rows, expected some")
-    if name != "runs":
-        unknown = set(table["run_id"].str.split(";").explode()) - set(stored["runs"]["run_id"])
+    if runs is not None:
+        unknown = set(table["run_id"].str.split(";").explode()) - set(runs["run_id"])
         if unknown:
             raise InputError(f"{path}: found run_id {min(unknown)}, expected one that stands in runs.csv")
+    stored[name] = table
     return table
 
 
@@ -88,7 +100,7 @@ def _draw(name: str, drawing: Drawing, tables: dict[str, pd.DataFrame], folder: 
     files = []
     for task in tables[drawing.tables[0]]["task"].unique():
         mine = {key: table[table["task"] == task] for key, table in tables.items()}
-        files += _save(name, drawing, mine, folder / task)
+        files += _save(name, drawing, mine, within(folder, task))
     return files
 
 

@@ -15,10 +15,17 @@ from reproductions.statistics import accuracy_interval, paired_bootstrap
 def select(
     traces: Sequence[Trace], task: str, model: str = "fastbert", variant: str = "default", split: str = "test"
 ) -> list[Trace]:
-    """The traces of one trained model, by seed; epoch traces are left out."""
+    """The traces of one trained model, by seed; epoch traces are left out.
+
+    Raises InputError if the seeds were trained on another encoder or for other classes: no average is of both.
+    """
     wanted = {"task": task, "model": model, "variant": variant, "split": split, "epoch": None}
     found = [t for t in traces if all(t.metadata.get(name) == want for name, want in wanted.items())]
-    return sorted(found, key=lambda trace: trace.metadata["seed"])
+    found.sort(key=lambda trace: trace.metadata["seed"])
+    for trace in found[1:]:
+        if any(trace.metadata[name] != found[0].metadata[name] for name in ("encoder", "classes")):
+            raise InputError(f"{describe(trace)}: found another encoder or classes than in the {describe(found[0])}")
+    return found
 
 
 def tasks_of(traces: Sequence[Trace]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line: `python -m reproductions list | run | measure | luha | ablation | padding | flops`."""
+"""The command line: `python -m reproductions list | run | measure | luha | ablation | padding | flops | check`."""
 
 import argparse
 import logging
@@ -9,12 +9,14 @@ from pathlib import Path
 import transformers
 from tqdm import tqdm
 
-from fastbert_core.errors import InputError, RunError
+from fastbert_core.errors import InputError, RunError, one_line
 from fastbert_core.flops import PAPER_TOKENS
 from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve_precision
 from fastbert_core.tasks import TASKS, Task, get_task
 from reproductions import flops, show
+from reproductions.gate.command import add_options, check
 from reproductions.job import estimated_minutes, is_done
+from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.padding import padding, record_padding
 from reproductions.run import plan, run
@@ -23,6 +25,7 @@ from reproductions.sources import Named, load_data, load_encoder, settle_profile
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 COMMITTED = Path("results")
+LARGEST_SEED = 2**32 - 1
 OFFLINE_NOTICE = """
 *** PROFILE offline: no data and weights were named (FASTBERT_DATA, FASTBERT_MODELS) and the hub cannot be reached.
 *** Generated text and a 6-layer encoder from the package index show that the machinery works. They say nothing
@@ -32,6 +35,7 @@ OFFLINE_NOTICE = """
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 all well, 1 failed, 2 bad input, 130 interrupted."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     transformers.utils.logging.disable_progress_bar()
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 
 
@@ -96,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--classes", type=int, help="default: 2")
     command.add_argument("--exit-layer", type=int, help="default: the last")
     command.set_defaults(command=_flops)
+
+    command = commands.add_parser("check", help="the gate: do accuracy, FLOPs and committed results still hold?")
+    add_options(command)
+    _results(command)
+    _sources(command)
+    command.set_defaults(command=lambda options: check(options, options.results_dir == COMMITTED))
     return parser
 
 
@@ -110,8 +120,8 @@ def _sources(command: argparse.ArgumentParser) -> None:
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 0")
+    if not text.isdecimal() or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 0 to {LARGEST_SEED}")
     return int(text)
 
 
@@ -168,14 +178,19 @@ def _padding(options: argparse.Namespace) -> int:
         data = load_data(profile, task, named)
         tables.append(padding(data, load_encoder(profile, task, named, data, tqdm.write)))
     results_dir = options.results_dir / profile
-    record_padding(results_dir, tables)
+    results_dir.mkdir(parents=True, exist_ok=True)
+    with locked(results_dir, tqdm.write):
+        record_padding(results_dir, tables)
     for task in tasks:
         print(show.table(results_dir, "padding", task.name))
     return 0
 
 
 def _measure(options: argparse.Namespace) -> int:
-    for path in measure(options.results_dir / options.profile, _questions(options)):
+    results_dir = options.results_dir / options.profile
+    with locked(results_dir, tqdm.write):
+        written = measure(results_dir, _questions(options))
+    for path in written:
         print(path)
     return 0
 
@@ -186,8 +201,10 @@ def _questions(options: argparse.Namespace) -> Path | None:
 
 
 def _print_table(options: argparse.Namespace) -> int:
-    measure(options.results_dir / options.profile)
-    print(show.table(options.results_dir / options.profile, options.table, options.task))
+    results_dir = options.results_dir / options.profile
+    with locked(results_dir, tqdm.write):
+        measure(results_dir)
+    print(show.table(results_dir, options.table, options.task))
     return 0
 
 

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-from transformers import AutoConfig
-
-from fastbert_core.errors import InputError
+from fastbert_core.backbones import read_shape
 from fastbert_core.files import atomic_write
 from fastbert_core.flops import (
     BERT_BASE,
     FLOPS_PER_MAC,
     PAPER_TOKENS,
-    EncoderShape,
     dense_flops,
     dense_true_macs,
     paper_flops,
@@ -49,7 +46,7 @@ def print_count(
     backbone: a Hugging Face folder (default: BERT-base). exit_layer: default, the last one.
     Raises InputError for a folder without an encoder's configuration, and for counts that are out of range.
     """
-    shape = BERT_BASE if backbone is None else _shape(backbone)
+    shape = BERT_BASE if backbone is None else read_shape(backbone)
     exit_layer = shape.layers if exit_layer is None else exit_layer
     paper, true = paper_flops(shape, exit_layer, tokens), true_macs(shape, exit_layer, tokens, classes)
     dense, dense_true = dense_flops(shape, tokens=tokens), dense_true_macs(shape, tokens, classes)
@@ -65,15 +62,3 @@ def print_count(
         print(f"{'FastBERT':<58}{'':>16}{total:>18}")
         print(f"{'dense model, all layers + teacher':<58}{'':>16}{whole:>18}  speedup {whole / total:.3f}\n")
     return 0
-
-
-def _shape(folder: Path) -> EncoderShape:
-    """The shape that `folder`/config.json describes."""
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: found no config.json, expected a Hugging Face folder of an encoder")
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{folder / 'config.json'}: found {reason}, expected an encoder's configuration") from None
-    return EncoderShape.from_config(config)

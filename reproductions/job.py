@@ -6,13 +6,12 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig
 
-from fastbert_core.backbones import Backbone
+from fastbert_core.backbones import Backbone, read_shape
 from fastbert_core.data import TaskData, take_rows
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
-from fastbert_core.flops import EncoderShape, dense_true_macs
+from fastbert_core.flops import dense_true_macs
 from reproductions import results
 from reproductions.settings import Settings
 from reproductions.sources import runs_folder
@@ -88,7 +87,7 @@ def estimated_minutes(job: Job) -> float:
     s, classes = job.settings, len(job.data.task.classes)
     sample = take_rows(job.data.train, min(256, len(job.data.train)), s.seed)
     tokens = encode(load_tokenizer(job.backbone.source), sample.texts, sample.pairs, s.max_tokens).lengths
-    shape = EncoderShape.from_config(AutoConfig.from_pretrained(job.backbone.source))
+    shape = read_shape(job.backbone.source)
     once = float(dense_true_macs(shape, tokens, classes).mean())  # of a sample through all layers
     passes = 3 * s.fine_tuning_epochs * job.train_rows + len(job.data.test)
     if s.model == "fastbert" and s.variant != "labels":

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from transformers import AutoConfig
 
-from fastbert_core.backbones import Backbone
+from fastbert_core.backbones import Backbone, read_shape
 from fastbert_core.data import TaskData
 from fastbert_core.encoding import encode, load_tokenizer
-from fastbert_core.flops import PAPER_TOKENS, EncoderShape, dense_flops, dense_true_macs, paper_flops, true_macs
+from fastbert_core.flops import PAPER_TOKENS, dense_flops, dense_true_macs, paper_flops, true_macs
 from reproductions.results import read_table, table_path, write_table
 
 # The depths of table 3, and the shallowest.
@@ -24,7 +23,7 @@ def padding(data: TaskData, backbone: Backbone) -> pd.DataFrame:
     model on the same texts.
     """
     tokens = encode(load_tokenizer(backbone.source), data.test.texts, data.test.pairs, PAPER_TOKENS).lengths
-    shape, classes = EncoderShape.from_config(AutoConfig.from_pretrained(backbone.source)), len(data.task.classes)
+    shape, classes = read_shape(backbone.source), len(data.task.classes)
     dense = int(dense_true_macs(shape, tokens, classes).sum())
     common = {
         "task": data.task.name,

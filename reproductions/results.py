@@ -11,10 +11,11 @@ import pandas as pd
 import pandera.errors
 
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
+from fastbert_core.files import atomic_write, within
 from fastbert_core.metrics import encoder_shape
+from fastbert_core.tasks import SAFE_NAME
 from fastbert_core.trace import Trace, load_trace
-from reproductions.schemas import SCHEMAS, WHOLE
+from reproductions.schemas import SCHEMAS, STAGES, WHOLE
 
 _TRACE_NAME = re.compile(
     r"(?P<model>[a-z0-9]+)-(?P<variant>[a-z0-9-]+)-seed(?P<seed>\d+)-(?P<split>[a-z]+)(-epoch(?P<epoch>\d+))?\.npz"
@@ -38,9 +39,14 @@ class TraceKey:
 def trace_path(
     results_dir: Path, task: str, model: str, variant: str, seed: int, split: str, epoch: int | None = None
 ) -> Path:
-    """Where the trace of a key lies: traces/<task>/<model>-<variant>-seed<k>-<split>[-epoch<e>].npz."""
-    suffix = "" if epoch is None else f"-epoch{epoch}"
-    return Path(results_dir) / "traces" / task / f"{model}-{variant}-seed{seed}-{split}{suffix}.npz"
+    """Where the trace of a key lies: traces/<task>/<model>-<variant>-seed<k>-<split>[-epoch<e>].npz.
+
+    Raises InputError if that is no place in `results_dir`, whatever the key is made of.
+    """
+    name = f"{model}-{variant}-seed{seed}-{split}" + ("" if epoch is None else f"-epoch{epoch}") + ".npz"
+    if not SAFE_NAME.fullmatch(task) or not _TRACE_NAME.fullmatch(name):
+        raise InputError(f"trace {task}/{name}: found no safe name, expected <task>/{TRACE_NAME_FORM}")
+    return within(results_dir, "traces", task, name)
 
 
 def trace_key(path: Path) -> TraceKey:
@@ -54,8 +60,12 @@ def trace_key(path: Path) -> TraceKey:
 
 
 def find_traces(results_dir: Path, **wanted: object) -> list[Path]:
-    """Paths of the stored traces, sorted, whose TraceKey fields equal `wanted` (task="dbpedia", split="test", …)."""
-    keys = {path: trace_key(path) for path in sorted((Path(results_dir) / "traces").glob("*/*.npz"))}
+    """Paths of the stored traces, sorted, whose TraceKey fields equal `wanted` (task="dbpedia", split="test", …).
+
+    Raises InputError for a name of another form, and for one that a symbolic link leads out of `results_dir`.
+    """
+    folder = Path(results_dir)
+    keys = {within(folder, path.relative_to(folder)): trace_key(path) for path in sorted(folder.glob("traces/*/*.npz"))}
     return [path for path, key in keys.items() if all(getattr(key, name) == want for name, want in wanted.items())]
 
 
@@ -68,7 +78,7 @@ def load_stored(path: Path, runs: pd.DataFrame) -> Trace:
     """Read one stored trace and check it against its name and against `runs` (the table "runs").
 
     Raises InputError if the metadata name another key than the file, the run_id is not in `runs` or stands there for
-    another key, or layers or samples are missing.
+    another key, an epoch's stage is unknown, or layers or samples are missing.
     """
     trace, key = load_trace(path), trace_key(path)
     found = TraceKey(**{name: trace.metadata.get(name) for name in (field.name for field in fields(TraceKey))})
@@ -80,6 +90,9 @@ def load_stored(path: Path, runs: pd.DataFrame) -> Trace:
     listed = [tuple(claim) for claim in claims.itertuples(index=False)]
     if (key.task, key.model, key.variant, key.seed) not in listed:
         raise InputError(f"{path}: found run_id {trace.metadata['run_id']}, which runs.csv lists for {listed[0]} only")
+    stage = trace.metadata.get("stage")
+    if key.epoch is not None and stage not in STAGES:
+        raise InputError(f"{path}: found stage {stage!r}, expected one of {', '.join(STAGES)}")
     _check_layers(trace, path)
     expected = runs.loc[runs["run_id"] == trace.metadata["run_id"], "test_rows"].iloc[0]
     if key.split == "test" and len(trace.labels) != expected:
@@ -102,7 +115,7 @@ def _check_layers(trace: Trace, path: Path) -> None:
 
 def table_path(results_dir: Path, name: str) -> Path:
     """Where the table `name`, one of SCHEMAS, lies."""
-    return Path(results_dir) / f"{name}.csv"
+    return within(results_dir, f"{name}.csv")
 
 
 def read_table(results_dir: Path, name: str) -> pd.DataFrame:
@@ -169,8 +182,8 @@ def _checked(frame: pd.DataFrame, name: str, path: str, lines: list[int]) -> pd.
         if kind in ("float64", WHOLE):
             numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
             wrong = frame[column].notna() & ~np.isfinite(numbers)
-            if kind == WHOLE:
-                wrong |= numbers.notna() & (numbers % 1 != 0)
+            if kind == WHOLE:  # from 2^53 on, two of them may be the same float
+                wrong |= numbers.notna() & ((numbers % 1 != 0) | (numbers.abs() >= 2**53))
             if wrong.any():
                 row = int(wrong.idxmax())
                 raise refuse(row, column, frame[column][row], "a number" if kind == "float64" else "a whole number")
@@ -178,13 +191,14 @@ def _checked(frame: pd.DataFrame, name: str, path: str, lines: list[int]) -> pd.
     repeated = frame.duplicated(schema.unique)
     if repeated.any():
         second = int(repeated.idxmax())
-        key = frame.loc[second, schema.unique]
-        first = int((frame[schema.unique] == key).all(axis=1).idxmax())
+        key = frame.loc[second, schema.unique].map(str)
+        first = int((frame[schema.unique].map(str) == key).all(axis=1).idxmax())
+        claimant = [f"run {run}" for run in frame["run_id"]] if "run_id" in frame else ["a row"] * len(frame)
         raise refuse(
             second,
             ", ".join(schema.unique),
-            f"{', '.join(str(value) for value in key)} claimed by run {frame['run_id'][second]}",
-            f"one claim; run {frame['run_id'][first]} has it on line {lines[first]}",
+            f"{', '.join(key)} claimed by {claimant[second]}",
+            f"one claim; {claimant[first]} has it on line {lines[first]}",
         )
     try:
         return schema.validate(frame, lazy=True)
@@ -196,7 +210,7 @@ def _checked(frame: pd.DataFrame, name: str, path: str, lines: list[int]) -> pd.
 
 
 def _check_columns(found: list[str], expected: list[str], where: str) -> None:
-    foreign = [column for column in found if column not in expected]
+    foreign = [column for at, column in enumerate(found) if column not in expected or column in found[:at]]
     missing = [column for column in expected if column not in found]
     if foreign or missing:
         raise InputError(f"{where}: found foreign columns {foreign} and missing columns {missing}, expected none")

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import torch
 
+from fastbert_core.files import writing
 from fastbert_core.tasks import Task
 from fastbert_core.trace import Trace, save_trace
 from reproductions import results
 from reproductions.job import Job, is_done
+from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.provenance import RunRecord, machine
 from reproductions.settings import planned_runs, settings_for
 from reproductions.sources import Named, load_data, load_encoder
 from reproductions.stations import Stations
+from reproductions.sums import record_sums
 
 Log = Callable[[str], None]
 
@@ -41,38 +44,51 @@ def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log) -> None
     """Make the runs that `results_dir` does not hold yet, and measure again after each.
 
     All keys are looked at before anything is trained. Raises InputError if one is held by another run and
-    `replace` does not say that it may go.
+    `replace` does not say that it may go. While another process works on `results_dir`, waits.
     """
-    todo = [job for job in jobs if not is_done(job, results_dir, replace)]
-    for job in jobs:
-        if job not in todo:
-            log(f"{job.name}: run {job.run_id} stands in {results_dir} already, skipped")
-    for job in todo:
-        log(f"{job.name}: run {job.run_id}")
-        execute(job, results_dir, log)
-        measure(results_dir)
+    results_dir.mkdir(parents=True, exist_ok=True)
+    with locked(results_dir, log):
+        todo = [job for job in jobs if not is_done(job, results_dir, replace)]
+        for job in jobs:
+            if job not in todo:
+                log(f"{job.name}: run {job.run_id} stands in {results_dir} already, skipped")
+        for job in todo:
+            log(f"{job.name}: run {job.run_id}")
+            execute(job, results_dir, log)
+            measure(results_dir)
+        if not todo:  # the last run may have been killed before it was measured
+            measure(results_dir)
 
 
 def execute(job: Job, results_dir: Path, log: Log) -> None:
-    """Train and trace one run, then put its traces and its row of runs.csv into `results_dir`."""
-    record = RunRecord(job.folder)
-    stations = Stations(job, record, log)
-    model = stations.train()
-    traces = stations.traces(model)
-    model.save_pretrained(job.folder / "model")
-    stations.tokenizer.save_pretrained(job.folder / "model")
-    record.save()
-    _publish(job, traces, record.columns(stations.first_record), results_dir)
+    """Train and trace one run, then put its traces and its row of runs.csv into `results_dir`.
+
+    While another process works in the folder of the run, or of its first stage, waits: other results folders and
+    other runs have them in common.
+    """
+    for folder in (job.folder, job.fine_tuning_folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(job.folder, log), locked(job.fine_tuning_folder, log):
+        record = RunRecord(job.folder)
+        stations = Stations(job, record, log)
+        model = stations.train()
+        traces = stations.traces(model)
+        with writing(job.folder / "model"):
+            model.save_pretrained(job.folder / "model")
+            stations.tokenizer.save_pretrained(job.folder / "model")
+        record.save()
+        _publish(job, traces, record.columns(stations.first_record), results_dir)
 
 
 def _publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> None:
     """Put the run in the place of whatever held its key.
 
-    In this order, and the test trace last, a kill leaves at no point a trace that no row vouches for, nor a run that
-    `is_done` takes for whole.
+    In this order, the test trace gone first and come last, a kill leaves at no point a trace that no row vouches for,
+    nor a run that `is_done` takes for whole although a trace of it or the hash of one is missing.
     """
     s, data = job.settings, job.data
-    for path in results.find_traces(results_dir, task=s.task, model=s.model, variant=s.variant, seed=s.seed):
+    held = results.find_traces(results_dir, task=s.task, model=s.model, variant=s.variant, seed=s.seed)
+    for path in sorted(held, key=lambda path: results.trace_key(path).split != "test"):
         path.unlink()
     row = {
         "run_id": job.run_id,
@@ -92,7 +108,11 @@ def _publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> 
         "precision": s.precision,
     }
     results.record_run(results_dir, row | record | machine(job.device))
+    placed = {}
     for trace in sorted(traces, key=lambda trace: trace.metadata["split"] == "test"):
         m = trace.metadata
         path = results.trace_path(results_dir, s.task, s.model, s.variant, s.seed, m["split"], m.get("epoch"))
+        placed[path] = trace
+    record_sums(results_dir, placed)
+    for path, trace in placed.items():
         save_trace(trace, path)

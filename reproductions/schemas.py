@@ -6,20 +6,26 @@ per cent, differences and losses points, `mflops` millions of FLOPs of a sample 
 """
 
 import json
+import re
 
 import pandera.pandas as pa
+
+from fastbert_core.tasks import SAFE_NAME
 
 PROFILES = ("smoke", "standard", "paper", "offline")
 VERDICTS = ("reproduced", "deviates", "not comparable", "misprint")
 RELATIVE_VERDICTS = ("reproduced", "deviates")
 LUHA_VERDICTS = ("holds", "fails", "undecided")
+STAGES = ("fine-tuning", "self-distillation")
 WHOLE = "Int64"
 
 
 def _text(about: str, pattern: str | None = None, one_of: tuple[str, ...] = (), optional: bool = False) -> pa.Column:
     checks = []
     if pattern:
-        checks.append(pa.Check.str_matches(f"^(?:{pattern})$", error=f"text like {pattern}"))
+        # Not pandera's own str_matches, which is content with a line end behind the text.
+        matches = re.compile(pattern).fullmatch
+        checks.append(pa.Check(lambda text: matches(text) is not None, element_wise=True, error=f"text like {pattern}"))
     if one_of:
         checks.append(pa.Check.isin(one_of, error=f"one of {', '.join(one_of)}"))
     return pa.Column(str, checks, nullable=optional, description=about)
@@ -51,7 +57,7 @@ def _json(about: str) -> pa.Column:
 def _is_json_object(value: str) -> bool:
     try:
         return isinstance(json.loads(value), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -71,10 +77,11 @@ def _p(about: str) -> pa.Column:
     return _number(about, 6, 0, 1, optional=True)
 
 
-TASK = _text("task", r"[a-z0-9][a-z0-9_-]*")
+_ID = r"\w[\w.-]*"
+TASK = _text("task", SAFE_NAME.pattern)
 MODEL = _text("model: BERT, DistilBERT or FastBERT, as the paper's tables name it")
 SPEED = _number("speed: a sample leaves at the first layer whose uncertainty lies below it", 2, 0, 1)
-RUN_ID = _text("the runs behind the row, as in runs.csv", r"[\w.-]+(;[\w.-]+)*")
+RUN_ID = _text("the runs behind the row, as in runs.csv", rf"{_ID}(;{_ID})*")
 SEEDS = _text("seeds averaged", r"\d+(;\d+)*")
 COST = {
     "mean_layers": _number("mean executed layers", 3, 1),
@@ -224,7 +231,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         {
             "task": TASK,
             "epoch": _whole("epochs trained; 0 is before training"),
-            "stage": _text("stage of training", one_of=("fine-tuning", "self-distillation")),
+            "stage": _text("stage of training", one_of=STAGES),
             "stage_epoch": _whole("epochs of this stage"),
             "speed": _number("speed, in self-distillation", 2, 0, 1, optional=True),
             "accuracy": _percent("accuracy on the dev rows"),
@@ -276,7 +283,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
     "runs": _schema(
         ("task", "model", "variant", "seed"),
         {
-            "run_id": _text("hash of settings, data and backbone", r"[\w.-]+"),
+            "run_id": _text("hash of settings, data and backbone", _ID),
             "task": TASK,
             "model": _text("model, as trace files name it", r"[a-z0-9]+"),
             "variant": _text("variant, as trace files name it", r"[a-z0-9-]+"),

@@ -58,8 +58,8 @@ class Named:
 def _folder(value: str | None, name: str) -> Path | None:
     if not value:
         return None
-    folder = Path(value).expanduser()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(value))
+    if not os.path.isdir(folder):
         raise InputError(f"{name}: found no folder {value}, expected one")
     return folder
 
@@ -67,7 +67,7 @@ def _folder(value: str | None, name: str) -> Path | None:
 def runs_folder() -> Path:
     """Where checkpoints and trained models live: FASTBERT_RUNS, or a folder in the user's cache."""
     named = os.environ.get(RUNS)
-    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("fastbert-suite")) / "runs"
+    return Path(os.path.expanduser(named)) if named else Path(platformdirs.user_cache_dir("fastbert-suite")) / "runs"
 
 
 def settle_profile(profile: str, named: Named) -> str:

@@ -9,6 +9,7 @@ import torch
 
 from fastbert_core.data import Split, take_rows
 from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.errors import InputError
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.trace import Trace, load_trace, save_trace
@@ -115,18 +116,28 @@ class Stations:
         path = self.job.folder / f"{split}.npz"
         if not path.is_file():
             save_trace(self._trace(model, split, self._samples(rows), classified), path)
-        return load_trace(path)
+        return _load(path, f"delete it to trace {split} again")
 
     def _epoch_traces(self) -> list[Trace]:
         """The traces that training kept, epochs counted through both stages; epoch 0 is before training."""
-        traces = []
-        stages = (("fine-tuning", self.job.fine_tuning_folder, 0), ("self-distillation", self.job.folder, 1))
-        for stage, folder, first in stages:
-            epoch = first
-            while (path := folder / "epochs" / f"{stage}-{epoch}.npz").is_file():
-                trace, s = load_trace(path), self.job.settings
+        traces, job, s = [], self.job, self.job.settings
+        stages = (
+            ("fine-tuning", job.fine_tuning_folder, range(s.fine_tuning_epochs + 1)),
+            ("self-distillation", job.folder, range(1, s.distillation_epochs + 1)),
+        )
+        for stage, folder, epochs in stages:
+            for epoch in epochs:
+                path = folder / "epochs" / f"{stage}-{epoch}.npz"
+                trace = _load(path, f"delete {folder} to train the stage again")
                 # Another run may have trained the first stage.
-                named = {"run_id": self.job.run_id, "model": s.model, "variant": s.variant, "epoch": len(traces)}
+                named = {"run_id": job.run_id, "model": s.model, "variant": s.variant, "epoch": len(traces)}
                 traces.append(dataclasses.replace(trace, metadata=trace.metadata | named))
-                epoch += 1
         return traces
+
+
+def _load(path: Path, remedy: str) -> Trace:
+    """A trace of the run's own folders. Raises InputError, with the remedy, if it is missing or damaged."""
+    try:
+        return load_trace(path)
+    except InputError as error:
+        raise InputError(f"{error}; {remedy}") from error

@@ -127,7 +127,7 @@ def _authors(subject: Subject, speed: float) -> Measured:
         np.savez(samples, ids=subject.encoded.ids, offsets=subject.encoded.offsets)
         command = [sys.executable, "-m", "bench.rivals.authors", model, samples, output, str(speed)]
         subprocess.run([*command, "--threads", str(torch.get_num_threads())], check=True)
-        with np.load(output) as stored:
+        with np.load(output, allow_pickle=False) as stored:
             found = dict(stored)
     ours = subject.trace.probabilities[: len(found["logits"])]
     theirs = torch.from_numpy(found["logits"]).softmax(dim=-1).numpy()

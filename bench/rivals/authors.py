@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--logits", type=int, default=8, help="samples whose logits are written (default: 8)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    with np.load(options.samples) as stored:
+    with np.load(options.samples, allow_pickle=False) as stored:
         encoded = Encoded(stored["ids"], None, stored["offsets"])
     rival = port(FastBertModel.from_pretrained(options.model).eval())
     rows = [encoded.ids[start:end].tolist() for start, end in zip(encoded.offsets, encoded.offsets[1:], strict=False)]

@@ -105,7 +105,7 @@ def test_the_command_writes_the_table(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "smoke" / "bench" / "efficiency.csv").is_file()
 
 
-@pytest.mark.parametrize("content", [None, "nothing", "{}"])
+@pytest.mark.parametrize("content", [None, "nothing", "{}", "[]", "[" * 100_000, '{"benchmarks": 3}'])
 def test_what_is_no_report_is_refused(tmp_path, capsys, content):
     path = tmp_path / "report.json"
     if content is not None:
@@ -195,3 +195,26 @@ def test_the_clock_tells_parts_and_layers_apart():
     assert set(spent) == {("embed", None), *(("run_layer", layer) for layer in range(1, 13))}
     assert min(spent.values()) > 0
     assert "embed" not in vars(subject.model)
+
+
+@pytest.mark.parametrize(("layers", "complaint"), [("NaN", "found NaN, expected numbers"), ("0.0", "not a report")])
+def test_a_report_without_sound_numbers_is_refused_by_name_and_leaves_no_table(
+    tmp_path, monkeypatch, capsys, layers, complaint
+):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    text = json.dumps({"benchmarks": [entry(0.0, 12, 24.0), entry(None, 12, 20.0)], "machine_info": MACHINE})
+    path = tmp_path / "report.json"
+    path.write_text(text.replace('"layers_seconds": 20.0', f'"layers_seconds": {layers}'))
+    assert report.main([str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {path}: {complaint}")
+    assert [file.name for file in tmp_path.rglob("*")] == ["report.json"]
+
+
+def test_a_table_in_the_way_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "efficiency.csv").write_text("task\n")
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({"benchmarks": [entry(0.0, 12, 24.0), entry(None, 12, 20.0)], "machine_info": MACHINE}))
+    assert report.main([str(path)]) == 2
+    assert "efficiency.csv, line 1: found columns" in capsys.readouterr().err

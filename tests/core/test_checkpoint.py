@@ -1,8 +1,9 @@
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, RunError
 
 TENSORS = {"weight": torch.arange(600.0).view(20, 30), "step": torch.tensor(3.0), "random": torch.get_rng_state()}
 STATE = {"step": 3, "notes": {"dev_accuracy": [0.1, 0.2]}}
@@ -39,6 +40,14 @@ def test_a_truncated_file_is_found(path, keep):
         load_checkpoint(path)
 
 
+def test_a_flipped_bit_is_found_wherever_it_is(path):
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):  # the header's 8 bytes and its text among them
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(InputError, match=r"c\.safetensors: (found content that does not match|not a readable)"):
+            load_checkpoint(path)
+
+
 def test_a_failed_write_leaves_the_last_checkpoint(path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -48,3 +57,13 @@ def test_a_failed_write_leaves_the_last_checkpoint(path, monkeypatch):
         save_checkpoint(path, {"weight": torch.zeros(2)}, {})
     assert load_checkpoint(path)[1] == STATE
     assert [file.name for file in path.parent.iterdir()] == ["c.safetensors"]
+
+
+def test_a_disk_that_is_full_for_the_library_that_writes_is_told_in_one_line(path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("fastbert_core.checkpoint.save_file", full)
+    with pytest.raises(RunError, match=r"c\.safetensors: I/O error: No space left on device"):
+        save_checkpoint(path, {"weight": torch.zeros(2)}, {})
+    assert load_checkpoint(path)[1] == STATE

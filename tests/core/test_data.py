@@ -136,7 +136,7 @@ def test_damaged_compressed_files(tmp_path, suffix, damage):
 
 
 def test_missing_file_and_folder_in_its_place(tmp_path):
-    for path in (tmp_path / "none.tsv", tmp_path):
+    for path in (tmp_path / "none.tsv", tmp_path, tmp_path / ("x" * 5000), tmp_path / "a\0b"):
         with pytest.raises(InputError, match="no such file"):
             read_tsv(path, SINGLE)
 

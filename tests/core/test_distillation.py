@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fastbert_core.distillation import distillation_loss, label_loss
+from fastbert_core.distillation import compact_loss, distillation_loss, label_loss
 from fastbert_core.errors import InputError
 
 
@@ -55,3 +55,15 @@ def test_label_loss_sums_over_classifiers():
     logits, labels = torch.randn(4, 3, 5), torch.tensor([0, 4, 2, 2])
     expected = sum(functional.cross_entropy(logits[:, i], labels) for i in range(3))
     torch.testing.assert_close(label_loss(logits, labels), expected)
+
+
+def test_a_compact_model_learns_from_labels_and_softened_soft_labels():
+    logits, soft, labels = torch.tensor([[1.0, -1.0], [0.5, 0.2]]), torch.tensor([[0.9, 0.1], [0.3, 0.7]]), [0, 1]
+    p = logits.softmax(-1)
+
+    def softened(q):  # at a temperature of 2
+        return q.sqrt() / q.sqrt().sum(-1, keepdim=True)
+
+    hard = -(p[0, 0].log() + p[1, 1].log()) / 2
+    divergence = (softened(soft) * (softened(soft) / softened(p)).log()).sum(-1).mean()
+    torch.testing.assert_close(compact_loss(logits, soft.log(), torch.tensor(labels)), 0.5 * hard + 2.0 * divergence)

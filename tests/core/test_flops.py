@@ -165,8 +165,9 @@ def test_length_above_the_model_counts_in_the_default_too():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layers": 0}, "encoder layers: found 0, expected a positive integer"),
-        ({"hidden": 60.0}, "encoder hidden: found 60.0, expected a positive integer"),
+        ({"layers": 0}, "encoder layers: found 0, expected an integer from 1 to 65536"),
+        ({"hidden": 60.0}, "encoder hidden: found 60.0, expected an integer from 1 to 65536"),
+        ({"intermediate": 65537}, "encoder intermediate: found 65537, expected an integer from 1 to 65536"),
         ({"heads": 7}, "encoder heads: found 7, expected a divisor of hidden 60"),
         ({"classifier_heads": 5}, "encoder classifier_heads: found 5, expected a divisor of classifier 24"),
     ],

@@ -119,6 +119,7 @@ def test_task_file_backbone_is_a_folder_beside_it_or_a_hub_id(tmp_path):
         (TOML + 'pair = "yes"\n', "pair is 'yes', expected a bool"),
         (TOML + "pair\n", "expected a TOML file"),
         (b"name = '\xff'", "expected a TOML file"),
+        ("name = " + "[" * 100_000, "expected a TOML file"),
     ],
 )
 def test_bad_task_files_name_file_and_key(tmp_path, text, reason):
@@ -129,6 +130,12 @@ def test_bad_task_files_name_file_and_key(tmp_path, text, reason):
     assert "\n" not in str(caught.value)
 
 
+def test_a_backbone_too_long_for_a_path_is_a_hub_id(tmp_path):
+    assert read_task_file(write(tmp_path, TOML + f'backbone = "{"x" * 5000}"\n')).backbone == "x" * 5000
+
+
 def test_missing_task_file(tmp_path):
     with pytest.raises(InputError, match="no such task file"):
         read_task_file(tmp_path / "none.toml")
+    with pytest.raises(InputError, match="no such task file"):
+        read_task_file(tmp_path / ("x" * 5000))

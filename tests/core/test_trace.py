@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -6,11 +7,14 @@ import pytest
 from fastbert_core.errors import InputError
 from fastbert_core.trace import METADATA, Trace, load_trace, save_trace
 
+ENCODER = {"layers": 4, "hidden": 8, "intermediate": 16, "heads": 2}
+
 
 @pytest.fixture
 def trace():
     p = np.random.default_rng(0).dirichlet([1, 1, 1], (5, 4)).astype(np.float32)
     metadata = dict.fromkeys(METADATA, "x") | {"layers": [1, 2, 3, 4], "classes": ["a", "b", "c"], "seed": 7}
+    metadata["encoder"] = ENCODER
     return Trace(p, np.array([0, 1, 2, 0, 1]), np.full(5, 9, np.int32), metadata)
 
 
@@ -60,6 +64,18 @@ BREAKS = {
     "a sample of 0 tokens": {"tokens": edit(1, 0)},
     "probabilities of type float64": {"probabilities": lambda a: a.astype(np.float64)},
     "metadata without split": {"metadata": lambda m: {k: v for k, v in m.items() if k != "split"}},
+    "metadata that is no table": {"metadata": list},
+    r"run_id \['x'\] in the metadata, expected a str": {"metadata": edit("run_id", ["x"])},
+    "seed True in the metadata, expected a int": {"metadata": edit("seed", True)},
+    "classes named .*, each of type str": {"metadata": edit("classes", ["a", "b", 3])},
+    "layers named .*, each of type int": {"metadata": edit("layers", [1, 2, 3, "4"])},
+    "layers named .*, expected numbers from 1, ascending": {"metadata": edit("layers", [1, 2, 4, 3])},
+    r"encoder .* an EncoderShape \(.*'experts'\)": {"metadata": edit("encoder", {**ENCODER, "experts": 8})},
+    r"an EncoderShape \(encoder layers: found 10{9}, expected": {
+        "metadata": edit("encoder", ENCODER | {"layers": 10**9})
+    },
+    "layer 4, expected at most the encoder's 3": {"metadata": edit("encoder", ENCODER | {"layers": 3})},
+    "a sample of 600 tokens, expected at most the encoder's 512": {"tokens": edit(1, 600)},
 }
 
 
@@ -72,7 +88,7 @@ def test_a_broken_trace_is_refused_in_one_line(trace, tmp_path, message):
     assert not (tmp_path / "t.npz").exists()
 
 
-DAMAGES = [lambda b: b[:200], lambda b: b"", lambda b: b"text", lambda b: b[:300] + b"\x00" + b[301:]]
+DAMAGES = [lambda b: b[:200], lambda b: b[:-1], lambda b: b[:-64], lambda b: b"", lambda b: b"text"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -80,8 +96,26 @@ def test_a_damaged_file_is_named(trace, tmp_path, damage):
     path = tmp_path / "t.npz"
     save_trace(trace, path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"t\.npz: not a readable trace"):
+    with pytest.raises(InputError, match=r"t\.npz: found content that does not match its sha256"):
         load_trace(path)
+
+
+def test_a_flipped_bit_is_found_wherever_it_is(trace, tmp_path):
+    path = tmp_path / "t.npz"
+    save_trace(trace, path)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(InputError, match=r"t\.npz: found content that does not match its sha256"):
+            load_trace(path)
+
+
+def test_a_trace_without_hash_is_read(trace, tmp_path):
+    """Those of before the hash, and those that numpy wrote."""
+    metadata = np.frombuffer(json.dumps(trace.metadata).encode(), np.uint8)
+    arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
+    np.savez_compressed(tmp_path / "t.npz", **arrays, metadata=metadata)
+    assert np.array_equal(load_trace(tmp_path / "t.npz").probabilities, trace.probabilities)
 
 
 def test_pickles_are_not_loaded(tmp_path):

@@ -52,6 +52,19 @@ def test_warm_up_and_decay():
     assert rates == pytest.approx([0.5, 1, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
 
 
+def test_the_schedule_spans_all_epochs_of_a_stage(task, model, place, monkeypatch):
+    rates, adamw_step = [], torch.optim.AdamW.step
+
+    def step(self, *arguments, **named):
+        rates.append([group["lr"] for group in self.param_groups])
+        return adamw_step(self, *arguments, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    fine_tune(model, task[1], task[1], SCHEDULE, place)
+    assert rates == [[learning_rate(step, 16, SCHEDULE)] * 2 for step in range(16)]
+    assert rates[-1][0] == pytest.approx(1e-2 / 14)  # 2 of 16 steps warm up
+
+
 def test_fine_tuning_moves_backbone_and_teacher_alone(task, model, place):
     before = weights(model)
     notes = fine_tune(model, task[1], task[1], SCHEDULE, place)

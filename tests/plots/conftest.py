@@ -4,12 +4,16 @@ import functools
 import shutil
 
 import pytest
+from matplotlib.figure import Figure
 
+from plots import gallery
 from plots.registry import FIGURES
+from plots.report import cli
 from plots.style import applied
 from reproductions.measure import measure
 from reproductions.results import read_table
 from tests.factories import make_task, store
+from tests.plots.report_page import Page
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +42,28 @@ def draw(measured):
             return FIGURES[name].draw(tables)
 
     return drawn
+
+
+@pytest.fixture
+def two_figures(monkeypatch):
+    """Figures of their names and no more, which are quick."""
+
+    def blank(tables):
+        figure = Figure((1, 1))
+        figure.text(0, 0, "50% of #1 isn't")
+        return figure
+
+    figures = {name: FIGURES[name]._replace(draw=blank) for name in ("overview", "exit_layers")}
+    monkeypatch.setattr(gallery, "FIGURES", figures)
+
+
+@pytest.fixture
+def report(results, two_figures, tmp_path, capsys):
+    """Builds the report on the results that a test may have spoilt: (exit code, page, lines on stderr)."""
+
+    def built(*arguments):
+        path = tmp_path / "report.html"
+        code = cli.main(["--results-dir", str(results.parent), "--output", str(path), *arguments])
+        return code, Page(path.read_text(encoding="utf-8")), capsys.readouterr().err.splitlines()
+
+    return built

@@ -68,6 +68,17 @@ def test_a_broken_table_costs_its_own_figure_alone(results, tmp_path, change, co
     assert names(drawn) == {"speed_speedup", "convergence"}
 
 
+def test_a_table_without_the_rows_that_a_figure_needs_costs_that_figure(results, tmp_path, monkeypatch):
+    names_ = ("speed_speedup", "exit_layers")
+    monkeypatch.setattr(gallery, "FIGURES", {name: FIGURES[name] for name in names_})
+    edit(results / "speed_accuracy.csv", lambda text: text.replace(",FastBERT,", ",Another,"))
+    drawn = draw_profile(results, tmp_path / "figures")
+    ((reason, figures),) = drawn.broken.items()
+    assert reason.startswith(f"{results / 'speed_accuracy.csv'}: found rows that make no figure (ZeroDivisionError")
+    assert figures == ["speed_speedup"]
+    assert names(drawn) == {"exit_layers"}
+
+
 @pytest.mark.usefixtures("few")
 def test_a_run_that_nobody_knows_is_broken(results, tmp_path):
     run_id = (results / "exit_layers.csv").read_text().splitlines()[1].rsplit(",", 1)[1]

@@ -16,6 +16,7 @@ from fastbert_core.trace import load_trace
 from reproductions import cli
 from reproductions.results import read_table, trace_path
 from reproductions.settings import lookup
+from tests.factories import make_trace, store
 
 DBPEDIA = TASKS["dbpedia"]
 
@@ -117,6 +118,14 @@ def test_running_again_does_nothing(smoke, capsys):
 
 
 @pytest.mark.smoke
+def test_a_run_that_was_killed_before_it_was_measured_is_measured(smoke):
+    before = contents(smoke)
+    (smoke / "smoke" / "table2.csv").unlink()
+    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
+    assert contents(smoke) == before
+
+
+@pytest.mark.smoke
 def test_measuring_again_gives_the_same_bytes(smoke):
     before = contents(smoke)
     assert cli.main(["measure", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
@@ -164,11 +173,13 @@ def test_list_names_the_twelve(capsys):
         (["run", "dbpedia", "--profile", "fast"], "invalid choice: 'fast'"),
         (["run", "dbpedia", "--train-rows", "0"], "found '0', expected a number of rows, or all"),
         (["run", "dbpedia", "--seed", "-1"], "expected a whole number"),
+        (["run", "dbpedia", "--seed", str(2**32)], "expected a whole number from 0 to 4294967295"),
         (["run", "dbpedia", "--precision", "fp8"], "invalid choice: 'fp8'"),
         (["run", "dbpedia", "--data-dir", "/nowhere"], "--data-dir: found no folder /nowhere"),
         (["run", "dbpedia", "--backbone", "/nowhere"], "--backbone: found no folder /nowhere"),
         (["run", "--task-file", "/nowhere.toml"], "/nowhere.toml: no such task file"),
-        (["measure", "--results-dir", "/nowhere"], "runs.csv: no such file"),
+        (["measure", "--results-dir", "/nowhere"], "/nowhere/standard: no such folder"),
+        (["measure", "--results-dir", "no\nwhere"], r"no\nwhere/standard: no such folder"),
         (["flops", "--tokens", "0"], "found 0"),
         (["flops", "--tokens", "513"], "found 513"),
         (["flops", "--classes", "0"], "classes: found 0"),
@@ -186,6 +197,12 @@ def test_bad_arguments_are_one_line_and_exit_2(arguments, message, capsys):
     assert code == 2
     assert message in captured.err.splitlines()[-1]
     assert "Traceback" not in captured.err
+
+
+def test_a_folder_whose_name_is_no_text_is_told_all_the_same(tmp_path, capsys):
+    folder = store(tmp_path / "r\udcff" / "standard", [make_trace(8)])
+    assert cli.main(["measure", "--results-dir", str(folder.parent)]) == 0
+    assert r"r\udcff/standard/table2.csv" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

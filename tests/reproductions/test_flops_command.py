@@ -105,7 +105,14 @@ def test_folder_without_an_encoder(tmp_path):
         print_count(folder_of(GPT2Config(), tmp_path / "decoder"))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"hidden_size": 3}), json.dumps({"model_type": "magic"})])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "3", json.dumps({"hidden_size": 3}), json.dumps({"model_type": "magic"})),
+        json.dumps({"model_type": "bert", "hidden_size": None}),
+        json.dumps({"model_type": "roberta", "pad_token_id": None}),
+    ],
+)
 def test_damaged_configuration(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError) as raised:

@@ -111,11 +111,20 @@ def test_bad_input_writes_nothing(tmp_path):
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["runs.csv"]
 
 
+@pytest.mark.parametrize("change", [{"encoder": BERT | {"hidden": 384}}, {"classes": 3}])
+def test_seeds_of_different_encoders_or_classes_make_no_average(tmp_path, change):
+    store(tmp_path, [make_trace(30), make_trace(30, seed=8, **change)])
+    with pytest.raises(
+        InputError, match=r"seed 8, test: found another encoder or classes than in the trace of .*seed 7"
+    ):
+        measure(tmp_path)
+
+
 def test_a_trace_with_nan_is_refused_by_name(tmp_path):
     trace = make_trace(30)
     store(tmp_path, [trace])
     path = find_traces(tmp_path)[0]
-    content = dict(np.load(path))
+    content = dict(np.load(path, allow_pickle=False))
     content["probabilities"][3, 2, 1] = np.nan
     np.savez(path, **content)
     with pytest.raises(InputError, match=f"{path.name}: found probabilities that are not finite"):

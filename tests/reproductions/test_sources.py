@@ -30,6 +30,12 @@ def test_options_go_before_variables(tmp_path, monkeypatch):
     assert Named.from_user(str(tmp_path / "b"), None, None).data == tmp_path / "b"
 
 
+@pytest.mark.parametrize("value", ["~no-such-user/data", "x" * 5000])
+def test_a_folder_that_no_path_can_name_is_not_there(value):
+    with pytest.raises(InputError, match="--data-dir: found no folder"):
+        Named.from_user(value, None, None)
+
+
 @pytest.mark.parametrize("variable", ["FASTBERT_DATA", "FASTBERT_MODELS"])
 def test_a_named_folder_must_be_there(tmp_path, monkeypatch, variable):
     monkeypatch.setenv(variable, str(tmp_path / "gone"))

@@ -1,0 +1,7 @@
+"""`python -m plots.report`."""
+
+import sys
+
+from plots.report.cli import main
+
+sys.exit(main())

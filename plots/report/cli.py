@@ -1,0 +1,44 @@
+"""The command line: `python -m plots.report` writes the report as one file, which needs no server and no network."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastbert_core.errors import one_line
+from fastbert_core.files import atomic_write
+from plots.cli import COMMITTED, EXIT_FAILED, RESULTS
+from plots.report.page import build
+from reproductions.schemas import PROFILES
+
+ORDER = [*COMMITTED, *(profile for profile in PROFILES if profile not in COMMITTED)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Show what can be shown, name what cannot. Exit code 0, 1 if something is broken, 2 for bad arguments."""
+    parser = argparse.ArgumentParser(prog="python -m plots.report", description="Stored results as one HTML page.")
+    parser.add_argument("--results-dir", type=Path, default=RESULTS, help="holds one folder for each profile")
+    parser.add_argument("--profile", choices=PROFILES, help="default: every profile that has a folder there")
+    parser.add_argument("--output", type=Path, default=Path("report.html"), help="default: %(default)s")
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
+    options = parser.parse_args(arguments)
+    profiles = [options.profile] if options.profile else ORDER
+    found = [profile for profile in profiles if os.path.isdir(options.results_dir / profile)]
+    if not found:
+        parser.error(f"{options.results_dir}: found no folder of results, expected {' or '.join(profiles)}")
+    try:
+        report = build(options.results_dir, found)
+        page = report.html.encode()
+        with atomic_write(options.output) as file:
+            file.write(page)
+    except OSError as error:
+        message = f"{error.filename or 'input or output'}: {error.strerror or error}"
+        print(f"error: {one_line(message)}", file=sys.stderr)
+        return EXIT_FAILED
+    print(f"{options.output}: {len(page) / 1e6:.1f} MB")
+    for line in report.shown:
+        print(f"  {line}")
+    for line in report.broken:
+        print(f"error: not shown: {line}", file=sys.stderr)
+    return EXIT_FAILED if report.broken else 0

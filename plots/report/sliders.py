@@ -1,0 +1,87 @@
+"""What a task's slider shows: accuracy and cost from speed_accuracy.csv, and from the traces who leaves where."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.errors import InputError
+from plots.note import runs_behind
+from plots.speed_accuracy import CHOSEN
+from reproductions.results import load_stored, table_path, trace_path
+from reproductions.schemas import SCHEMAS
+
+PAPER_SPEEDS = (0.1, 0.5, 0.8)  # of table 2
+COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "speedup", "mean_layers")
+_SPEEDS = [number / 100 for number in range(101)]
+
+
+def slider(results_dir: Path, curve: pd.DataFrame, models: pd.DataFrame | None, runs: pd.DataFrame) -> dict:
+    """JSON-like numbers of one task and model, lists by speed 0, 0.01, … 1.
+
+    curve: its rows of speed_accuracy.csv, whose COLUMNS are taken as they are; models: the task's rows of table2.csv
+    exits: how many samples leave at each layer, of all seeds together; right: how many are right
+    chosen: the speed chosen on dev, None where table 2 has none for this model
+
+    Raises InputError if a speed or a trace is missing, or the traces are not those that the table was measured from.
+    """
+    task, model = curve["task"].iloc[0], curve["model"].iloc[0]
+    path = table_path(results_dir, "speed_accuracy")
+    if list(curve["speed"]) != _SPEEDS:
+        raise InputError(f"{path}: {task}, {model}: found {len(curve)} speeds, expected 0, 0.01, … 1")
+    behind = runs_behind(curve, runs)
+    exits, right = _exits(results_dir, behind[behind["task"] == task], runs)
+    samples = int(exits[0].sum())
+    measured = {
+        "accuracy": 100 * right / samples,
+        "mean_layers": exits @ np.arange(1, exits.shape[1] + 1) / samples,
+    }
+    for column, values in measured.items():
+        rounding = 0.5 * 10.0 ** -SCHEMAS["speed_accuracy"].columns[column].metadata["decimals"]
+        wrong = np.abs(values - curve[column].to_numpy()) > rounding + 1e-9
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise InputError(
+                f"{path}: {task}, {model}, speed {_SPEEDS[row]}: found {column} {curve[column].iloc[row]:g}, "
+                f"expected {values[row]:.4f} as the traces have it"
+            )
+    return {
+        "model": model,
+        "seeds": curve["seeds"].iloc[0].split(";"),
+        "samples": samples,
+        "chosen": _chosen(models, model),
+        "exits": exits.tolist(),
+        "right": right.tolist(),
+        **{column: curve[column].tolist() for column in COLUMNS},
+    }
+
+
+def _exits(results_dir: Path, behind: pd.DataFrame, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over the traces of the runs `behind`: who leaves where, [speeds, layers], and who is right, [speeds]."""
+    exits, right = 0, 0
+    for run in behind.itertuples():
+        trace = load_stored(trace_path(results_dir, run.task, run.model, run.variant, run.seed, "test"), runs)
+        layers = trace.uncertainties.shape[1]
+        left = np.stack([_left_at(trace.uncertainties, speed) for speed in _SPEEDS])  # [speeds, samples]
+        exits = exits + np.stack([np.bincount(layer, minlength=layers) for layer in left])
+        right = right + np.stack([np.take_along_axis(trace.correct, at[:, None], 1).sum() for at in left])
+    return exits, right
+
+
+def _left_at(uncertainties: np.ndarray, speed: float) -> np.ndarray:
+    """Index of the first layer whose uncertainty lies below `speed`, else of the last one, int64 [samples].
+
+    uncertainties: [samples, layers]. The exit rule again: figures import nothing that measures. A test, and the check
+    against the table whenever a page is built, hold it to fastbert_core's.
+    """
+    leaves = uncertainties < speed
+    leaves[:, -1] = True
+    return leaves.argmax(axis=1)
+
+
+def _chosen(models: pd.DataFrame | None, model: str) -> float | None:
+    if models is None:
+        return None
+    settings = models.loc[models["model"] == model, "setting"]
+    found = settings[settings.str.endswith(CHOSEN)]
+    return None if found.empty else float(found.iloc[0].removeprefix("speed=").removesuffix(CHOSEN))

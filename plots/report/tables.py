@@ -1,0 +1,136 @@
+"""Which tables of a profile the page shows, with which columns."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from plots.report.markup import as_stored, html_table
+
+
+class Shown(NamedTuple):
+    """table: name of the results table; columns and notes as in `html_table`; rows: a query of those that are shown"""
+
+    table: str
+    caption: str
+    columns: dict[str, str]
+    notes: str = ""
+    rows: str = ""
+
+
+PAPER_ROW = {
+    "model": "{model}",
+    "setting": "{setting}",
+    "accuracy %": "{accuracy}",
+    "95% interval": "{accuracy_low} to {accuracy_high}",
+    "paper's accuracy": "{reported_accuracy}",
+    "measured − paper's": "{difference_low} to {difference_high}",
+    "verdict": "{verdict}",
+    "mean layers": "{mean_layers}",
+    "paper's layers": "{paper_layers}",
+    "FLOPs speedup": "{speedup}",
+    "paper's speedup": "{reported_speedup}",
+    "loss at the paper's layers": "{relative_loss} ({relative_loss_low} to {relative_loss_high})",
+    "paper's loss": "{reported_loss}",
+    "relative verdict": "{verdict_relative}",
+}
+RUNS = Shown(
+    "runs",
+    "The runs behind this profile",
+    {
+        "run": "{run_id}",
+        "task": "{task}",
+        "model": "{model} {variant}",
+        "seed": "{seed}",
+        "started": "{date}",
+        "encoder": "{backbone}",
+        "text": "{data_source}",
+        "training rows": "{train_rows}",
+        "test rows": "{test_rows}",
+        "precision": "{precision}",
+        "device": "{device}, {threads} threads",
+        "seconds": "{wall_seconds}",
+        "code": "{git_sha}",
+        "changed": "{git_dirty}",
+        "resumed at": "{resumed_at}",
+        "command": "{command}",
+    },
+)
+OF_ALL_TASKS = (
+    Shown("table2", "Table 2: every model and speed beside the paper's", {"task": "{task}", **PAPER_ROW}, "note"),
+    Shown(
+        "padding",
+        "Padding: what the paper's 128 tokens hold, in millions of multiply-accumulates of the dense model",
+        {
+            "task": "{task}",
+            "encoder": "{backbone}",
+            "test rows": "{test_rows}",
+            "mean tokens": "{mean_tokens}",
+            "padding %": "{padded_percent}",
+            "at the limit %": "{at_limit_percent}",
+            "MMACs, unpadded": "{dense_true_mmacs}",
+            "MMACs, padded": "{dense_padded_mmacs}",
+        },
+        rows="exit_layer == 1",
+    ),
+)
+OF_A_TASK = (
+    Shown(
+        "comparisons",
+        "FastBERT against the other models, on the same samples",
+        {
+            "FastBERT at": "{setting}",
+            "against": "{against}, {against_setting}",
+            "difference, points": "{difference}",
+            "95% interval": "{difference_low} to {difference_high}",
+            "without loss": "{without_loss}",
+            "only FastBERT right": "{only_fastbert_right}",
+            "only the other": "{only_other_right}",
+            "McNemar's p, Holm": "{mcnemar_p_holm}",
+        },
+    ),
+    Shown("table3", "Table 3: the ablation", PAPER_ROW, "note"),
+    Shown(
+        "luha",
+        "LUHA, by classifier: the lower the uncertainty, the higher the accuracy?",
+        {
+            "seed": "{seed}",
+            "layer": "{layer}",
+            "classifier": "{classifier}",
+            "accuracy %": "{accuracy}",
+            "95% interval": "{accuracy_low} to {accuracy_high}",
+            "AUROC": "{auroc}",
+            "Spearman": "{spearman}",
+            "trend z": "{trend_z}",
+            "trend p, Holm": "{trend_p}",
+            "verdict": "{verdict}",
+        },
+        rows="bin == 'all'",
+    ),
+    Shown(
+        "true_macs",
+        "True multiply-accumulates of a sample, in millions, on unpadded texts",
+        {
+            "seed": "{seed}",
+            "speed": "{speed}",
+            "mean tokens": "{mean_tokens}",
+            "padding %": "{padded_percent}",
+            "mean layers": "{mean_layers}",
+            "speedup, paper's unit": "{speedup}",
+            "true speedup": "{true_speedup}",
+            "MMACs": "{true_mmacs}",
+            "dense": "{dense_true_mmacs}",
+            "dense, padded to 128": "{dense_padded_mmacs}",
+        },
+    ),
+)
+
+
+def shown_html(shown: Shown, table: pd.DataFrame | None, task: str = "") -> str:
+    """The HTML of `table`, of one task if it is named; "" if there is no table or none of its rows is to be shown."""
+    if table is None:
+        return ""
+    rows = table.query(shown.rows) if shown.rows else table
+    rows = rows[rows["task"] == task] if task else rows
+    if rows.empty:
+        return ""
+    return html_table(as_stored(rows, shown.table), shown.columns, shown.caption, shown.notes)

@@ -1,0 +1,87 @@
+"""Files that are whole or not there, whatever happens to their writer."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastbert_core.errors import InputError, RunError
+from fastbert_core.files import atomic_write, remove_partial, within, writing
+
+ROOT = Path(__file__).parents[2]
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from fastbert_core.files import atomic_write
+with atomic_write(Path(sys.argv[1])) as file:
+    file.write(b"half of")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_file_takes_its_place_when_the_block_ends_well(tmp_path):
+    path = tmp_path / "a" / "t.csv"
+    with atomic_write(path) as file:
+        file.write(b"first")
+    with pytest.raises(TypeError), atomic_write(path) as file:
+        file.write("no bytes")
+    assert path.read_bytes() == b"first"
+    assert names(path.parent) == ["t.csv"]
+
+
+def test_what_a_killed_writer_leaves_is_hidden_and_can_be_removed(tmp_path):
+    path = tmp_path / "traces" / "t.npz"
+    with atomic_write(path) as file:
+        file.write(b"whole")
+    done = subprocess.run([sys.executable, "-c", DIES, str(path)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"whole"
+    assert len(names(path.parent)) == 2
+    remove_partial(tmp_path)
+    assert names(path.parent) == ["t.npz"]
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fastbert_core.files.os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*t\.csv'"), atomic_write(tmp_path / "t.csv"):
+        pass
+    assert not names(tmp_path)
+
+
+def test_errors_of_libraries_are_told_in_one_line_with_the_file(tmp_path):
+    with pytest.raises(RunError, match=r"model: No space left on device \(os error 28\)$"), writing(Path("model")):
+        raise Exception("No space left on device (os error 28)\nand more")
+    with pytest.raises(OSError, match="No space left on device: 'model'"), writing(Path("model")):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(FileNotFoundError, match="nowhere"), writing(Path("model")):
+        os.stat(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "names", [("../x",), ("a", "../../x"), ("/etc/passwd",), ("a\0b",), ("out", "x"), ("a", "..", "..")]
+)
+def test_no_name_and_no_link_leads_out_of_a_folder(tmp_path, names):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "out").symlink_to(tmp_path)
+    with pytest.raises(InputError, match=r"found a way out of .*folder, expected a place within"):
+        within(folder, *names)
+
+
+def test_a_place_within_is_given_as_it_was_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "folder" / "in").symlink_to(tmp_path / "folder" / "deep")
+    for names in (("x.csv",), ("a", "b.npz"), ("in", "x"), ("a", "..", "x"), ("..x",), ("new\nline",)):
+        assert within(tmp_path / "link", *names) == Path(tmp_path / "link", *names)

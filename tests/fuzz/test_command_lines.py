@@ -1,0 +1,262 @@
+"""Command lines: whatever words they are made of, they end with an exit code, and bad ones in one line."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from bench import report, tables
+from fastbert_core import hub
+from fastbert_core.errors import RunError
+from fastbert_core.tasks import TASKS
+from plots import cli as plots_cli
+from plots import gallery
+from plots.registry import FIGURES
+from reproductions import cli
+from reproductions.measure import measure
+from reproductions.results import load_traces, read_table
+from reproductions.schemas import PROFILES
+from tests.factories import make_trace, store
+from tests.fuzz.harness import contents, damaged, fuzz, no_hang
+
+SUBCOMMANDS = next(action for action in cli._parser()._actions if action.choices).choices
+GOOD = {  # by what an option or argument is called: what it may well be
+    "results_dir": ("good", "broken", "link", "empty", "r\udcff", "a b"),
+    "data_dir": ("data", "empty"),
+    "backbone": ("encoder", "empty"),
+    "task_file": ("my.toml", "bad.toml"),
+    "work_dir": ("work",),
+    "report": ("report.csv", "none/report.csv"),
+    "output": ("report.html",),
+    "task": tuple(TASKS),
+    "tasks": (*TASKS, "all"),
+    "seed": ("0", "7", "18446744073709551615"),
+    "train_rows": ("1", "40", "all"),
+    "tokens": ("1", "64", "512", "513"),
+    "classes": ("1", "2", "14"),
+    "exit_layer": ("1", "12", "13"),
+}
+ODD = (
+    *(
+        "none",
+        "none/deep",
+        "good/standard/runs.csv",
+        "file.txt",
+        "loop",
+        ".",
+        "..",
+        "",
+        "-",
+        "--",
+        "~",
+        "~nobody",
+        "x" * 300,
+    ),
+    *(
+        "new\nline",
+        "/dev/null",
+        "\u2028",
+        "\udc80",
+        "é",
+        "../x",
+        "DBpedia",
+        "-h",
+        "@file",
+        "%s",
+        "{}",
+        "\\",
+        "nan",
+        "all",
+        " 1",
+    ),
+    *("-1", "1.5", "1e3", "²", "\u0664", "9" * 30, "9" * 5000, "18446744073709551616"),
+)
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/~"), max_size=5)
+
+
+def words_of(draw, action):
+    """An option or an argument with its value, mostly a good one."""
+    good = sorted(action.choices) if action.choices else GOOD.get(action.dest, ("text",))
+    value = draw(st.sampled_from(good) if draw(st.integers(0, 9)) else st.sampled_from(ODD) | text)
+    option = [draw(st.sampled_from(action.option_strings))] if action.option_strings else []
+    return [*option, *[value] * (action.nargs != 0)]
+
+
+@st.composite
+def command_lines(draw, options_of):
+    """A command with what belongs to it, and now and then a word too many. `options_of`: command -> its actions."""
+    words = [command] if (command := draw(st.sampled_from(sorted(options_of)))) else []
+    actions = [action for action in options_of[command] if action.dest != "help"]
+    for action in draw(st.permutations(actions)):
+        if draw(st.integers(0, 9)) < (3 if action.option_strings else 9 if action.nargs != "*" else 6):
+            words += words_of(draw, action)
+    if draw(st.integers(0, 19)) == 0:
+        words.insert(draw(st.integers(0, len(words))), draw(st.sampled_from(ODD) | text))
+    return words
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A working directory with good and bad folders and files in it, where nothing can be fetched or trained."""
+    folder = tmp_path_factory.mktemp("world")
+    for name in ("good", "r\udcff"):
+        measure(store(folder / name / "standard", [make_trace(8)]))
+    (folder / "broken" / "standard" / "traces" / "dbpedia").mkdir(parents=True)
+    (folder / "broken" / "standard" / "runs.csv").write_text("run_id\n\0\n")
+    (folder / "broken" / "standard" / "traces" / "dbpedia" / "x.npz").write_text("")
+    for split in ("train", "dev", "test"):
+        path = folder / "data" / "book-review" / f"{split}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("label\ttext_a\n0\tone\n1\ttwo\n")
+    for name in ("encoder", "empty", "a b", "new\nline"):
+        (folder / name).mkdir()
+    (folder / "encoder" / "config.json").write_text("[]")
+    (folder / "file.txt").write_text("text")
+    files = "".join(f'{split} = "data/book-review/{split}.tsv"\n' for split in ("train", "dev", "test"))
+    (folder / "my.toml").write_text(f'name = "mine"\nlanguage = "en"\nlabels = ["no", "yes"]\n{files}')
+    (folder / "bad.toml").write_text("name = [[[")
+    (folder / "loop").symlink_to("loop")
+    (folder / "link").symlink_to("good")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setattr(hub, "hub_reachable", lambda: False)
+        yield folder
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """What takes long, fetches, or writes outside the working directory, taken out."""
+
+    def stop(*_, **__):
+        raise RunError("this is as far as it goes")
+
+    def glance(results_dir, *_):
+        load_traces(results_dir, read_table(results_dir, "runs"))
+        return [results_dir / "table2.csv"]
+
+    for module in ("cli", "run", "gate.exact"):
+        monkeypatch.setattr(f"reproductions.{module}.measure", glance)
+    monkeypatch.setattr("reproductions.run.execute", stop)
+    monkeypatch.setattr("fastbert_core.offline.fetch_backbone", stop)
+    monkeypatch.setattr("reproductions.flops.write_paper", lambda *_: 0)
+    monkeypatch.setattr("reproductions.job._macs_per_second", lambda *_: 1e12)
+    monkeypatch.setattr("reproductions.gate.goldens.flops", dict)
+    monkeypatch.setattr("reproductions.gate.live.train_twice", lambda *_: ({}, []))
+    monkeypatch.setattr("reproductions.gate.deep.retrained", stop)
+    monkeypatch.setattr("reproductions.gate.expectations.write_expectations", lambda *_: None)
+    monkeypatch.setattr("reproductions.gate.page.write_page", lambda *_: None)
+
+
+@given(words=command_lines({name: command._actions for name, command in SUBCOMMANDS.items()}))
+@fuzz(400)
+def test_reproductions(world, no_work, capsys, words):
+    code, error = run(cli.main, words, world, capsys)
+    assert code in (0, 1, 2)
+    if error is not None:  # a check that fails has no error to tell, only its table
+        errors = [line for line in error.splitlines() if line.startswith("error: ")]
+        assert len(errors) in ((0,), (0, 1), (1,))[code]
+
+
+def run(main, words, world, capsys):
+    """The exit code of a command line, and what it said on stderr; None where argparse said it.
+
+    Fails if bad input has changed or left a file.
+    """
+    before = contents(world)
+    capsys.readouterr()
+    sys.stderr.reconfigure(errors="backslashreplace")  # as it is where pytest does not capture it
+    by_argparse = False
+    try:
+        with no_hang():
+            code = main(words)
+    except SystemExit as stop:
+        code, by_argparse = stop.code or 0, True
+    if code == 2:
+        assert contents(world) == before
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return code, None if by_argparse else error
+
+
+@pytest.fixture
+def blank(monkeypatch):
+    """One figure in the place of all, and an empty one, which is quick."""
+    drawing = FIGURES["exit_layers"]._replace(draw=lambda tables: Figure((1, 1)))
+    monkeypatch.setattr(gallery, "FIGURES", {"exit_layers": drawing})
+
+
+plots_options = st.tuples(
+    st.sampled_from(("--results-dir", "--profile", "--results", "x", "-h")),
+    st.sampled_from((*GOOD["results_dir"], *PROFILES) * 3 + ODD) | text,
+)
+
+
+@given(words=st.lists(plots_options, max_size=3))
+@fuzz(150)
+def test_plots(world, blank, capsys, words):
+    code, error = run(plots_cli.main, [word for pair in words for word in pair], world, capsys)
+    assert code in (0, 1, 2)
+    assert error is None or all(line.startswith("error: ") for line in error.splitlines())
+    assert error is None or bool(error) == (code != 0)
+
+
+def benchmark(speed, layers):
+    """A benchmark as pytest-benchmark reports it."""
+    key = {"task": "book-review", "device": "cpu", "precision": "fp32", "mode": "latency", "batch": 1, "speed": speed}
+    seconds = {"seconds": 2.0 + layers, "layers_seconds": 1.0 + layers, "tokenisation_seconds": 0.5}
+    return {"extra_info": key | seconds | {"samples": 10, "mean_layers": layers, "macs": 1000 * layers}}
+
+
+MACHINE = {"cpu": {"brand_raw": "a"}, "threads": 2, "gpu": None, "torch": "2.13.0", "capabilities": '{"avx2": true}'}
+REPORT = {"benchmarks": [benchmark(0.0, 12), benchmark(0.5, 3), benchmark(None, 12)], "machine_info": MACHINE}
+
+
+@st.composite
+def reports(draw):
+    """A report of pytest-benchmark of which one value is another, or is missing."""
+    found = json.loads(json.dumps(REPORT))
+    benchmarks, machine = found["benchmarks"], found["machine_info"]
+    place = draw(st.sampled_from([found, machine, benchmarks[0], *(each["extra_info"] for each in benchmarks)]))
+    key = draw(st.sampled_from(sorted(place)))
+    if draw(st.booleans()):
+        place[key] = draw(
+            st.sampled_from((None, "", "x", 0, -1, 1e300, float("nan"), float("inf"), [], {}, [1], True, 10**400))
+        )
+    else:
+        del place[key]
+    return json.dumps(found).encode()
+
+
+@given(
+    content=reports()
+    | damaged(json.dumps(REPORT).encode())
+    | st.sampled_from((b"", b"\xff", b"[" * 100_000, b"{}", b"[]"))
+)
+@fuzz(150)
+def test_bench_reports(world, monkeypatch, capsys, content):
+    with tempfile.TemporaryDirectory(dir=world.parent) as folder:
+        monkeypatch.setattr(tables, "ROOT", Path(folder) / "results")
+        path = Path(folder) / "report.json"
+        path.write_bytes(content)
+        code, error = run(report.main, [str(path)], world, capsys)
+        written = [file.read_text() for file in Path(folder).rglob("*.csv")]
+    assert code in (0, 2)
+    assert not error if code == 0 else (error.startswith(f"error: {path}: ") and len(error.splitlines()) == 1)
+    assert code == 0 or not written
+    assert not any(word in text for text in written for word in ("nan", "inf"))
+
+
+@given(words=st.lists(st.sampled_from(ODD) | text, max_size=3))
+@fuzz(50)
+def test_bench_report_words(world, capsys, words):
+    code, error = run(report.main, words, world, capsys)
+    assert code == 2 or {"-h", "--help"} & {*words}
+    assert error is None or (error.startswith("error: ") and len(error.splitlines()) == 1)

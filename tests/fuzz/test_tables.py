@@ -1,0 +1,198 @@
+"""Result CSVs: what is written comes back, and of damaged ones only those are read that say what is read from them."""
+
+import csv
+import io
+import math
+import re
+from decimal import Decimal
+from numbers import Integral
+
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reproductions.results import read_table, table_path, write_table
+from reproductions.schemas import SCHEMAS
+from tests.fuzz.harness import REFUSED, damaged, fuzz, outcome
+
+JUNK = (
+    *("", " ", "nan", "None", "NA", "inf", "-1", "0", "1", "2", "1.5", "1e2", "1e400", "98%", "1,014", "0x10", "1_0"),
+    *(" 1", "1 ", "+1", "--1", ".5", "True", "\uff11", "9007199254740993", "99999999999999999999", "../x", "/etc"),
+    *("a\nb", "a\r", 'a"b', "\0", "a\n", "\u2028", "yes", "reproduced", "dbpedia", "dbpedia\n", "7;8", "{}", "{"),
+    *("[" * 3000, "x" * 200, "b" * 64),
+)
+tokens = (b",", b'"', b'""', b",,", b"\r\n", b"a,b", b"\n\n", b'\n"', b"nan")
+
+
+def cells(column):
+    """Texts that are in order in a column of a schema."""
+    text = _cells(column)
+    return st.just("") | text if column.nullable else text
+
+
+def _cells(column):
+    low = next((c.statistics["min_value"] for c in column.checks if "min_value" in (c.statistics or {})), None)
+    high = next((c.statistics["max_value"] for c in column.checks if "max_value" in (c.statistics or {})), None)
+    if str(column.dtype) == "Int64":
+        return st.integers(0 if low is None else int(low), 10**6 if high is None else int(high)).map(str)
+    if str(column.dtype) == "float64":
+        places, low, high = column.metadata["decimals"], low or 0, 10**5 if high is None else high
+        return st.integers(int(low) * 10**places, int(high) * 10**places).map(lambda n: f"{n / 10**places:.{places}f}")
+    for check in column.checks:
+        if pattern := pattern_of(check):
+            return st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True)
+        if "allowed_values" in (check.statistics or {}):
+            return st.sampled_from(sorted(check.statistics["allowed_values"]))
+    if column.checks:  # a JSON object
+        return st.sampled_from(("{}", '{"batch": 32}', '{"a": "b, \\n\\"c\\""}'))
+    return st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)
+
+
+def pattern_of(check):
+    """The regular expression of a check, if it has one."""
+    return check.error.partition("text like ")[2]
+
+
+@st.composite
+def tables(draw, min_rows=0):
+    """(name, rows): a table of one of the schemas, its header and rows as texts, no two rows with the same key."""
+    name = draw(st.sampled_from(sorted(SCHEMAS)))
+    columns, key = SCHEMAS[name].columns, SCHEMAS[name].unique
+    row = st.fixed_dictionaries({column: cells(declared) for column, declared in columns.items()})
+    found = draw(
+        st.lists(row, min_size=min_rows, max_size=3, unique_by=lambda row: tuple(row[column] for column in key))
+    )
+    return name, [list(columns), *([row[column] for column in columns] for row in found)]
+
+
+def as_text(rows, quoting=csv.QUOTE_MINIMAL):
+    """Rows as a CSV."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
+    return text.getvalue()
+
+
+@given(tables())
+@fuzz(150)
+def test_what_is_in_order_comes_back(tmp_path, table):
+    name, rows = table
+    path = table_path(tmp_path, name)
+    path.write_text(as_text(rows), encoding="utf-8", newline="")
+    frame = outcome(read_table, tmp_path, name, folder=tmp_path, name=str(path))
+    assert same(frame, rows)
+    write_table(tmp_path, name, frame)
+    with open(path, encoding="utf-8", newline="") as file:
+        again = list(csv.reader(file))
+    assert again[0] == rows[0]
+    assert sorted(again[1:]) == sorted(rows[1:])
+
+
+@st.composite
+def changed_cells(draw):
+    """(name, rows): a table with one to three cells that may not be in order."""
+    name, rows = draw(tables(min_rows=1))
+    for _ in range(draw(st.integers(1, 3))):
+        at, column = draw(st.integers(1, len(rows) - 1)), draw(st.integers(0, len(rows[0]) - 1))
+        rows[at][column] = draw(st.sampled_from(JUNK) | st.sampled_from(rows[at]) | st.text(max_size=6))
+    return name, rows
+
+
+@st.composite
+def changed_shape(draw):
+    """(name, rows): a table that lost, gained or moved a column, a row or a field."""
+    name, rows = draw(tables(min_rows=1))
+    at, column = draw(st.integers(0, len(rows) - 1)), draw(st.integers(0, len(rows[0]) - 1))
+    kind = draw(st.sampled_from(("cut", "grow", "again", "lose", "columns", "swap", "twice", "rename", "blank")))
+    if kind == "cut":
+        rows[at] = rows[at][:column]
+    elif kind == "grow":
+        rows[at] = [*rows[at], draw(st.sampled_from(("", *rows[0])))]
+    elif kind == "again":
+        rows.append(list(rows[at]))
+    elif kind == "lose":
+        del rows[at]
+    elif kind == "columns":
+        rows = [row[:column] + row[column + 1 :] for row in rows]
+    elif kind == "swap":
+        rows = [row[column:] + row[:column] for row in rows]
+    elif kind == "twice":
+        rows = [[*row, *row[column : column + 1]] for row in rows]
+    elif kind == "rename":
+        rows[0][column] = draw(st.sampled_from(JUNK) | st.sampled_from(rows[0]))
+    elif kind == "blank":
+        rows.insert(at, draw(st.sampled_from(([], [""], [""] * len(rows[0])))))
+    return name, rows
+
+
+@given(changed_cells(), st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))
+@fuzz(200)
+def test_changed_cells(tmp_path, table, quoting):
+    name, rows = table
+    check(tmp_path, name, as_text(rows, quoting).encode("utf-8", "surrogatepass"))
+
+
+@given(changed_shape())
+@fuzz(100)
+def test_changed_shape(tmp_path, table):
+    name, rows = table
+    check(tmp_path, name, as_text(rows).encode())
+
+
+@given(st.data())
+@fuzz(100)
+def test_damaged_bytes(tmp_path, data):
+    name, rows = data.draw(tables())
+    check(tmp_path, name, data.draw(damaged(as_text(rows).encode(), tokens)))
+
+
+def check(folder, name, data):
+    """Read a table from bytes; if it is accepted, it must be in order and say what the bytes say."""
+    path = table_path(folder, name)
+    path.write_bytes(data)
+    frame = outcome(read_table, folder, name, folder=folder, name=str(path))
+    if frame is REFUSED:
+        return
+    rows = list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
+    assert same(frame, rows)
+    for row in rows[1:]:
+        assert all(map(in_order, SCHEMAS[name].columns.values(), row))
+    key = [rows[0].index(column) for column in SCHEMAS[name].unique]
+    assert len({tuple(row[at] for at in key) for row in rows[1:]}) == len(rows) - 1
+
+
+def same(frame, rows):
+    """Whether a table holds just the cells that `rows`, a header and texts, spell."""
+    if list(frame.columns) != rows[0] or len(frame) != len(rows) - 1:
+        return False
+    values = frame.itertuples(index=False)
+    return all(
+        equal(value, cell)
+        for row, cells in zip(values, rows[1:], strict=True)
+        for value, cell in zip(row, cells, strict=True)
+    )
+
+
+def equal(value, cell):
+    """Whether a value of a table is what a cell spells."""
+    if cell == "" or pd.isna(value):
+        return cell == "" and pd.isna(value)
+    if isinstance(value, str):
+        return value == cell
+    return value == (Decimal(cell) if isinstance(value, Integral) else float(cell))
+
+
+def in_order(column, cell):
+    """Whether a schema's column may hold what a cell spells."""
+    if cell == "":
+        return column.nullable
+    for check in column.checks:
+        known = check.statistics or {}
+        if "min_value" in known and float(cell) < known["min_value"]:
+            return False
+        if "max_value" in known and float(cell) > known["max_value"]:
+            return False
+        if pattern_of(check) and not re.fullmatch(pattern_of(check), cell):
+            return False
+        if "allowed_values" in known and cell not in known["allowed_values"]:
+            return False
+    return str(column.dtype) not in ("float64", "Int64") or math.isfinite(float(cell))

@@ -1,0 +1,110 @@
+"""The runner itself: an escape is an escape, a mutant that proves nothing is an error, the list is in order."""
+
+import ast
+import json
+import subprocess
+
+import pytest
+
+from tests.mutation.__main__ import MUTANTS, ROOT, main
+from tests.mutation.mutants import Mutant, MutantError, load, mutated
+
+CODE = "def double(x):\n    return 2 * x\n\n\ndef unused(x):\n    return x - 1\n"
+TESTS = "from code_ import double\ndef test_a():\n    assert double(0) == 0\ndef test_b():\n    assert double(1) == 2\n"
+CAUGHT = {"name": "tripled", "file": "code_.py", "old": "2 * x", "new": "3 * x"}
+ESCAPES = {"name": "unused-wrong", "file": "code_.py", "old": "x - 1", "new": "x + 1"}
+NOWHERE = {"name": "nowhere", "file": "code_.py", "old": "4 * x", "new": "5 * x"}
+UNREADABLE = {"name": "unreadable", "file": "code_.py", "old": "def double(x):", "new": "def double(x:"}
+
+
+GATE = """
+import sys
+from code_ import double
+right = double(1) == 2
+with open(sys.argv[-1], "w") as file:
+    file.write(f"metric,ok\\nfirst,yes\\nsecond,{'yes' if right else 'no'}\\n")
+sys.exit(not right)
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A tree with a tested function and an untested one."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "code_.py").write_text(CODE)
+    (tmp_path / "test_code.py").write_text(TESTS)
+    return tmp_path
+
+
+def run(root, *mutants, tier="test_code.py"):
+    """Exit code and report of the runner on these mutants."""
+    listed = root.parent / f"{root.name}.toml"
+    tables = [{"what": "…", "tier": tier} | mutant for mutant in mutants]
+    lines = [["[[mutant]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())] for table in tables]
+    listed.write_text("\n".join(line for table in lines for line in table), encoding="utf-8")
+    report = root.parent / f"{root.name}.csv"
+    code = main(["--report", str(report)], root, listed)
+    return code, report.read_text(encoding="utf-8") if report.is_file() else None
+
+
+def test_an_escape_is_told_and_fails(root):
+    code, report = run(root, CAUGHT, ESCAPES)
+    assert code == 1
+    assert report == "mutant,what,caught_by\ntripled,…,test_code.py::test_b\nunused-wrong,…,\n"
+
+
+def test_nothing_escapes(root):
+    assert run(root, CAUGHT)[0] == 0
+    assert (root / "code_.py").read_text() == CODE
+
+
+def test_the_gate_answers_with_its_first_claim_that_fails(root):
+    (root / "reproductions").mkdir()
+    (root / "reproductions" / "__main__.py").write_text(GATE)
+    code, report = run(root, CAUGHT, ESCAPES, tier="check --tier exact")
+    assert code == 1
+    assert report == "mutant,what,caught_by\ntripled,…,check --tier exact: second\nunused-wrong,…,\n"
+
+
+@pytest.mark.parametrize(
+    ("mutant", "tier", "message"),
+    [
+        (NOWHERE, "test_code.py", "nowhere: found its old text 0 times in code_.py, expected once"),
+        (CAUGHT | {"old": "return"}, "test_code.py", "tripled: found its old text 2 times"),
+        (UNREADABLE, "test_code.py", "pytest test_code.py: exit code 2"),
+        (CAUGHT, "test_nothing.py", "pytest test_nothing.py: exit code 4"),
+    ],
+)
+def test_what_proves_nothing_is_an_error(root, capsys, mutant, tier, message):
+    assert run(root, mutant, tier=tier) == (2, None)
+    assert message in capsys.readouterr().err
+
+
+def test_a_tier_that_fails_without_mutants_is_an_error(root, capsys):
+    (root / "code_.py").write_text(CODE.replace("2 * x", "2 + x"))
+    assert run(root, ESCAPES) == (2, None)
+    assert "test_code.py::test_a fails without any mutant" in capsys.readouterr().err
+
+
+def test_an_unknown_name_is_an_error(capsys):
+    assert main(["kl-sideways"]) == 2
+    assert "found no mutant kl-sideways" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mutant", load(MUTANTS), ids=lambda mutant: mutant.name)
+def test_every_mutant_fits_the_tree(mutant):
+    text = (ROOT / mutant.file).read_text(encoding="utf-8")
+    ast.parse(changed := mutated(mutant, text))
+    assert changed != text
+    target = mutant.tier.split("::")[0]
+    assert target.split()[0] == "check" or (ROOT / target).is_file()
+
+
+def test_the_list_is_long_enough_and_names_are_different():
+    names = [mutant.name for mutant in load(MUTANTS)]
+    assert len(names) == len(set(names)) >= 18
+
+
+def test_a_text_that_stands_twice_is_refused():
+    with pytest.raises(MutantError, match="found its old text 2 times"):
+        mutated(Mutant("m", "…", "f", "a", "b", "t"), "aa")

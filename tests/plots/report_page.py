@@ -1,0 +1,49 @@
+"""What the tests of the report share: a reader of the page."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+from reproductions.speed_accuracy import MODELS
+
+NAMES = sorted(MODELS.values())  # as speed_accuracy.csv has them
+SLIDER = "standard-book-review-slider"
+
+
+class Page(HTMLParser):
+    """The page's ids, links, sources and texts outside style and script; `data` holds the embedded JSON."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.html, self.ids, self.links, self.sources, self.texts, self.tags, self._inside = (
+            html,
+            [],
+            [],
+            [],
+            [],
+            [],
+            "",
+        )
+        self.feed(html)
+        self.data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [named["id"]] if "id" in named else []
+        self.links += [named["href"]] if "href" in named else []
+        self.sources += [named["src"]] if "src" in named else []
+        self._inside = tag
+
+    def handle_data(self, text):
+        if self._inside not in ("style", "script"):
+            self.texts.append(text)
+
+    @property
+    def text(self):
+        return "\n".join(self.texts)
+
+
+def edit(path, change):
+    """Replace a file's text by what `change` makes of it."""
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")

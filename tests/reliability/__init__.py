@@ -1,0 +1,1 @@
+"""What a long run must survive, done to a short one: `python -m tests.reliability`."""

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pandas as pd
+
+from reproductions.readme import END, START, table, with_table
+from reproductions.results import read_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_readme_shows_the_committed_table():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (
+        with_table(text, read_table(ROOT / "results" / "standard", "table2")) == text
+    )  # python -m reproductions.readme
+
+
+def test_measured_stands_over_reported_and_what_is_missing_is_empty():
+    rows = pd.DataFrame(
+        [
+            ("dbpedia", "BERT", "12 layers", 98.3, 1.0, 99.31, 1.0, 12022),
+            ("dbpedia", "FastBERT", "speed=0.5", 96.034, 10.812, None, None, 12022),
+            ("book-review", "DistilBERT", "1 layers", 80.0, 12.023, 81.33, 11.72, 4000),
+            ("mine", "BERT", "12 layers", 50.0, 1.0, None, None, 10),
+        ],
+        columns=[
+            "task",
+            "model",
+            "setting",
+            "accuracy",
+            "speedup",
+            "reported_accuracy",
+            "reported_speedup",
+            "train_rows",
+        ],
+    )
+    assert table(rows).splitlines()[2:] == [
+        "| book-review | measured, 4,000 rows |  |  |  | 80.00 · 12.02x |  |  |  |",
+        "| | paper |  |  |  | 81.33 · 11.72x |  |  |  |",
+        "| dbpedia | measured, 12,022 rows | 98.30 · 1.00x |  |  |  |  | 96.03 · 10.81x |  |",
+        "| | paper | 99.31 · 1.00x |  |  |  |  |  |  |",
+    ]
+    assert with_table(f"a\n{START}old{END}\nb", rows) == f"a\n{START}\n\n{table(rows)}\n\n{END}\nb"
