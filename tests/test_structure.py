@@ -67,10 +67,11 @@ def test_every_task_has_its_tox_environment():
         assert command.split() == ["{[reproduce]command}", task, "{posargs}"]
     # tox does not resolve a reference here, and the variables that name data and encoders would be lost.
     assert "FASTBERT_*" in tox["testenv:suite"]["pass_env"]
-    assert tox["reproduce"]["pass_env"] == tox["testenv:bench"]["pass_env"] == tox["testenv:suite"]["pass_env"]
+    for name in ("reproduce", "testenv:bench", "testenv:regression"):
+        assert tox[name]["pass_env"] == tox["testenv:suite"]["pass_env"]
 
 
 def test_the_readme_names_every_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for command in ("list", "run", "measure", "flops", "luha", "ablation", "padding"):
+    for command in ("list", "run", "measure", "flops", "luha", "ablation", "padding", "check"):
         assert f"python -m reproductions {command}" in readme

@@ -1,0 +1,40 @@
+from decimal import Decimal
+
+from reproductions.gate import summary
+from reproductions.gate.finding import Place, identical, measured, write_report
+
+LIVE, EXACT = Place("live", "dbpedia", "smoke"), Place("exact", "", "standard")
+
+
+def report(path, accuracy, layers):
+    found = [
+        measured(LIVE, "accuracy", Decimal("90.25"), accuracy, Decimal("1.00")),
+        measured(LIVE, "mean layers", Decimal("4.000"), layers, Decimal("0.150")),
+        identical(EXACT, "table2.csv", "as committed", "as committed"),
+    ]
+    write_report(path, found)
+    return path
+
+
+def test_what_differs_from_the_base_is_shown_failures_first(tmp_path, capsys):
+    base = report(tmp_path / "base.csv", Decimal("90.25"), Decimal("4.000"))
+    head = report(tmp_path / "head.csv", Decimal("90.00"), Decimal("4.500"))
+    assert summary.main([str(base), str(head)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "2 of 3 claims hold; 2 found otherwise than in the base."
+    assert lines[6:] == [
+        "| live dbpedia smoke mean layers | 4.000 | 4.500 | +0.500 | 0.150 | no |",
+        "| live dbpedia smoke accuracy | 90.25 | 90.00 | -0.25 | 1.00 | yes |",
+    ]
+
+
+def test_a_base_without_a_gate_is_no_error_and_a_change_without_a_report_is_one(tmp_path, capsys):
+    head = report(tmp_path / "head.csv", Decimal("90.25"), None)
+    assert summary.main([str(tmp_path / "none.csv"), str(head)]) == 0
+    assert "| live dbpedia smoke mean layers |  |  |  | 0.150 | no |" in capsys.readouterr().out
+    assert summary.main([str(head), str(tmp_path / "none.csv")]) == 2
+    assert "none.csv: no such file" in capsys.readouterr().err
+    (tmp_path / "foreign.csv").write_text("a,b\n")
+    assert summary.main([str(head), str(tmp_path / "foreign.csv")]) == 2
+    assert "foreign.csv, line 1: found columns ['a', 'b']" in capsys.readouterr().err
+    assert summary.main([]) == 2
