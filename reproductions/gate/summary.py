@@ -1,6 +1,7 @@
 """`python -m reproductions.gate.summary BASE HEAD`: two reports of the gate side by side, as Markdown."""
 
 import csv
+import io
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,8 @@ KEY = ("tier", "task", "profile", "metric")
 
 
 def summary(base: list[dict[str, str]], head: list[dict[str, str]]) -> str:
-    """A table of what the change has found otherwise than its base, failures first, and a count of the rest.
+    """A table of what the change has found otherwise than its base, failures first; below it the live tier's other
+    numbers, which are accuracies and FLOPs.
 
     Rows are those of `check --report`; of a base that had no gate there are none.
     """
@@ -20,6 +22,8 @@ def summary(base: list[dict[str, str]], head: list[dict[str, str]]) -> str:
     changed = [row for row in head if row["found"] != before.get(tuple(row[name] for name in KEY))]
     failed = [row for row in head if row["ok"] != "yes"]
     shown = [*failed, *(row for row in changed if row not in failed)]
+    numbers = [row for row in head if row["tier"] == "live" and as_number(row["found"]) is not None]
+    shown += [row for row in numbers if row not in shown]
     lines = [
         "### Accuracy and FLOPs",
         "",
@@ -49,11 +53,14 @@ def _read(path: Path, needed: bool) -> list[dict[str, str]]:
         if needed:
             raise InputError(f"{path}: no such file, expected a report of `check --report`")
         return []
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != Finding._fields:
-            raise InputError(f"{path}, line 1: found columns {reader.fieldnames}, expected {list(Finding._fields)}")
-        return list(reader)
+    try:
+        header, *rows = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True)
+    except (ValueError, csv.Error) as error:  # nothing in it, not UTF-8, or no CSV
+        raise InputError(f"{path}: found {error}, expected a report of `check --report`") from None
+    for number, row in enumerate([header, *rows], 1):
+        if (number == 1 and tuple(header) != Finding._fields) or len(row) != len(Finding._fields):
+            raise InputError(f"{path}, line {number}: found {row}, expected the columns {list(Finding._fields)}")
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def main(arguments: list[str]) -> int:

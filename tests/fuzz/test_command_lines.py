@@ -156,7 +156,7 @@ def no_work(monkeypatch):
 
 
 @given(words=command_lines({name: command._actions for name, command in SUBCOMMANDS.items()}))
-@fuzz(400)
+@fuzz(300)
 def test_reproductions(world, no_work, capsys, words):
     code, error = run(cli.main, words, world, capsys)
     assert code in (0, 1, 2)

@@ -73,7 +73,7 @@ def as_text(rows, quoting=csv.QUOTE_MINIMAL):
 
 
 @given(tables())
-@fuzz(150)
+@fuzz(50)
 def test_what_is_in_order_comes_back(tmp_path, table):
     name, rows = table
     path = table_path(tmp_path, name)
@@ -125,21 +125,21 @@ def changed_shape(draw):
 
 
 @given(changed_cells(), st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))
-@fuzz(200)
+@fuzz(120)
 def test_changed_cells(tmp_path, table, quoting):
     name, rows = table
     check(tmp_path, name, as_text(rows, quoting).encode("utf-8", "surrogatepass"))
 
 
 @given(changed_shape())
-@fuzz(100)
+@fuzz(80)
 def test_changed_shape(tmp_path, table):
     name, rows = table
     check(tmp_path, name, as_text(rows).encode())
 
 
 @given(st.data())
-@fuzz(100)
+@fuzz(80)
 def test_damaged_bytes(tmp_path, data):
     name, rows = data.draw(tables())
     check(tmp_path, name, data.draw(damaged(as_text(rows).encode(), tokens)))

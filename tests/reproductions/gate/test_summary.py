@@ -1,5 +1,7 @@
 from decimal import Decimal
 
+import pytest
+
 from reproductions.gate import summary
 from reproductions.gate.finding import Place, identical, measured, write_report
 
@@ -26,6 +28,26 @@ def test_what_differs_from_the_base_is_shown_failures_first(tmp_path, capsys):
         "| live dbpedia smoke mean layers | 4.000 | 4.500 | +0.500 | 0.150 | no |",
         "| live dbpedia smoke accuracy | 90.25 | 90.00 | -0.25 | 1.00 | yes |",
     ]
+
+
+def test_the_live_numbers_are_shown_though_they_are_the_same(tmp_path, capsys):
+    path = report(tmp_path / "same.csv", Decimal("90.25"), Decimal("0"))
+    assert summary.main([str(path), str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "2 of 3 claims hold; 0 found otherwise than in the base."
+    assert lines[6:] == [
+        "| live dbpedia smoke mean layers | 0 | 0 | +0 | 0.150 | no |",
+        "| live dbpedia smoke accuracy | 90.25 | 90.25 | +0.00 | 1.00 | yes |",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b'"', b"a,b\n", b"%s\nlive,dbpedia\n", b"%s\n\n"])
+def test_what_is_no_report_is_refused_in_one_line(tmp_path, capsys, content):
+    path = report(tmp_path / "head.csv", Decimal("90.25"), None)
+    path.write_bytes(content.replace(b"%s", path.read_bytes().splitlines()[0]))
+    assert summary.main([str(path), str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path}")
 
 
 def test_a_base_without_a_gate_is_no_error_and_a_change_without_a_report_is_one(tmp_path, capsys):
