@@ -58,5 +58,5 @@ def test_a_base_without_a_gate_is_no_error_and_a_change_without_a_report_is_one(
     assert "none.csv: no such file" in capsys.readouterr().err
     (tmp_path / "foreign.csv").write_text("a,b\n")
     assert summary.main([str(head), str(tmp_path / "foreign.csv")]) == 2
-    assert "foreign.csv, line 1: found columns ['a', 'b']" in capsys.readouterr().err
+    assert "foreign.csv, line 1: found ['a', 'b'], expected the columns" in capsys.readouterr().err
     assert summary.main([]) == 2
