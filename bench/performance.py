@@ -7,9 +7,12 @@ from pathlib import Path
 from bench import tables
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
+from reproductions.bench_schemas import BENCH_SCHEMAS
+from reproductions.results import printed
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 Row = dict[str, str]
+STATIONS = ("tokenisation", "embedding", "mask", "layer", "classifier", "regrouping and the rest", "all")
 
 INTRODUCTION = """# Seconds
 
@@ -29,7 +32,7 @@ few shapes. A classifier computes one query, the one of [CLS], with keys and val
 
 def page() -> str:
     """The page as Markdown. Raises InputError where a table is not in order or efficiency.csv is missing."""
-    found = {name: tables.read(name) for name in tables.COLUMNS}
+    found = {name: printed(tables.read(name), name).to_dict("records") for name in BENCH_SCHEMAS}
     if not found["efficiency"]:
         raise InputError(f"{tables.folder(smoke=False)}: found no efficiency.csv, expected one (tox -e bench)")
     machines = sorted({row["machine"] for rows in found.values() for row in rows})
@@ -103,7 +106,7 @@ def _stations(rows: list[Row]) -> list[str]:
             if row["layer"]:
                 seconds[(row["station"], row["layer"]), way] += float(row["seconds"])
             seconds[("all", ""), way] += float(row["seconds"])
-        whole = [station for station in dict.fromkeys(key for key, _ in seconds) if not station[1]]
+        whole = [(station, "") for station in STATIONS if any(key == (station, "") for key, _ in seconds)]
         single = sorted({key for key, _ in seconds if key[0] == "layer" and key[1]}, key=lambda key: int(key[1]))
         lines = [
             [f"{station} {layer}".strip(), *(f"{1000 * seconds[(station, layer), way]:.0f}" for way in columns)]

@@ -58,7 +58,7 @@ def station_rows(report: dict) -> list[dict]:
         rows += [
             {name: found[name] for name in ("task", "device", "precision", "speed")}
             | {"engine": found["way"], "station": station, "layer": layer}
-            | {"seconds": f"{seconds:.4f}", "share": f"{seconds / whole:.4f}", "machine": place}
+            | {"seconds": seconds, "share": seconds / whole, "machine": place}
             for station, layer, seconds in stations
         ]
     return rows
@@ -79,10 +79,10 @@ def roofline_rows(report: dict) -> list[dict]:
             rates[key] = max(rates[key], 2 * found["macs"] / found["layers_seconds"] / 1e9)
     rows = []
     for place, ceiling in ceilings.items():
-        row = dict(zip(("task", "device", "precision"), place, strict=True)) | {"matrix_gflops": f"{ceiling:.1f}"}
+        row = dict(zip(("task", "device", "precision"), place, strict=True)) | {"matrix_gflops": ceiling}
         for what in ("dense", "engine"):
             rate = rates[*place, what]
-            row |= {f"{what}_gflops": f"{rate:.1f}", f"{what}_share": f"{rate / ceiling:.3f}"}
+            row |= {f"{what}_gflops": rate, f"{what}_share": rate / ceiling}
         rows.append(row | {"machine": describe(report["machine_info"])})
     return rows
 
@@ -92,14 +92,14 @@ def _row(entry: dict, base: dict, plain: dict, fixed: float | None) -> dict:
     measured = base["layers_seconds"] / entry["layers_seconds"]
     return {
         "speed": entry["speed"],
-        "mean_layers": f"{entry['mean_layers']:.3f}",
-        "flops_speedup": f"{flops_speedup:.3f}",
-        "measured_speedup": f"{measured:.3f}",
-        "efficiency": f"{measured / flops_speedup:.3f}",
-        "efficiency_end_to_end": f"{_whole_seconds(base) / _whole_seconds(entry) / flops_speedup:.3f}",
-        "overhead_at_speed_0": f"{base['layers_seconds'] / plain['layers_seconds']:.3f}" if entry is base else None,
-        "fixed_cost_us": None if fixed is None else f"{fixed:.0f}",
-        "samples_per_second": f"{entry['samples'] / _whole_seconds(entry):.1f}",
+        "mean_layers": entry["mean_layers"],
+        "flops_speedup": flops_speedup,
+        "measured_speedup": measured,
+        "efficiency": measured / flops_speedup,
+        "efficiency_end_to_end": _whole_seconds(base) / _whole_seconds(entry) / flops_speedup,
+        "overhead_at_speed_0": base["layers_seconds"] / plain["layers_seconds"] if entry is base else None,
+        "fixed_cost_us": fixed,
+        "samples_per_second": entry["samples"] / _whole_seconds(entry),
     }
 
 

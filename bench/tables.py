@@ -1,73 +1,16 @@
-"""The tables of results/bench: their columns, where they lie, and how they name the machine."""
+"""The tables of results/bench: where they lie, how rows get there, and how they name the machine."""
 
-import csv
-import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from bench.subjects import SMOKE
-from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
+from reproductions.bench_schemas import BENCH_SCHEMAS
+from reproductions.results import read_table, table_path, write_table
 
 ROOT = Path(__file__).parent.parent / "results"
-COLUMNS = {
-    "efficiency": (
-        "task",
-        "device",
-        "precision",
-        "mode",
-        "batch",
-        "speed",
-        "mean_layers",
-        "flops_speedup",
-        "measured_speedup",
-        "efficiency",
-        "efficiency_end_to_end",
-        "overhead_at_speed_0",
-        "fixed_cost_us",
-        "samples_per_second",
-        "machine",
-    ),
-    "stations": (
-        "task",
-        "device",
-        "precision",
-        "engine",
-        "speed",
-        "station",
-        "layer",
-        "seconds",
-        "share",
-        "machine",
-    ),
-    "roofline": (
-        "task",
-        "device",
-        "precision",
-        "matrix_gflops",
-        "dense_gflops",
-        "dense_share",
-        "engine_gflops",
-        "engine_share",
-        "machine",
-    ),
-    "rivals": (
-        "task",
-        "rival",
-        "precision",
-        "batch",
-        "samples_per_second",
-        "accuracy",
-        "ours_precision",
-        "ours_batch",
-        "ours_samples_per_second",
-        "ours_accuracy",
-        "ours_over_rival",
-        "machine",
-    ),
-}
 
 
 def folder(smoke: bool) -> Path:
@@ -75,37 +18,27 @@ def folder(smoke: bool) -> Path:
     return ROOT / "smoke" / "bench" if smoke else ROOT / "bench"
 
 
-def read(name: str) -> list[dict[str, str]]:
-    """The committed rows of a table, [] where there is none. Raises InputError for other columns than COLUMNS."""
-    return _read(folder(smoke=False) / f"{name}.csv", COLUMNS[name])
+def read(name: str) -> pd.DataFrame:
+    """The committed rows of a table, none where there is no file. Raises InputError as `read_table` does."""
+    return _stored(folder(smoke=False), name)
 
 
 def write(name: str, rows: list[dict]) -> Path:
-    """Put rows in the place of those of the same tasks and devices, atomically; returns the table's path."""
-    path = folder(any(row["task"] == SMOKE for row in rows)) / f"{name}.csv"
-    measured = {_place(row) for row in rows}
-    kept = [row for row in _read(path, COLUMNS[name]) if _place(row) not in measured]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS[name], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted([*kept, *rows], key=_place))
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
-    return path
+    """Put rows in the place of those of the same tasks and devices, atomically; returns the table's path.
+
+    Raises InputError, as `read_table` does, if the file that is there is not in order.
+    """
+    results_dir, new = folder(any(row["task"] == SMOKE for row in rows)), pd.DataFrame(rows, dtype=object)
+    place = ["task", "device"] if "device" in new else ["task"]
+    old = _stored(results_dir, name)
+    kept = old[~old[place].apply(tuple, axis=1).isin(set(new[place].apply(tuple, axis=1)))] if len(old) else old
+    return write_table(results_dir, name, pd.concat([kept.astype(object), new]))
 
 
-def _place(row: dict) -> tuple[str, str]:
-    return row["task"], row.get("device", "cpu")
-
-
-def _read(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != columns:
-            raise InputError(f"{path}, line 1: found columns {reader.fieldnames}, expected {list(columns)}")
-        return list(reader)
+def _stored(results_dir: Path, name: str) -> pd.DataFrame:
+    if not table_path(results_dir, name).is_file():
+        return pd.DataFrame(columns=list(BENCH_SCHEMAS[name].columns))
+    return read_table(results_dir, name)
 
 
 def machine_facts() -> dict:

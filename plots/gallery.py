@@ -1,4 +1,4 @@
-"""All figures of one profile: what its tables allow is drawn, and what they do not is named."""
+"""All figures of one folder of results: what its tables allow is drawn, and what they do not is named."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fastbert_core.errors import InputError, one_line, reason
 from fastbert_core.files import atomic_write, within
-from plots.registry import FIGURES, Drawing
+from plots.registry import BENCH, BENCH_FIGURES, FIGURES, Drawing
 from plots.style import applied
 from reproductions.results import read_table, table_path
 from reproductions.schemas import SCHEMAS
@@ -27,22 +27,23 @@ SAVE: dict[str, Callable[[Figure, BinaryIO], None]] = {
 
 @dataclass
 class Drawn:
-    """What became of a profile's figures: the files written; and by reason the names of the figures that were not
-    drawn, because no trace allows them (`absent`) or because a table is missing or not in order (`broken`)."""
+    """What became of a folder's figures: the files written; and by reason the names of the figures that were not
+    drawn, because nothing allows them (`absent`) or because a table is missing or not in order (`broken`)."""
 
     files: list[Path] = field(default_factory=list)
     absent: dict[str, list[str]] = field(default_factory=dict)
     broken: dict[str, list[str]] = field(default_factory=dict)
 
 
-def draw_profile(results_dir: Path, folder: Path) -> Drawn:
+def draw_folder(results_dir: Path, folder: Path) -> Drawn:
     """Draw every figure that the tables of `results_dir` allow into `folder`, as SVG and PNG.
 
     A task's figures lie in a folder of its name. Drawing again gives the same bytes. Figures that the tables no longer
     allow are removed; those of a broken table are left alone.
     """
     drawn, stored = Drawn(), {}
-    for name, drawing in FIGURES.items():
+    figures = BENCH_FIGURES if results_dir.name == BENCH else FIGURES
+    for name, drawing in figures.items():
         try:
             tables = _tables(results_dir, drawing, stored)
             files = [] if tables is None else _draw(name, drawing, tables, folder)
@@ -55,7 +56,7 @@ def draw_profile(results_dir: Path, folder: Path) -> Drawn:
             drawn.broken.setdefault(one_line(why), []).append(name)
             continue
         if tables is None:
-            drawn.absent.setdefault(f"no trace {drawing.traces}", []).append(name)
+            drawn.absent.setdefault(f"no trace {drawing.traces}" if drawing.traces else "not timed", []).append(name)
         for old in {path for form in SAVE for path in folder.rglob(f"{name}.{form}")} - set(files):
             old.unlink()
         drawn.files += files
@@ -63,14 +64,15 @@ def draw_profile(results_dir: Path, folder: Path) -> Drawn:
 
 
 def _tables(results_dir: Path, drawing: Drawing, stored: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame] | None:
-    """The tables of `drawing` and `runs`, None if no trace allows them; `stored` keeps those that were read before.
+    """The tables of `drawing`, and `runs` if it has traces; None if nothing allows them. `stored` keeps what was read.
 
     Raises InputError if a table is missing although another one or a trace is there, or is not in order.
     """
     found = any(table_path(results_dir, name).exists() for name in drawing.tables)
-    if not found and not any(results_dir.glob(f"traces/*/{drawing.traces}")):
+    if not found and not (drawing.traces and any(results_dir.glob(f"traces/*/{drawing.traces}"))):
         return None
-    return {name: checked_table(results_dir, name, stored) for name in ("runs", *drawing.tables)}
+    names = ("runs", *drawing.tables) if drawing.traces else drawing.tables
+    return {name: checked_table(results_dir, name, stored) for name in names}
 
 
 def checked_table(results_dir: Path, name: str, stored: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from plots import (
     ablation,
     convergence,
+    efficiency,
     exit_layers,
     luha,
     overview,
@@ -22,10 +23,11 @@ EPOCH_TRACES = "fastbert-default-seed*-epoch*.npz"
 
 
 class Drawing(NamedTuple):
-    """draw: makes the figure from its tables by name, and `runs`
+    """draw: makes the figure from its tables by name, and `runs` where they come from traces
     tables: names of results tables; the first says which tasks there are
     by_task: whether each task has a figure of its own, drawn from its rows alone
-    traces: form of the trace files that `python -m reproductions measure` makes the tables from
+    traces: form of the trace files that `python -m reproductions measure` makes the tables from; "" for what was timed,
+        which comes from no trace and stands in no runs.csv
     """
 
     draw: Callable[[dict[str, pd.DataFrame]], Figure]
@@ -43,4 +45,8 @@ FIGURES = {
     "uncertainty": Drawing(uncertainty.draw, ("uncertainty",)),
     "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
     "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3")),
+}
+BENCH = "bench"  # the folder beside the profiles' that holds what was timed
+BENCH_FIGURES = {
+    "efficiency": Drawing(efficiency.draw, ("efficiency",), by_task=False, traces=""),
 }

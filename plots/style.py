@@ -29,6 +29,8 @@ METHODS = {
     "FastBERT with reverse KL": Look("#CC79A7", "v", "-."),
     "FastBERT without adaptive inference": Look(GREY, "X", ":"),
 }
+# Of the engine, where seconds are measured: by the batch size from which on it looks so.
+BATCHES = {1: Look("#D55E00", "s"), 32: Look("#0072B2", "o"), 256: Look("#009E73", "^")}
 
 _RC = {
     "font.family": "sans-serif",

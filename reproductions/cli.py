@@ -19,8 +19,8 @@ from reproductions.job import estimated_minutes, is_done
 from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.padding import padding, record_padding
+from reproductions.profiles import PROFILES
 from reproductions.run import plan, run
-from reproductions.settings import PROFILES
 from reproductions.sources import Named, load_data, load_encoder, settle_profile
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130

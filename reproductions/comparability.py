@@ -11,8 +11,8 @@ from fastbert_core.trace import Trace
 from reproductions import reported
 from reproductions.audit import corrected
 from reproductions.averaged import select, tasks_of
+from reproductions.profiles import COMPARED_PROFILES
 
-COMPARED_PROFILES = ("standard", "paper")  # the others train on generated text or tiny encoders
 PAPER_DEPTH = 12
 
 

@@ -6,7 +6,8 @@ from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, encoder_shape
 from reproductions.audit.check import EXECUTED
 from reproductions.averaged import Averaged, paired
-from reproductions.comparability import COMPARED_PROFILES, PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
+from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
+from reproductions.profiles import COMPARED_PROFILES
 from reproductions.schemas import SCHEMAS
 from reproductions.statistics import difference_of_proportions
 

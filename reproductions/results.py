@@ -15,7 +15,8 @@ from fastbert_core.files import atomic_write, within
 from fastbert_core.metrics import encoder_shape
 from fastbert_core.tasks import SAFE_NAME
 from fastbert_core.trace import Trace, load_trace
-from reproductions.schemas import SCHEMAS, STAGES, WHOLE
+from reproductions.fields import WHOLE
+from reproductions.schemas import SCHEMAS, STAGES
 
 _TRACE_NAME = re.compile(
     r"(?P<model>[a-z0-9]+)-(?P<variant>[a-z0-9-]+)-seed(?P<seed>\d+)-(?P<split>[a-z]+)(-epoch(?P<epoch>\d+))?\.npz"
@@ -155,10 +156,16 @@ def write_table(results_dir: Path, name: str, frame: pd.DataFrame) -> Path:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(frame.columns)
-    writer.writerows(zip(*(_formatted(frame[name], column) for name, column in schema.columns.items()), strict=True))
+    writer.writerows(printed(frame, name).itertuples(index=False))
     with atomic_write(path) as file:
         file.write(text.getvalue().encode())
     return path
+
+
+def printed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """`frame`, in order as the table `name`, with every value as its CSV has it: a text, "" where it is missing."""
+    texts = {column: _printed(frame[column], declared) for column, declared in SCHEMAS[name].columns.items()}
+    return pd.DataFrame(texts, index=frame.index, dtype=object)
 
 
 def record_run(results_dir: Path, run: dict) -> Path:
@@ -226,7 +233,7 @@ def _natural(column: pd.Series) -> pd.Series:
     return column.map(lambda text: re.sub(r"\d+", lambda digits: digits[0].zfill(6), text))
 
 
-def _formatted(values: pd.Series, column: object) -> list[str]:
+def _printed(values: pd.Series, column: object) -> list[str]:
     if not column.metadata:
         return ["" if pd.isna(value) else str(value) for value in values]
     form = f"{{:.{column.metadata['decimals']}f}}"

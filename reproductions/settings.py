@@ -10,8 +10,7 @@ from importlib import resources
 from fastbert_core.errors import InputError
 from fastbert_core.fitting import Schedule
 from fastbert_core.tasks import TASKS, Task
-
-PROFILES = ("smoke", "standard", "offline", "paper")
+from reproductions.profiles import PROFILES
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "fastbert_core": {"fastbert_core"},
     "reproductions": {"reproductions", "fastbert_core"},
-    "bench": {"bench", "fastbert_core"},
+    "bench": {"bench", "reproductions", "fastbert_core"},
     "plots": {"plots", "reproductions", "fastbert_core"},
 }
 # Of what lies below them, figures may know how results are laid out and read, and what a layer costs.
 PLOTS_READ = {
+    "reproductions.profiles",
     "reproductions.results",
     "reproductions.schemas",
     "reproductions.reported",

@@ -158,13 +158,13 @@ def _row(subject: Subject, name: str, theirs: Measured, ours: Measured) -> dict:
         "rival": name,
         "precision": theirs.precision,
         "batch": theirs.batch,
-        "samples_per_second": f"{theirs.samples_per_second:.1f}",
-        "accuracy": f"{theirs.accuracy:.2f}",
+        "samples_per_second": theirs.samples_per_second,
+        "accuracy": theirs.accuracy,
         "ours_precision": ours.precision,
         "ours_batch": ours.batch,
-        "ours_samples_per_second": f"{ours.samples_per_second:.1f}",
-        "ours_accuracy": f"{ours.accuracy:.2f}",
-        "ours_over_rival": f"{ours.samples_per_second / theirs.samples_per_second:.2f}",
+        "ours_samples_per_second": ours.samples_per_second,
+        "ours_accuracy": ours.accuracy,
+        "ours_over_rival": ours.samples_per_second / theirs.samples_per_second,
     }
 
 

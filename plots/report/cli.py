@@ -8,11 +8,11 @@ from pathlib import Path
 
 from fastbert_core.errors import one_line
 from fastbert_core.files import atomic_write
-from plots.cli import COMMITTED, EXIT_FAILED, RESULTS
+from plots.cli import EXIT_FAILED, RESULTS
 from plots.report.page import build
-from reproductions.schemas import PROFILES
+from reproductions.profiles import COMPARED_PROFILES, PROFILES
 
-ORDER = [*COMMITTED, *(profile for profile in PROFILES if profile not in COMMITTED)]
+ORDER = [*COMPARED_PROFILES, *(profile for profile in PROFILES if profile not in COMPARED_PROFILES)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

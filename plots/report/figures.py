@@ -5,7 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from plots.gallery import Drawn, draw_profile
+from plots.gallery import Drawn, draw_folder
 
 CAPTIONS = {
     "overview": "All tasks: accuracy against FLOPs speedup",
@@ -25,7 +25,7 @@ def images(results_dir: Path) -> tuple[dict[str, list[str]], Drawn]:
     found: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        drawn = draw_profile(results_dir, folder)
+        drawn = draw_folder(results_dir, folder)
         for svg in (file for file in drawn.files if file.suffix == ".svg"):
             task = "" if svg.parent == folder else svg.parent.name
             source = min(_svg_uri(svg), _png_uri(svg.with_suffix(".png")), key=len)

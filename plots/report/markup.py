@@ -5,19 +5,8 @@ from string import Formatter
 
 import pandas as pd
 
-from reproductions.schemas import SCHEMAS
-
 VERDICTS = ("verdict", "verdict_relative")
 EMPTY = "<td></td>"
-
-
-def as_stored(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """`table`, read as the results table `name`, with every value written as its CSV has it, "" where it is missing."""
-    written = {}
-    for column, declared in SCHEMAS[name].columns.items():
-        form = f"{{:.{declared.metadata['decimals']}f}}" if declared.metadata else "{}"
-        written[column] = ["" if pd.isna(value) else form.format(value) for value in table[column]]
-    return pd.DataFrame(written, index=table.index)
 
 
 def html_table(texts: pd.DataFrame, columns: dict[str, str], caption: str, notes: str = "") -> str:

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from plots.report.markup import as_stored, html_table
+from plots.report.markup import html_table
+from reproductions.results import printed
 
 
 class Shown(NamedTuple):
@@ -133,4 +134,4 @@ def shown_html(shown: Shown, table: pd.DataFrame | None, task: str = "") -> str:
     rows = rows[rows["task"] == task] if task else rows
     if rows.empty:
         return ""
-    return html_table(as_stored(rows, shown.table), shown.columns, shown.caption, shown.notes)
+    return html_table(printed(rows, shown.table), shown.columns, shown.caption, shown.notes)

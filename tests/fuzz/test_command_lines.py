@@ -19,8 +19,8 @@ from plots import gallery
 from plots.registry import FIGURES
 from reproductions import cli
 from reproductions.measure import measure
+from reproductions.profiles import PROFILES
 from reproductions.results import load_traces, read_table
-from reproductions.schemas import PROFILES
 from tests.factories import make_trace, store
 from tests.fuzz.harness import contents, damaged, fuzz, no_hang
 

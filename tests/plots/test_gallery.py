@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from plots import gallery
-from plots.gallery import draw_profile
+from plots.gallery import draw_folder
 from plots.registry import FIGURES
 
 EXIT_LAYERS = "book-review/exit_layers.png"
@@ -30,7 +30,7 @@ def names(drawn):
 
 
 def test_every_figure_is_drawn_and_drawing_again_gives_the_same_bytes(measured, tmp_path):
-    first, second = (draw_profile(measured, tmp_path / name) for name in ("first", "second"))
+    first, second = (draw_folder(measured, tmp_path / name) for name in ("first", "second"))
     assert not first.absent
     assert not first.broken
     files = {file.relative_to(tmp_path / "first") for file in first.files}
@@ -60,7 +60,7 @@ def test_every_figure_is_drawn_and_drawing_again_gives_the_same_bytes(measured, 
 )
 def test_a_broken_table_costs_its_own_figure_alone(results, tmp_path, change, complaint):
     edit(results / "exit_layers.csv", change)
-    drawn = draw_profile(results, tmp_path / "figures")
+    drawn = draw_folder(results, tmp_path / "figures")
     ((reason, figures),) = drawn.broken.items()
     assert complaint in reason
     assert "\n" not in reason
@@ -72,7 +72,7 @@ def test_a_table_without_the_rows_that_a_figure_needs_costs_that_figure(results,
     names_ = ("speed_speedup", "exit_layers")
     monkeypatch.setattr(gallery, "FIGURES", {name: FIGURES[name] for name in names_})
     edit(results / "speed_accuracy.csv", lambda text: text.replace(",FastBERT,", ",Another,"))
-    drawn = draw_profile(results, tmp_path / "figures")
+    drawn = draw_folder(results, tmp_path / "figures")
     ((reason, figures),) = drawn.broken.items()
     assert reason.startswith(f"{results / 'speed_accuracy.csv'}: found rows that make no figure (ZeroDivisionError")
     assert figures == ["speed_speedup"]
@@ -83,7 +83,7 @@ def test_a_table_without_the_rows_that_a_figure_needs_costs_that_figure(results,
 def test_a_run_that_nobody_knows_is_broken(results, tmp_path):
     run_id = (results / "exit_layers.csv").read_text().splitlines()[1].rsplit(",", 1)[1]
     edit(results / "exit_layers.csv", lambda text: text.replace(run_id, "feedfacecafe"))
-    ((reason, figures),) = draw_profile(results, tmp_path / "figures").broken.items()
+    ((reason, figures),) = draw_folder(results, tmp_path / "figures").broken.items()
     assert reason.endswith("exit_layers.csv: found run_id feedfacecafe, expected one that stands in runs.csv")
     assert figures == ["exit_layers"]
 
@@ -91,7 +91,7 @@ def test_a_run_that_nobody_knows_is_broken(results, tmp_path):
 @pytest.mark.usefixtures("few")
 def test_without_runs_nothing_is_drawn(results, tmp_path):
     (results / "runs.csv").unlink()
-    drawn = draw_profile(results, tmp_path / "figures")
+    drawn = draw_folder(results, tmp_path / "figures")
     assert not drawn.files
     ((reason, figures),) = drawn.broken.items()
     assert reason.endswith("runs.csv: no such file, expected the table runs")
@@ -101,11 +101,11 @@ def test_without_runs_nothing_is_drawn(results, tmp_path):
 @pytest.mark.usefixtures("few")
 def test_a_missing_table_is_broken_if_a_trace_allows_it_and_absent_if_none_does(results, tmp_path):
     (results / "convergence.csv").unlink()
-    drawn = draw_profile(results, tmp_path / "figures")
+    drawn = draw_folder(results, tmp_path / "figures")
     assert [*drawn.broken.values()] == [["convergence"]]
     for trace in results.glob("traces/*/*-epoch*.npz"):
         trace.unlink()
-    drawn = draw_profile(results, tmp_path / "figures")
+    drawn = draw_folder(results, tmp_path / "figures")
     assert not drawn.broken
     assert drawn.absent == {"no trace fastbert-default-seed*-epoch*.npz": ["convergence"]}
     assert names(drawn) == {"speed_speedup", "exit_layers"}
@@ -120,10 +120,10 @@ def test_old_figures_go_when_no_trace_allows_them_and_stay_when_a_table_is_broke
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("old")
     (results / "convergence.csv").write_text("broken")
-    draw_profile(results, folder)
+    draw_folder(results, folder)
     assert [path.exists() for path in (*old, *others)] == [False, True, True, True]
     (results / "convergence.csv").unlink()
     shutil.rmtree(results / "traces")
-    draw_profile(results, folder)
+    draw_folder(results, folder)
     assert [path.exists() for path in (*old, *others)] == [False, False, True, True]
     assert (folder / EXIT_LAYERS).exists()

@@ -1,0 +1,47 @@
+"""Whether seconds follow FLOPs: the engine's measured speedup beside its speedup in true MACs."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from plots.page import finish, sheet
+from plots.style import BATCHES, GREY, Look
+
+PRECISION_LINES = {"fp32": "-", "bf16": "--"}
+TICKS = (1, 2, 4, 8, 16)
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From all rows of bench/efficiency.csv: a panel for each task and device, a line for each batch and precision."""
+    rows = tables["efficiency"]
+    places = list(rows.groupby(["task", "device"], sort=True))
+    figure, axes = sheet("FLOPs speedup, true MACs (×)", "measured speedup of the layers (×)", len(places), 2)
+    for panel, ((task, device), mine) in zip(axes, places, strict=True):
+        both = mine[["flops_speedup", "measured_speedup"]]
+        ends = 0.9 * both.min().min(), 1.1 * both.max().max()
+        panel.plot(ends, ends, color=GREY, lw=0.8, ls=":", label="the limit: seconds follow FLOPs")
+        for (batch, precision), line in mine.groupby(["batch", "precision"], sort=True):
+            line, look = line.sort_values("flops_speedup"), _look(batch)
+            form = {"color": look.color, "marker": look.marker, "ls": PRECISION_LINES[precision]}
+            panel.plot(line["flops_speedup"], line["measured_speedup"], label=f"batch {batch}, {precision}", **form)
+        panel.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(FixedLocator([tick for tick in TICKS if ends[0] <= tick <= ends[1]]))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(NullLocator())
+        panel.set_title(f"{task}, {device}: efficiency {_range(mine)}")
+    about = (
+        "Both speedups are over the same engine at speed 0, where every student runs; tokenisation and embedding are "
+        "timed apart. A seeded sample of test texts, seed 7.\n" + "\n".join(rows["machine"].unique())
+    )
+    return finish(figure, "Measured speedup against FLOPs speedup", about)
+
+
+def _look(batch: int) -> Look:
+    return BATCHES[max(size for size in BATCHES if size <= batch)]
+
+
+def _range(rows: pd.DataFrame) -> str:
+    """The efficiencies above speed 0, lowest to highest."""
+    found = rows.loc[rows["speed"] > 0, "efficiency"]
+    return f"{found.min():.2f} to {found.max():.2f}" if len(found) else "of speed 0 alone"

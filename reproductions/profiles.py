@@ -1,0 +1,5 @@
+"""The profiles: what a run is for, which decides its encoder, its text and its size (settings.toml)."""
+
+PROFILES = ("smoke", "standard", "offline", "paper")
+# Held against the paper, and committed; the others train on generated text or tiny encoders.
+COMPARED_PROFILES = ("standard", "paper")
