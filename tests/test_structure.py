@@ -17,7 +17,8 @@ ALLOWED = {
     "bench": {"bench", "reproductions", "fastbert_core"},
     "plots": {"plots", "reproductions", "fastbert_core"},
 }
-# Of what lies below them, figures may know how results are laid out and read, and what a layer costs.
+# Of what lies below them, figures may know how results are laid out and read, when a sample leaves, and what a layer
+# costs.
 PLOTS_READ = {
     "reproductions.profiles",
     "reproductions.results",
@@ -27,6 +28,7 @@ PLOTS_READ = {
     "fastbert_core.files",
     "fastbert_core.flops",
     "fastbert_core.tasks",
+    "fastbert_core.uncertainty",
 }
 
 

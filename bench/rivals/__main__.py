@@ -45,10 +45,15 @@ class Measured(NamedTuple):
 def main() -> int:
     """Measure all subjects and write the table; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"default: {' and '.join(subjects.TASKS)}")
     parser.add_argument("--rows", type=int, default=512, help="test texts of a task (default: 512)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: 3)")
     options = parser.parse_args()
-    names = list(subjects.available()) or [subjects.SMOKE]
+    trained = subjects.available()
+    missing = [task for task in options.tasks if task not in trained]
+    if missing:
+        parser.error(f"found no trained model of {', '.join(missing)}, expected one of {', '.join(trained) or 'none'}")
+    names = options.tasks or [task for task in subjects.TASKS if task in trained] or [subjects.SMOKE]
     if names == [subjects.SMOKE]:
         print(
             "no trained model at hand (FASTBERT_RUNS, FASTBERT_DATA): THE SMOKE MODEL, which says nothing of FastBERT"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.errors import InputError
+from fastbert_core.uncertainty import exit_layers
 from plots.note import runs_behind
 from plots.speed_accuracy import CHOSEN
 from reproductions.results import load_stored, table_path, trace_path
@@ -62,21 +63,10 @@ def _exits(results_dir: Path, behind: pd.DataFrame, runs: pd.DataFrame) -> tuple
     for run in behind.itertuples():
         trace = load_stored(trace_path(results_dir, run.task, run.model, run.variant, run.seed, "test"), runs)
         layers = trace.uncertainties.shape[1]
-        left = np.stack([_left_at(trace.uncertainties, speed) for speed in _SPEEDS])  # [speeds, samples]
+        left = np.stack([exit_layers(trace.uncertainties, speed) - 1 for speed in _SPEEDS])  # [speeds, samples]
         exits = exits + np.stack([np.bincount(layer, minlength=layers) for layer in left])
         right = right + np.stack([np.take_along_axis(trace.correct, at[:, None], 1).sum() for at in left])
     return exits, right
-
-
-def _left_at(uncertainties: np.ndarray, speed: float) -> np.ndarray:
-    """Index of the first layer whose uncertainty lies below `speed`, else of the last one, int64 [samples].
-
-    uncertainties: [samples, layers]. The exit rule again: figures import nothing that measures. A test, and the check
-    against the table whenever a page is built, hold it to fastbert_core's.
-    """
-    leaves = uncertainties < speed
-    leaves[:, -1] = True
-    return leaves.argmax(axis=1)
 
 
 def _chosen(models: pd.DataFrame | None, model: str) -> float | None:
