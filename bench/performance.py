@@ -58,9 +58,32 @@ def page() -> str:
             "and what the layers of the plain encoder and of the engine reach at speed 0, attention, norms and all.\n",
             _table(
                 "task device precision matrix encoder share engine share",
-                [[value for name, value in row.items() if name != "machine"] for row in found["roofline"]],
+                _without_machine(found["roofline"]),
             ),
         ]
+    if found["rates"]:
+        parts += [
+            "## Other work\n",
+            _table(
+                "task device precision what texts tokens samples/s",
+                _without_machine(found["rates"]),
+            ),
+        ]
+    if found["agreement"]:
+        parts += [
+            "## The engine says what the trace says\n",
+            "*differing*: samples that leave elsewhere or with another label than the fp32 trace says; *unexcused*: "
+            "those of them that are not within rounding of the speed; *farthest*: how far the worst of them is.\n",
+            _table(
+                "task device precision batch speed texts same-label differing unexcused farthest",
+                _without_machine(found["agreement"]),
+            ),
+        ]
+    for row in found["memory"]:
+        parts.append(
+            f"Memory: {row['texts']} short texts that stream through the smoke model take {row['peak_mib']} MiB at the "
+            f"peak, {row['few_texts']} take {row['few_peak_mib']}: {row['ratio']} times.\n"
+        )
     if found["rivals"]:
         parts += [
             "## Rivals\n",
@@ -68,10 +91,14 @@ def page() -> str:
             "within half a point of the teacher's.\n",
             _table(
                 "task rival precision batch samples/s accuracy our-precision our-batch ours/s our-accuracy ratio",
-                [[value for name, value in row.items() if name != "machine"] for row in found["rivals"]],
+                _without_machine(found["rivals"]),
             ),
         ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _without_machine(rows: list[Row]) -> list[list[str]]:
+    return [[value for name, value in row.items() if name != "machine"] for row in rows]
 
 
 def _efficiency(row: Row) -> list[str]:

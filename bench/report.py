@@ -1,4 +1,4 @@
-"""`python -m bench.report JSON`: efficiency.csv, stations.csv and roofline.csv from what pytest-benchmark has written.
+"""`python -m bench.report JSON`: the tables of results/bench but for the rivals', from pytest-benchmark's report.
 
 A row of efficiency.csv is one speed of a model on a device, in a precision and a batch size. Efficiency is measured
 speedup over FLOPs speedup, both against the same engine at speed 0, where every student runs; FLOPs are true MACs of
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.subjects import SMOKE
 from bench.tables import describe, write
 from fastbert_core.errors import InputError
 
@@ -87,6 +88,46 @@ def roofline_rows(report: dict) -> list[dict]:
     return rows
 
 
+def agreement_rows(report: dict) -> list[dict]:
+    """The rows of agreement.csv: the engine beside the trace, for each throughput and on all test texts."""
+    rows = []
+    for found in (benchmark["extra_info"] for benchmark in report["benchmarks"]):
+        if "same_label" not in found:
+            continue
+        distances = found["differing_distances"]
+        rows.append(
+            {name: found[name] for name in ("task", "device", "precision", "batch", "speed", "samples")}
+            | {"same_label_percent": 100 * found["same_label"], "differing": found["differing"]}
+            | {"unexcused": found["unexcused"], "farthest": max(distances, default=None)}
+            | {"machine": describe(report["machine_info"])}
+        )
+    return rows
+
+
+def rate_rows(report: dict) -> list[dict]:
+    """The rows of rates.csv: samples a second of training, tracing and tokenisation."""
+    rows = []
+    for benchmark in report["benchmarks"]:
+        found = benchmark["extra_info"]
+        if "what" in found:
+            seconds = found.get("seconds") or benchmark["stats"]["median"]
+            rows.append(
+                {name: found[name] for name in ("task", "device", "precision", "what", "samples", "mean_tokens")}
+                | {"samples_per_second": found["samples"] / seconds, "machine": describe(report["machine_info"])}
+            )
+    return rows
+
+
+def memory_rows(report: dict) -> list[dict]:
+    """The row of memory.csv, if the memory was measured."""
+    return [
+        {name: found[name] for name in ("texts", "peak_mib", "few_texts", "few_peak_mib")}
+        | {"ratio": found["peak_mib"] / found["few_peak_mib"], "machine": describe(report["machine_info"])}
+        for found in (benchmark["extra_info"] for benchmark in report["benchmarks"])
+        if "peak_mib" in found
+    ]
+
+
 def _row(entry: dict, base: dict, plain: dict, fixed: float | None) -> dict:
     flops_speedup = base["macs"] / entry["macs"]
     measured = base["layers_seconds"] / entry["layers_seconds"]
@@ -124,9 +165,11 @@ def main(arguments: list[str]) -> int:
     path = parser.parse_args(arguments).json
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
     try:
-        for name, rows in _tables(path).items():
+        tables = _tables(path)
+        smoke = any(row.get("task") == SMOKE for rows in tables.values() for row in rows)
+        for name, rows in tables.items():
             if rows:
-                print(write(name, rows))
+                print(write(name, rows, smoke))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -141,6 +184,9 @@ def _tables(path: Path) -> dict[str, list[dict]]:
             "efficiency": efficiency_rows(report),
             "stations": station_rows(report),
             "roofline": roofline_rows(report),
+            "agreement": agreement_rows(report),
+            "rates": rate_rows(report),
+            "memory": memory_rows(report),
         }
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from bench.subjects import SMOKE
 from reproductions.bench_schemas import BENCH_SCHEMAS
 from reproductions.results import read_table, table_path, write_table
 
@@ -23,16 +22,20 @@ def read(name: str) -> pd.DataFrame:
     return _stored(folder(smoke=False), name)
 
 
-def write(name: str, rows: list[dict]) -> Path:
+def write(name: str, rows: list[dict], smoke: bool) -> Path:
     """Put rows in the place of those of the same tasks and devices, atomically; returns the table's path.
 
     Raises InputError, as `read_table` does, if the file that is there is not in order.
     """
-    results_dir, new = folder(any(row["task"] == SMOKE for row in rows)), pd.DataFrame(rows, dtype=object)
-    place = ["task", "device"] if "device" in new else ["task"]
+    results_dir, new = folder(smoke), pd.DataFrame(rows, dtype=object)
     old = _stored(results_dir, name)
-    kept = old[~old[place].apply(tuple, axis=1).isin(set(new[place].apply(tuple, axis=1)))] if len(old) else old
+    measured = set(map(_place, new.to_dict("records")))
+    kept = old[[_place(row) not in measured for row in old.to_dict("records")]]
     return write_table(results_dir, name, pd.concat([kept.astype(object), new]))
+
+
+def _place(row: dict) -> tuple[str | None, str | None]:
+    return row.get("task"), row.get("device")
 
 
 def _stored(results_dir: Path, name: str) -> pd.DataFrame:

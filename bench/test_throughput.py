@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from bench.measure import REDUCTIONS, dense, time_dense, time_engine
+from bench.measure import REDUCTIONS, about, agreement, dense, time_dense, time_engine
 from fastbert_core.agreement import disagreements
 
 BATCHES = (32, 256)
+BATCH_OF_ALL = 64
 
 
 @pytest.mark.benchmark(group="throughput")
@@ -33,8 +34,8 @@ def test_agreement_on_all_test_texts(benchmark, engine, whole):
     if engine.precision != "fp32":
         pytest.skip("traces are fp32")
     speed = whole.speed(4)
-    found = benchmark.pedantic(engine.predict, (whole.encoded, speed), rounds=1)
+    found = benchmark.pedantic(engine.predict, (whole.encoded, speed), {"batch_size": BATCH_OF_ALL}, rounds=1)
     broken, excused = disagreements(whole.trace, found.labels, found.exit_layers, speed)
-    benchmark.extra_info.update(task=whole.name, samples=len(whole.encoded), excused=excused.tolist())
+    benchmark.extra_info.update(about(engine, whole, BATCH_OF_ALL) | agreement(whole, found, speed))
     assert broken.size == 0
     assert excused.size <= max(1, len(whole.encoded) // 1000)

@@ -11,11 +11,25 @@ def test_together(benchmark, subject):
     split = subject.split
     encoded = benchmark(encode, subject.tokenizer, split.texts, split.pairs, MAX_TOKENS)
     assert len(encoded) == len(split)
-    benchmark.extra_info.update(task=subject.name, samples=len(split), tokens=int(encoded.lengths.sum()))
+    benchmark.extra_info.update(
+        task=subject.name,
+        device="cpu",
+        precision=None,
+        what="tokenisation",
+        samples=len(split),
+        mean_tokens=float(encoded.lengths.mean()),
+    )
 
 
 @pytest.mark.benchmark(group="tokenisation")
 def test_one_text(benchmark, singles):
     one = singles.split.take([0])
     encoded = benchmark(encode, singles.tokenizer, one.texts, one.pairs, MAX_TOKENS)
-    benchmark.extra_info.update(task=singles.name, samples=1, tokens=int(encoded.lengths.sum()))
+    benchmark.extra_info.update(
+        task=singles.name,
+        device="cpu",
+        precision=None,
+        what="tokenisation of one text",
+        samples=1,
+        mean_tokens=float(encoded.lengths.mean()),
+    )

@@ -20,7 +20,12 @@ def test_all_layers(benchmark, engine, subject, rounds):
     p = benchmark.pedantic(probabilities, arguments, {"precision": engine.precision}, rounds=rounds)
     assert p.shape == subject.trace.probabilities.shape
     benchmark.extra_info.update(
-        task=subject.name, device=engine.model.device.type, precision=engine.precision, samples=len(p)
+        task=subject.name,
+        device=engine.model.device.type,
+        precision=engine.precision,
+        what="tracing",
+        samples=len(p),
+        mean_tokens=float(subject.encoded.lengths.mean()),
     )
 
 

@@ -33,7 +33,7 @@ class Clock:
 @pytest.mark.benchmark(group="training")
 @pytest.mark.parametrize("stage", ["fine-tuning", "self-distillation"])
 def test_rate(benchmark, engine, subject, stage):
-    """An epoch of 8 batches of 32; `samples_per_second` leaves out checkpoints, which the benchmark's time contains."""
+    """An epoch of 8 batches of 32; `seconds` leaves out checkpoints, which the benchmark's time contains."""
     rows = subject.take([row % len(subject.split) for row in range(STEPS * BATCH)])
     model = copy.deepcopy(subject.model).to(engine.model.device)
     samples = Samples(rows.encoded, rows.split.labels)
@@ -55,7 +55,8 @@ def test_rate(benchmark, engine, subject, stage):
         task=subject.name,
         device=engine.model.device.type,
         precision=engine.precision,
+        what=stage,
         samples=STEPS * BATCH,
         mean_tokens=float(samples.encoded.lengths.mean()),
-        samples_per_second=STEPS * BATCH / clock.seconds,
+        seconds=clock.seconds,
     )

@@ -67,6 +67,52 @@ BENCH_SCHEMAS = {
             "machine": MACHINE,
         },
     ),
+    "agreement": schema(
+        ("task", "device", "precision", "batch", "speed", "samples"),
+        {
+            "task": TASK,
+            "device": DEVICE,
+            "precision": PRECISION,
+            "batch": whole("batch size", 1),
+            "speed": SPEED,
+            "samples": whole("test texts, all of them or a seeded sample", 1),
+            "same_label_percent": number("share with the label that the fp32 trace has at this speed", 3, 0, 100),
+            "differing": whole("samples that leave elsewhere, or with another label, than the trace says"),
+            "unexcused": whole("of these, those whose uncertainties do not lie within rounding of the speed"),
+            "farthest": number(
+                "largest distance of a differing sample's uncertainty, where it is nearest, to the speed",
+                7,
+                0,
+                1,
+                optional=True,
+            ),
+            "machine": MACHINE,
+        },
+    ),
+    "rates": schema(
+        ("task", "device", "precision", "what"),
+        {
+            "task": TASK,
+            "device": DEVICE,
+            "precision": text("precision, where there is one", one_of=PRECISIONS, optional=True),
+            "what": text("work: fine-tuning, self-distillation, tracing or tokenisation"),
+            "samples": whole("texts", 1),
+            "mean_tokens": number("mean tokens of a text, special tokens included", 2, 1),
+            "samples_per_second": RATE,
+            "machine": MACHINE,
+        },
+    ),
+    "memory": schema(
+        ("texts",),
+        {
+            "texts": whole("short texts that stream through the smoke model", 1),
+            "peak_mib": number("MiB at the peak of the process", 1, 0),
+            "few_texts": whole("the same for so many", 1),
+            "few_peak_mib": number("MiB at its peak", 1, 0),
+            "ratio": number("peak over peak", 3, 0),
+            "machine": MACHINE,
+        },
+    ),
     "rivals": schema(
         ("task", "rival", "precision", "batch", "ours_precision", "ours_batch"),
         {

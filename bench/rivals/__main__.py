@@ -63,7 +63,7 @@ def main() -> int:
     for name in names:
         subject = subjects.sample(subjects.load(name), options.rows)
         rows += [row | {"machine": place} for row in compare(subject, options.rounds)]
-    print(tables.write("rivals", rows))
+    print(tables.write("rivals", rows, names == [subjects.SMOKE]))
     return 0
 
 

@@ -143,13 +143,39 @@ def test_the_roofline_takes_each_at_its_best_batch():
     assert (row["dense_gflops"], row["dense_share"]) == (80.0, 0.8)
 
 
+def test_agreement_names_the_sample_that_lies_farthest_from_the_speed():
+    said = {"same_label": 0.999, "differing": 2, "unexcused": 0, "differing_distances": [1e-7, 3e-6]}
+    found = {"extra_info": entry(0.5, 6, 1.0)["extra_info"] | said}
+    (row,) = report.agreement_rows({"benchmarks": [found, entry(0.0, 12, 1.0)], "machine_info": MACHINE})
+    assert (row["same_label_percent"], row["differing"], row["unexcused"], row["farthest"]) == (99.9, 2, 0, 3e-6)
+
+
+def test_a_rate_is_over_the_works_own_seconds_or_the_median():
+    about = {"task": "dbpedia", "device": "cpu", "precision": "fp32", "samples": 100, "mean_tokens": 64.0}
+    benchmarks = [
+        {"extra_info": about | {"what": "fine-tuning", "seconds": 20.0}, "stats": {"median": 50.0}},
+        {"extra_info": about | {"what": "tracing"}, "stats": {"median": 50.0}},
+    ]
+    rows = report.rate_rows({"benchmarks": benchmarks, "machine_info": MACHINE})
+    assert [(row["what"], row["samples_per_second"]) for row in rows] == [("fine-tuning", 5.0), ("tracing", 2.0)]
+
+
+def test_memory_is_peak_over_peak(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    found = {"texts": 1000, "peak_mib": 660.0, "few_texts": 10, "few_peak_mib": 600.0}
+    for peak in (700.0, 660.0):
+        report_of = {"benchmarks": [{"extra_info": found | {"peak_mib": peak}}], "machine_info": MACHINE}
+        tables.write("memory", report.memory_rows(report_of), smoke=False)
+    assert tables.read("memory")["ratio"].tolist() == [1.1]  # the later one took the place of the first
+
+
 def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     places = [("dbpedia", "cpu"), ("book-review", "cuda"), ("book-review", "cpu")]
     shares = {f"{what}_{unit}": 0.5 for what in ("dense", "engine") for unit in ("gflops", "share")}
     for task, device, rate in [*((*place, 1.0) for place in places), ("book-review", "cpu", 2.0)]:
         row = {"task": task, "device": device, "precision": "fp32", "matrix_gflops": rate, "machine": "some"} | shares
-        tables.write("roofline", [row])
+        tables.write("roofline", [row], smoke=False)
     found = tables.read("roofline")[["task", "device", "matrix_gflops"]].itertuples(index=False, name=None)
     assert list(found) == [("book-review", "cpu", 2.0), ("book-review", "cuda", 1.0), ("dbpedia", "cpu", 1.0)]
 
