@@ -230,7 +230,7 @@ def _natural(column: pd.Series) -> pd.Series:
     """Sort key under which `layer=2` comes before `layer=10`; numbers are their own."""
     if pd.api.types.is_numeric_dtype(column):
         return column
-    return column.map(lambda text: re.sub(r"\d+", lambda digits: digits[0].zfill(6), text))
+    return column.map(lambda text: re.sub(r"\d+", lambda digits: digits[0].zfill(6), text), na_action="ignore")
 
 
 def _printed(values: pd.Series, column: object) -> list[str]:
