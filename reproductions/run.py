@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -41,7 +42,7 @@ def plan(
 
 
 def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log) -> None:
-    """Make the runs that `results_dir` does not hold yet, and measure again after each.
+    """Make the runs that `results_dir` does not hold yet, and measure again after each task's last.
 
     All keys are looked at before anything is trained. Raises InputError if one is held by another run and
     `replace` does not say that it may go. While another process works on `results_dir`, waits.
@@ -52,9 +53,11 @@ def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log) -> None
         for job in jobs:
             if job not in todo:
                 log(f"{job.name}: run {job.run_id} stands in {results_dir} already, skipped")
-        for job in todo:
-            log(f"{job.name}: run {job.run_id}")
-            execute(job, results_dir, log)
+        for task, mine in groupby(todo, key=lambda job: job.settings.task):
+            for job in mine:
+                log(f"{job.name}: run {job.run_id}")
+                execute(job, results_dir, log)
+            log(f"{task}: measuring")
             measure(results_dir)
         if not todo:  # the last run may have been killed before it was measured
             measure(results_dir)
