@@ -23,7 +23,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("bench")
     group.addoption("--bench-rows", type=int, default=512, help="texts of a throughput round (default: 512)")
     group.addoption("--bench-singles", type=int, default=64, help="texts of a latency round (default: 64)")
-    group.addoption("--bench-rounds", type=int, default=2, help="rounds after the first, warming one (default: 2)")
+    group.addoption("--bench-rounds", type=int, default=2, help="rounds, after a few texts that warm up (default: 2)")
 
 
 @pytest.hookimpl(trylast=True)

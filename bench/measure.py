@@ -1,36 +1,66 @@
-"""One timed prediction, and what belongs beside its seconds."""
+"""Timed predictions, and what belongs beside their seconds."""
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench import subjects
 from bench.clock import clocked
 from bench.subjects import Subject
 from fastbert_core.adaptive import Predictions, embedded
 from fastbert_core.agreement import disagreements
 from fastbert_core.encoding import Encoded, collate
-from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
+from fastbert_core.flops import dense_true_macs, true_macs
 from fastbert_core.inference import Engine
-from fastbert_core.pooling import Group, Shapes
+from fastbert_core.pooling import Group
 
 # So many times fewer executed layers than the encoder has; 1 is speed 0.
 REDUCTIONS = (1, 2, 4, 8)
 SAME_LABEL_IN_BF16 = 0.995
+WARMING = 64  # texts before the first round
 
 
-def time_engine(
-    benchmark: BenchmarkFixture, engine: Engine, subject: Subject, reduction: int, batch: int, rounds: int
-) -> None:
-    """Benchmark the engine on the subject's token ids at the speed of that reduction, and check what it answers.
+def time_speeds(benchmark: BenchmarkFixture, engine: Engine, subject: Subject, batch: int, rounds: int) -> None:
+    """Benchmark rounds of: the plain encoder, and the engine at the speed of each of REDUCTIONS, one after the other.
 
-    In fp32 it must agree with the trace; in bf16 a trained model must say the same of 99.5% of the samples.
+    In turns, since a machine's pace may drift by more than what is to be seen. Each way becomes an entry of `ways`,
+    with its seconds by round, and what the engine answers is held against the trace: in fp32 it must agree, in bf16 a
+    trained model must say the same of 99.5% of the samples.
     """
-    speed = subject.speed(reduction)
-    found, seconds = _timed(benchmark, engine, lambda: engine.predict(subject.encoded, speed, batch_size=batch), rounds)
+    ways: dict[float | None, Callable[[Subject], object]] = {
+        None: lambda part: dense(engine, part.encoded, batch),
+        **{speed: partial(_predict, engine, speed, batch) for speed in map(subject.speed, REDUCTIONS)},
+    }
+    entries = {speed: {"seconds": [], "embedding_seconds": []} for speed in ways}
+    answers: dict[float | None, object] = {}
+    if not benchmark.disabled:
+        for work in ways.values():
+            work(subjects.sample(subject, WARMING))
+
+    def one_round() -> None:
+        for speed, work in ways.items():
+            with clocked(engine.model, "embed") as spent:
+                start = time.perf_counter()
+                answers[speed] = work(subject)
+                entries[speed]["seconds"].append(time.perf_counter() - start)
+            entries[speed]["embedding_seconds"].append(sum(spent.values()))
+
+    benchmark.pedantic(one_round, rounds=rounds)
+    entries[None] |= _executed_by_all(engine, subject)
+    for speed in set(ways) - {None}:
+        entries[speed] |= _executed(engine, subject, speed, answers[speed])
+    benchmark.extra_info.update(about(engine, subject, batch), ways=list(entries.values()))
+
+
+def _predict(engine: Engine, speed: float, batch: int, part: Subject) -> Predictions:
+    return engine.predict(part.encoded, speed, batch_size=batch)
+
+
+def _executed(engine: Engine, subject: Subject, speed: float, found: Predictions) -> dict:
     agreed = agreement(subject, found, speed)
     if engine.precision == "fp32":
         assert not agreed["unexcused"], "samples leave elsewhere, or with another label, than the trace says"
@@ -38,21 +68,13 @@ def time_engine(
         assert agreed["same_label"] >= SAME_LABEL_IN_BF16, f"{agreed['same_label']:.4f} of the labels are the trace's"
     classes = len(engine.model.config.class_names)
     macs = true_macs(subject.shape, found.exit_layers, subject.encoded.lengths, classes)
-    benchmark.extra_info.update(about(engine, subject, batch) | seconds | agreed | {
-        "mean_layers": float(found.exit_layers.mean()),
-        "macs": int(macs.sum()),
-    })  # fmt: skip
+    return agreed | {"mean_layers": float(found.exit_layers.mean()), "macs": int(macs.sum())}
 
 
-def time_dense(benchmark: BenchmarkFixture, engine: Engine, subject: Subject, batch: int, rounds: int) -> None:
-    """Benchmark the same encoder as a plain BERT in the same batches: every layer and the teacher, no students."""
-    _, seconds = _timed(benchmark, engine, lambda: dense(engine, subject.encoded, batch), rounds)
+def _executed_by_all(engine: Engine, subject: Subject) -> dict:
     classes = len(engine.model.config.class_names)
-    benchmark.extra_info.update(about(engine, subject, batch) | seconds | {
-        "speed": None,
-        "mean_layers": engine.model.layers,
-        "macs": int(dense_true_macs(subject.shape, subject.encoded.lengths, classes).sum()),
-    })  # fmt: skip
+    macs = dense_true_macs(subject.shape, subject.encoded.lengths, classes)
+    return {"speed": None, "mean_layers": engine.model.layers, "macs": int(macs.sum())}
 
 
 @torch.inference_mode()
@@ -71,8 +93,7 @@ def dense(engine: Engine, encoded: Encoded, batch: int) -> np.ndarray:
 def _dense_batches(engine: Engine, encoded: Encoded, batch: int) -> Iterator[Group]:
     pad_id = engine.tokenizer.pad_token_id
     if batch > 1:
-        longest = EncoderShape.from_config(engine.model.config).max_tokens
-        yield from embedded(engine.model, encoded, pad_id, Shapes(longest, 0, batch))
+        yield from embedded(engine.model, encoded, pad_id, engine.shapes(batch))
         return
     for sample in range(len(encoded)):
         row = np.array([sample])
@@ -103,31 +124,6 @@ def distances(subject: Subject, found: Predictions, speed: float) -> list[float]
         decided = min(expected[sample], found.exit_layers[sample])
         nearest.append(float(np.abs(subject.trace.uncertainties[sample, :decided] - speed).min()))
     return sorted(nearest)
-
-
-def _timed(
-    benchmark: BenchmarkFixture, engine: Engine, work: Callable[[], object], rounds: int
-) -> tuple[object, dict[str, float]]:
-    """The work's result, and the median seconds of its rounds: in all, in embedding, and without it."""
-    totals, embedding = [], []
-
-    def one_round() -> object:
-        with clocked(engine.model, "embed") as spent:
-            start = time.perf_counter()
-            result = work()
-            totals.append(time.perf_counter() - start)
-        embedding.append(sum(spent.values()))
-        return result
-
-    enabled = not benchmark.disabled
-    result = benchmark.pedantic(one_round, rounds=rounds, warmup_rounds=int(enabled))
-    totals, embedding = totals[int(enabled) :], embedding[int(enabled) :]
-    layers = [total - embed for total, embed in zip(totals, embedding, strict=True)]
-    return result, {
-        "seconds": statistics.median(totals),
-        "embedding_seconds": statistics.median(embedding),
-        "layers_seconds": statistics.median(layers),
-    }
 
 
 def about(engine: Engine, subject: Subject, batch: int) -> dict:

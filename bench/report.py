@@ -7,6 +7,7 @@ the real tokens.
 
 import argparse
 import json
+import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -23,27 +24,26 @@ KEY = ("task", "device", "precision", "mode", "batch")
 def efficiency_rows(report: dict) -> list[dict]:
     """The rows of efficiency.csv from a pytest-benchmark report, sorted by their key and speed.
 
-    Seconds without tokenisation and embedding make `measured_speedup` and `efficiency`; with both,
-    `efficiency_end_to_end` and `samples_per_second`. `overhead_at_speed_0`, in its row alone, is over the plain encoder
-    in the same batches. `fixed_cost_us`, of batch 1, is what a sample costs in no proportion to its MACs: the intercept
-    of the line through the speeds' seconds a sample over their MACs. Raises InputError if a group lacks speed 0 or the
-    plain encoder.
+    Ratios are of seconds of the same round, and the median over the rounds. Seconds without tokenisation and embedding
+    make `measured_speedup` and `efficiency`; with both, `efficiency_end_to_end` and `samples_per_second`.
+    `overhead_at_speed_0`, in its row alone, is over the plain encoder in the same batches. `fixed_cost_us`, of batch 1,
+    is what a sample costs in no proportion to its MACs: the intercept of the line through the speeds' seconds a sample
+    over their MACs. Raises InputError if the ways lack speed 0 or the plain encoder.
     """
-    groups = defaultdict(list)
-    for benchmark in report["benchmarks"]:
-        found = benchmark["extra_info"]
-        if "layers_seconds" in found:
-            groups[tuple(found[name] for name in KEY)].append(found)
     rows, place = [], describe(report["machine_info"])
-    for key, found in sorted(groups.items()):
-        speeds = sorted((entry for entry in found if entry["speed"] is not None), key=lambda entry: entry["speed"])
-        plain = [entry for entry in found if entry["speed"] is None]
+    timed = [found for found in _extra(report) if "ways" in found]
+    for found in sorted(timed, key=lambda found: [found[name] for name in KEY]):
+        speeds = sorted((way for way in found["ways"] if way["speed"] is not None), key=lambda way: way["speed"])
+        plain = [way for way in found["ways"] if way["speed"] is None]
         if not speeds or speeds[0]["speed"] != 0 or len(plain) != 1:
-            raise InputError(f"{', '.join(map(str, key))}: found no speed 0 or no plain encoder, expected both")
-        fixed = _intercept_us(speeds) if speeds[0]["mode"] == "latency" else None
+            key = ", ".join(str(found[name]) for name in KEY)
+            raise InputError(f"{key}: found no speed 0 or no plain encoder, expected both")
+        fixed = _intercept_us(speeds, found["samples"]) if found["mode"] == "latency" else None
         rows += [
-            dict(zip(KEY, key, strict=True)) | _row(entry, speeds[0], plain[0], fixed) | {"machine": place}
-            for entry in speeds
+            {name: found[name] for name in KEY}
+            | _row(way, speeds[0], plain[0], found)
+            | {"fixed_cost_us": fixed, "machine": place}
+            for way in speeds
         ]
     return rows
 
@@ -51,7 +51,7 @@ def efficiency_rows(report: dict) -> list[dict]:
 def station_rows(report: dict) -> list[dict]:
     """The rows of stations.csv: seconds by station and layer, and their share of the whole, tokenisation included."""
     rows, place = [], describe(report["machine_info"])
-    for found in (benchmark["extra_info"] for benchmark in report["benchmarks"]):
+    for found in _extra(report):
         if "stations" not in found:
             continue
         stations = [["tokenisation", None, found["tokenisation_seconds"]], *found["stations"]]
@@ -71,13 +71,14 @@ def roofline_rows(report: dict) -> list[dict]:
     Two for each multiply-accumulate; encoder and engine at speed 0, in the batch size that suits each best.
     """
     rates, ceilings = defaultdict(float), {}
-    for found in (benchmark["extra_info"] for benchmark in report["benchmarks"]):
+    for found in _extra(report):
         place = tuple(found.get(name) for name in ("task", "device", "precision"))
         if "matrix_gflops" in found:
             ceilings[place] = found["matrix_gflops"]
-        elif found.get("mode") == "throughput" and "macs" in found and not found["speed"]:
-            key = (*place, "dense" if found["speed"] is None else "engine")
-            rates[key] = max(rates[key], 2 * found["macs"] / found["layers_seconds"] / 1e9)
+        for way in found.get("ways", []):
+            if found["mode"] == "throughput" and not way["speed"]:
+                key = (*place, "dense" if way["speed"] is None else "engine")
+                rates[key] = max(rates[key], 2 * way["macs"] / statistics.median(_layers(way)) / 1e9)
     rows = []
     for place, ceiling in ceilings.items():
         row = dict(zip(("task", "device", "precision"), place, strict=True)) | {"matrix_gflops": ceiling}
@@ -89,18 +90,18 @@ def roofline_rows(report: dict) -> list[dict]:
 
 
 def agreement_rows(report: dict) -> list[dict]:
-    """The rows of agreement.csv: the engine beside the trace, for each throughput and on all test texts."""
+    """The rows of agreement.csv: the engine beside the trace, at every speed timed and on all test texts."""
     rows = []
-    for found in (benchmark["extra_info"] for benchmark in report["benchmarks"]):
-        if "same_label" not in found:
-            continue
-        distances = found["differing_distances"]
-        rows.append(
-            {name: found[name] for name in ("task", "device", "precision", "batch", "speed", "samples")}
-            | {"same_label_percent": 100 * found["same_label"], "differing": found["differing"]}
-            | {"unexcused": found["unexcused"], "farthest": max(distances, default=None)}
-            | {"machine": describe(report["machine_info"])}
-        )
+    for found in _extra(report):
+        for way in (*found.get("ways", []), found):
+            if "same_label" in way:
+                rows.append(
+                    {name: found[name] for name in ("task", "device", "precision", "batch", "samples")}
+                    | {name: way[name] for name in ("speed", "differing", "unexcused")}
+                    | {"same_label_percent": 100 * way["same_label"]}
+                    | {"farthest": max(way["differing_distances"], default=None)}
+                    | {"machine": describe(report["machine_info"])}
+                )
     return rows
 
 
@@ -123,35 +124,44 @@ def memory_rows(report: dict) -> list[dict]:
     return [
         {name: found[name] for name in ("texts", "peak_mib", "few_texts", "few_peak_mib")}
         | {"ratio": found["peak_mib"] / found["few_peak_mib"], "machine": describe(report["machine_info"])}
-        for found in (benchmark["extra_info"] for benchmark in report["benchmarks"])
+        for found in _extra(report)
         if "peak_mib" in found
     ]
 
 
-def _row(entry: dict, base: dict, plain: dict, fixed: float | None) -> dict:
-    flops_speedup = base["macs"] / entry["macs"]
-    measured = base["layers_seconds"] / entry["layers_seconds"]
+def _extra(report: dict) -> list[dict]:
+    return [benchmark["extra_info"] for benchmark in report["benchmarks"]]
+
+
+def _row(way: dict, base: dict, plain: dict, found: dict) -> dict:
+    flops_speedup = base["macs"] / way["macs"]
+    measured = _ratio(_layers(base), _layers(way))
+    base_whole, whole = ([found["tokenisation_seconds"] + s for s in each["seconds"]] for each in (base, way))
     return {
-        "speed": entry["speed"],
-        "mean_layers": entry["mean_layers"],
+        "speed": way["speed"],
+        "mean_layers": way["mean_layers"],
         "flops_speedup": flops_speedup,
         "measured_speedup": measured,
         "efficiency": measured / flops_speedup,
-        "efficiency_end_to_end": _whole_seconds(base) / _whole_seconds(entry) / flops_speedup,
-        "overhead_at_speed_0": base["layers_seconds"] / plain["layers_seconds"] if entry is base else None,
-        "fixed_cost_us": fixed,
-        "samples_per_second": entry["samples"] / _whole_seconds(entry),
+        "efficiency_end_to_end": _ratio(base_whole, whole) / flops_speedup,
+        "overhead_at_speed_0": _ratio(_layers(base), _layers(plain)) if way is base else None,
+        "samples_per_second": found["samples"] / statistics.median(whole),
     }
 
 
-def _whole_seconds(entry: dict) -> float:
-    return entry["tokenisation_seconds"] + entry["seconds"]
+def _layers(way: dict) -> list[float]:
+    """Seconds of each round without the embedding."""
+    return [whole - embedding for whole, embedding in zip(way["seconds"], way["embedding_seconds"], strict=True)]
 
 
-def _intercept_us(speeds: list[dict]) -> float | None:
+def _ratio(seconds: list[float], others: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(seconds, others, strict=True))
+
+
+def _intercept_us(speeds: list[dict], samples: int) -> float | None:
     """Microseconds; None where all speeds execute the same."""
-    macs = np.array([entry["macs"] / entry["samples"] for entry in speeds])
-    seconds = np.array([entry["layers_seconds"] / entry["samples"] for entry in speeds])
+    macs = np.array([way["macs"] / samples for way in speeds])
+    seconds = np.array([statistics.median(_layers(way)) / samples for way in speeds])
     if np.ptp(macs) == 0:
         return None
     slope = np.cov(macs, seconds, bias=True)[0, 1] / macs.var()

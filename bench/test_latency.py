@@ -2,15 +2,9 @@
 
 import pytest
 
-from bench.measure import REDUCTIONS, time_dense, time_engine
+from bench.measure import time_speeds
 
 
 @pytest.mark.benchmark(group="latency")
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_fastbert(benchmark, engine, singles, reduction, rounds):
-    time_engine(benchmark, engine, singles, reduction, 1, rounds)
-
-
-@pytest.mark.benchmark(group="latency")
-def test_dense(benchmark, engine, singles, rounds):
-    time_dense(benchmark, engine, singles, 1, rounds)
+def test_speeds(benchmark, engine, singles, rounds):
+    time_speeds(benchmark, engine, singles, 1, rounds)

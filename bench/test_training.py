@@ -11,7 +11,7 @@ from fastbert_core.encoding import encode
 from fastbert_core.fitting import Schedule
 from fastbert_core.training import Samples, Workplace, fine_tune, self_distil
 
-STEPS, BATCH = 8, 32
+STEPS, BATCH = 4, 32
 
 
 class Clock:
@@ -33,7 +33,7 @@ class Clock:
 @pytest.mark.benchmark(group="training")
 @pytest.mark.parametrize("stage", ["fine-tuning", "self-distillation"])
 def test_rate(benchmark, engine, subject, stage):
-    """An epoch of 8 batches of 32; `seconds` leaves out checkpoints, which the benchmark's time contains."""
+    """An epoch of 4 batches of 32; `seconds` leaves out checkpoints, which the benchmark's time contains."""
     rows = subject.take([row % len(subject.split) for row in range(STEPS * BATCH)])
     model = copy.deepcopy(subject.model).to(engine.model.device)
     samples = Samples(rows.encoded, rows.split.labels)

@@ -22,8 +22,10 @@ from fastbert_core.uncertainty import check_speed
 
 log = logging.getLogger(__name__)
 
-# Padded tokens of a full batch, where no batch size is asked for.
+# Padded tokens of a full batch, at most: larger ones are slower on a CPU, whose caches they leave.
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 16384}
+# Padded tokens that take as long as one batch more: on a CPU, measured with 12x768; a GPU is far less busy below them.
+BATCH_COST = {"cpu": 64, "cuda": 2048}
 
 
 class Prediction(NamedTuple):
@@ -89,8 +91,8 @@ class Engine:
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
         samples give Predictions. `pairs` holds the second texts, in the form of the first.
         max_layers: every sample leaves there at the latest; None is the last layer.
-        batch_size: samples of a full batch; None fills it to the token budget. With 1 each sample runs at once and
-            alone, and an iterator's is delivered before the next is read.
+        batch_size: samples of a full batch, which the token budget limits too; None leaves it to that. With 1 each
+            sample runs at once and alone, and an iterator's is delivered before the next is read.
 
         An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1],
         sizes that are no positive integers, more layers than there are, samples that are no texts or too long, and
@@ -105,6 +107,10 @@ class Engine:
             return next(self._stream(paired([texts], None if pairs is None else [pairs]), speed, last, 1))
         predictions = self._stream(paired(texts, pairs), speed, last, rows)
         return predictions if isinstance(texts, Iterator) else list(predictions)
+
+    def shapes(self, batch_size: int | None = None) -> Shapes:
+        """The shapes that batches have."""
+        return Shapes(self._longest, self._token_budget, batch_size, BATCH_COST[self.model.device.type])
 
     def _stream(self, items: Iterator[TextPair], speed: float, last: int, rows: int | None) -> Iterator[Prediction]:
         names = self.model.config.class_names
@@ -133,7 +139,7 @@ class Engine:
     def _classify(self, encoded: Encoded, speed: float, last: int, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""
         lengths, pad_id = encoded.lengths, self.tokenizer.pad_token_id
-        shapes = Shapes(self._longest, self._token_budget, rows)
+        shapes = self.shapes(rows)
         if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= self._longest:
             found = f"samples of {lengths.min()} to {lengths.max()} tokens"
             raise InputError(f"encoded: found {found}, expected 1 to {self._longest}")

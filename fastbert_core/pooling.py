@@ -3,7 +3,8 @@
 Samples enter the model longest first, and every layer handles them in the order in which they come, so those that
 wait for a layer are always of like length: nothing is ever sorted again. Survivors of a layer are copied once, straight
 into the next layer's buffer, and run from there when it is full. A layer has one buffer, so what waits is bounded by
-one batch a layer, however many samples there are.
+one batch a layer, however many samples there are. Where few samples come, a batch spans many lengths; it is cut where
+that saves more padding than a further batch costs.
 """
 
 from dataclasses import dataclass, replace
@@ -23,13 +24,15 @@ class Shapes:
     """The shapes that batches have.
 
     longest: tokens that the encoder can read
-    tokens: padded tokens of a full batch
-    rows: samples of a full batch, whatever their length; None follows from `tokens`
+    tokens: padded tokens of a full batch, at most
+    rows: samples of a full batch, at most; None follows from `tokens`
+    batch_cost: padded tokens that take as long as having one batch more
     """
 
     longest: int
     tokens: int
     rows: int | None = None
+    batch_cost: int = 64
 
     def width(self, tokens: int) -> int:
         """Tokens to which a text of so many is padded."""
@@ -37,7 +40,8 @@ class Shapes:
 
     def capacity(self, width: int) -> int:
         """Rows of a full batch of texts padded to `width`."""
-        return self.rows or max(1, self.tokens // width)
+        rows = max(1, self.tokens // width)
+        return rows if self.rows is None else min(rows, self.rows)
 
     def smaller(self) -> "Shapes":
         """The same for batches SHRINK times smaller."""
@@ -106,13 +110,45 @@ class Pool:
         """The full batch that is deepest in the model, first come first; None if there is none."""
         if not self._full:
             return None
-        return self._full.pop(max(range(len(self._full)), key=lambda at: self._full[at].layer))
+        return self._narrow(self._full.pop(max(range(len(self._full)), key=lambda at: self._full[at].layer)))
 
     def rest(self) -> Group | None:
         """What waits, short of a full batch, for the first layer that anything waits for; None if nothing does."""
         if not self._filling:
             return None
-        return self._filling.pop(min(self._filling)).group()
+        return self._narrow(self._filling.pop(min(self._filling)).group())
+
+    def _narrow(self, group: Group) -> Group:
+        """The first of the parts that `group` is cut into; the others come next, as full batches."""
+        first, *others = cut(group, self._shapes)
+        self._full[:0] = others
+        return first
+
+
+def cut(group: Group, shapes: Shapes) -> list[Group]:
+    """The parts of `group`, in its order, that cost the least: their padded tokens, and `batch_cost` for each part."""
+    widths = np.array([shapes.width(tokens) for tokens in group.lengths])
+    starts = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(group)]  # where another width begins, and the end
+    if len(starts) == 2:
+        return [group]
+    costs, cuts = [0], [0]  # of all rows before each of `starts`: the least cost, and where the last part begins then
+    for end in range(1, len(starts)):
+        options = [
+            costs[begin] + shapes.batch_cost + int(widths[starts[begin]]) * (starts[end] - starts[begin])
+            for begin in range(end)
+        ]
+        costs.append(min(options))
+        cuts.append(options.index(costs[-1]))
+    parts, end = [], len(starts) - 1
+    while end:
+        begin = cuts[end]
+        parts.append(_part(group, slice(starts[begin], starts[end]), int(widths[starts[begin]])))
+        end = begin
+    return [group] if len(parts) == 1 else parts[::-1]
+
+
+def _part(group: Group, rows: slice, width: int) -> Group:
+    return Group(group.samples[rows], group.lengths[rows], group.hidden[rows, :width].contiguous(), group.layer)
 
 
 class _Buffer:

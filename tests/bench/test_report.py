@@ -20,32 +20,36 @@ MACHINE = {
 }
 
 
-def entry(speed, layers, seconds, mode="latency", batch=1, **changes):
-    """A benchmark of 10 samples that executes `layers` layers of 100 MACs; a second goes into embedding."""
+def way(speed, layers, *seconds, macs=None, **more):
+    """Rounds of 10 samples that execute `layers` layers of 100 MACs; a second of each goes into embedding."""
+    found = {"speed": speed, "mean_layers": layers, "macs": macs or 1000 * layers}
+    return found | {"seconds": [s + 1 for s in seconds], "embedding_seconds": [1.0] * len(seconds)} | more
+
+
+def timed(*ways, mode="latency", batch=1, **changes):
     found = {
         "task": "book-review",
         "device": "cpu",
         "precision": "fp32",
         "mode": mode,
         "batch": batch,
-        "speed": speed,
         "samples": 10,
-        "mean_layers": layers,
-        "macs": 1000 * layers,
-        "seconds": seconds + 1,
-        "layers_seconds": seconds,
-        "embedding_seconds": 1.0,
         "tokenisation_seconds": 3.0,
+        "ways": list(ways),
     }
     return {"extra_info": found | changes}
 
 
-def rows_of(*entries):
-    return report.efficiency_rows({"benchmarks": list(entries), "machine_info": MACHINE})
+def report_of(*benchmarks):
+    return {"benchmarks": list(benchmarks), "machine_info": MACHINE}
+
+
+def rows_of(*benchmarks):
+    return report.efficiency_rows(report_of(*benchmarks))
 
 
 def test_efficiency_is_measured_over_flops_speedup():
-    base, fast = rows_of(entry(0.0, 12, 24.0), entry(0.5, 3, 8.0), entry(None, 12, 20.0))
+    base, fast = rows_of(timed(way(0.0, 12, 24.0), way(0.5, 3, 8.0), way(None, 12, 20.0)))
     assert (base["speed"], base["efficiency"], base["overhead_at_speed_0"]) == (0.0, 1.0, 1.2)
     assert (fast["flops_speedup"], fast["measured_speedup"], fast["efficiency"]) == (4.0, 3.0, 0.75)
     assert fast["overhead_at_speed_0"] is None
@@ -55,53 +59,54 @@ def test_efficiency_is_measured_over_flops_speedup():
     assert fast["machine"] == "Some CPU; 2 threads; avx2; torch 2.13.0"
 
 
+def test_ratios_are_of_the_same_round():
+    # The machine is twice as slow in the second round and four times in the third: no ratio is.
+    found = timed(way(0.0, 12, 24.0, 48.0, 96.0), way(0.5, 6, 12.0, 24.0, 48.0), way(None, 12, 20.0, 40.0, 80.0))
+    base, fast = rows_of(found)
+    assert (fast["measured_speedup"], base["overhead_at_speed_0"]) == (2.0, 1.2)
+
+
 def test_fixed_cost_is_the_intercept_and_belongs_to_batch_1():
     # 0.05 s a sample, and 1 ms a MAC.
-    entries = [entry(speed, layers, 10 * (0.05 + 0.1 * layers)) for speed, layers in ((0.0, 12), (0.3, 6), (0.5, 2))]
-    assert [row["fixed_cost_us"] for row in rows_of(*entries, entry(None, 12, 1.0))] == pytest.approx([50000] * 3)
-    pooled = [{"extra_info": each["extra_info"] | {"mode": "throughput", "batch": 32}} for each in entries]
-    found = rows_of(*pooled, entry(None, 12, 1.0, "throughput", 32))
-    assert {row["fixed_cost_us"] for row in found} == {None}
+    ways = [way(speed, layers, 10 * (0.05 + 0.1 * layers)) for speed, layers in ((0.0, 12), (0.3, 6), (0.5, 2))]
+    ways.append(way(None, 12, 1.0))
+    assert [row["fixed_cost_us"] for row in rows_of(timed(*ways))] == pytest.approx([50000] * 3)
+    assert {row["fixed_cost_us"] for row in rows_of(timed(*ways, mode="throughput", batch=32))} == {None}
 
 
 def test_rows_are_sorted_and_groups_kept_apart():
-    entries = [
-        entry(speed, 12 - layers, 12.0 - layers, "throughput", batch)
-        for batch in (256, 32)
-        for speed, layers in ((0.5, 6), (0.0, 0))
-    ]
-    plain = [entry(None, 12, 10.0, "throughput", batch) for batch in (32, 256)]
+    ways = [way(0.5, 6, 6.0), way(0.0, 12, 12.0), way(None, 12, 10.0)]
     other = {"extra_info": {"task": "book-review", "samples": 10}}  # a benchmark of another kind
-    found = [(row["batch"], row["speed"]) for row in rows_of(*entries, other, *plain)]
+    benchmarks = [timed(*ways, mode="throughput", batch=batch) for batch in (256, 32)]
+    found = [(row["batch"], row["speed"]) for row in rows_of(benchmarks[0], other, benchmarks[1])]
     assert found == [(32, 0.0), (32, 0.5), (256, 0.0), (256, 0.5)]
 
 
 @pytest.mark.parametrize(
-    "entries",
+    "ways",
     [
-        [entry(0.0, 12, 1.0)],
-        [entry(0.5, 6, 1.0), entry(None, 12, 1.0)],
-        [entry(None, 12, 1.0)],
+        [way(0.0, 12, 1.0)],
+        [way(0.5, 6, 1.0), way(None, 12, 1.0)],
+        [way(None, 12, 1.0)],
     ],
 )
-def test_a_group_without_its_references_is_refused(entries):
+def test_a_group_without_its_references_is_refused(ways):
     with pytest.raises(InputError, match="book-review, cpu, fp32, latency, 1: found no speed 0 or no plain encoder"):
-        rows_of(*entries)
+        rows_of(timed(*ways))
 
 
 def test_the_command_writes_the_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
-    benchmarks = [entry(0.0, 12, 24.0), entry(0.5, 3, 8.0), entry(None, 12, 20.0)]
+    ways = [way(0.0, 12, 24.0), way(0.5, 3, 8.0), way(None, 12, 20.0)]
     path = tmp_path / "report.json"
-    path.write_text(json.dumps({"benchmarks": benchmarks, "machine_info": MACHINE}))
+    path.write_text(json.dumps(report_of(timed(*ways))))
     assert report.main([str(path)]) == 0
     with open(tmp_path / "bench" / "efficiency.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == tuple(BENCH_SCHEMAS["efficiency"].columns)
     assert [row["overhead_at_speed_0"] for row in rows] == ["1.200", ""]
 
-    smoke = [{"extra_info": each["extra_info"] | {"task": "smoke"}} for each in benchmarks]
-    path.write_text(json.dumps({"benchmarks": smoke, "machine_info": MACHINE}))
+    path.write_text(json.dumps(report_of(timed(*ways, task="smoke"))))
     assert report.main([str(path)]) == 0
     assert (tmp_path / "smoke" / "bench" / "efficiency.csv").is_file()
 
@@ -115,15 +120,15 @@ def test_what_is_no_report_is_refused(tmp_path, capsys, content):
     assert "report.json: not a report of pytest-benchmark" in capsys.readouterr().err
 
 
-def stations(way, speed):
-    found = entry(speed, 12, 1.0)["extra_info"]
+def stations(engine, speed):
+    found = timed()["extra_info"]
     spent = [["layer", 1, 4.0], ["layer", 2, 2.0], ["regrouping and the rest", None, 1.0]]
-    del found["layers_seconds"]
-    return {"extra_info": found | {"way": way, "stations": spent}}
+    del found["ways"]
+    return {"extra_info": found | {"way": engine, "speed": speed, "stations": spent}}
 
 
 def test_stations_have_their_share_of_the_whole():
-    rows = report.station_rows({"benchmarks": [stations("pooled", 0.5)], "machine_info": MACHINE})
+    rows = report.station_rows(report_of(stations("pooled", 0.5)))
     assert [(row["station"], row["layer"], row["seconds"], row["share"]) for row in rows] == [
         ("tokenisation", None, 3.0, 0.3),
         ("layer", 1, 4.0, 0.4),
@@ -135,19 +140,22 @@ def test_stations_have_their_share_of_the_whole():
 def test_the_roofline_takes_each_at_its_best_batch():
     ceiling = {"extra_info": {"task": "book-review", "device": "cpu", "precision": "fp32", "matrix_gflops": 100.0}}
     rates = [
-        entry(speed, 12, seconds, "throughput", batch, macs=10**12)
-        for speed, seconds, batch in ((0.0, 40.0, 32), (0.0, 50.0, 256), (None, 25.0, 32), (0.3, 1.0, 32))
+        timed(way(0.0, 12, engine, macs=10**12), way(None, 12, plain, macs=10**12), mode="throughput", batch=batch)
+        for batch, engine, plain in ((32, 40.0, 25.0), (256, 50.0, 30.0))
     ]
-    (row,) = report.roofline_rows({"benchmarks": [ceiling, *rates], "machine_info": MACHINE})
+    rates.append(timed(way(0.0, 12, 1.0, macs=10**12)))  # one at a time is no throughput
+    (row,) = report.roofline_rows(report_of(ceiling, *rates))
     assert (row["engine_gflops"], row["engine_share"]) == (50.0, 0.5)
     assert (row["dense_gflops"], row["dense_share"]) == (80.0, 0.8)
 
 
 def test_agreement_names_the_sample_that_lies_farthest_from_the_speed():
     said = {"same_label": 0.999, "differing": 2, "unexcused": 0, "differing_distances": [1e-7, 3e-6]}
-    found = {"extra_info": entry(0.5, 6, 1.0)["extra_info"] | said}
-    (row,) = report.agreement_rows({"benchmarks": [found, entry(0.0, 12, 1.0)], "machine_info": MACHINE})
-    assert (row["same_label_percent"], row["differing"], row["unexcused"], row["farthest"]) == (99.9, 2, 0, 3e-6)
+    whole = {"extra_info": {name: value for name, value in timed()["extra_info"].items() if name != "ways"}}
+    whole["extra_info"] |= said | {"speed": 0.3, "samples": 7600}
+    rows = report.agreement_rows(report_of(timed(way(0.5, 6, 1.0, **said), way(None, 12, 1.0)), whole))
+    found = [(row["speed"], row["samples"], row["same_label_percent"], row["farthest"]) for row in rows]
+    assert found == [(0.5, 10, 99.9, 3e-6), (0.3, 7600, 99.9, 3e-6)]
 
 
 def test_a_rate_is_over_the_works_own_seconds_or_the_median():
@@ -156,7 +164,7 @@ def test_a_rate_is_over_the_works_own_seconds_or_the_median():
         {"extra_info": about | {"what": "fine-tuning", "seconds": 20.0}, "stats": {"median": 50.0}},
         {"extra_info": about | {"what": "tracing"}, "stats": {"median": 50.0}},
     ]
-    rows = report.rate_rows({"benchmarks": benchmarks, "machine_info": MACHINE})
+    rows = report.rate_rows(report_of(*benchmarks))
     assert [(row["what"], row["samples_per_second"]) for row in rows] == [("fine-tuning", 5.0), ("tracing", 2.0)]
 
 
@@ -164,8 +172,8 @@ def test_memory_is_peak_over_peak(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     found = {"texts": 1000, "peak_mib": 660.0, "few_texts": 10, "few_peak_mib": 600.0}
     for peak in (700.0, 660.0):
-        report_of = {"benchmarks": [{"extra_info": found | {"peak_mib": peak}}], "machine_info": MACHINE}
-        tables.write("memory", report.memory_rows(report_of), smoke=False)
+        measured = report_of({"extra_info": found | {"peak_mib": peak}})
+        tables.write("memory", report.memory_rows(measured), smoke=False)
     assert tables.read("memory")["ratio"].tolist() == [1.1]  # the later one took the place of the first
 
 
@@ -194,10 +202,10 @@ def test_the_page_is_written_from_the_tables(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(performance, "PAGE", tmp_path / "docs" / "performance.md")
     assert performance.main() == 2
     assert "found no efficiency.csv" in capsys.readouterr().err
-    benchmarks = [entry(0.0, 12, 24.0), entry(0.5, 3, 8.0), entry(None, 12, 20.0)]
-    benchmarks += [stations(way, speed) for way in ("compacting", "pooled") for speed in (0.0, 0.5)]
+    benchmarks = [timed(way(0.0, 12, 24.0), way(0.5, 3, 8.0), way(None, 12, 20.0))]
+    benchmarks += [stations(engine, speed) for engine in ("compacting", "pooled") for speed in (0.0, 0.5)]
     path = tmp_path / "report.json"
-    path.write_text(json.dumps({"benchmarks": benchmarks, "machine_info": MACHINE}))
+    path.write_text(json.dumps(report_of(*benchmarks)))
     assert report.main([str(path)]) == 0
     assert performance.main() == 0
     page = (tmp_path / "docs" / "performance.md").read_text()
@@ -225,14 +233,14 @@ def test_the_clock_tells_parts_and_layers_apart():
     assert "embed" not in vars(subject.model)
 
 
-@pytest.mark.parametrize(("layers", "complaint"), [("NaN", "found NaN, expected numbers"), ("0.0", "not a report")])
+@pytest.mark.parametrize(("seconds", "complaint"), [("NaN", "found NaN, expected numbers"), ("1.0", "not a report")])
 def test_a_report_without_sound_numbers_is_refused_by_name_and_leaves_no_table(
-    tmp_path, monkeypatch, capsys, layers, complaint
+    tmp_path, monkeypatch, capsys, seconds, complaint
 ):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
-    text = json.dumps({"benchmarks": [entry(0.0, 12, 24.0), entry(None, 12, 20.0)], "machine_info": MACHINE})
+    text = json.dumps(report_of(timed(way(0.0, 12, 24.0), way(None, 12, 20.0))))
     path = tmp_path / "report.json"
-    path.write_text(text.replace('"layers_seconds": 20.0', f'"layers_seconds": {layers}'))
+    path.write_text(text.replace("21.0", seconds))  # the plain encoder's, a second of which is embedding
     assert report.main([str(path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {path}: {complaint}")
     assert [file.name for file in tmp_path.rglob("*")] == ["report.json"]
@@ -243,6 +251,6 @@ def test_a_table_in_the_way_is_refused_in_one_line(tmp_path, monkeypatch, capsys
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "efficiency.csv").write_text("task\n")
     path = tmp_path / "report.json"
-    path.write_text(json.dumps({"benchmarks": [entry(0.0, 12, 24.0), entry(None, 12, 20.0)], "machine_info": MACHINE}))
+    path.write_text(json.dumps(report_of(timed(way(0.0, 12, 24.0), way(None, 12, 20.0)))))
     assert report.main([str(path)]) == 2
     assert "efficiency.csv, line 1: found foreign columns" in capsys.readouterr().err

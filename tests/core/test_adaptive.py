@@ -71,8 +71,11 @@ def test_equal_to_the_last_bit_one_by_one(engine, model):
 
 @pytest.mark.parametrize("max_layers", [None, 2])
 def test_equal_to_the_last_bit_where_batches_and_padding_are_the_same(engine, model, max_layers):
-    # Full widths alone, so that both pad alike; speed 0, so that nobody leaves and the batches stay the same.
-    encoded = encoded_samples(np.random.default_rng(1).choice([8, 16, 40], 50))
+    # Each batch of 16 has one width and a text as long as that, so that both pad alike and nothing is cut; speed 0, so
+    # that nobody leaves and the batches stay the same.
+    rng = np.random.default_rng(1)
+    lengths = [length for width in (8, 16, 40) for length in (width, *rng.integers(width - 7, width + 1, 15))]
+    encoded = encoded_samples(rng.permutation(lengths))
     trace = trace_of(model, encoded, batch_size=16)
     found = engine.predict(encoded, 0, batch_size=16, max_layers=max_layers)
     last = max_layers or LAYERS
@@ -203,7 +206,7 @@ def test_batches_are_filled_to_the_token_budget_in_few_widths(model, tokenizer, 
     assert (found.exit_layers > 1).sum() > 50
     assert {width for *_, width in record.calls} <= {8, 16, 24, 32, 40, LONGEST}
     full = Counter(rows == 320 // width for _, rows, width in record.calls)
-    assert full[False] <= LAYERS  # at each layer the last batch alone
+    assert full[False] <= 2 * LAYERS  # at each layer the last batch alone, which may be cut in two
     assert full[True] > 3 * LAYERS
 
 

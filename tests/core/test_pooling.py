@@ -1,7 +1,11 @@
+from itertools import combinations, pairwise
+
 import numpy as np
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fastbert_core.pooling import Group, Pool, Shapes
+from fastbert_core.pooling import Group, Pool, Shapes, cut
 
 HIDDEN = 3
 
@@ -27,7 +31,7 @@ def test_shapes():
     assert [shapes.width(tokens) for tokens in (1, 8, 9, 40, 41, 44)] == [8, 8, 16, 40, 44, 44]
     assert [shapes.capacity(width) for width in (8, 40, 44)] == [40, 8, 7]
     assert Shapes(longest=512, tokens=320).capacity(512) == 1
-    assert Shapes(longest=44, tokens=320, rows=5).capacity(44) == 5
+    assert [Shapes(longest=44, tokens=320, rows=5).capacity(width) for width in (44, 160)] == [5, 2]
     assert shapes.smaller().capacity(40) == 2
     assert Shapes(longest=44, tokens=2, rows=2).smaller() == Shapes(longest=44, tokens=1, rows=1)
 
@@ -38,7 +42,7 @@ def test_a_mask_tells_real_tokens():
 
 
 def test_survivors_of_several_groups_make_a_full_batch():
-    pool = Pool(Shapes(longest=64, tokens=0, rows=4))
+    pool = Pool(Shapes(longest=64, tokens=4096, rows=4))
     pool.add(group([24, 22, 20, 20], 24), np.array([True, False, True, False]))
     assert pool.full_batch() is None
     assert len(pool) == 2
@@ -56,7 +60,7 @@ def test_survivors_of_several_groups_make_a_full_batch():
 
 
 def test_a_buffer_that_begins_with_short_rows_of_a_wide_group_is_narrow():
-    pool = Pool(Shapes(longest=64, tokens=0, rows=2))
+    pool = Pool(Shapes(longest=64, tokens=4096, rows=2))
     pool.add(group([24, 24, 7], 24), np.array([True, True, True]))
     assert pool.full_batch().hidden.shape == (2, 24, HIDDEN)
     left = pool.rest()
@@ -67,12 +71,50 @@ def test_a_buffer_that_begins_with_short_rows_of_a_wide_group_is_narrow():
 def test_padding_of_a_buffer_is_finite_whatever_its_memory_held():
     torch.use_deterministic_algorithms(True)  # fills fresh memory with NaN
     try:
-        pool = Pool(Shapes(longest=64, tokens=0, rows=3))
+        pool = Pool(Shapes(longest=64, tokens=4096, rows=3))
         pool.add(group([16, 16, 16], 16), np.array([True, False, False]))
         pool.add(group([8, 8, 8], 8, first=3), np.array([True, True, False]))
         assert_whole(pool.full_batch())
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_a_batch_is_cut_where_that_saves_more_padding_than_a_batch_costs():
+    mixed = group([64, 63, 40, 16, 9, 8], 64)
+    (whole,) = cut(mixed, Shapes(longest=64, tokens=512, batch_cost=200))
+    assert whole is mixed
+    # 3 x 48 tokens of padding for a part; narrower still, 24 and 8 would not pay for another.
+    long, short = cut(mixed, Shapes(longest=64, tokens=512, batch_cost=64))
+    assert (long.samples.tolist(), short.samples.tolist()) == ([0, 1, 2], [3, 4, 5])
+    assert (long.hidden.shape[1], short.hidden.shape[1], short.layer) == (64, 16, mixed.layer)
+    assert_whole(long)
+    assert_whole(short)
+
+
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=6), st.integers(0, 100))
+def test_no_other_cut_costs_less(lengths, batch_cost):
+    lengths, shapes = sorted(lengths, reverse=True), Shapes(longest=64, tokens=512, batch_cost=batch_cost)
+
+    def cost(parts):
+        return sum(batch_cost + len(part) * shapes.width(part[0]) for part in parts)
+
+    found = [part.lengths.tolist() for part in cut(group(lengths, 64), shapes)]
+    assert [length for part in found for length in part] == lengths
+    places = range(1, len(lengths))
+    every = (some for count in range(len(lengths)) for some in combinations(places, count))
+    least = min(cost([lengths[a:b] for a, b in pairwise([0, *some, len(lengths)])]) for some in every)
+    assert cost(found) == least
+
+
+def test_the_parts_of_a_batch_come_next_and_in_order():
+    pool = Pool(Shapes(longest=64, tokens=512, rows=4, batch_cost=1))
+    pool.add(group([64, 32, 16], 64), np.ones(3, bool))
+    pool.add(group([8, 8, 8, 8], 8, first=3), np.ones(4, bool))
+    order = []
+    while (batch := pool.full_batch() or pool.rest()) is not None:
+        order += batch.samples.tolist()
+        assert_whole(batch)
+    assert order == list(range(7))
 
 
 def test_a_full_group_that_nobody_leaves_goes_on_as_it_is():
@@ -83,7 +125,7 @@ def test_a_full_group_that_nobody_leaves_goes_on_as_it_is():
 
 
 def test_the_deepest_full_batch_goes_first_and_the_shallowest_rest():
-    pool = Pool(Shapes(longest=64, tokens=0, rows=2))
+    pool = Pool(Shapes(longest=64, tokens=4096, rows=2))
     for layer in (1, 3, 2, 3):
         pool.add(group([8, 8], 8, layer, first=10 * layer), np.ones(2, bool))
         pool.add(group([8], 8, layer, first=10 * layer + 5), np.ones(1, bool))
@@ -98,7 +140,7 @@ def test_the_deepest_full_batch_goes_first_and_the_shallowest_rest():
 
 
 def test_layers_do_not_mix():
-    pool = Pool(Shapes(longest=64, tokens=0, rows=2))
+    pool = Pool(Shapes(longest=64, tokens=4096, rows=2))
     pool.add(group([8, 8], 8, layer=1), np.array([True, False]))
     pool.add(group([8, 8], 8, layer=2), np.array([True, False]))
     assert pool.full_batch() is None
