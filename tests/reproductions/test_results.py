@@ -130,7 +130,7 @@ def test_settings_that_are_no_json_object_are_refused(tmp_path, runs):
         ("wall_seconds\n", "wall_seconds,best\n", "line 1: found foreign columns ['best'] and missing columns []"),
         ("wall_seconds\n", "wall_seconds,task\n", "line 1: found foreign columns ['task'] and missing columns []"),
         ("device,", "", "line 1: found foreign columns [] and missing columns ['device']"),
-        ("standard", "quick", "line 2: profile: found quick, expected one of smoke, standard, paper, offline"),
+        ("standard", "quick", "line 2: profile: found quick, expected one of smoke, standard, offline, paper"),
         ("20000,", "", "line 2: found 23 fields, expected 24"),
         ("fastbert,default,8", "fastbert,default,7", "line 3: task, model, variant, seed: found book-review, fastbert"),
     ],
