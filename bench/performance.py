@@ -19,14 +19,19 @@ INTRODUCTION = """# Seconds
 FastBERT's FLOPs fall when samples leave early; this page shows how far the seconds follow. `tox -e bench` and
 `tox -e bench-rivals` measure, `python -m bench.performance` writes the page; all in one process on an idle machine,
 trained models, texts of the test set. *Efficiency* is measured speedup over FLOPs speedup, both against the same engine
-at speed 0, where every student runs; FLOPs are true MACs of the real tokens. Columns: [results](../results/README.md).
+at speed 0, where every student runs; FLOPs are true MACs of the real tokens. Speeds are timed in turns, and a ratio is
+of seconds of the same round. Columns: [results](../results/README.md).
+
+![Measured against FLOPs speedup](../plots/figures/bench/efficiency.png)
 """
 ENGINE = """## How the engine keeps up
 
 Samples enter longest first and every layer handles them in the order in which they come, so that those that wait for a
 layer are of like length and nothing is sorted twice. Who leaves makes room: survivors are copied once, straight into
 the next layer's batch, which runs when it is full, the deepest first. Lengths are rounded up to 8 tokens, so there are
-few shapes. A classifier computes one query, the one of [CLS], with keys and values folded into two small products.
+few shapes. A batch holds no more padded tokens than stay in the caches of a CPU, whatever batch size is asked for; one
+that spans many lengths is cut where that saves more padding than a batch more costs. A classifier computes one query,
+the one of [CLS], with keys and values folded into two small products.
 """
 
 
@@ -45,7 +50,9 @@ def page() -> str:
             [_efficiency(row) for row in found["efficiency"]],
         ),
         "*end-to-end*: the efficiency with tokenisation and embedding. *overhead*: speed 0 over the plain encoder in "
-        "the same batches.\n",
+        "the same batches. Above 1 at batch 1: a layer must read its weights for a text of any length, so that short "
+        "texts, which leave first, cost more than their MACs. Below 1 at 8x: of the few hundred texts timed only some "
+        "tens reach the deep layers, too few for full batches.\n",
         _fixed_cost(found["efficiency"]),
         ENGINE,
     ]

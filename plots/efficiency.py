@@ -32,7 +32,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         panel.set_title(f"{task}, {device}: efficiency {_range(mine)}")
     about = (
         "Both speedups are over the same engine at speed 0, where every student runs; tokenisation and embedding are "
-        "timed apart. A seeded sample of test texts, seed 7.\n" + "\n".join(rows["machine"].unique())
+        "timed apart. Test texts sampled with seed 7.\n" + "\n".join(rows["machine"].unique())
     )
     return finish(figure, "Measured speedup against FLOPs speedup", about)
 
