@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from fastbert_core.encoding import Encoded, collate
 from fastbert_core.model import FastBertModel
-from fastbert_core.pooling import Group, Pool, Shapes
+from fastbert_core.pooling import Group, Pool, Shapes, cut
 from fastbert_core.uncertainty import uncertainty
 
 # Batches that are queued before the answer of the last one is read, so that a GPU never waits for the host.
@@ -84,17 +84,22 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, la
 
 
 def embedded(model: FastBertModel, encoded: Encoded, pad_id: int, shapes: Shapes) -> Iterator[Group]:
-    """All samples, longest first, in full batches that are embedded one at a time."""
+    """All samples, longest first, in full batches, or parts of such, that are embedded one at a time."""
     lengths = encoded.lengths.astype(np.int64)
     order, at = np.argsort(-lengths, kind="stable"), 0
     while at < len(order):
-        width = shapes.width(lengths[order[at]])
-        rows = order[at : at + shapes.capacity(width)]
-        batch = collate(encoded, rows, pad_id, model.device)
-        more = (0, width - batch.input_ids.shape[1])
-        segments = None if batch.token_type_ids is None else pad(batch.token_type_ids, more)
-        yield Group(rows, lengths[rows], model.embed(pad(batch.input_ids, more, value=pad_id), segments))
-        at += len(rows)
+        full = order[at : at + shapes.capacity(shapes.width(lengths[order[at]]))]
+        for part in cut(lengths[full], shapes):
+            yield _embed(model, encoded, full[part], pad_id, shapes)
+        at += len(full)
+
+
+def _embed(model: FastBertModel, encoded: Encoded, rows: np.ndarray, pad_id: int, shapes: Shapes) -> Group:
+    lengths = encoded.lengths[rows].astype(np.int64)
+    batch = collate(encoded, rows, pad_id, model.device)
+    more = (0, shapes.width(lengths[0]) - batch.input_ids.shape[1])
+    segments = None if batch.token_type_ids is None else pad(batch.token_type_ids, more)
+    return Group(rows, lengths, model.embed(pad(batch.input_ids, more, value=pad_id), segments))
 
 
 class _Running(NamedTuple):

@@ -120,17 +120,21 @@ class Pool:
 
     def _narrow(self, group: Group) -> Group:
         """The first of the parts that `group` is cut into; the others come next, as full batches."""
-        first, *others = cut(group, self._shapes)
+        parts = cut(group.lengths, self._shapes)
+        if len(parts) == 1:
+            return group
+        first, *others = (_part(group, rows, self._shapes.width(group.lengths[rows.start])) for rows in parts)
         self._full[:0] = others
         return first
 
 
-def cut(group: Group, shapes: Shapes) -> list[Group]:
-    """The parts of `group`, in its order, that cost the least: their padded tokens, and `batch_cost` for each part."""
-    widths = np.array([shapes.width(tokens) for tokens in group.lengths])
-    starts = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(group)]  # where another width begins, and the end
-    if len(starts) == 2:
-        return [group]
+def cut(lengths: np.ndarray, shapes: Shapes) -> list[slice]:
+    """The parts of a batch of `lengths` (int64 [batch], longest first) that cost the least.
+
+    A part costs its padded tokens, and `batch_cost`.
+    """
+    widths = np.array([shapes.width(tokens) for tokens in lengths])
+    starts = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(widths)]  # where a width begins, and the end
     costs, cuts = [0], [0]  # of all rows before each of `starts`: the least cost, and where the last part begins then
     for end in range(1, len(starts)):
         options = [
@@ -141,10 +145,9 @@ def cut(group: Group, shapes: Shapes) -> list[Group]:
         cuts.append(options.index(costs[-1]))
     parts, end = [], len(starts) - 1
     while end:
-        begin = cuts[end]
-        parts.append(_part(group, slice(starts[begin], starts[end]), int(widths[starts[begin]])))
-        end = begin
-    return [group] if len(parts) == 1 else parts[::-1]
+        parts.append(slice(starts[cuts[end]], starts[end]))
+        end = cuts[end]
+    return parts[::-1]
 
 
 def _part(group: Group, rows: slice, width: int) -> Group:

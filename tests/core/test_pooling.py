@@ -81,10 +81,13 @@ def test_padding_of_a_buffer_is_finite_whatever_its_memory_held():
 
 def test_a_batch_is_cut_where_that_saves_more_padding_than_a_batch_costs():
     mixed = group([64, 63, 40, 16, 9, 8], 64)
-    (whole,) = cut(mixed, Shapes(longest=64, tokens=512, batch_cost=200))
-    assert whole is mixed
+    assert cut(mixed.lengths, Shapes(longest=64, tokens=512, batch_cost=200)) == [slice(0, 6)]
     # 3 x 48 tokens of padding for a part; narrower still, 24 and 8 would not pay for another.
-    long, short = cut(mixed, Shapes(longest=64, tokens=512, batch_cost=64))
+    shapes = Shapes(longest=64, tokens=512, rows=6, batch_cost=64)
+    assert cut(mixed.lengths, shapes) == [slice(0, 3), slice(3, 6)]
+    pool = Pool(shapes)
+    pool.add(mixed, np.ones(6, bool))
+    long, short = pool.full_batch(), pool.full_batch()
     assert (long.samples.tolist(), short.samples.tolist()) == ([0, 1, 2], [3, 4, 5])
     assert (long.hidden.shape[1], short.hidden.shape[1], short.layer) == (64, 16, mixed.layer)
     assert_whole(long)
@@ -98,7 +101,7 @@ def test_no_other_cut_costs_less(lengths, batch_cost):
     def cost(parts):
         return sum(batch_cost + len(part) * shapes.width(part[0]) for part in parts)
 
-    found = [part.lengths.tolist() for part in cut(group(lengths, 64), shapes)]
+    found = [lengths[part] for part in cut(np.array(lengths), shapes)]
     assert [length for part in found for length in part] == lengths
     places = range(1, len(lengths))
     every = (some for count in range(len(lengths)) for some in combinations(places, count))
