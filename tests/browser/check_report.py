@@ -37,7 +37,9 @@ ARGUMENTS = (
 def browser(tmp_path_factory):
     """Chromium with the report open, logging its console and its network."""
     if not (CHROMIUM and DRIVER):
-        pytest.skip("no Chromium with its driver was found: on Debian, apt-get install chromium chromium-driver")
+        pytest.fail(
+            "no Chromium with its driver was found: on Debian, apt-get install chromium chromium-driver", pytrace=False
+        )
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for argument in (*ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
