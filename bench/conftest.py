@@ -21,9 +21,8 @@ PLACES = [
 
 def pytest_addoption(parser):
     group = parser.getgroup("bench")
-    group.addoption("--bench-rows", type=int, default=512, help="texts of a throughput round (default: 512)")
-    group.addoption("--bench-singles", type=int, default=64, help="texts of a latency round (default: 64)")
-    group.addoption("--bench-rounds", type=int, default=2, help="rounds, after a few texts that warm up (default: 2)")
+    group.addoption("--bench-rows", type=int, default=768, help="texts of throughput (default: 768)")
+    group.addoption("--bench-singles", type=int, default=128, help="texts of latency (default: 128)")
 
 
 @pytest.hookimpl(trylast=True)
@@ -38,7 +37,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_benchmark_update_machine_info(machine_info):
-    machine_info.update(tables.machine_facts())
+    machine_info.update(tables.facts())
 
 
 @pytest.fixture(scope="session", params=TASKS)
@@ -49,13 +48,13 @@ def whole(request):
 
 @pytest.fixture(scope="session")
 def subject(whole, request):
-    """A subject with as many texts as a throughput round has."""
+    """A subject with as many texts as throughput is timed on."""
     return subjects.sample(whole, request.config.getoption("--bench-rows"))
 
 
 @pytest.fixture(scope="session")
 def singles(whole, request):
-    """A subject with as many texts as a latency round has."""
+    """A subject with as many texts as latency is timed on."""
     return subjects.sample(whole, request.config.getoption("--bench-singles"))
 
 
@@ -64,9 +63,3 @@ def engine(whole, request):
     """The subject's engine on a device and in a precision."""
     device, precision = request.param
     return Engine(whole.model, whole.tokenizer, precision, device)
-
-
-@pytest.fixture(scope="session")
-def rounds(request):
-    """Rounds of each benchmark."""
-    return request.config.getoption("--bench-rounds")

@@ -1,7 +1,6 @@
 """Timed predictions, and what belongs beside their seconds."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -9,8 +8,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import subjects
-from bench.clock import clocked
 from bench.subjects import Subject
+from bench.turns import Work, in_turns
 from fastbert_core.adaptive import Predictions, embedded
 from fastbert_core.agreement import disagreements
 from fastbert_core.encoding import Encoded, collate
@@ -24,48 +23,36 @@ SAME_LABEL_IN_BF16 = 0.995
 WARMING = 64  # texts before the first round
 
 
-def time_speeds(benchmark: BenchmarkFixture, engine: Engine, subject: Subject, batch: int, rounds: int) -> None:
-    """Benchmark rounds of: the plain encoder, and the engine at the speed of each of REDUCTIONS, one after the other.
+def time_speeds(benchmark: BenchmarkFixture, engine: Engine, subject: Subject, batch: int) -> None:
+    """Benchmark, in turns, the plain encoder and the engine at the speed of each of REDUCTIONS.
 
-    In turns, since a machine's pace may drift by more than what is to be seen. Each way becomes an entry of `ways`,
-    with its seconds by round, and what the engine answers is held against the trace: in fp32 it must agree, in bf16 a
-    trained model must say the same of 99.5% of the samples.
+    Each becomes an entry of `ways` with its seconds; what the engine answers must agree with the trace.
     """
-    ways: dict[float | None, Callable[[Subject], object]] = {
-        None: lambda part: dense(engine, part.encoded, batch),
-        **{speed: partial(_predict, engine, speed, batch) for speed in map(subject.speed, REDUCTIONS)},
-    }
-    entries = {speed: {"seconds": [], "embedding_seconds": []} for speed in ways}
-    answers: dict[float | None, object] = {}
+    speeds = {subject.speed(reduction): reduction for reduction in REDUCTIONS}
+
+    def works(part: Subject) -> list[Work]:
+        at_speeds = (
+            Work(partial(engine.predict, part.encoded, speed, batch_size=batch), 1 / reduction)
+            for speed, reduction in speeds.items()
+        )
+        return [Work(partial(dense, engine, part.encoded, batch)), *at_speeds]
+
     if not benchmark.disabled:
-        for work in ways.values():
-            work(subjects.sample(subject, WARMING))
-
-    def one_round() -> None:
-        for speed, work in ways.items():
-            with clocked(engine.model, "embed") as spent:
-                start = time.perf_counter()
-                answers[speed] = work(subject)
-                entries[speed]["seconds"].append(time.perf_counter() - start)
-            entries[speed]["embedding_seconds"].append(sum(spent.values()))
-
-    benchmark.pedantic(one_round, rounds=rounds)
-    entries[None] |= _executed_by_all(engine, subject)
-    for speed in set(ways) - {None}:
-        entries[speed] |= _executed(engine, subject, speed, answers[speed])
-    benchmark.extra_info.update(about(engine, subject, batch), ways=list(entries.values()))
-
-
-def _predict(engine: Engine, speed: float, batch: int, part: Subject) -> Predictions:
-    return engine.predict(part.encoded, speed, batch_size=batch)
+        for work in works(subjects.sample(subject, WARMING)):
+            work.do()
+    timed = works(subject)
+    benchmark.pedantic(in_turns, (engine.model, timed), rounds=1)
+    executed = [_executed_by_all(engine, subject)]
+    executed += [_executed(engine, subject, speed, work.answer) for speed, work in zip(speeds, timed[1:], strict=True)]
+    ways = [
+        {"seconds": work.seconds, "embedding_seconds": work.embedding_seconds} | more
+        for work, more in zip(timed, executed, strict=True)
+    ]
+    benchmark.extra_info.update(about(engine, subject, batch), ways=ways)
 
 
 def _executed(engine: Engine, subject: Subject, speed: float, found: Predictions) -> dict:
-    agreed = agreement(subject, found, speed)
-    if engine.precision == "fp32":
-        assert not agreed["unexcused"], "samples leave elsewhere, or with another label, than the trace says"
-    elif not subject.is_smoke:
-        assert agreed["same_label"] >= SAME_LABEL_IN_BF16, f"{agreed['same_label']:.4f} of the labels are the trace's"
+    agreed = agreement(engine, subject, speed, found)
     classes = len(engine.model.config.class_names)
     macs = true_macs(subject.shape, found.exit_layers, subject.encoded.lengths, classes)
     return agreed | {"mean_layers": float(found.exit_layers.mean()), "macs": int(macs.sum())}
@@ -101,12 +88,22 @@ def _dense_batches(engine: Engine, encoded: Encoded, batch: int) -> Iterator[Gro
         yield Group(row, encoded.lengths[row], engine.model.embed(alone.input_ids, alone.token_type_ids))
 
 
-def agreement(subject: Subject, found: Predictions, speed: float) -> dict:
-    """How many samples say what the trace says, and of those that do not, how near they are to the threshold."""
+def agreement(engine: Engine, subject: Subject, speed: float, found: Predictions) -> dict:
+    """How many samples say what the fp32 trace says, and how near the others are to the threshold.
+
+    Asserts that in fp32 none differs without excuse, and at most 1 in 1000 with one; and that in bf16 a trained model
+    has the same label for 99.5% of the samples.
+    """
     broken, excused = disagreements(subject.trace, found.labels, found.exit_layers, speed)
+    same = float((found.labels == subject.trace_labels(speed)).mean())
+    if engine.precision == "fp32":
+        assert not broken.size, f"samples {broken[:10]} leave elsewhere, or with another label, than the trace says"
+        assert excused.size <= max(1, len(subject.encoded) // 1000)
+    elif not subject.is_smoke:
+        assert same >= SAME_LABEL_IN_BF16, f"{100 * same:.2f}% of the labels are those of the fp32 trace"
     return {
         "speed": speed,
-        "same_label": float((found.labels == subject.trace_labels(speed)).mean()),
+        "same_label": same,
         "differing": len(broken) + len(excused),
         "unexcused": len(broken),
         "differing_distances": distances(subject, found, speed),

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench import tables
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
-from reproductions.bench_schemas import BENCH_SCHEMAS
+from reproductions.bench_schemas import BENCH_SCHEMAS, MEASURED
 from reproductions.results import printed
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
@@ -19,8 +19,9 @@ INTRODUCTION = """# Seconds
 FastBERT's FLOPs fall when samples leave early; this page shows how far the seconds follow. `tox -e bench` and
 `tox -e bench-rivals` measure, `python -m bench.performance` writes the page; all in one process on an idle machine,
 trained models, texts of the test set. *Efficiency* is measured speedup over FLOPs speedup, both against the same engine
-at speed 0, where every student runs; FLOPs are true MACs of the real tokens. Speeds are timed in turns, and a ratio is
-of seconds of the same round. Columns: [results](../results/README.md).
+at speed 0, where every student runs; FLOPs are true MACs of the real tokens. The plain encoder and all speeds of a row
+are timed at once, in turns of half a second at most, since a machine's pace may drift by more than what is to be seen.
+Columns: [results](../results/README.md).
 
 ![Measured against FLOPs speedup](../plots/figures/bench/efficiency.png)
 """
@@ -40,19 +41,19 @@ def page() -> str:
     found = {name: printed(tables.read(name), name).to_dict("records") for name in BENCH_SCHEMAS}
     if not found["efficiency"]:
         raise InputError(f"{tables.folder(smoke=False)}: found no efficiency.csv, expected one (tox -e bench)")
-    machines = sorted({row["machine"] for rows in found.values() for row in rows})
     parts = [
         INTRODUCTION,
-        "Measured on: " + "; and ".join(machines) + ".\n",
+        _measured(found),
         "## Efficiency\n",
         _table(
-            "task device precision mode batch speed layers FLOPs measured efficiency end-to-end overhead samples/s",
+            "task device precision mode batch speed texts layers FLOPs measured efficiency end-to-end overhead "
+            "samples/s",
             [_efficiency(row) for row in found["efficiency"]],
         ),
         "*end-to-end*: the efficiency with tokenisation and embedding. *overhead*: speed 0 over the plain encoder in "
-        "the same batches. Above 1 at batch 1: a layer must read its weights for a text of any length, so that short "
-        "texts, which leave first, cost more than their MACs. Below 1 at 8x: of the few hundred texts timed only some "
-        "tens reach the deep layers, too few for full batches.\n",
+        "the same batches. Two things draw efficiency away from 1. At batch 1 a layer reads all its weights for a text "
+        "of any length, so that seconds do not follow the tokens. In throughput, of the few hundred texts that are "
+        "timed only some tens reach the deep layers, too few for full batches of like length.\n",
         _fixed_cost(found["efficiency"]),
         ENGINE,
     ]
@@ -65,7 +66,7 @@ def page() -> str:
             "and what the layers of the plain encoder and of the engine reach at speed 0, attention, norms and all.\n",
             _table(
                 "task device precision matrix encoder share engine share",
-                _without_machine(found["roofline"]),
+                _figures(found["roofline"]),
             ),
         ]
     if found["rates"]:
@@ -73,7 +74,7 @@ def page() -> str:
             "## Other work\n",
             _table(
                 "task device precision what texts tokens samples/s",
-                _without_machine(found["rates"]),
+                _figures(found["rates"]),
             ),
         ]
     if found["agreement"]:
@@ -83,7 +84,7 @@ def page() -> str:
             "those of them that are not within rounding of the speed; *farthest*: how far the worst of them is.\n",
             _table(
                 "task device precision batch speed texts same-label differing unexcused farthest",
-                _without_machine(found["agreement"]),
+                _figures(found["agreement"]),
             ),
         ]
     for row in found["memory"]:
@@ -98,18 +99,31 @@ def page() -> str:
             "within half a point of the teacher's.\n",
             _table(
                 "task rival precision batch samples/s accuracy our-precision our-batch ours/s our-accuracy ratio",
-                _without_machine(found["rivals"]),
+                _figures(found["rivals"]),
             ),
         ]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _without_machine(rows: list[Row]) -> list[list[str]]:
-    return [[value for name, value in row.items() if name != "machine"] for row in rows]
+def _measured(found: dict[str, list[Row]]) -> str:
+    """Which tables were measured where, when, by which code."""
+    tables_at = defaultdict(list)
+    for name, rows in found.items():
+        for place in dict.fromkeys(tuple(row[column] for column in MEASURED) for row in rows):
+            tables_at[place].append(name)
+    lines = []
+    for (machine, sha, dirty, date), names in sorted(tables_at.items()):
+        changed = ", with changes" if dirty == "yes" else ""
+        lines.append(f"- {', '.join(names)}: {machine}; commit {sha[:7] or 'unknown'}{changed}; {date}\n")
+    return "Measured:\n\n" + "".join(lines)
+
+
+def _figures(rows: list[Row]) -> list[list[str]]:
+    return [[value for name, value in row.items() if name not in MEASURED] for row in rows]
 
 
 def _efficiency(row: Row) -> list[str]:
-    names = "task device precision mode batch speed mean_layers flops_speedup measured_speedup efficiency"
+    names = "task device precision mode batch speed samples mean_layers flops_speedup measured_speedup efficiency"
     more = "efficiency_end_to_end overhead_at_speed_0 samples_per_second"
     return [row[name] for name in f"{names} {more}".split()]
 

@@ -7,7 +7,6 @@ the real tokens.
 
 import argparse
 import json
-import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -15,22 +14,22 @@ from pathlib import Path
 import numpy as np
 
 from bench.subjects import SMOKE
-from bench.tables import describe, write
+from bench.tables import measured, write
 from fastbert_core.errors import InputError
 
 KEY = ("task", "device", "precision", "mode", "batch")
 
 
 def efficiency_rows(report: dict) -> list[dict]:
-    """The rows of efficiency.csv from a pytest-benchmark report, sorted by their key and speed.
+    """The rows of efficiency.csv, but for MEASURED, from a pytest-benchmark report, sorted by their key and speed.
 
-    Ratios are of seconds of the same round, and the median over the rounds. Seconds without tokenisation and embedding
-    make `measured_speedup` and `efficiency`; with both, `efficiency_end_to_end` and `samples_per_second`.
+    Seconds without tokenisation and embedding make `measured_speedup` and `efficiency`; with both,
+    `efficiency_end_to_end` and `samples_per_second`.
     `overhead_at_speed_0`, in its row alone, is over the plain encoder in the same batches. `fixed_cost_us`, of batch 1,
     is what a sample costs in no proportion to its MACs: the intercept of the line through the speeds' seconds a sample
     over their MACs. Raises InputError if the ways lack speed 0 or the plain encoder.
     """
-    rows, place = [], describe(report["machine_info"])
+    rows = []
     timed = [found for found in _extra(report) if "ways" in found]
     for found in sorted(timed, key=lambda found: [found[name] for name in KEY]):
         speeds = sorted((way for way in found["ways"] if way["speed"] is not None), key=lambda way: way["speed"])
@@ -40,9 +39,7 @@ def efficiency_rows(report: dict) -> list[dict]:
             raise InputError(f"{key}: found no speed 0 or no plain encoder, expected both")
         fixed = _intercept_us(speeds, found["samples"]) if found["mode"] == "latency" else None
         rows += [
-            {name: found[name] for name in KEY}
-            | _row(way, speeds[0], plain[0], found)
-            | {"fixed_cost_us": fixed, "machine": place}
+            {name: found[name] for name in KEY} | _row(way, speeds[0], plain[0], found) | {"fixed_cost_us": fixed}
             for way in speeds
         ]
     return rows
@@ -50,7 +47,7 @@ def efficiency_rows(report: dict) -> list[dict]:
 
 def station_rows(report: dict) -> list[dict]:
     """The rows of stations.csv: seconds by station and layer, and their share of the whole, tokenisation included."""
-    rows, place = [], describe(report["machine_info"])
+    rows = []
     for found in _extra(report):
         if "stations" not in found:
             continue
@@ -59,7 +56,7 @@ def station_rows(report: dict) -> list[dict]:
         rows += [
             {name: found[name] for name in ("task", "device", "precision", "speed")}
             | {"engine": found["way"], "station": station, "layer": layer}
-            | {"seconds": seconds, "share": seconds / whole, "machine": place}
+            | {"seconds": seconds, "share": seconds / whole}
             for station, layer, seconds in stations
         ]
     return rows
@@ -78,14 +75,14 @@ def roofline_rows(report: dict) -> list[dict]:
         for way in found.get("ways", []):
             if found["mode"] == "throughput" and not way["speed"]:
                 key = (*place, "dense" if way["speed"] is None else "engine")
-                rates[key] = max(rates[key], 2 * way["macs"] / statistics.median(_layers(way)) / 1e9)
+                rates[key] = max(rates[key], 2 * way["macs"] / _layers(way) / 1e9)
     rows = []
     for place, ceiling in ceilings.items():
         row = dict(zip(("task", "device", "precision"), place, strict=True)) | {"matrix_gflops": ceiling}
         for what in ("dense", "engine"):
             rate = rates[*place, what]
             row |= {f"{what}_gflops": rate, f"{what}_share": rate / ceiling}
-        rows.append(row | {"machine": describe(report["machine_info"])})
+        rows.append(row)
     return rows
 
 
@@ -100,7 +97,6 @@ def agreement_rows(report: dict) -> list[dict]:
                     | {name: way[name] for name in ("speed", "differing", "unexcused")}
                     | {"same_label_percent": 100 * way["same_label"]}
                     | {"farthest": max(way["differing_distances"], default=None)}
-                    | {"machine": describe(report["machine_info"])}
                 )
     return rows
 
@@ -114,7 +110,7 @@ def rate_rows(report: dict) -> list[dict]:
             seconds = found.get("seconds") or benchmark["stats"]["median"]
             rows.append(
                 {name: found[name] for name in ("task", "device", "precision", "what", "samples", "mean_tokens")}
-                | {"samples_per_second": found["samples"] / seconds, "machine": describe(report["machine_info"])}
+                | {"samples_per_second": found["samples"] / seconds}
             )
     return rows
 
@@ -123,10 +119,20 @@ def memory_rows(report: dict) -> list[dict]:
     """The row of memory.csv, if the memory was measured."""
     return [
         {name: found[name] for name in ("texts", "peak_mib", "few_texts", "few_peak_mib")}
-        | {"ratio": found["peak_mib"] / found["few_peak_mib"], "machine": describe(report["machine_info"])}
+        | {"ratio": found["peak_mib"] / found["few_peak_mib"]}
         for found in _extra(report)
         if "peak_mib" in found
     ]
+
+
+ROWS = {
+    "efficiency": efficiency_rows,
+    "stations": station_rows,
+    "roofline": roofline_rows,
+    "agreement": agreement_rows,
+    "rates": rate_rows,
+    "memory": memory_rows,
+}
 
 
 def _extra(report: dict) -> list[dict]:
@@ -135,33 +141,30 @@ def _extra(report: dict) -> list[dict]:
 
 def _row(way: dict, base: dict, plain: dict, found: dict) -> dict:
     flops_speedup = base["macs"] / way["macs"]
-    measured = _ratio(_layers(base), _layers(way))
-    base_whole, whole = ([found["tokenisation_seconds"] + s for s in each["seconds"]] for each in (base, way))
+    measured = _layers(base) / _layers(way)
+    base_whole, whole = (found["tokenisation_seconds"] + each["seconds"] for each in (base, way))
     return {
         "speed": way["speed"],
         "mean_layers": way["mean_layers"],
         "flops_speedup": flops_speedup,
         "measured_speedup": measured,
         "efficiency": measured / flops_speedup,
-        "efficiency_end_to_end": _ratio(base_whole, whole) / flops_speedup,
-        "overhead_at_speed_0": _ratio(_layers(base), _layers(plain)) if way is base else None,
-        "samples_per_second": found["samples"] / statistics.median(whole),
+        "efficiency_end_to_end": base_whole / whole / flops_speedup,
+        "overhead_at_speed_0": _layers(base) / _layers(plain) if way is base else None,
+        "samples_per_second": found["samples"] / whole,
+        "samples": found["samples"],
     }
 
 
-def _layers(way: dict) -> list[float]:
-    """Seconds of each round without the embedding."""
-    return [whole - embedding for whole, embedding in zip(way["seconds"], way["embedding_seconds"], strict=True)]
-
-
-def _ratio(seconds: list[float], others: list[float]) -> float:
-    return statistics.median(one / other for one, other in zip(seconds, others, strict=True))
+def _layers(way: dict) -> float:
+    """Seconds without the embedding."""
+    return way["seconds"] - way["embedding_seconds"]
 
 
 def _intercept_us(speeds: list[dict], samples: int) -> float | None:
     """Microseconds; None where all speeds execute the same."""
     macs = np.array([way["macs"] / samples for way in speeds])
-    seconds = np.array([statistics.median(_layers(way)) / samples for way in speeds])
+    seconds = np.array([_layers(way) / samples for way in speeds])
     if np.ptp(macs) == 0:
         return None
     slope = np.cov(macs, seconds, bias=True)[0, 1] / macs.var()
@@ -190,14 +193,8 @@ def _tables(path: Path) -> dict[str, list[dict]]:
     """The rows of each table. Raises InputError, naming the file, if it is no report or one that lacks something."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-        return {
-            "efficiency": efficiency_rows(report),
-            "stations": station_rows(report),
-            "roofline": roofline_rows(report),
-            "agreement": agreement_rows(report),
-            "rates": rate_rows(report),
-            "memory": memory_rows(report),
-        }
+        where = measured(report["machine_info"])
+        return {name: [row | where for row in rows_of(report)] for name, rows_of in ROWS.items()}
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:

@@ -1,12 +1,14 @@
-"""The tables of results/bench: where they lie, how rows get there, and how they name the machine."""
+"""The tables of results/bench: where they lie, how rows get there, and how they say where they were measured."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from reproductions.bench_schemas import BENCH_SCHEMAS
+from reproductions.bench_schemas import BENCH_SCHEMAS, MEASURED
+from reproductions.provenance import git_state
 from reproductions.results import read_table, table_path, write_table
 
 ROOT = Path(__file__).parent.parent / "results"
@@ -44,19 +46,21 @@ def _stored(results_dir: Path, name: str) -> pd.DataFrame:
     return read_table(results_dir, name)
 
 
-def machine_facts() -> dict:
-    """What `describe` needs beyond pytest-benchmark's own machine_info."""
+def facts() -> dict:
+    """What `measured` needs beyond pytest-benchmark's own machine_info."""
     return {
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "capabilities": json.dumps({name: bool(has) for name, has in torch.cpu.get_capabilities().items()}),
-    }
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    } | git_state()
 
 
-def describe(info: dict) -> str:
-    """The machine in a few words: processor, threads, its best vector or matrix units, GPU, PyTorch."""
+def measured(info: dict) -> dict[str, str | None]:
+    """The columns MEASURED: the machine in a few words, the commit of the code, and when."""
     has = json.loads(info["capabilities"])
     units = [name for name in ("amx_bf16", "avx512_bf16", "avx512_f", "avx2") if has.get(name)][:1]
     parts = [info["cpu"].get("brand_raw", "unknown processor"), f"{info['threads']} threads", *units]
-    return "; ".join([*parts, *([info["gpu"]] if info["gpu"] else []), f"torch {info['torch']}"])
+    parts += [*([info["gpu"]] if info["gpu"] else []), f"torch {info['torch']}"]
+    return {"machine": "; ".join(parts)} | {name: info[name] for name in MEASURED if name != "machine"}

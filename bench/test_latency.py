@@ -6,5 +6,5 @@ from bench.measure import time_speeds
 
 
 @pytest.mark.benchmark(group="latency")
-def test_speeds(benchmark, engine, singles, rounds):
-    time_speeds(benchmark, engine, singles, 1, rounds)
+def test_speeds(benchmark, engine, singles):
+    time_speeds(benchmark, engine, singles, 1)

@@ -5,9 +5,8 @@ import time
 import pytest
 
 from bench.clock import clocked
-from bench.measure import about
+from bench.measure import about, agreement
 from bench.naive import compacting
-from fastbert_core.agreement import disagreements
 from fastbert_core.encoding import Encoded
 
 BATCH = 32
@@ -30,9 +29,7 @@ def test_stations(benchmark, engine, subject, singles, way, reduction):
         start = time.perf_counter()
         found = benchmark.pedantic(work, (subject.encoded,), rounds=1)
         seconds = time.perf_counter() - start
-    if engine.precision == "fp32":
-        broken, _ = disagreements(subject.trace, found.labels, found.exit_layers, speed)
-        assert broken.size == 0
+    agreement(engine, subject, speed, found)
     stations = [[STATIONS[part], layer, spent[part, layer]] for part, layer in spent]
     stations.append(["regrouping and the rest", None, seconds - sum(spent.values())])
     benchmark.extra_info.update(about(engine, subject, BATCH) | {"way": way, "speed": speed, "stations": stations})

@@ -32,9 +32,21 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         panel.set_title(f"{task}, {device}: efficiency {_range(mine)}")
     about = (
         "Both speedups are over the same engine at speed 0, where every student runs; tokenisation and embedding are "
-        "timed apart. Test texts sampled with seed 7.\n" + "\n".join(rows["machine"].unique())
+        f"timed apart. {_samples(rows)}, sampled with seed 7.\n" + "\n".join(_places(rows))
     )
     return finish(figure, "Measured speedup against FLOPs speedup", about)
+
+
+def _samples(rows: pd.DataFrame) -> str:
+    """How many texts each mode was timed on."""
+    counts = rows[["mode", "samples"]].drop_duplicates().sort_values(["mode", "samples"])
+    return "Test texts: " + ", ".join(f"{row.samples:,} ({row.mode})" for row in counts.itertuples())
+
+
+def _places(rows: pd.DataFrame) -> list[str]:
+    """The machines, with the commit and the day of the measurement."""
+    places = rows[["machine", "git_sha", "date"]].fillna("unknown").drop_duplicates()
+    return [f"{row.machine}; commit {row.git_sha[:7]}, {row.date[:10]}" for row in places.itertuples()]
 
 
 def _look(batch: int) -> Look:

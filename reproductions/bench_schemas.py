@@ -1,13 +1,17 @@
-"""The columns of results/bench/*.csv, as `schemas` has those of a profile: seconds, and on which machine."""
+"""The columns of results/bench/*.csv, as `schemas` has those of a profile: seconds, and where they were measured."""
 
-from reproductions.fields import TASK, number, percent, schema, text, whole
+from reproductions.fields import DATE, GIT, TASK, number, percent, schema, text, whole
 
 PRECISIONS = ("fp32", "bf16")
 DEVICE = text("cpu or cuda", one_of=("cpu", "cuda"))
 PRECISION = text("precision of the forward pass", one_of=PRECISIONS)
 SPEED = number("speed; 0 is the one at which every student runs and nothing leaves", 4, 0, 1)
-RATE = number("samples a second, the median of the rounds", 1, 0)
-MACHINE = text("processor, threads, its best vector or matrix units, GPU, version of PyTorch")
+RATE = number("samples a second", 1, 0)
+MEASURED = {
+    "machine": text("processor, threads, its best vector or matrix units, GPU, version of PyTorch"),
+    **GIT,
+    "date": DATE,
+}
 
 BENCH_SCHEMAS = {
     "efficiency": schema(
@@ -33,7 +37,8 @@ BENCH_SCHEMAS = {
                 optional=True,
             ),
             "samples_per_second": RATE,
-            "machine": MACHINE,
+            "samples": whole("test texts timed, a seeded sample", 1),
+            **MEASURED,
         },
     ),
     "stations": schema(
@@ -50,7 +55,7 @@ BENCH_SCHEMAS = {
             "layer": whole("layer, where the station has layers", 1, optional=True),
             "seconds": number("seconds, all samples together", 4, 0),
             "share": number("share of the whole, tokenisation included", 4, 0, 1),
-            "machine": MACHINE,
+            **MEASURED,
         },
     ),
     "roofline": schema(
@@ -64,7 +69,7 @@ BENCH_SCHEMAS = {
             "dense_share": number("the same as a share of the matrix products", 3, 0),
             "engine_gflops": number("GFLOP/s of the engine's layers and students at speed 0, at its best batch", 1, 0),
             "engine_share": number("the same as a share of the matrix products", 3, 0),
-            "machine": MACHINE,
+            **MEASURED,
         },
     ),
     "agreement": schema(
@@ -86,7 +91,7 @@ BENCH_SCHEMAS = {
                 1,
                 optional=True,
             ),
-            "machine": MACHINE,
+            **MEASURED,
         },
     ),
     "rates": schema(
@@ -99,7 +104,7 @@ BENCH_SCHEMAS = {
             "samples": whole("texts", 1),
             "mean_tokens": number("mean tokens of a text, special tokens included", 2, 1),
             "samples_per_second": RATE,
-            "machine": MACHINE,
+            **MEASURED,
         },
     ),
     "memory": schema(
@@ -110,7 +115,7 @@ BENCH_SCHEMAS = {
             "few_texts": whole("the same for so many", 1),
             "few_peak_mib": number("MiB at its peak", 1, 0),
             "ratio": number("peak over peak", 3, 0),
-            "machine": MACHINE,
+            **MEASURED,
         },
     ),
     "rivals": schema(
@@ -127,7 +132,7 @@ BENCH_SCHEMAS = {
             "ours_samples_per_second": RATE,
             "ours_accuracy": percent("our accuracy on the same texts"),
             "ours_over_rival": number("our samples a second over its", 2, 0),
-            "machine": MACHINE,
+            **MEASURED,
         },
     ),
 }

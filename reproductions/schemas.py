@@ -10,6 +10,8 @@ import pandera.pandas as pa
 from reproductions.bench_schemas import BENCH_SCHEMAS
 from reproductions.fields import (
     COST,
+    DATE,
+    GIT,
     ID,
     INTERVAL,
     MODEL,
@@ -223,10 +225,9 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "variant": text("variant, as trace files name it", r"[a-z0-9-]+"),
             "seed": whole("seed"),
             "profile": text("profile", one_of=PROFILES),
-            "git_sha": text("commit of the code when the run started", "[0-9a-f]{40}", optional=True),
-            "git_dirty": text("whether files differed from it", one_of=("yes", "no"), optional=True),
+            **GIT,
             "resumed_at": text("other commits that went on with the run, joined by ;", optional=True),
-            "date": text("when it started, ISO 8601", r"\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d)?)?"),
+            "date": DATE,
             "command": text("command line"),
             "backbone": text("pre-trained encoder"),
             "backbone_sha256": text("hash of its weights", "[0-9a-f]{64}"),

@@ -58,11 +58,11 @@ def main() -> int:
         print(
             "no trained model at hand (FASTBERT_RUNS, FASTBERT_DATA): THE SMOKE MODEL, which says nothing of FastBERT"
         )
-    place = tables.describe({"cpu": cpuinfo.get_cpu_info()} | tables.machine_facts())
+    where = tables.measured({"cpu": cpuinfo.get_cpu_info()} | tables.facts())
     rows = []
     for name in names:
         subject = subjects.sample(subjects.load(name), options.rows)
-        rows += [row | {"machine": place} for row in compare(subject, options.rounds)]
+        rows += [row | where for row in compare(subject, options.rounds)]
     print(tables.write("rivals", rows, names == [subjects.SMOKE]))
     return 0
 

@@ -9,9 +9,15 @@ import pandas as pd
 from fastbert_core.errors import InputError
 from plots.report.markup import html_table
 
+WHERE = ("machine", "git_sha", "date")  # what becomes a note
+NOTE = "note"
+
 
 def bench_html(path: Path) -> str:
-    """A bench table as it stands, its machines as notes. Raises InputError if it is no CSV with a header and rows."""
+    """A bench table as it stands, with notes on where it was measured.
+
+    Raises InputError if it is no CSV with a header and rows.
+    """
     try:
         lines = [*csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True)]
     except (UnicodeDecodeError, csv.Error) as error:
@@ -26,6 +32,8 @@ def bench_html(path: Path) -> str:
             raise InputError(f"{path}, line {number}: found {len(row)} fields, expected {len(header)}")
     fields = [f"column_{number}" for number in range(len(header))]  # a form cannot name every header
     field_of = dict(zip(header, fields, strict=True))
-    notes = field_of.pop("machine", "")
+    where = [field_of.pop(name) for name in WHERE if name in field_of]
     columns = {name.replace("_", " "): f"{{{field}}}" for name, field in field_of.items()}
-    return html_table(pd.DataFrame(rows, columns=fields), columns, f"Seconds: {path.stem}", notes)
+    table = pd.DataFrame(rows, columns=fields)
+    table[NOTE] = table[where].agg("; ".join, axis=1) if where else ""
+    return html_table(table, columns, f"Seconds: {path.stem}", NOTE)

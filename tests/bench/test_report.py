@@ -16,14 +16,17 @@ MACHINE = {
     "threads": 2,
     "gpu": None,
     "torch": "2.13.0",
+    "git_sha": "0123456789" * 4,
+    "git_dirty": "no",
+    "date": "2026-01-02T03:04:05+00:00",
     "capabilities": json.dumps({"avx2": True, "amx_bf16": False}),
 }
 
 
-def way(speed, layers, *seconds, macs=None, **more):
-    """Rounds of 10 samples that execute `layers` layers of 100 MACs; a second of each goes into embedding."""
+def way(speed, layers, seconds, macs=None, **more):
+    """10 samples that execute `layers` layers of 100 MACs, `seconds` for the layers and one for the embedding."""
     found = {"speed": speed, "mean_layers": layers, "macs": macs or 1000 * layers}
-    return found | {"seconds": [s + 1 for s in seconds], "embedding_seconds": [1.0] * len(seconds)} | more
+    return found | {"seconds": seconds + 1, "embedding_seconds": 1.0} | more
 
 
 def timed(*ways, mode="latency", batch=1, **changes):
@@ -56,14 +59,15 @@ def test_efficiency_is_measured_over_flops_speedup():
     # With a second of embedding and three of tokenisation: 28 over 12 seconds.
     assert fast["efficiency_end_to_end"] == pytest.approx(28 / 12 / 4)
     assert fast["samples_per_second"] == pytest.approx(10 / 12)
-    assert fast["machine"] == "Some CPU; 2 threads; avx2; torch 2.13.0"
 
 
-def test_ratios_are_of_the_same_round():
-    # The machine is twice as slow in the second round and four times in the third: no ratio is.
-    found = timed(way(0.0, 12, 24.0, 48.0, 96.0), way(0.5, 6, 12.0, 24.0, 48.0), way(None, 12, 20.0, 40.0, 80.0))
-    base, fast = rows_of(found)
-    assert (fast["measured_speedup"], base["overhead_at_speed_0"]) == (2.0, 1.2)
+def test_a_row_says_where_it_was_measured():
+    assert tables.measured(MACHINE) == {
+        "machine": "Some CPU; 2 threads; avx2; torch 2.13.0",
+        "git_sha": "0123456789" * 4,
+        "git_dirty": "no",
+        "date": "2026-01-02T03:04:05+00:00",
+    }
 
 
 def test_fixed_cost_is_the_intercept_and_belongs_to_batch_1():
@@ -173,7 +177,8 @@ def test_memory_is_peak_over_peak(tmp_path, monkeypatch):
     found = {"texts": 1000, "peak_mib": 660.0, "few_texts": 10, "few_peak_mib": 600.0}
     for peak in (700.0, 660.0):
         measured = report_of({"extra_info": found | {"peak_mib": peak}})
-        tables.write("memory", report.memory_rows(measured), smoke=False)
+        (row,) = report.memory_rows(measured)
+        tables.write("memory", [row | tables.measured(MACHINE)], smoke=False)
     assert tables.read("memory")["ratio"].tolist() == [1.1]  # the later one took the place of the first
 
 
@@ -182,7 +187,8 @@ def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
     places = [("dbpedia", "cpu"), ("book-review", "cuda"), ("book-review", "cpu")]
     shares = {f"{what}_{unit}": 0.5 for what in ("dense", "engine") for unit in ("gflops", "share")}
     for task, device, rate in [*((*place, 1.0) for place in places), ("book-review", "cpu", 2.0)]:
-        row = {"task": task, "device": device, "precision": "fp32", "matrix_gflops": rate, "machine": "some"} | shares
+        row = {"task": task, "device": device, "precision": "fp32", "matrix_gflops": rate} | shares
+        row |= tables.measured(MACHINE)
         tables.write("roofline", [row], smoke=False)
     found = tables.read("roofline")[["task", "device", "matrix_gflops"]].itertuples(index=False, name=None)
     assert list(found) == [("book-review", "cpu", 2.0), ("book-review", "cuda", 1.0), ("dbpedia", "cpu", 1.0)]
@@ -209,7 +215,8 @@ def test_the_page_is_written_from_the_tables(tmp_path, monkeypatch, capsys):
     assert report.main([str(path)]) == 0
     assert performance.main() == 0
     page = (tmp_path / "docs" / "performance.md").read_text()
-    assert "| book-review | cpu | fp32 | latency | 1 | 0.5000 | 3.000 | 4.000 | 3.000 | 0.750 |" in page
+    assert "- efficiency, stations: Some CPU; 2 threads; avx2; torch 2.13.0; commit 0123456; 2026-01-02" in page
+    assert "| book-review | cpu | fp32 | latency | 1 | 0.5000 | 10 | 3.000 | 4.000 | 3.000 | 0.750 |" in page
     assert "| layer 1 | 4000 | 4000 | 4000 | 4000 |" in page
     assert "| layer | 6000 | 6000 | 6000 | 6000 |" in page
     assert "| all | 10000 | 10000 | 10000 | 10000 |" in page

@@ -23,7 +23,11 @@ def rows(task="book-review", device="cpu", precision="fp32", batch=32, speedups=
             "overhead_at_speed_0": 1.0 if index == 0 else None,
             "fixed_cost_us": 12.0 if batch == 1 else None,
             "samples_per_second": 10.0,
+            "samples": 64,
             "machine": "some machine",
+            "git_sha": "0123456789" * 4,
+            "git_dirty": "no",
+            "date": "2026-01-02T03:04:05+00:00",
         }
         for index, (flops, measured) in enumerate(speedups)
     ]
