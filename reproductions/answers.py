@@ -176,7 +176,9 @@ def beats_distilbert(traces: Sequence[Trace]) -> Answer:
     if not rows:
         return _unanswered("FastBERT and DistilBERT test traces of one task and seed")
     line = f"{_lead(differences)}: at equal FLOPs FastBERT is {_counted(differences, 'DistilBERT')}."
-    table = pd.DataFrame(rows).assign(**{"McNemar p, Holm": [f"{p:.4f}" for p in holm(p_values)]})
+    table = pd.DataFrame(rows).assign(
+        **{"McNemar p, Holm": ["< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in holm(p_values)]}
+    )
     return Answer(line, table, "McNemar's exact test on the first common seed, Holm-corrected over the table.")
 
 

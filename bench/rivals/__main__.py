@@ -1,7 +1,7 @@
 """`python -m bench.rivals`: rivals.csv, ours against what else runs on the same weights, on this machine's CPU.
 
-Samples a second are from token ids to labels: the median of the rounds, after one that warms up. Our speed is the
-fastest whose accuracy on the dev trace is within half a point of the teacher's.
+Samples a second are from token ids to labels, the median of the rounds. Our speed is the fastest whose accuracy on the
+dev trace is within half a point of the teacher's.
 """
 
 import argparse
@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,20 +24,32 @@ import torch
 from bench import subjects, tables
 from bench.rivals import authors, dense
 from bench.subjects import Subject
+from fastbert_core.encoding import Encoded
 from fastbert_core.inference import Engine
 from fastbert_core.metrics import curve
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import resolve_precision
 
 BATCHES = (32, 256)
+WARMING = 64  # texts before the first round
 LOSS = 0.5  # points of accuracy that our speed may cost
 # What float32 leaves between two implementations of the same model, in logits and in distance to the threshold.
 LOGITS, THRESHOLD = 1e-3, 1e-4
 
 
-class Measured(NamedTuple):
-    """A model in one precision and batch size; accuracy in per cent."""
+class Way(NamedTuple):
+    """A model in one precision and batch size, and how it labels samples."""
 
+    name: str
+    precision: str
+    batch: int
+    labels: Callable[[Encoded], np.ndarray]
+
+
+class Measured(NamedTuple):
+    """What it has shown; accuracy in per cent."""
+
+    name: str
     precision: str
     batch: int
     samples_per_second: float
@@ -70,21 +84,16 @@ def main() -> int:
 def compare(subject: Subject, rounds: int) -> list[dict]:
     """The rows of a subject: each rival against our engine at its best, the authors' package at batch 1 too."""
     speed = chosen_speed(subject)
-    precisions = dict.fromkeys(["fp32", resolve_precision("auto", torch.device("cpu"))])
-    ours = [_ours(subject, speed, precision, batch, rounds) for precision in precisions for batch in BATCHES]
-    best = max(ours, key=lambda measured: measured.samples_per_second)
-    rows = []
-    if subject.encoded.segments is None:  # the package reads single texts of [CLS] and no more
-        theirs = _authors(subject, speed)
-        name = f"fastbert=={authors.VERSION}"
-        rows += [
-            _row(subject, name, theirs, _ours(subject, speed, "fp32", 1, rounds)),
-            _row(subject, name, theirs, best),
-        ]
-    for name, precision, forward in _dense_rivals(subject, list(precisions)):
-        for batch in BATCHES:
-            rows.append(_row(subject, name, _dense(subject, precision, batch, forward, rounds), best))
-    return rows
+    precisions = list(dict.fromkeys(["fp32", resolve_precision("auto", torch.device("cpu"))]))
+    alone = _ours(subject, speed, "fp32", 1)
+    ours = [_ours(subject, speed, precision, batch) for precision in precisions for batch in BATCHES]
+    dense_ways = _dense_ways(subject, precisions)
+    reads_it = subject.encoded.segments is None  # the package reads single texts of [CLS] and no more
+    theirs = _authors(subject, speed) if reads_it else None
+    alone, *found = _in_rounds(subject, [alone, *ours, *dense_ways], rounds)
+    best = max(found[: len(ours)], key=lambda measured: measured.samples_per_second)
+    pairs = [(theirs, alone), (theirs, best)] if theirs else []
+    return [_row(subject, *pair) for pair in (*pairs, *((rival, best) for rival in found[len(ours) :]))]
 
 
 def chosen_speed(subject: Subject) -> float:
@@ -95,13 +104,18 @@ def chosen_speed(subject: Subject) -> float:
     return float(speeds.speed[speeds.accuracy >= teacher - LOSS].max())
 
 
-def _dense_rivals(subject: Subject, precisions: list[str]) -> list[tuple[str, str, dense.Forward]]:
+def _dense_ways(subject: Subject, precisions: list[str]) -> list[Way]:
     compact = _compact(subject)
     found = [("transformers", p, dense.by_transformers(copy.deepcopy(subject.model), p)) for p in precisions]
     found += [("onnxruntime", p, dense.by_onnxruntime(subject, p)) for p in ("fp32", "int8")]
     if compact is not None:
         found += [("distilbert-6", p, dense.by_transformers(copy.deepcopy(compact), p)) for p in precisions]
-    return found
+    pad_id = subject.tokenizer.pad_token_id
+    return [
+        Way(name, precision, batch, partial(dense.labels, forward, pad_id=pad_id, batch=batch))
+        for name, precision, forward in found
+        for batch in BATCHES
+    ]
 
 
 def _compact(subject: Subject) -> FastBertModel | None:
@@ -112,16 +126,9 @@ def _compact(subject: Subject) -> FastBertModel | None:
     return None if folder is None else FastBertModel.from_pretrained(folder).eval()
 
 
-def _ours(subject: Subject, speed: float, precision: str, batch: int, rounds: int) -> Measured:
+def _ours(subject: Subject, speed: float, precision: str, batch: int) -> Way:
     engine = Engine(subject.model, subject.tokenizer, precision, "cpu")
-    found, seconds = _median(lambda: engine.predict(subject.encoded, speed, batch_size=batch), rounds)
-    return _measured(subject, precision, batch, seconds, found.labels)
-
-
-def _dense(subject: Subject, precision: str, batch: int, forward: dense.Forward, rounds: int) -> Measured:
-    pad_id = subject.tokenizer.pad_token_id
-    labels, seconds = _median(lambda: dense.labels(forward, subject.encoded, pad_id, batch), rounds)
-    return _measured(subject, precision, batch, seconds, labels)
+    return Way("ours", precision, batch, lambda encoded: engine.predict(encoded, speed, batch_size=batch).labels)
 
 
 def _authors(subject: Subject, speed: float) -> Measured:
@@ -140,27 +147,32 @@ def _authors(subject: Subject, speed: float) -> Measured:
     clear = np.abs(subject.trace.uncertainties - speed).min(axis=1) > THRESHOLD
     same = found["exit_layers"] == subject.trace_exits(speed)
     assert same[clear].all(), f"the authors' package leaves elsewhere on samples {np.flatnonzero(clear & ~same)[:10]}"
-    return _measured(subject, "fp32", 1, float(found["seconds"].sum()), found["labels"])
+    return _measured(subject, f"fastbert=={authors.VERSION}", "fp32", 1, float(found["seconds"].sum()), found["labels"])
 
 
-def _median(work: Callable[[], object], rounds: int) -> tuple[object, float]:
-    result, seconds = work(), []
+def _in_rounds(subject: Subject, ways: list[Way], rounds: int) -> list[Measured]:
+    """The ways, one after the other in every round, so that a drift of the machine's pace meets them all."""
+    few = subjects.sample(subject, WARMING).encoded
+    for way in ways:
+        way.labels(few)
+    found, seconds = {}, defaultdict(list)
     for _ in range(rounds):
-        start = time.perf_counter()
-        result = work()
-        seconds.append(time.perf_counter() - start)
-    return result, statistics.median(seconds)
+        for at, way in enumerate(ways):
+            start = time.perf_counter()
+            found[at] = way.labels(subject.encoded)
+            seconds[at].append(time.perf_counter() - start)
+    return [_measured(subject, *way[:3], statistics.median(seconds[at]), found[at]) for at, way in enumerate(ways)]
 
 
-def _measured(subject: Subject, precision: str, batch: int, seconds: float, labels: np.ndarray) -> Measured:
+def _measured(subject: Subject, name: str, precision: str, batch: int, seconds: float, labels: np.ndarray) -> Measured:
     accuracy = 100 * float((labels == subject.trace.labels).mean())
-    return Measured(precision, batch, len(labels) / seconds, accuracy)
+    return Measured(name, precision, batch, len(labels) / seconds, accuracy)
 
 
-def _row(subject: Subject, name: str, theirs: Measured, ours: Measured) -> dict:
+def _row(subject: Subject, theirs: Measured, ours: Measured) -> dict:
     return {
         "task": subject.name,
-        "rival": name,
+        "rival": theirs.name,
         "precision": theirs.precision,
         "batch": theirs.batch,
         "samples_per_second": theirs.samples_per_second,
