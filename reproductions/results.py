@@ -16,6 +16,7 @@ from fastbert_core.metrics import encoder_shape
 from fastbert_core.tasks import SAFE_NAME
 from fastbert_core.trace import Trace, load_trace
 from reproductions.fields import WHOLE
+from reproductions.rows import check_widths, csv_rows
 from reproductions.schemas import SCHEMAS, STAGES
 
 _TRACE_NAME = re.compile(
@@ -128,16 +129,10 @@ def read_table(results_dir: Path, name: str) -> pd.DataFrame:
     path = table_path(results_dir, name)
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected the table {name}")
-    try:
-        reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True)
-        lines = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: found {error}, expected a CSV in UTF-8") from None
+    lines = csv_rows(path)
     expected = list(SCHEMAS[name].columns)
     _check_columns(lines[0][1] if lines else [], expected, f"{path}, line 1")
-    for number, row in lines[1:]:
-        if len(row) != len(expected):
-            raise InputError(f"{path}, line {number}: found {len(row)} fields, expected {len(expected)}")
+    check_widths(path, lines)
     frame = pd.DataFrame([row for _, row in lines[1:]], columns=expected, dtype=object)
     return _checked(frame.replace("", None), name, str(path), [number for number, _ in lines[1:]])
 

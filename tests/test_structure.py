@@ -22,6 +22,7 @@ ALLOWED = {
 PLOTS_READ = {
     "reproductions.profiles",
     "reproductions.results",
+    "reproductions.rows",
     "reproductions.schemas",
     "reproductions.reported",
     "fastbert_core.errors",

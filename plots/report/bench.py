@@ -1,13 +1,12 @@
 """The tables of results/bench, seconds instead of FLOPs: whatever columns they have."""
 
-import csv
-import io
 from pathlib import Path
 
 import pandas as pd
 
 from fastbert_core.errors import InputError
 from plots.report.markup import html_table
+from reproductions.rows import check_widths, csv_rows
 
 WHERE = ("machine", "git_sha", "date")  # what becomes a note
 NOTE = "note"
@@ -18,18 +17,13 @@ def bench_html(path: Path) -> str:
 
     Raises InputError if it is no CSV with a header and rows.
     """
-    try:
-        lines = [*csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: found {error}, expected a CSV in UTF-8") from None
+    lines = csv_rows(path)
     if len(lines) < 2:
         raise InputError(f"{path}: found no rows, expected a header and some")
-    header, *rows = lines
+    check_widths(path, lines)
+    header, *rows = (row for _, row in lines)
     if len(set(header)) < len(header):
         raise InputError(f"{path}, line 1: found a column twice, expected different ones")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise InputError(f"{path}, line {number}: found {len(row)} fields, expected {len(header)}")
     fields = [f"column_{number}" for number in range(len(header))]  # a form cannot name every header
     field_of = dict(zip(header, fields, strict=True))
     where = [field_of.pop(name) for name in WHERE if name in field_of]

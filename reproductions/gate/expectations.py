@@ -12,6 +12,7 @@ from fastbert_core.files import atomic_write
 from fastbert_core.tasks import TASKS
 from reproductions.gate.finding import Finding, Place, as_number, measured
 from reproductions.profiles import PROFILES
+from reproductions.rows import check_widths, csv_rows
 
 PATH = Path(__file__).parent / "expectations.csv"
 TIERS = ("exact", "live")  # deep expects the committed rows of table 2
@@ -53,14 +54,11 @@ def read_expectations(path: Path) -> list[Expectation]:
     """The expectations in the file's order. Raises InputError, naming the line, where it is not in order."""
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected the gate's expectations")
-    try:
-        reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: found {error}, expected a CSV in UTF-8") from None
+    rows = csv_rows(path)
     header = tuple(rows[0][1]) if rows else ()
     if header != COLUMNS:
         raise InputError(f"{path}, line 1: found the columns {','.join(header)}, expected {','.join(COLUMNS)}")
+    check_widths(path, rows)
     seen: dict[tuple, int] = {}
     expectations = []
     for line, row in rows[1:]:
@@ -76,8 +74,6 @@ def _expectation(row: list[str], where: str) -> Expectation:
         if not holds:
             raise InputError(f"{where}: {column}: found {values[column]!r}, expected {expected}")
 
-    if len(row) != len(COLUMNS):
-        raise InputError(f"{where}: found {len(row)} fields, expected {len(COLUMNS)}")
     values = dict(zip(COLUMNS, row, strict=True))
     numbers = {column: as_number(values[column]) for column in ("expected", "tolerance")}
     require(values["tier"] in TIERS, "tier", f"one of {', '.join(TIERS)}")
