@@ -1,5 +1,7 @@
 """Timed predictions, and what belongs beside their seconds."""
 
+import statistics
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -20,6 +22,7 @@ from fastbert_core.pooling import Group
 # So many times fewer executed layers than the encoder has; 1 is speed 0.
 REDUCTIONS = (1, 2, 4, 8)
 SAME_LABEL_IN_BF16 = 0.995
+ONE_TOKEN_ROUNDS = 30
 WARMING = 64  # texts before the first round
 
 
@@ -48,7 +51,8 @@ def time_speeds(benchmark: BenchmarkFixture, engine: Engine, subject: Subject, b
         {"seconds": work.seconds, "embedding_seconds": work.embedding_seconds} | more
         for work, more in zip(timed, executed, strict=True)
     ]
-    benchmark.extra_info.update(about(engine, subject, batch), ways=ways)
+    fixed = {"fixed_cost_us": fixed_cost_us(engine, subject)} if batch == 1 else {}
+    benchmark.extra_info.update(about(engine, subject, batch) | fixed, ways=ways)
 
 
 def _executed(engine: Engine, subject: Subject, speed: float, found: Predictions) -> dict:
@@ -86,6 +90,18 @@ def _dense_batches(engine: Engine, encoded: Encoded, batch: int) -> Iterator[Gro
         row = np.array([sample])
         alone = collate(encoded, row, pad_id, engine.model.device)
         yield Group(row, encoded.lengths[row], engine.model.embed(alone.input_ids, alone.token_type_ids))
+
+
+def fixed_cost_us(engine: Engine, subject: Subject) -> float:
+    """Median microseconds of an executed layer, its student among it, for a text of one token: hardly any MACs."""
+    first, segments = subject.encoded, subject.encoded.segments
+    one = Encoded(first.ids[:1], None if segments is None else segments[:1], np.array([0, 1]))
+    seconds = []
+    for _ in range(ONE_TOKEN_ROUNDS):
+        start = time.perf_counter()
+        engine.predict(one, 0.0, batch_size=1)
+        seconds.append(time.perf_counter() - start)
+    return 1e6 * statistics.median(seconds) / engine.model.layers
 
 
 def agreement(engine: Engine, subject: Subject, speed: float, found: Predictions) -> dict:

@@ -158,7 +158,10 @@ def _fixed_cost(rows: list[Row]) -> str:
         if row["fixed_cost_us"]
     }
     return (
-        f"What a sample costs at batch 1 in no proportion to its MACs: {'; '.join(sorted(fixed))}.\n" if fixed else ""
+        f"What an executed layer costs at batch 1 however few its MACs, seen with a text of one token: "
+        f"{'; '.join(sorted(fixed))}.\n"
+        if fixed
+        else ""
     )
 
 

@@ -11,8 +11,6 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
-
 from bench.subjects import SMOKE
 from bench.tables import measured, write
 from fastbert_core.errors import InputError
@@ -24,10 +22,8 @@ def efficiency_rows(report: dict) -> list[dict]:
     """The rows of efficiency.csv, but for MEASURED, from a pytest-benchmark report, sorted by their key and speed.
 
     Seconds without tokenisation and embedding make `measured_speedup` and `efficiency`; with both,
-    `efficiency_end_to_end` and `samples_per_second`.
-    `overhead_at_speed_0`, in its row alone, is over the plain encoder in the same batches. `fixed_cost_us`, of batch 1,
-    is what a sample costs in no proportion to its MACs: the intercept of the line through the speeds' seconds a sample
-    over their MACs. Raises InputError if the ways lack speed 0 or the plain encoder.
+    `efficiency_end_to_end` and `samples_per_second`. `overhead_at_speed_0`, in its row alone, is over the plain encoder
+    in the same batches. Raises InputError if the ways lack speed 0 or the plain encoder.
     """
     rows = []
     timed = [found for found in _extra(report) if "ways" in found]
@@ -37,11 +33,7 @@ def efficiency_rows(report: dict) -> list[dict]:
         if not speeds or speeds[0]["speed"] != 0 or len(plain) != 1:
             key = ", ".join(str(found[name]) for name in KEY)
             raise InputError(f"{key}: found no speed 0 or no plain encoder, expected both")
-        fixed = _intercept_us(speeds, found["samples"]) if found["mode"] == "latency" else None
-        rows += [
-            {name: found[name] for name in KEY} | _row(way, speeds[0], plain[0], found) | {"fixed_cost_us": fixed}
-            for way in speeds
-        ]
+        rows += [{name: found[name] for name in KEY} | _row(way, speeds[0], plain[0], found) for way in speeds]
     return rows
 
 
@@ -151,6 +143,7 @@ def _row(way: dict, base: dict, plain: dict, found: dict) -> dict:
         "efficiency": measured / flops_speedup,
         "efficiency_end_to_end": base_whole / whole / flops_speedup,
         "overhead_at_speed_0": _layers(base) / _layers(plain) if way is base else None,
+        "fixed_cost_us": found.get("fixed_cost_us"),
         "samples_per_second": found["samples"] / whole,
         "samples": found["samples"],
     }
@@ -159,16 +152,6 @@ def _row(way: dict, base: dict, plain: dict, found: dict) -> dict:
 def _layers(way: dict) -> float:
     """Seconds without the embedding."""
     return way["seconds"] - way["embedding_seconds"]
-
-
-def _intercept_us(speeds: list[dict], samples: int) -> float | None:
-    """Microseconds; None where all speeds execute the same."""
-    macs = np.array([way["macs"] / samples for way in speeds])
-    seconds = np.array([_layers(way) / samples for way in speeds])
-    if np.ptp(macs) == 0:
-        return None
-    slope = np.cov(macs, seconds, bias=True)[0, 1] / macs.var()
-    return 1e6 * float(seconds.mean() - slope * macs.mean())
 
 
 def main(arguments: list[str]) -> int:
