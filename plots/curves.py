@@ -16,6 +16,12 @@ LABELS = {"speedup": "FLOPs speedup over BERT (×)", "mean_layers": "mean execut
 ACCURACY = "accuracy on the test set (%)"
 
 
+def fastbert(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The rows of speed_accuracy.csv without the ablation's variants."""
+    rows = tables["speed_accuracy"]
+    return rows[rows["model"] == "FastBERT"]
+
+
 def curve(axes: Axes, rows: pd.DataFrame, x: str, model: str = "FastBERT") -> None:
     """Accuracy along `x`, one of LABELS, over all speeds of `model`, with its band; `rows` of speed_accuracy.csv."""
     rows, look = rows[rows["model"] == model], METHODS[model]

@@ -10,7 +10,7 @@ from plots.page import finish, sheet
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From all rows of speed_accuracy.csv and table2.csv."""
-    rows, models = tables["speed_accuracy"], tables["table2"]
+    rows, models = curves.fastbert(tables), tables["table2"]
     tasks = rows["task"].unique()
     figure, axes = sheet("FLOPs speedup over BERT (×)", "accuracy (%)", len(tasks), 3)
     for panel, task in zip(axes, tasks, strict=True):
@@ -21,4 +21,4 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         panel.set_title(titled(mine, tables["runs"]))
         panel.set_xlim(left=0)
     title = "Accuracy on the test set against FLOPs speedup (figure 3)"
-    return finish(figure, title, note(rows, tables["runs"], INTERVALS))
+    return finish(figure, title, note(pd.concat([rows, models]), tables["runs"], INTERVALS))

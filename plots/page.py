@@ -13,7 +13,7 @@ WIDTH = 7.2  # inches: the text of a page
 TITLE, LEGEND_LINE, NOTE_LINE, GAP = 0.32, 0.18, 0.115, 0.08  # inches
 PANEL_HEIGHT, PANEL_SHAPE = 3.2, 0.9  # a panel's greatest height in inches, and its height for each inch of width
 LEGEND_COLUMNS = 3
-NOTE_CHARACTERS = 155  # a line
+NOTE_CHARACTERS = 145  # a line, of wide ones: digits
 
 
 def sheet(x: str, y: str, panels: int = 1, columns: int = 1, **sharing: bool) -> tuple[Figure, list[Axes]]:

@@ -14,7 +14,7 @@ CHOSEN = "chosen on dev"  # how table 2 ends the setting of that row
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From one task's rows of speed_accuracy.csv and table2.csv."""
-    rows, models = tables["speed_accuracy"], tables["table2"]
+    rows, models = curves.fastbert(tables), tables["table2"]
     figure, axes = sheet("", curves.ACCURACY, 2, 2, sharey=True)
     for panel, x in zip(axes, curves.LABELS, strict=True):
         curves.curve(panel, rows, x)
@@ -23,7 +23,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         curves.papers_curve(panel, rows, x)
         curves.label(panel, x)
     title = f"{rows['task'].iloc[0]}: accuracy against cost (figure 3)"
-    return finish(figure, title, note(rows, tables["runs"], INTERVALS, comparison(models)))
+    return finish(figure, title, note(pd.concat([rows, models]), tables["runs"], INTERVALS, comparison(models)))
 
 
 def _table_speeds(axes: Axes, rows: pd.DataFrame, x: str) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from plots import curves
 from plots.note import note, titled
 from plots.page import finish, sheet
 from plots.style import GREY, METHODS, hollow
@@ -11,8 +12,7 @@ from plots.style import GREY, METHODS, hollow
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From all rows of speed_accuracy.csv; the line joins the curve's two ends, each title names the largest gap."""
-    rows, look = tables["speed_accuracy"], METHODS["FastBERT"]
-    rows = rows[rows["model"] == "FastBERT"]
+    rows, look = curves.fastbert(tables), METHODS["FastBERT"]
     tasks = rows["task"].unique()
     figure, axes = sheet("speed (uncertainty to leave below)", "FLOPs speedup (×)", len(tasks), 3, sharex=True)
     for panel, task in zip(axes, tasks, strict=True):
