@@ -61,7 +61,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"default: {' and '.join(subjects.TASKS)}")
     parser.add_argument("--rows", type=int, default=512, help="test texts of a task (default: 512)")
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: 3)")
+    parser.add_argument("--rounds", type=int, default=2, help="timed rounds (default: 2)")
     options = parser.parse_args()
     trained = subjects.available()
     missing = [task for task in options.tasks if task not in trained]
@@ -156,11 +156,17 @@ def _in_rounds(subject: Subject, ways: list[Way], rounds: int) -> list[Measured]
     for way in ways:
         way.labels(few)
     found, seconds = {}, defaultdict(list)
-    for _ in range(rounds):
+    for round_ in range(1, rounds + 1):
         for at, way in enumerate(ways):
             start = time.perf_counter()
             found[at] = way.labels(subject.encoded)
             seconds[at].append(time.perf_counter() - start)
+            rate = len(subject.encoded) / seconds[at][-1]
+            print(
+                f"{subject.name}, round {round_} of {rounds}: {way.name}, {way.precision}, batch {way.batch}: "
+                f"{rate:.1f} samples/s",
+                flush=True,
+            )
     return [_measured(subject, *way[:3], statistics.median(seconds[at]), found[at]) for at, way in enumerate(ways)]
 
 
