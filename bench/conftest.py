@@ -10,6 +10,7 @@ from fastbert_core.inference import Engine
 from fastbert_core.precision import resolve_precision
 
 TASKS = [task for task in subjects.TASKS if task in subjects.available()] or [subjects.SMOKE]
+FACTS = tables.facts()  # at the start: the machine is asked at the end, when the code may have changed
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 # bf16 only where the device multiplies it in hardware.
 PLACES = [
@@ -37,7 +38,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_benchmark_update_machine_info(machine_info):
-    machine_info.update(tables.facts())
+    machine_info.update(FACTS)
 
 
 @pytest.fixture(scope="session", params=TASKS)
