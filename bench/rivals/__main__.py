@@ -60,7 +60,7 @@ def main() -> int:
     """Measure all subjects and write the table; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"default: {' and '.join(subjects.TASKS)}")
-    parser.add_argument("--rows", type=int, default=512, help="test texts of a task (default: 512)")
+    parser.add_argument("--rows", type=int, default=384, help="test texts of a task (default: 384)")
     parser.add_argument("--rounds", type=int, default=2, help="timed rounds (default: 2)")
     options = parser.parse_args()
     trained = subjects.available()
