@@ -90,16 +90,17 @@ def embedded(model: FastBertModel, encoded: Encoded, pad_id: int, shapes: Shapes
     while at < len(order):
         full = order[at : at + shapes.capacity(shapes.width(lengths[order[at]]))]
         for part in cut(lengths[full], shapes):
-            yield _embed(model, encoded, full[part], pad_id, shapes)
+            rows = full[part]
+            yield Group(rows, lengths[rows], _embed(model, encoded, rows, shapes.width(lengths[rows[0]]), pad_id))
         at += len(full)
 
 
-def _embed(model: FastBertModel, encoded: Encoded, rows: np.ndarray, pad_id: int, shapes: Shapes) -> Group:
-    lengths = encoded.lengths[rows].astype(np.int64)
+def _embed(model: FastBertModel, encoded: Encoded, rows: np.ndarray, width: int, pad_id: int) -> Tensor:
+    """The embeddings [rows, width, hidden] of some samples."""
     batch = collate(encoded, rows, pad_id, model.device)
-    more = (0, shapes.width(lengths[0]) - batch.input_ids.shape[1])
+    more = (0, width - batch.input_ids.shape[1])
     segments = None if batch.token_type_ids is None else pad(batch.token_type_ids, more)
-    return Group(rows, lengths, model.embed(pad(batch.input_ids, more, value=pad_id), segments))
+    return model.embed(pad(batch.input_ids, more, value=pad_id), segments)
 
 
 class _Running(NamedTuple):

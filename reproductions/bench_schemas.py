@@ -1,6 +1,6 @@
 """The columns of results/bench/*.csv, as `schemas` has those of a profile: seconds, and where they were measured."""
 
-from reproductions.fields import DATE, GIT, TASK, number, percent, schema, text, whole
+from reproductions.fields import GIT, TASK, date, number, percent, schema, text, whole
 
 PRECISIONS = ("fp32", "bf16")
 DEVICE = text("cpu or cuda", one_of=("cpu", "cuda"))
@@ -10,7 +10,7 @@ RATE = number("samples a second", 1, 0)
 MEASURED = {
     "machine": text("processor, threads, its best vector or matrix units, GPU, version of PyTorch"),
     **GIT,
-    "date": DATE,
+    "date": date("when it was measured"),
 }
 
 BENCH_SCHEMAS = {

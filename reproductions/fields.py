@@ -67,16 +67,19 @@ def probability(about: str) -> pa.Column:
     return number(about, 6, 0, 1, optional=True)
 
 
+def date(about: str) -> pa.Column:
+    return text(f"{about}, ISO 8601", r"\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d)?)?")
+
+
 ID = r"\w[\w.-]*"
 TASK = text("task", SAFE_NAME.pattern)
 MODEL = text("model: BERT, DistilBERT or FastBERT, as the paper's tables name it")
 SPEED = number("speed: a sample leaves at the first layer whose uncertainty lies below it", 2, 0, 1)
 RUN_ID = text("the runs behind the row, as in runs.csv", rf"{ID}(;{ID})*")
 GIT = {
-    "git_sha": text("commit of the code when it started", "[0-9a-f]{40}", optional=True),
+    "git_sha": text("commit of the code at its start", "[0-9a-f]{40}", optional=True),
     "git_dirty": text("whether files differed from it", one_of=("yes", "no"), optional=True),
 }
-DATE = text("when it started, ISO 8601", r"\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d)?)?")
 SEEDS = text("seeds averaged", r"\d+(;\d+)*")
 COST = {
     "mean_layers": number("mean executed layers", 3, 1),

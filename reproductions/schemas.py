@@ -10,7 +10,6 @@ import pandera.pandas as pa
 from reproductions.bench_schemas import BENCH_SCHEMAS
 from reproductions.fields import (
     COST,
-    DATE,
     GIT,
     ID,
     INTERVAL,
@@ -21,6 +20,7 @@ from reproductions.fields import (
     SEEDS,
     SPEED,
     TASK,
+    date,
     json_object,
     number,
     percent,
@@ -227,7 +227,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "profile": text("profile", one_of=PROFILES),
             **GIT,
             "resumed_at": text("other commits that went on with the run, joined by ;", optional=True),
-            "date": DATE,
+            "date": date("when the run started"),
             "command": text("command line"),
             "backbone": text("pre-trained encoder"),
             "backbone_sha256": text("hash of its weights", "[0-9a-f]{64}"),

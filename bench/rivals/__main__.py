@@ -1,7 +1,7 @@
 """`python -m bench.rivals`: rivals.csv, ours against what else runs on the same weights, on this machine's CPU.
 
-Samples a second are from token ids to labels, the median of the rounds. Our speed is the fastest whose accuracy on the
-dev trace is within half a point of the teacher's.
+Samples a second are from token ids to labels, the median of the rounds. Our speed is the one that
+table 2 chooses on dev.
 """
 
 import argparse
@@ -26,13 +26,12 @@ from bench.rivals import authors, dense
 from bench.subjects import Subject
 from fastbert_core.encoding import Encoded
 from fastbert_core.inference import Engine
-from fastbert_core.metrics import curve
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import resolve_precision
+from reproductions.table2 import chosen_speed
 
 BATCHES = (32, 256)
 WARMING = 64  # texts before the first round
-LOSS = 0.5  # points of accuracy that our speed may cost
 # What float32 leaves between two implementations of the same model, in logits and in distance to the threshold.
 LOGITS, THRESHOLD = 1e-3, 1e-4
 
@@ -83,7 +82,8 @@ def main() -> int:
 
 def compare(subject: Subject, rounds: int) -> list[dict]:
     """The rows of a subject: each rival against our engine at its best, the authors' package at batch 1 too."""
-    speed = chosen_speed(subject)
+    # The smoke model has no dev rows: its test texts stand for them.
+    speed = chosen_speed([subject.trace if subject.is_smoke else subjects.dev_trace(subject.name)])
     precisions = list(dict.fromkeys(["fp32", resolve_precision("auto", torch.device("cpu"))]))
     alone = _ours(subject, speed, "fp32", 1)
     ours = [_ours(subject, speed, precision, batch) for precision in precisions for batch in BATCHES]
@@ -94,14 +94,6 @@ def compare(subject: Subject, rounds: int) -> list[dict]:
     best = max(found[: len(ours)], key=lambda measured: measured.samples_per_second)
     pairs = [(theirs, alone), (theirs, best)] if theirs else []
     return [_row(subject, *pair) for pair in (*pairs, *((rival, best) for rival in found[len(ours) :]))]
-
-
-def chosen_speed(subject: Subject) -> float:
-    """The fastest of 101 speeds that costs at most LOSS points on the dev rows; the smoke model's are its texts."""
-    trace = subject.trace if subject.is_smoke else subjects.dev_trace(subject.name)
-    speeds = curve(trace, np.linspace(0, 1, 101))
-    teacher = speeds.accuracy[0]  # at speed 0
-    return float(speeds.speed[speeds.accuracy >= teacher - LOSS].max())
 
 
 def _dense_ways(subject: Subject, precisions: list[str]) -> list[Way]:
