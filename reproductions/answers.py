@@ -35,9 +35,8 @@ def students_lose(traces: Sequence[Trace]) -> Answer:
     for task in tasks_of(traces):
         fastbert = select(traces, task)
         depth = len(fastbert[0].metadata["layers"])
-        teacher = _bins(fastbert, depth)
         for layer in sorted({1, depth // 2} - {0, depth}):
-            student = _bins(fastbert, layer)
+            student, teacher = _both_bins(fastbert, layer, depth)
             by_share = 100 * ((student.share - teacher.share) * (student.accuracy + teacher.accuracy) / 2).sum()
             by_accuracy = 100 * ((student.accuracy - teacher.accuracy) * (student.share + teacher.share) / 2).sum()
             full = (student.samples >= FEW) & (teacher.samples >= FEW)
@@ -65,8 +64,9 @@ def students_lose(traces: Sequence[Trace]) -> Answer:
     else:
         line = f"None here does: {less}{'; those that lose are less accurate within bins too' if worse else ''}."
     about = (
-        f"Bins of uncertainty 0.1 wide; those with fewer than {FEW} samples on either side are not compared. The "
-        "last two columns add up to it: other shares of the bins at mean accuracy, other accuracy at mean shares."
+        f"Bins of uncertainty 0.1 wide; *more accurate in* leaves out those with fewer than {FEW} samples on either "
+        "side. The last two columns are over all bins and add up to the difference: other shares of the bins at mean "
+        "accuracy, other accuracy at mean shares. A bin that one side leaves empty counts as shares alone."
     )
     return Answer(line, pd.DataFrame(rows), about)
 
@@ -215,6 +215,15 @@ class _Bins(NamedTuple):
     samples: np.ndarray
     share: np.ndarray
     accuracy: np.ndarray
+
+
+def _both_bins(traces: Sequence[Trace], *layers: int) -> tuple[_Bins, _Bins]:
+    """The bins of two layers' classifiers; one's empty bin has the other's accuracy, since it has none of its own."""
+    one, other = (_bins(traces, layer) for layer in layers)
+    return (
+        one._replace(accuracy=np.where(one.samples, one.accuracy, other.accuracy)),
+        other._replace(accuracy=np.where(other.samples, other.accuracy, one.accuracy)),
+    )
 
 
 def _bins(traces: Sequence[Trace], layer: int) -> _Bins:

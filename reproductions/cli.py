@@ -19,12 +19,14 @@ from reproductions.job import estimated_minutes, is_done
 from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.padding import padding, record_padding
-from reproductions.profiles import PROFILES
+from reproductions.profiles import GENERATED_PROFILES, PROFILES
 from reproductions.run import plan, run
 from reproductions.sources import Named, load_data, load_encoder, settle_profile
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+# The committed results, and the pages that are written with them and with no others.
 COMMITTED = Path("results")
+QUESTIONS_PAGE, AUDIT_PAGE = Path("docs/questions.md"), Path("docs/audit.md")
 LARGEST_SEED = 2**32 - 1
 OFFLINE_NOTICE = """
 *** PROFILE offline: no data and weights were named (FASTBERT_DATA, FASTBERT_MODELS) and the hub cannot be reached.
@@ -139,7 +141,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    named = Named.from_user(options.data_dir, options.backbone, options.task_file)
+    named = _named(options, options.task_file)
     tasks = _tasks(options.tasks)
     if named.task_file is not None:
         tasks.append(named.task_file.task)
@@ -157,21 +159,29 @@ def _run(options: argparse.Namespace) -> int:
         for job in jobs:
             done = is_done(job, results_dir, options.replace)
             state = "done" if done else f"about {estimated_minutes(job):.0f} minutes"
-            print(f"{job.name}: run {job.run_id}, {job.train_rows} training rows: {state}")
+            print(f"{job.name}: run {job.run_id}, {len(job.train)} training rows: {state}")
     else:
-        run(jobs, results_dir, options.replace, tqdm.write)
+        run(jobs, results_dir, options.replace, tqdm.write, _questions(results_dir))
         for task in tasks:
             print(show.task_rows(results_dir, task.name, COMMITTED / profile))
     print(notice, end="")
     return 0
 
 
+def _named(options: argparse.Namespace, task_file: str | None = None) -> Named:
+    """The sources that the user named. Raises InputError for an option that the profile has no use for."""
+    for option, value in (("--data-dir", options.data_dir), ("--backbone", options.backbone)):
+        if value is not None and options.profile in GENERATED_PROFILES:
+            raise InputError(f"{option}: profile {options.profile} brings its own text and encoder, expected no folder")
+    return Named.from_user(options.data_dir, options.backbone, task_file)
+
+
 def _tasks(names: Sequence[str]) -> list[Task]:
-    return list(TASKS.values()) if names == ["all"] else [get_task(name) for name in names]
+    return list(TASKS.values()) if names == ["all"] else [get_task(name) for name in dict.fromkeys(names)]
 
 
 def _padding(options: argparse.Namespace) -> int:
-    named, tasks = Named.from_user(options.data_dir, options.backbone, None), _tasks(options.tasks)
+    named, tasks = _named(options), _tasks(options.tasks)
     profile = settle_profile(options.profile, named)
     tables = []
     for task in tqdm(tasks, desc="tasks", disable=None):
@@ -189,21 +199,20 @@ def _padding(options: argparse.Namespace) -> int:
 def _measure(options: argparse.Namespace) -> int:
     results_dir = options.results_dir / options.profile
     with locked(results_dir, tqdm.write):
-        written = measure(results_dir, _questions(options))
+        written = measure(results_dir, _questions(results_dir))
     for path in written:
         print(path)
     return 0
 
 
-def _questions(options: argparse.Namespace) -> Path | None:
-    """The page of questions is committed, so only the committed results write it."""
-    return Path("docs/questions.md") if options.results_dir == COMMITTED and options.profile == "standard" else None
+def _questions(results_dir: Path) -> Path | None:
+    return QUESTIONS_PAGE if results_dir == COMMITTED / "standard" else None
 
 
 def _print_table(options: argparse.Namespace) -> int:
     results_dir = options.results_dir / options.profile
     with locked(results_dir, tqdm.write):
-        measure(results_dir)
+        measure(results_dir, _questions(results_dir))
     print(show.table(results_dir, options.table, options.task))
     return 0
 
@@ -213,4 +222,4 @@ def _flops(options: argparse.Namespace) -> int:
     asked = {name: value for name, value in asked.items() if value is not None}
     if asked:
         return flops.print_count(**asked)
-    return flops.write_paper(options.results_dir, Path("docs/audit.md"))
+    return flops.write_paper(options.results_dir, AUDIT_PAGE if options.results_dir == COMMITTED else None)

@@ -20,9 +20,10 @@ from reproductions.audit import audit, misprints
 from reproductions.audit.page import failures, page
 
 
-def write_paper(results_dir: Path, page_path: Path) -> int:
-    """Count table 1, audit the paper, and print and write both: `results_dir`/paper/{table1,audit}.csv, `page_path`.
+def write_paper(results_dir: Path, page_path: Path | None) -> int:
+    """Count table 1, audit the paper, and print and write both: `results_dir`/paper/{table1,audit}.csv.
 
+    The audit's page goes to `page_path` if named.
     Returns the exit code, 0: a misprint of the paper's is no failure of ours.
     """
     counted, checks = table1.table(), audit()
@@ -33,8 +34,9 @@ def write_paper(results_dir: Path, page_path: Path) -> int:
     for name, frame in (("table1", counted), ("audit", checks)):
         with atomic_write(results_dir / "paper" / f"{name}.csv") as file:
             frame.to_csv(file, index=False, lineterminator="\n")
-    with atomic_write(page_path) as file:
-        file.write(page(checks).encode())
+    if page_path:
+        with atomic_write(page_path) as file:
+            file.write(page(checks).encode())
     return 0
 
 

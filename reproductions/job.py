@@ -1,18 +1,21 @@
 """A run that is to be made: what identifies it, whether it is done, and how long it will take."""
 
+import json
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from fastbert_core.backbones import Backbone, read_shape
-from fastbert_core.data import TaskData, take_rows
+from fastbert_core.data import Split, TaskData, check_classes, take_rows
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.flops import dense_true_macs
 from reproductions import results
+from reproductions.seeds import check_seeds
 from reproductions.settings import Settings
 from reproductions.sources import runs_folder
 
@@ -22,7 +25,7 @@ EFFICIENCY = 0.6
 STUDENTS = 0.15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One run that is to be made: what it learns, from what, and where it stands."""
 
@@ -41,10 +44,27 @@ class Job:
         """Its key, for people."""
         return f"{self.settings.task}, {self.settings.model}-{self.settings.variant}, seed {self.settings.seed}"
 
+    @cached_property
+    def train(self) -> Split:
+        """The training rows it learns from. Raises InputError if there are too few, or a class is not among them."""
+        task, rows, wanted = self.settings.task, self.data.train, self.settings.train_rows
+        if wanted == "all":
+            return rows
+        if wanted > len(rows):
+            raise InputError(f"{task}: found {len(rows)} training rows, expected {wanted}; --train-rows all takes all")
+        taken = take_rows(rows, wanted, self.settings.seed)
+        check_classes(taken, self.data.task, f"{task}, {wanted} of {len(rows)} training rows")
+        return taken
+
     @property
-    def train_rows(self) -> int:
-        """Number of training rows."""
-        return len(self.data.train) if self.settings.train_rows == "all" else self.settings.train_rows
+    def learnt_from(self) -> dict[str, str | int]:
+        """The columns of runs.csv in which runs that are averaged over seeds must agree."""
+        return {
+            "backbone_sha256": self.backbone.sha256,
+            "data_sha256": self.data.sha256,
+            "train_rows": len(self.train),
+            "hyperparameters": json.dumps(self.settings.hyperparameters, sort_keys=True),
+        }
 
     @property
     def folder(self) -> Path:
@@ -60,20 +80,21 @@ class Job:
 def is_done(job: Job, results_dir: Path, replace: bool) -> bool:
     """Whether the run stands in `results_dir` already.
 
-    Raises InputError if its key is held by another run and `replace` does not say that it may go.
+    Raises InputError if its key is held by another run, or its other seeds learnt from something else (no average
+    would be of both), and `replace` does not say that it may go.
     """
     if not results.table_path(results_dir, "runs").is_file():
         return False
-    runs, s = results.read_table(results_dir, "runs"), job.settings
+    table, runs, s = results.table_path(results_dir, "runs"), results.read_table(results_dir, "runs"), job.settings
     held = runs[(runs.task == s.task) & (runs.model == s.model) & (runs.variant == s.variant) & (runs.seed == s.seed)]
-    if held.empty:
-        return False
-    holder = held.iloc[0].run_id
-    if holder == job.run_id:
+    if job.run_id in set(held["run_id"]):
         return results.trace_path(results_dir, s.task, s.model, s.variant, s.seed, "test").is_file()
     if not replace:
-        table = results.table_path(results_dir, "runs")
-        raise InputError(f"{table}: {job.name} is held by run {holder}, this is {job.run_id}; --replace lets it go")
+        if not held.empty:
+            holder = held.iloc[0]["run_id"]
+            raise InputError(f"{table}: {job.name} is held by run {holder}, this is {job.run_id}; --replace lets it go")
+        key = {"task": s.task, "model": s.model, "variant": s.variant, "seed": s.seed}
+        check_seeds(pd.concat([runs.astype(object), pd.DataFrame([key | job.learnt_from])]), table)
     return False
 
 
@@ -85,16 +106,16 @@ def estimated_minutes(job: Job) -> float:
     counted for each.
     """
     s, classes = job.settings, len(job.data.task.classes)
-    sample = take_rows(job.data.train, min(256, len(job.data.train)), s.seed)
+    sample = take_rows(job.train, min(256, len(job.train)), s.seed)
     tokens = encode(load_tokenizer(job.backbone.source), sample.texts, sample.pairs, s.max_tokens).lengths
     shape = read_shape(job.backbone.source)
     once = float(dense_true_macs(shape, tokens, classes).mean())  # of a sample through all layers
-    passes = 3 * s.fine_tuning_epochs * job.train_rows + len(job.data.test)
+    passes = 3 * s.fine_tuning_epochs * len(job.train) + len(job.data.test)
     if s.model == "fastbert" and s.variant != "labels":
-        passes += (1 + STUDENTS * s.distillation_epochs) * job.train_rows
+        passes += (1 + STUDENTS * s.distillation_epochs) * len(job.train)
     if s.model == "distilbert":
         share = int(s.variant.split("-")[0]) / shape.layers
-        passes = job.train_rows + share * passes
+        passes = len(job.train) + share * passes
     return once * passes / (EFFICIENCY * _macs_per_second(job.device, s.precision)) / 60
 
 

@@ -15,6 +15,7 @@ from reproductions.hidden_cost import hidden_cost
 from reproductions.luha import luha
 from reproductions.questions import page
 from reproductions.results import load_traces, read_table, table_path, write_table
+from reproductions.seeds import check_seeds
 from reproductions.speed_accuracy import speed_accuracy
 from reproductions.table2 import comparisons, table2
 from reproductions.uncertainty_distribution import uncertainty_distribution
@@ -24,10 +25,11 @@ def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:
     """Write every CSV that the traces of `results_dir` allow, and the page of questions to `questions` if named.
 
     Everything is computed before anything is written; measuring again gives the same bytes. A CSV that the traces no
-    longer allow is removed. Returns the files written. Raises InputError if there are no traces, or a trace or runs.csv
-    is not in order.
+    longer allow is removed. Returns the files written. Raises InputError if there are no traces, a trace or runs.csv is
+    not in order, or seeds of one model learnt from different things.
     """
     runs = read_table(results_dir, "runs")
+    check_seeds(runs, table_path(results_dir, "runs"))
     traces = load_traces(results_dir, runs)
     if not traces:
         raise InputError(f"{results_dir}: found no traces, expected some under traces/")

@@ -37,8 +37,11 @@ class RunRecord:
                 raise InputError(
                     f"{self.path}: no record of a run ({error}); delete {folder} to start afresh"
                 ) from error
-            if code["git_sha"] not in known and not finished:
-                self.entries["resumed_at"].append(code["git_sha"])
+            if not finished:
+                if code["git_sha"] not in known:
+                    self.entries["resumed_at"].append(code["git_sha"])
+                if code["git_dirty"] == "yes":
+                    self.entries["git_dirty"] = "yes"
         else:
             date = datetime.now(UTC).isoformat(timespec="seconds")
             self.entries = code | {"resumed_at": [], "date": date, "command": command_line(), "wall_seconds": 0.0}

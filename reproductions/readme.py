@@ -7,6 +7,7 @@ import pandas as pd
 from fastbert_core.files import atomic_write
 from fastbert_core.tasks import TASKS
 from reproductions.results import read_table
+from reproductions.table2 import CHOSEN, TOLERATED_LOSS
 
 START, END = "<!-- table 2: written by python -m reproductions.readme -->", "<!-- end of table 2 -->"
 README, RESULTS = Path("README.md"), Path("results/standard")
@@ -38,10 +39,30 @@ def table(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def tally(rows: pd.DataFrame) -> str:
+    """What the relative verdicts come to, and what the speed chosen on dev costs on the test set, in two sentences."""
+    verdicts = rows["verdict_relative"].dropna()
+    chosen = rows[rows["setting"].str.endswith(CHOSEN)].set_index("task")
+    teachers = rows[rows["model"] == "BERT"].set_index("task")["accuracy"]
+    costs = [
+        f"{task} {teachers[task] - chosen.loc[task, 'accuracy']:.2f} at {chosen.loc[task, 'mean_layers']:.1f} layers"
+        for task in TASKS
+        if task in chosen.index
+    ]
+    return "\n".join(
+        [
+            f"At the paper's mean executed layers FastBERT loses no more to its own teacher than in the paper in "
+            f"{(verdicts == 'reproduced').sum()} of {len(verdicts)} rows (`verdict_relative`).",
+            f"The fastest speed within {TOLERATED_LOSS} points of the teacher on dev costs, in points on the test set: "
+            f"{'; '.join(costs)}.",
+        ]
+    )
+
+
 def with_table(text: str, rows: pd.DataFrame) -> str:
-    """`text` with the table between its two markers."""
+    """`text` with the table and what it comes to between its two markers."""
     head, _, rest = text.partition(START)
-    return f"{head}{START}\n\n{table(rows)}\n\n{END}{rest.partition(END)[2]}"
+    return f"{head}{START}\n\n{table(rows)}\n\n{tally(rows)}\n\n{END}{rest.partition(END)[2]}"
 
 
 def _cell(row: pd.Series | None, accuracy: str, speedup: str) -> str:

@@ -1,12 +1,13 @@
 """`run`: train, trace and measure tasks, resuming what was begun and skipping what is done."""
 
-import json
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import torch
 
+from fastbert_core.backbones import read_shape
+from fastbert_core.errors import InputError
 from fastbert_core.files import writing
 from fastbert_core.tasks import Task
 from fastbert_core.trace import Trace, save_trace
@@ -28,24 +29,38 @@ def plan(
 ) -> list[Job]:
     """The runs that the tasks want in a profile; data and encoder of a task are loaded once for all of them.
 
-    `given`: seed and train_rows, None where settings.toml decides.
+    `given`: seed and train_rows, None where settings.toml decides. A DistilBERT whose layers cannot be taken from the
+    encoder's blocks, or would be all of them, is left out. Raises InputError for an encoder of a single layer, which
+    has no students, and for training rows that are not to be had.
     """
     jobs = []
     for task in tasks:
         data = load_data(profile, task, named)
         backbone = load_encoder(profile, task, named, data, log)
         log(f"{task.name}: {len(data.train)} / {len(data.dev)} / {len(data.test)} rows, {data.source}; {backbone.name}")
+        depth = read_shape(backbone.source).layers
+        if depth < 2:
+            raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
         for model, variant in planned_runs(profile, task):
+            if model == "distilbert" and not _is_student(int(variant.removesuffix("-layers")), depth):
+                log(f"{task.name}: {model}-{variant} left out, the encoder has {depth} layers")
+                continue
             settings = settings_for(profile, task, model, variant, precision, **given)
             jobs.append(Job(settings, data, backbone, device))
+            _ = jobs[-1].train  # what is wrong with it shows before anything is trained
     return jobs
 
 
-def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log) -> None:
+def _is_student(layers: int, depth: int) -> bool:
+    return layers < depth and depth % layers == 0
+
+
+def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log, questions: Path | None = None) -> None:
     """Make the runs that `results_dir` does not hold yet, and measure again after each task's last.
 
-    All keys are looked at before anything is trained. Raises InputError if one is held by another run and
-    `replace` does not say that it may go. While another process works on `results_dir`, waits.
+    All keys are looked at before anything is trained. Raises InputError if one is held by another run, or other seeds
+    of it learnt from something else, and `replace` does not say that it may go. While another process works on
+    `results_dir`, waits. `questions`: as `measure` takes it.
     """
     results_dir.mkdir(parents=True, exist_ok=True)
     with locked(results_dir, log):
@@ -58,9 +73,9 @@ def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log) -> None
                 log(f"{job.name}: run {job.run_id}")
                 execute(job, results_dir, log)
             log(f"{task}: measuring")
-            measure(results_dir)
+            measure(results_dir, questions)
         if not todo:  # the last run may have been killed before it was measured
-            measure(results_dir)
+            measure(results_dir, questions)
 
 
 def execute(job: Job, results_dir: Path, log: Log) -> None:
@@ -101,14 +116,11 @@ def _publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> 
         "seed": s.seed,
         "profile": s.profile,
         "backbone": job.backbone.name,
-        "backbone_sha256": job.backbone.sha256,
         "data_source": data.source,
-        "data_sha256": data.sha256,
-        "train_rows": job.train_rows,
         "dev_rows": min(s.dev_rows, len(data.dev)),
         "test_rows": len(data.test),
-        "hyperparameters": json.dumps(s.hyperparameters, sort_keys=True),
         "precision": s.precision,
+        **job.learnt_from,
     }
     results.record_run(results_dir, row | record | machine(job.device))
     placed = {}

@@ -13,6 +13,7 @@ from fastbert_core.data import TaskData, load_files, load_folder
 from fastbert_core.errors import InputError
 from fastbert_core.task_file import TaskFile, read_task_file
 from fastbert_core.tasks import Task
+from reproductions.profiles import GENERATED_PROFILES
 from reproductions.settings import lookup
 
 DATA, MODELS, RUNS = "FASTBERT_DATA", "FASTBERT_MODELS", "FASTBERT_RUNS"
@@ -37,9 +38,9 @@ class Named:
         Raises InputError for a folder that is not there: a named source is never fallen back from.
         """
         return cls(
-            _folder(data_dir, "--data-dir") or _folder(os.environ.get(DATA), DATA),
+            _folder(os.environ.get(DATA) or None, DATA) if data_dir is None else _folder(data_dir, "--data-dir"),
             _folder(backbone, "--backbone"),
-            _folder(os.environ.get(MODELS), MODELS),
+            _folder(os.environ.get(MODELS) or None, MODELS),
             read_task_file(Path(task_file)) if task_file else None,
         )
 
@@ -56,11 +57,11 @@ class Named:
 
 
 def _folder(value: str | None, name: str) -> Path | None:
-    if not value:
+    if value is None:
         return None
     folder = Path(os.path.expanduser(value))
-    if not os.path.isdir(folder):
-        raise InputError(f"{name}: found no folder {value}, expected one")
+    if not value or not os.path.isdir(folder):  # an empty path would be the folder one is in
+        raise InputError(f"{name}: found no folder {value or repr(value)}, expected one")
     return folder
 
 
@@ -75,7 +76,7 @@ def settle_profile(profile: str, named: Named) -> str:
 
     Raises InputError if only one of data and encoder is named and the hub cannot supply the other.
     """
-    if profile in ("smoke", "offline") or (named.names_data and named.names_encoder) or hub.hub_reachable():
+    if profile in GENERATED_PROFILES or (named.names_data and named.names_encoder) or hub.hub_reachable():
         return profile
     if profile == "standard" and not named.names_data and not named.names_encoder:
         return "offline"
@@ -92,7 +93,7 @@ def load_data(profile: str, task: Task, named: Named) -> TaskData:
     """The task's data: the task file's, generated in `smoke` and `offline`, else the named folder's, else the hub's."""
     if (file := named.task_file) is not None:
         return load_files(task, (file.train, file.dev, file.test))
-    if profile in ("smoke", "offline"):
+    if profile in GENERATED_PROFILES:
         return generated.generate(task, lookup(profile, task, "data"))
     if named.data is not None:
         return load_folder(task, named.data)

@@ -19,6 +19,8 @@ from reproductions.job import Job
 from reproductions.provenance import RunRecord
 
 KL = {"default": "teacher-student", "reverse-kl": "student-teacher"}
+# Which dev rows are traced: the same for every seed, so that their traces can be averaged.
+TRACED_ROWS_SEED = 7
 
 
 class Stations:
@@ -30,10 +32,9 @@ class Stations:
         self.first_record = RunRecord(job.fine_tuning_folder, finished)
         self.tokenizer = load_tokenizer(job.backbone.source)
         s, data = job.settings, job.data
-        train = data.train if s.train_rows == "all" else take_rows(data.train, s.train_rows, s.seed)
-        self._train_samples = self._samples(train)
+        self._train_samples = self._samples(job.train)
         self._dev_samples = self._samples(take_rows(data.dev, min(s.dev_rows, len(data.dev)), s.seed))
-        self._dev_traced = take_rows(data.dev, min(s.epoch_trace_rows, len(data.dev)), s.seed)
+        self._dev_traced = take_rows(data.dev, min(s.epoch_trace_rows, len(data.dev)), TRACED_ROWS_SEED)
 
     def train(self) -> FastBertModel:
         """The trained model: FastBERT, its first stage alone where it learns from labels, or a DistilBERT of it."""

@@ -202,6 +202,15 @@ def test_overlap_of_pairs_needs_both_sides(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_class_names_identify_a_users_task(tmp_path):
+    def digest(*classes):
+        return load_files(Task("tickets", "en", classes), [path] * 3).sha256
+
+    path = tmp_path / "all.tsv"
+    path.write_text("label\ttext_a\n0\ta bill\n1\ta bug\n", encoding="utf-8")
+    assert digest("billing", "bug") == digest("billing", "bug") != digest("bug", "billing")
+
+
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32))
 @settings(max_examples=50)
 def test_take_rows_is_seeded_nested_and_in_order(rows, more, seed):

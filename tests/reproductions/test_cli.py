@@ -1,6 +1,8 @@
 """The command line from end to end on the smoke profile, and every kind of bad input it must answer in one line."""
 
+import dataclasses
 import lzma
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import torch
 
 from fastbert_core.agreement import disagreements
 from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.errors import InputError
+from fastbert_core.flops import BERT_BASE
 from fastbert_core.generated import generate
 from fastbert_core.inference import Engine
 from fastbert_core.model import FastBertModel
@@ -15,7 +19,9 @@ from fastbert_core.tasks import TASKS
 from fastbert_core.trace import load_trace
 from reproductions import cli
 from reproductions.results import read_table, trace_path
+from reproductions.run import plan, run
 from reproductions.settings import lookup
+from reproductions.sources import Named
 from tests.factories import make_trace, store
 
 DBPEDIA = TASKS["dbpedia"]
@@ -110,6 +116,53 @@ def test_the_trained_model_agrees_with_its_trace(smoke, tmp_path_factory):
 
 
 @pytest.mark.smoke
+def test_a_second_seed_is_averaged_with_the_first(smoke, tmp_path):
+    results = shutil.copytree(smoke / "smoke", tmp_path / "smoke")
+    default, *_ = plan([DBPEDIA], "smoke", Named(), torch.device("cpu"), "fp32", print, seed=8)
+    run([default], results, False, print)
+    seeds = read_table(results, "table2").set_index(["model", "setting"])["seeds"]
+    assert seeds["FastBERT", "speed=0.5"] == "7;8"
+    assert seeds["DistilBERT", "3 layers"] == "7"
+    assert set(read_table(results, "convergence")["seeds"]) == {"7;8"}
+
+
+@pytest.mark.smoke
+def test_a_seed_that_learnt_from_something_else_is_refused_before_training(smoke, capsys, monkeypatch):
+    before = contents(smoke)
+    monkeypatch.setattr("reproductions.run.execute", None)
+    more = ["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke), "--seed", "8", "--train-rows", "900"]
+    assert cli.main(more) == 2
+    assert "seed 8: found train_rows 900, expected 1280 as seed 7 has" in capsys.readouterr().err
+    assert contents(smoke) == before
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(("layers", "students"), [(12, ["3-layers"]), (8, []), (6, ["3-layers"]), (3, [])])
+def test_a_distilbert_that_the_encoder_has_no_layers_for_is_left_out(layers, students, tmp_path, monkeypatch):
+    monkeypatch.setattr("reproductions.run.read_shape", lambda folder: dataclasses.replace(BERT_BASE, layers=layers))
+    said = []
+    jobs = plan([DBPEDIA], "smoke", Named(), torch.device("cpu"), "fp32", said.append)
+    assert [job.settings.variant for job in jobs if job.settings.model == "distilbert"] == students
+    left_out = f"dbpedia: distilbert-3-layers left out, the encoder has {layers} layers"
+    assert (left_out in said) == (not students)
+
+
+@pytest.mark.smoke
+def test_an_encoder_without_students_is_refused_before_training(monkeypatch):
+    monkeypatch.setattr("reproductions.run.read_shape", lambda folder: dataclasses.replace(BERT_BASE, layers=1))
+    with pytest.raises(InputError, match="found an encoder of one layer, expected two or more"):
+        plan([DBPEDIA], "smoke", Named(), torch.device("cpu"), "fp32", print)
+
+
+@pytest.mark.smoke
+def test_a_task_named_twice_is_run_once(smoke, capsys):
+    before = contents(smoke)
+    assert cli.main(["run", "dbpedia", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
+    assert capsys.readouterr().out.count("fastbert-default, seed 7") == 1
+    assert contents(smoke) == before
+
+
+@pytest.mark.smoke
 def test_running_again_does_nothing(smoke, capsys):
     before = contents(smoke)
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
@@ -175,6 +228,10 @@ def test_list_names_the_twelve(capsys):
         (["run", "dbpedia", "--seed", "-1"], "expected a whole number"),
         (["run", "dbpedia", "--seed", str(2**32)], "expected a whole number from 0 to 4294967295"),
         (["run", "dbpedia", "--precision", "fp8"], "invalid choice: 'fp8'"),
+        (["run", "dbpedia", "--profile", "smoke", "--train-rows", "1281"], "dbpedia: found 1280 training rows"),
+        (["run", "dbpedia", "--profile", "smoke", "--train-rows", "13"], "13 of 1280 training rows: no text of class"),
+        (["run", "dbpedia", "--profile", "smoke", "--data-dir", "."], "profile smoke brings its own text"),
+        (["run", "dbpedia", "--data-dir", ""], "--data-dir: found no folder ''"),
         (["run", "dbpedia", "--data-dir", "/nowhere"], "--data-dir: found no folder /nowhere"),
         (["run", "dbpedia", "--backbone", "/nowhere"], "--backbone: found no folder /nowhere"),
         (["run", "--task-file", "/nowhere.toml"], "/nowhere.toml: no such task file"),

@@ -10,6 +10,7 @@ import pytest
 from transformers import BertConfig, GPT2Config
 
 from fastbert_core.errors import InputError
+from reproductions import cli
 from reproductions.flops import print_count, write_paper
 
 PROJECT = Path(__file__).parents[2]
@@ -32,6 +33,14 @@ def test_committed_files_are_what_the_command_writes(written):
         ("audit.md", "docs/audit.md"),
     ):
         assert (folder / made).read_text(encoding="utf-8") == (PROJECT / kept).read_text(encoding="utf-8"), kept
+
+
+@pytest.mark.parametrize(("folder", "page"), [("results", "docs/audit.md"), ("elsewhere", None)])
+def test_the_audits_page_is_written_with_the_committed_results_alone(folder, page, monkeypatch):
+    asked = []
+    monkeypatch.setattr("reproductions.flops.write_paper", lambda *where: asked.append(where) or 0)
+    assert cli.main(["flops", "--results-dir", folder]) == 0
+    assert asked == [(Path(folder), page and Path(page))]
 
 
 def test_witnesses_agree_with_the_analytic_count(written):

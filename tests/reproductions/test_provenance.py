@@ -25,6 +25,16 @@ def test_a_resumed_run_keeps_its_first_commit_and_names_the_others(tmp_path, cod
     assert record.entries["resumed_at"] == ["b", "c"]
 
 
+def test_a_resume_with_changed_files_is_told(tmp_path, code):
+    code("a")
+    RunRecord(tmp_path)
+    code("a", dirty="yes")
+    assert RunRecord(tmp_path, finished=True).entries["git_dirty"] == "no"
+    assert RunRecord(tmp_path).entries["git_dirty"] == "yes"
+    code("a")
+    assert RunRecord(tmp_path).entries["git_dirty"] == "yes"
+
+
 def test_seconds_add_up_over_resumes(tmp_path, code, monkeypatch):
     code("a")
     clock = iter([0.0, 0.0, 10.0, 100.0, 100.0, 107.0])

@@ -49,6 +49,16 @@ def test_students_lose_because_fewer_of_their_samples_are_sure():
     assert by_share + within == pytest.approx(difference, abs=0.011)
 
 
+def test_a_bin_that_one_side_leaves_empty_counts_as_shares_alone():
+    rng = np.random.default_rng(0)
+    correct = np.stack([rng.random(4000) < accuracy for accuracy in (0.7, 0.8, 0.9)], axis=1)
+    confidence = np.tile([0.6, 0.8, 0.999], (4000, 1))  # each layer in a bin of its own
+    row = answers.students_lose([binary_trace(confidence, correct)]).table.iloc[0]
+    difference = 100 * (correct[:, 0].mean() - correct[:, 2].mean())
+    assert float(row["from accuracy within bins"]) == 0
+    assert float(row["from the shares"]) == pytest.approx(difference, abs=0.006)
+
+
 def test_students_that_are_simply_worse_get_another_answer():
     rng = np.random.default_rng(1)
     sure = rng.random((4000, 3)) < 0.5

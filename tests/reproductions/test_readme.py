@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reproductions.readme import END, START, table, with_table
+from reproductions.readme import END, START, table, tally, with_table
 from reproductions.results import read_table
 
 ROOT = Path(__file__).parents[2]
@@ -18,10 +18,12 @@ def test_the_readme_shows_the_committed_table():
 def test_measured_stands_over_reported_and_what_is_missing_is_empty():
     rows = pd.DataFrame(
         [
-            ("dbpedia", "BERT", "12 layers", 98.3, 1.0, 99.31, 1.0, 12022),
-            ("dbpedia", "FastBERT", "speed=0.5", 96.034, 10.812, None, None, 12022),
-            ("book-review", "DistilBERT", "1 layers", 80.0, 12.023, 81.33, 11.72, 4000),
-            ("mine", "BERT", "12 layers", 50.0, 1.0, None, None, 10),
+            ("dbpedia", "BERT", "12 layers", 98.3, 1.0, 99.31, 1.0, 12022, None, 12.0),
+            ("dbpedia", "FastBERT", "speed=0.1", 98.2, 3.681, None, None, 12022, "deviates", 3.1),
+            ("dbpedia", "FastBERT", "speed=0.5", 96.034, 10.812, None, None, 12022, "reproduced", 1.05),
+            ("dbpedia", "FastBERT", "speed=0.2 chosen on dev", 97.9, 7.0, None, None, 12022, None, 1.64),
+            ("book-review", "DistilBERT", "1 layers", 80.0, 12.023, 81.33, 11.72, 4000, None, 1.0),
+            ("mine", "BERT", "12 layers", 50.0, 1.0, None, None, 10, None, 12.0),
         ],
         columns=[
             "task",
@@ -32,12 +34,17 @@ def test_measured_stands_over_reported_and_what_is_missing_is_empty():
             "reported_accuracy",
             "reported_speedup",
             "train_rows",
+            "verdict_relative",
+            "mean_layers",
         ],
     )
     assert table(rows).splitlines()[2:] == [
         "| book-review | measured, 4,000 rows |  |  |  | 80.00 · 12.02x |  |  |  |",
         "| | paper |  |  |  | 81.33 · 11.72x |  |  |  |",
-        "| dbpedia | measured, 12,022 rows | 98.30 · 1.00x |  |  |  |  | 96.03 · 10.81x |  |",
+        "| dbpedia | measured, 12,022 rows | 98.30 · 1.00x |  |  |  | 98.20 · 3.68x | 96.03 · 10.81x |  |",
         "| | paper | 99.31 · 1.00x |  |  |  |  |  |  |",
     ]
-    assert with_table(f"a\n{START}old{END}\nb", rows) == f"a\n{START}\n\n{table(rows)}\n\n{END}\nb"
+    assert "in 1 of 2 rows" in tally(rows)
+    assert tally(rows).endswith("on the test set: dbpedia 0.40 at 1.6 layers.")
+    expected = f"a\n{START}\n\n{table(rows)}\n\n{tally(rows)}\n\n{END}\nb"
+    assert with_table(f"a\n{START}old{END}\nb", rows) == expected

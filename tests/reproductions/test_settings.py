@@ -61,4 +61,7 @@ def test_an_unknown_profile_is_refused():
 def test_a_task_of_the_users_own_wants_fastbert_alone():
     own = dataclasses.replace(TASKS["yelp-polarity"], name="tickets")
     assert planned_runs("standard", own) == [("fastbert", "default")]
+    for language in ("en", "zh"):  # and all rows that the user has
+        mine = settings_for("standard", dataclasses.replace(own, language=language), "fastbert", "default", "fp32")
+        assert mine.train_rows == "all"
     assert len(planned_runs("standard", TASKS["yelp-polarity"])) == 6
