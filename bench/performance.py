@@ -73,6 +73,9 @@ def page() -> str:
     if found["rates"]:
         parts += [
             "## Other work\n",
+            "*self-distillation*: an epoch of the students. On a CPU their inputs and soft labels come from a "
+            "*frozen pass* through backbone and teacher, made once for all epochs and not part of it; on a GPU every "
+            "batch makes that pass, and it is.\n",
             _table(
                 "task device precision what texts tokens samples/s",
                 _figures(found["rates"]),

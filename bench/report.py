@@ -57,25 +57,26 @@ def station_rows(report: dict) -> list[dict]:
 def roofline_rows(report: dict) -> list[dict]:
     """The rows of roofline.csv: GFLOP/s of matrix products, and of the layers of the plain encoder and the engine.
 
-    Two for each multiply-accumulate; encoder and engine at speed 0, in the batch size that suits each best.
+    Two for each multiply-accumulate; encoder and engine at speed 0, in the batch size that suits each best. A place
+    where one of the three was not measured has no row.
     """
-    rates, ceilings = defaultdict(float), {}
+    rates, ceilings = defaultdict(dict), {}
     for found in _extra(report):
         place = tuple(found.get(name) for name in ("task", "device", "precision"))
         if "matrix_gflops" in found:
             ceilings[place] = found["matrix_gflops"]
         for way in found.get("ways", []):
             if found["mode"] == "throughput" and not way["speed"]:
-                key = (*place, "dense" if way["speed"] is None else "engine")
-                rates[key] = max(rates[key], 2 * way["macs"] / _layers(way) / 1e9)
-    rows = []
-    for place, ceiling in ceilings.items():
-        row = dict(zip(("task", "device", "precision"), place, strict=True)) | {"matrix_gflops": ceiling}
-        for what in ("dense", "engine"):
-            rate = rates[*place, what]
-            row |= {f"{what}_gflops": rate, f"{what}_share": rate / ceiling}
-        rows.append(row)
-    return rows
+                what, rate = "dense" if way["speed"] is None else "engine", 2 * way["macs"] / _layers(way) / 1e9
+                rates[place][what] = max(rate, rates[place].get(what, rate))
+    return [
+        dict(zip(("task", "device", "precision"), place, strict=True))
+        | {"matrix_gflops": ceiling}
+        | {f"{what}_gflops": rate for what, rate in rates[place].items()}
+        | {f"{what}_share": rate / ceiling for what, rate in rates[place].items()}
+        for place, ceiling in ceilings.items()
+        if rates[place].keys() == {"dense", "engine"}
+    ]
 
 
 def agreement_rows(report: dict) -> list[dict]:
@@ -94,16 +95,21 @@ def agreement_rows(report: dict) -> list[dict]:
 
 
 def rate_rows(report: dict) -> list[dict]:
-    """The rows of rates.csv: samples a second of training, tracing and tokenisation."""
+    """The rows of rates.csv: samples a second of training, tracing and tokenisation.
+
+    `frozen pass`, on a CPU, is the one pass that gives the students' inputs and soft labels for all epochs, and
+    `self-distillation` an epoch of the students on its result. On a GPU the latter contains the pass.
+    """
     rows = []
     for benchmark in report["benchmarks"]:
         found = benchmark["extra_info"]
         if "what" in found:
-            seconds = found.get("seconds") or benchmark["stats"]["median"]
-            rows.append(
-                {name: found[name] for name in ("task", "device", "precision", "what", "samples", "mean_tokens")}
-                | {"samples_per_second": found["samples"] / seconds}
-            )
+            works = {found["what"]: found.get("seconds") or benchmark["stats"]["median"]} | found.get("before", {})
+            rows += [
+                {name: found[name] for name in ("task", "device", "precision", "samples", "mean_tokens")}
+                | {"what": what, "samples_per_second": found["samples"] / seconds}
+                for what, seconds in works.items()
+            ]
     return rows
 
 

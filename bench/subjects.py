@@ -24,6 +24,7 @@ from fastbert_core.trace import Trace, load_trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
 from fastbert_core.uncertainty import exit_layers
+from reproductions.sources import runs_folder
 
 RESULTS = Path(__file__).parent.parent / "results" / "standard"
 TASKS = ("book-review", "dbpedia")  # measured unless others are asked for: the 12x768 encoder, and the 12x384 one
@@ -97,15 +98,16 @@ class Subject:
 
 
 def available(model: str = "fastbert", variant: str = "default") -> dict[str, Path]:
-    """The trained models at hand: task -> folder, for those that runs.csv names and FASTBERT_RUNS holds."""
-    runs, data, table = os.environ.get("FASTBERT_RUNS"), os.environ.get("FASTBERT_DATA"), RESULTS / "runs.csv"
-    if not runs or not data or not table.is_file():
+    """The trained models at hand: task -> folder, for those that runs.csv names and `runs_folder()` holds.
+
+    There are none without FASTBERT_DATA, which names their texts.
+    """
+    table = RESULTS / "runs.csv"
+    if not os.environ.get("FASTBERT_DATA") or not table.is_file():
         return {}
     with open(table, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["model"], row["variant"]) == (model, variant)]
-    folders = {
-        row["task"]: within(Path(runs).expanduser(), row["run_id"], "model") for row in rows if row["seed"] == str(SEED)
-    }
+    folders = {row["task"]: within(runs_folder(), row["run_id"], "model") for row in rows if row["seed"] == str(SEED)}
     return {task: folder for task, folder in folders.items() if folder.is_dir()}
 
 

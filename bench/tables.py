@@ -12,6 +12,17 @@ from reproductions.provenance import git_state
 from reproductions.results import read_table, table_path, write_table
 
 ROOT = Path(__file__).parent.parent / "results"
+# By table: new rows replace all that have their values in these columns. Speeds are not among them, since they differ
+# from run to run; of rivals only the task is, so that none stands beside others of another day.
+REPLACED_TOGETHER = {
+    "efficiency": ("task", "device", "precision", "mode", "batch"),
+    "stations": ("task", "device", "precision", "engine"),
+    "roofline": ("task", "device", "precision"),
+    "agreement": ("task", "device", "precision", "batch"),
+    "rates": ("task", "device", "precision", "what"),
+    "memory": (),
+    "rivals": ("task",),
+}
 
 
 def folder(smoke: bool) -> Path:
@@ -25,19 +36,19 @@ def read(name: str) -> pd.DataFrame:
 
 
 def write(name: str, rows: list[dict], smoke: bool) -> Path:
-    """Put rows in the place of those of the same tasks and devices, atomically; returns the table's path.
+    """Put rows in the place of those that REPLACED_TOGETHER names, atomically; returns the table's path.
 
     Raises InputError, as `read_table` does, if the file that is there is not in order.
     """
-    results_dir, new = folder(smoke), pd.DataFrame(rows, dtype=object)
-    old = _stored(results_dir, name)
-    measured = set(map(_place, new.to_dict("records")))
-    kept = old[[_place(row) not in measured for row in old.to_dict("records")]]
-    return write_table(results_dir, name, pd.concat([kept.astype(object), new]))
+    results_dir, new = folder(smoke), {_place(name, row) for row in rows}
+    old = _stored(results_dir, name).astype(object)
+    old = old.where(old.notna(), None)
+    kept = old[[_place(name, row) not in new for row in old.to_dict("records")]]
+    return write_table(results_dir, name, pd.concat([kept, pd.DataFrame(rows, dtype=object)]))
 
 
-def _place(row: dict) -> tuple[str | None, str | None]:
-    return row.get("task"), row.get("device")
+def _place(name: str, row: dict) -> tuple:
+    return tuple(row[column] for column in REPLACED_TOGETHER[name])
 
 
 def _stored(results_dir: Path, name: str) -> pd.DataFrame:

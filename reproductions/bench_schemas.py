@@ -101,7 +101,10 @@ BENCH_SCHEMAS = {
             "task": TASK,
             "device": DEVICE,
             "precision": text("precision, where there is one", one_of=PRECISIONS, optional=True),
-            "what": text("work: fine-tuning, self-distillation, tracing or tokenisation"),
+            "what": text(
+                "work: fine-tuning; frozen pass, on a CPU made once for all epochs of self-distillation; "
+                "self-distillation, an epoch of it; tracing or tokenisation"
+            ),
             "samples": whole("texts", 1),
             "mean_tokens": number("mean tokens of a text, special tokens included", 2, 1),
             "samples_per_second": RATE,

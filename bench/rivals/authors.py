@@ -3,6 +3,8 @@
 It runs in a process of its own, for importing the package makes a folder in the user's home and switches TLS checks
 off; both are kept from happening. Its constructor downloads weights, so its modules are built here one by one, and our
 weights put into them. Everything else is the package's own: one sample at a time, padded to 128 tokens, `_fast_infer`.
+Each sample is timed once. The logits of a few are written too, so that their class probabilities can be held against
+ours.
 
 What is not the same: its LayerNorm divides by std + 1e-6, where std is the unbiased one. The factor sqrt(n / (n - 1))
 goes into gamma; that its eps stands outside the root, and is 1e-6 and not 1e-12, remains: about 1e-6 of a value.

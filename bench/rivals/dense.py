@@ -5,10 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
 from bench.subjects import Subject
@@ -58,6 +55,10 @@ def by_transformers(model: FastBertModel, precision: str) -> Forward:
 
 def by_onnxruntime(subject: Subject, precision: str) -> Forward:
     """ONNX Runtime on the exported encoder and teacher, fp32 or int8 (dynamic quantisation of the weights)."""
+    import onnx  # here, so that the command line and its tests do without the rivals' packages
+    import onnxruntime
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     with tempfile.TemporaryDirectory() as folder:
         path = _exported(subject, Path(folder))
         if precision == "int8":

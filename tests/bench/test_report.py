@@ -1,6 +1,7 @@
 import csv
 import json
 
+import pandas as pd
 import pytest
 
 from bench import performance, report, subjects, tables
@@ -145,6 +146,19 @@ def test_the_roofline_takes_each_at_its_best_batch():
     assert (row["dense_gflops"], row["dense_share"]) == (80.0, 0.8)
 
 
+@pytest.mark.parametrize("measured", [(), (0.0,), (None,)])
+def test_a_rate_that_was_not_measured_makes_no_row_of_the_roofline(measured):
+    """As in `tox -e bench -- -k roofline`; another place, where all was measured, has its row."""
+    ceilings = [
+        {"extra_info": {"task": "book-review", "device": "cpu", "precision": precision, "matrix_gflops": 100.0}}
+        for precision in ("fp32", "bf16")
+    ]
+    whole = timed(way(0.0, 12, 40.0), way(None, 12, 25.0), mode="throughput", batch=32, precision="bf16")
+    part = timed(*(way(speed, 12, 30.0) for speed in measured), mode="throughput", batch=32)
+    rows = report.roofline_rows(report_of(*ceilings, whole, part))
+    assert [row["precision"] for row in rows] == ["bf16"]
+
+
 def test_agreement_names_the_sample_that_lies_farthest_from_the_speed():
     said = {"same_label": 0.999, "differing": 2, "unexcused": 0, "differing_distances": [1e-7, 3e-6]}
     whole = {"extra_info": {name: value for name, value in timed()["extra_info"].items() if name != "ways"}}
@@ -162,6 +176,13 @@ def test_a_rate_is_over_the_works_own_seconds_or_the_median():
     ]
     rows = report.rate_rows(report_of(*benchmarks))
     assert [(row["what"], row["samples_per_second"]) for row in rows] == [("fine-tuning", 5.0), ("tracing", 2.0)]
+
+
+def test_what_came_once_before_the_epoch_has_a_row_of_its_own():
+    found = {"task": "dbpedia", "device": "cpu", "precision": "fp32", "samples": 100, "mean_tokens": 64.0}
+    found |= {"what": "self-distillation", "seconds": 0.5, "before": {"frozen pass": 20.0}}
+    rows = report.rate_rows(report_of({"extra_info": found, "stats": {"median": 50.0}}))
+    assert {row["what"]: row["samples_per_second"] for row in rows} == {"self-distillation": 200.0, "frozen pass": 5.0}
 
 
 def test_memory_is_peak_over_peak(tmp_path, monkeypatch):
@@ -186,6 +207,58 @@ def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
     assert list(found) == [("book-review", "cpu", 2.0), ("book-review", "cuda", 1.0), ("dbpedia", "cpu", 1.0)]
 
 
+def written(name, *rows):
+    """The table's first columns, its key, after these rows were written, each by itself; the rest is made up."""
+    schema = BENCH_SCHEMAS[name]
+    for row in rows:
+        numbers = {column: 0.5 for column, declared in schema.columns.items() if str(declared.dtype) == "float64"}
+        counts = {column: 1 for column in ("samples", "differing", "unexcused") if column in schema.columns}
+        tables.write(name, [numbers | counts | row | tables.measured(MACHINE)], smoke=False)
+    found = tables.read(name)
+    return [tuple(None if pd.isna(value) else value for value in row) for row in found[schema.unique].to_numpy()]
+
+
+def test_a_new_run_replaces_old_speeds_and_leaves_what_it_did_not_measure(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    place = {"task": "dbpedia", "device": "cpu", "precision": "fp32"}
+    at = tuple(place.values())
+
+    latency = place | {"mode": "latency", "batch": 1, "mean_layers": 6.0}
+    throughput = latency | {"mode": "throughput", "batch": 32}
+    rows = [latency | {"speed": 0.3}, throughput | {"speed": 0.4}, latency | {"speed": 0.31}]
+    assert written("efficiency", *rows) == [(*at, "latency", 1, 0.31), (*at, "throughput", 32, 0.4)]
+
+    rows = [place | {"batch": batch, "speed": speed} for batch, speed in ((1, 0.3), (32, 0.4), (1, 0.31))]
+    rows[-1]["samples"] = 9
+    assert written("agreement", *rows) == [(*at, 1, 0.31, 9), (*at, 32, 0.4, 1)]
+
+    ways = [("pooled", 0.3, 1), ("compacting", 0.3, 1), ("pooled", 0.31, 2)]
+    rows = [place | {"engine": way, "speed": speed, "station": "layer", "layer": at} for way, speed, at in ways]
+    assert written("stations", *rows) == [(*at, "compacting", 0.3, "layer", 1), (*at, "pooled", 0.31, "layer", 2)]
+
+
+def test_work_without_a_precision_is_replaced_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    works = [("fp32", "tracing"), (None, "tokenisation"), (None, "tokenisation")]
+    rows = [{"task": "dbpedia", "device": "cpu", "precision": p, "what": what, "mean_tokens": 9.0} for p, what in works]
+    found = [("dbpedia", "cpu", "fp32", "tracing"), ("dbpedia", "cpu", None, "tokenisation")]
+    assert written("rates", *rows) == found
+
+
+def test_a_task_has_the_rivals_of_one_run_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    runs = [("dbpedia", "onnxruntime"), ("book-review", "onnxruntime"), ("dbpedia", "transformers")]
+    more = {"precision": "fp32", "batch": 32, "ours_precision": "fp32", "ours_batch": 32}
+    found = written("rivals", *({"task": task, "rival": rival} | more for task, rival in runs))
+    assert [row[:2] for row in found] == [("book-review", "onnxruntime"), ("dbpedia", "transformers")]
+
+
+def test_every_table_says_what_its_rows_replace():
+    assert tables.REPLACED_TOGETHER.keys() == BENCH_SCHEMAS.keys()
+    for name, columns in tables.REPLACED_TOGETHER.items():
+        assert {*columns} <= {*BENCH_SCHEMAS[name].unique}
+
+
 def test_a_table_of_other_columns_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     path = tmp_path / "bench" / "rivals.csv"
@@ -202,13 +275,18 @@ def test_the_page_is_written_from_the_tables(tmp_path, monkeypatch, capsys):
     assert "found no efficiency.csv" in capsys.readouterr().err
     benchmarks = [timed(way(0.0, 12, 24.0), way(0.5, 3, 8.0), way(None, 12, 20.0))]
     benchmarks += [stations(engine, speed) for engine in ("compacting", "pooled") for speed in (0.0, 0.5)]
+    rate = {"what": "self-distillation", "mean_tokens": 64.0, "seconds": 0.1, "before": {"frozen pass": 2.0}}
+    del (found := timed()["extra_info"])["ways"]
+    benchmarks.append({"extra_info": found | rate})
     path = tmp_path / "report.json"
     path.write_text(json.dumps(report_of(*benchmarks)))
     assert report.main([str(path)]) == 0
     assert performance.main() == 0
     page = (tmp_path / "docs" / "performance.md").read_text()
-    assert "- efficiency, stations: Some CPU; 2 threads; avx2; torch 2.13.0; commit 0123456; 2026-01-02" in page
+    assert "- efficiency, stations, rates: Some CPU; 2 threads; avx2; torch 2.13.0; commit 0123456; 2026-01-02" in page
     assert "| book-review | cpu | fp32 | latency | 1 | 0.5000 | 10 | 3.000 | 4.000 | 3.000 | 0.750 |" in page
+    assert "| book-review | cpu | fp32 | frozen pass | 10 | 64.00 | 5.0 |" in page
+    assert "| book-review | cpu | fp32 | self-distillation | 10 | 64.00 | 100.0 |" in page
     assert "| layer 1 | 4000 | 4000 | 4000 | 4000 |" in page
     assert "| layer | 6000 | 6000 | 6000 | 6000 |" in page
     assert "| all | 10000 | 10000 | 10000 | 10000 |" in page
