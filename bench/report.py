@@ -11,9 +11,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import pandas as pd
+
 from bench.subjects import SMOKE
 from bench.tables import measured, write
 from fastbert_core.errors import InputError
+from reproductions.results import check_table
 
 KEY = ("task", "device", "precision", "mode", "batch")
 
@@ -183,7 +186,11 @@ def _tables(path: Path) -> dict[str, list[dict]]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         where = measured(report["machine_info"])
-        return {name: [row | where for row in rows_of(report)] for name, rows_of in ROWS.items()}
+        found = {name: [row | where for row in rows_of(report)] for name, rows_of in ROWS.items()}
+        for name, rows in found.items():
+            if rows:  # all are in order before any is written
+                check_table(name, pd.DataFrame(rows, dtype=object), f"{name}.csv")
+        return found
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from fastbert_core.encoding import Encoded, collate
 from fastbert_core.model import FastBertModel
 from fastbert_core.pooling import Group, Pool, Shapes, cut
-from fastbert_core.uncertainty import uncertainty
+from fastbert_core.uncertainty import check_finite, uncertainty
 
 # Batches that are queued before the answer of the last one is read, so that a GPU never waits for the host.
 AHEAD = {"cpu": 0, "cuda": 1}
@@ -42,7 +42,10 @@ class Predictions:
 
 @torch.inference_mode()
 def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, last: int) -> Predictions:
-    """Each sample alone and unpadded, until its uncertainty is below `speed` or it has executed `last` layers."""
+    """Each sample alone and unpadded, until its uncertainty is below `speed` or it has executed `last` layers.
+
+    Raises RunError, naming the layer, for probabilities that are not finite, as `pooled` does.
+    """
     found, device = Predictions.empty(len(encoded)), model.device
     for sample in range(len(encoded)):
         batch = collate(encoded, np.array([sample]), pad_id, device)
@@ -50,6 +53,7 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float
         for layer in range(1, last + 1):
             hidden = model.run_layer(layer, hidden, None)
             p = _probabilities(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
+            check_finite(p, layer)
             u = uncertainty(p)[0]
             if u < speed or layer == last:
                 break
@@ -75,6 +79,7 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, la
             return found
         if group is None or len(running) > ahead:
             group, p = running.popleft().answer()
+            check_finite(p, group.layer)
             u = uncertainty(p)  # [b]
             stays = (u >= speed) & (group.layer < last)
             done = group.samples[~stays]

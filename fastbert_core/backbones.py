@@ -52,12 +52,12 @@ def read_shape(folder: Path) -> EncoderShape:
         raise InputError(f"{path}: found {reason(error)}, expected an encoder's configuration") from error
 
 
-def from_hub(name: str, revision: str | None = None) -> Backbone:
+def from_hub(name: str) -> Backbone:
     """The encoder of that hub id, fetched into the hub's own cache. Raises InputError if it cannot be had."""
     from huggingface_hub import snapshot_download
 
     try:
-        folder = snapshot_download(name, revision=revision, allow_patterns=[*CONTENT, "*.json"])
+        folder = snapshot_download(name, allow_patterns=[*CONTENT, "*.json"])
     except Exception as error:  # the hub client's errors share no base class
         raise InputError(f"backbone {name!r}: cannot be had from the hub: {reason(error)}") from error
     return from_folder(Path(folder), name)

@@ -23,17 +23,15 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files for their owner alone
         os.replace(temporary, path)
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
         raise
 
 
@@ -44,6 +42,16 @@ def remove_partial(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """OSErrors without a file's name, as of a full disk, get that of `path`."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """What a library writes to `path`: where it fails, say because the disk is full, the error names `path`.
 
@@ -51,9 +59,9 @@ def writing(path: Path) -> Iterator[None]:
     and share no base class: they become a RunError.
     """
     try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(path)
+        with naming(path):
+            yield
+    except OSError:
         raise
     except Exception as error:
         raise RunError(f"{path}: {reason(error)}") from error

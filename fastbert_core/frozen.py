@@ -1,5 +1,6 @@
 """What backbone and teacher say in self-distillation: they are frozen, so once is enough where there is room for it."""
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fastbert_core.encoding import Batch, Encoded, collate, sorted_batches
+from fastbert_core.files import naming
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
 from fastbert_core.tracing import TOKEN_BUDGET, evaluating
@@ -20,14 +22,23 @@ MAX_BYTES = 32 * 2**30
 Frozen = Callable[[np.ndarray, Batch], tuple[list[Tensor], Tensor]]
 
 
-def frozen_states(model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path) -> Frozen:
+def frozen_states(
+    model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path, log: Callable[[str], None]
+) -> Frozen:
     """Where the students' inputs and soft labels come from, without dropout and gradients.
 
-    On a CPU a pass through the backbone is most of an epoch, so it is made once and kept on disk, if that takes
-    no more than MAX_BYTES; else, and on a GPU, every batch is computed when it is asked for.
+    On a CPU a pass through the backbone is most of an epoch, so it is made once and kept in `folder`, if the disk has
+    room for it and it takes no more than MAX_BYTES; else, of which `log` is told, and on a GPU, every batch is
+    computed when it is asked for: slower, but the run goes on where a full disk would end it.
+
+    The two agree within rounding, not to the last bit, since kept states were computed in batches of other samples.
     """
-    if model.device.type == "cpu" and _bytes(model, encoded) <= MAX_BYTES:
-        return KeptStates(model, encoded, pad_id, precision, folder)
+    if model.device.type == "cpu":
+        folder.mkdir(parents=True, exist_ok=True)
+        needed, room = _bytes(model, encoded), _room(model, folder)
+        if needed <= room:
+            return KeptStates(model, encoded, pad_id, precision, folder)
+        log(f"{folder}: room for {_gib(room)} of frozen states, not for {_gib(needed)}; every batch computes its own")
 
     def computed(rows: np.ndarray, batch: Batch) -> tuple[list[Tensor], Tensor]:
         with evaluating(model), autocast(model.device, precision):
@@ -40,7 +51,8 @@ def frozen_states(model: FastBertModel, encoded: Encoded, pad_id: int, precision
 class KeptStates:
     """The states of all samples in a nameless file in `folder`, gone with the process however it ends.
 
-    Float32 [tokens, layers - 1, hidden], the tokens in the order of `encoded`. Raises OSError where the disk is full.
+    Float32 [tokens, layers - 1, hidden], the tokens in the order of `encoded`. Raises OSError, naming `folder`, where
+    the disk is full.
     """
 
     def __init__(self, model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path) -> None:
@@ -48,9 +60,14 @@ class KeptStates:
         row_bytes = 4 * shape[1] * shape[2]
         self._offsets, self._lengths = encoded.offsets, encoded.lengths
         self._teacher = np.empty((len(encoded), model.config.num_labels), np.float32)
-        folder.mkdir(parents=True, exist_ok=True)
         bar = tqdm(total=len(encoded), desc="frozen states", unit="sample", disable=None)
-        with tempfile.TemporaryFile(dir=folder) as file, evaluating(model), autocast(model.device, precision), bar:
+        with (
+            naming(folder),  # outermost: closing the file writes too
+            tempfile.TemporaryFile(dir=folder) as file,
+            evaluating(model),
+            autocast(model.device, precision),
+            bar,
+        ):
             for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
                 hidden, teacher = _pass(model, collate(encoded, rows, pad_id))
                 self._teacher[rows] = teacher.float().numpy()
@@ -84,3 +101,13 @@ def _pass(model: FastBertModel, batch: Batch) -> tuple[list[Tensor], Tensor]:
 
 def _bytes(model: FastBertModel, encoded: Encoded) -> int:
     return 4 * len(encoded.ids) * (model.layers - 1) * model.backbone.config.hidden_size
+
+
+def _room(model: FastBertModel, folder: Path) -> int:
+    """Bytes that kept states may take: what is free, less two models' size for the stage's checkpoint and result."""
+    weights = sum(tensor.nbytes for tensor in model.state_dict().values())
+    return min(MAX_BYTES, max(0, shutil.disk_usage(folder).free - 2 * weights))
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -6,7 +6,6 @@ import os
 import threading
 import urllib.request
 from dataclasses import replace
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -48,8 +47,8 @@ def hub_reachable(timeout: float = 15.0) -> bool:
     return answered.is_set()
 
 
-def load_hub(task: Task, cache: Path | None = None) -> TaskData:
-    """Load a task's data set from the hub into `cache` (default: the datasets library's own) and map it.
+def load_hub(task: Task) -> TaskData:
+    """Load a task's data set from the hub, into the datasets library's own cache, and map it.
 
     No code of the data set's repository is run. Raises InputError if the task has no home on the hub, if the data set
     cannot be loaded, and as `map_dataset` does.
@@ -59,10 +58,8 @@ def load_hub(task: Task, cache: Path | None = None) -> TaskData:
         raise InputError(f"task {task.name} is not on the Hugging Face Hub: {where}; name their folder instead")
     hub = task.hub
     try:
-        loaded = datasets.load_dataset(
-            hub.path, hub.config, revision=hub.revision, cache_dir=None if cache is None else str(cache)
-        )
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        loaded = datasets.load_dataset(hub.path, hub.config, revision=hub.revision)
+    except Exception as error:  # errors of the datasets library and of the hub client share no base class
         raise InputError(f"hub {hub.path}: cannot be loaded ({type(error).__name__}: {reason(error)})") from error
     return map_dataset(loaded, task)
 

@@ -96,7 +96,8 @@ class Engine:
 
         An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1],
         sizes that are no positive integers, more layers than there are, samples that are no texts or too long, and
-        texts that do not match their pairs; RunError if memory runs out for smaller batches too.
+        texts that do not match their pairs; RunError if memory runs out for smaller batches too, and if a layer's
+        probabilities are not finite.
         """
         speed = check_speed(speed)
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
+from fastbert_core.uncertainty import check_finite
 
 # Padded tokens in one batch: enough to keep the matrix products busy, little enough to stay in cache.
 TOKEN_BUDGET = 4096
@@ -40,7 +41,7 @@ def probabilities(
     """Class probabilities float32 [samples, len(classified), classes], rows in the order of `encoded`.
 
     `classified` names the layers (from 1) whose classifiers are asked; None asks all. `progress` is the
-    label of the progress bar, None shows none.
+    label of the progress bar, None shows none. Raises RunError, naming the layer, if any are not finite.
     """
     classified = classified or tuple(range(1, model.layers + 1))
     output = np.empty((len(encoded), len(classified), model.config.num_labels), np.float32)
@@ -50,6 +51,8 @@ def probabilities(
         for rows in sorted_batches(encoded.lengths, batch_size, TOKEN_BUDGET):
             batch = collate(encoded, rows, pad_id, device)
             logits = model(batch.input_ids, batch.mask, batch.token_type_ids, classified)  # [b, layers, classes]
-            output[rows] = logits.float().softmax(dim=-1).cpu().numpy()
+            output[rows] = p = logits.float().softmax(dim=-1).cpu().numpy()
+            for at, layer in enumerate(classified):
+                check_finite(p[:, at], layer)
             bar.update(len(rows))
     return output

@@ -20,10 +20,10 @@ from fastbert_core.tracing import probabilities
 
 @dataclass(frozen=True)
 class Samples:
-    """Encoded texts with their labels, int64 [samples]; None where the text is unlabelled."""
+    """Encoded texts with their labels, int64 [samples]."""
 
     encoded: Encoded
-    labels: np.ndarray | None
+    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def distil_compact(
     `soft_labels`: the teacher's class probabilities, float32 [samples, classes]. Only the last layer's
     classifier is trained. Returns the notes, as `fine_tune` does.
     """
-    soft = torch.from_numpy(soft_labels).log().to(model.device)
+    # A probability that underflowed to 0 would be -inf here, and the loss NaN.
+    soft = torch.from_numpy(soft_labels).clamp(min=torch.finfo(torch.float32).tiny).log().to(model.device)
 
     def loss(logits: Tensor, rows: np.ndarray) -> Tensor:
         labels = torch.from_numpy(train.labels[rows]).to(logits.device)
@@ -136,7 +137,7 @@ def self_distil(
         return _load_into(model, result)
     model.requires_grad_(False)
     model.students.requires_grad_(True)
-    frozen = frozen_states(model, encoded, place.pad_id, place.precision, place.folder)
+    frozen = frozen_states(model, encoded, place.pad_id, place.precision, place.folder, place.log)
 
     def loss(rows: np.ndarray) -> Tensor:
         model.students.train()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, RunError
 
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
@@ -19,6 +19,16 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
     entropy = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1)
     # float32 probabilities sum to 1 only within rounding, so the uniform case may overshoot by 1e-7.
     return np.clip(entropy / np.log(p.shape[-1]), 0.0, 1.0)
+
+
+def check_finite(probabilities: np.ndarray, layer: int) -> None:
+    """Raise RunError, naming the layer that said them, unless all `probabilities` [samples, classes] are finite.
+
+    No comparison holds for NaN: a broken model would answer class 0 and leave at whichever layer the rule is asked.
+    """
+    finite = np.isfinite(probabilities).all(axis=-1)
+    if not finite.all():
+        raise RunError(f"layer {layer}: the probabilities of {np.sum(~finite)} of {len(finite)} samples are not finite")
 
 
 def check_speed(speed: float) -> float:

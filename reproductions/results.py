@@ -143,11 +143,8 @@ def write_table(results_dir: Path, name: str, frame: pd.DataFrame) -> Path:
     Sorted by the schema's key, columns in its order, numbers plain and with its decimals, missing values empty.
     Raises InputError as `read_table` does; the line is the row's, counted in `frame` as it was given.
     """
-    schema, path = SCHEMAS[name], table_path(results_dir, name)
-    _check_columns(sorted(frame.columns), sorted(schema.columns), str(path))
-    frame = frame[list(schema.columns)].astype(object).where(frame.notna(), None)
-    frame = _checked(frame.reset_index(drop=True), name, str(path), list(range(2, len(frame) + 2)))
-    frame = frame.sort_values(schema.unique, key=_natural)
+    path = table_path(results_dir, name)
+    frame = check_table(name, frame, str(path)).sort_values(SCHEMAS[name].unique, key=_natural)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(frame.columns)
@@ -155,6 +152,17 @@ def write_table(results_dir: Path, name: str, frame: pd.DataFrame) -> Path:
     with atomic_write(path) as file:
         file.write(text.getvalue().encode())
     return path
+
+
+def check_table(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """`frame` as the table `name`, its columns in order and in the schema's types.
+
+    Raises InputError, beginning with `where`, as `write_table` does.
+    """
+    columns = list(SCHEMAS[name].columns)
+    _check_columns(sorted(frame.columns), sorted(columns), where)
+    frame = frame[columns].astype(object).where(frame.notna(), None)
+    return _checked(frame.reset_index(drop=True), name, where, list(range(2, len(frame) + 2)))
 
 
 def printed(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from transformers import RobertaConfig
 
 from fastbert_core import adaptive
 from fastbert_core.encoding import Encoded
+from fastbert_core.errors import RunError
 from fastbert_core.inference import Engine
 from fastbert_core.uncertainty import exit_layers
 from tests.core.small import (
@@ -172,6 +173,36 @@ def test_a_model_in_training_mode_is_put_into_evaluation_mode(tokenizer, engine)
     encoded = varied(10)
     found = Engine(training, tokenizer).predict(encoded, 0.5)
     assert np.array_equal(found.uncertainties, engine.predict(encoded, 0.5).uncertainties)
+
+
+def broken_runs(model, tokenizer, speed):
+    """What predicts with a model: one by one, pooled, and for a trace; of three samples, the last with token 9."""
+    encoded = Encoded(np.array([2, 8, 3, 2, 7, 3, 2, 9, 3], np.int32), None, np.array([0, 3, 6, 9]))
+    engine = Engine(model, tokenizer)
+    return [
+        lambda: engine.predict(encoded, speed, batch_size=1),
+        lambda: engine.predict(encoded, speed),
+        lambda: trace_of(model, encoded),
+    ]
+
+
+@pytest.mark.parametrize("speed", [0, 1])
+def test_a_backbone_that_is_not_finite_ends_the_run(tokenizer, speed):
+    model = make_model().eval()
+    with torch.no_grad():
+        model.backbone.embeddings.word_embeddings.weight[9] = torch.nan
+    for run, samples in zip(broken_runs(model, tokenizer, speed), (1, 3, 3), strict=True):
+        with pytest.raises(RunError, match=rf"^layer 1: the probabilities of 1 of {samples} samples are not finite$"):
+            run()
+
+
+def test_a_classifier_that_is_not_finite_ends_the_run(tokenizer):
+    model = make_model().eval()
+    with torch.no_grad():
+        next(model.classifiers[2].parameters()).fill_(torch.nan)
+    for run in broken_runs(model, tokenizer, speed=0):
+        with pytest.raises(RunError, match=r"^layer 3: the probabilities of ([13]) of \1 samples are not finite$"):
+            run()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fastbert_core.errors import InputError, RunError
-from fastbert_core.files import atomic_write, remove_partial, within, writing
+from fastbert_core.files import atomic_write, naming, remove_partial, within, writing
 
 ROOT = Path(__file__).parents[2]
 DIES = """
@@ -57,6 +57,15 @@ def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"No space left on device: '.*t\.csv'"), atomic_write(tmp_path / "t.csv"):
         pass
     assert not names(tmp_path)
+
+
+def test_a_file_s_name_is_given_where_there_is_none():
+    with pytest.raises(OSError, match="No space left on device: 'model'"), naming(Path("model")):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space left on device: 'own'"), naming(Path("model")):
+        raise OSError(28, "No space left on device", "own")
+    with pytest.raises(TypeError, match=r"^a bug$"), naming(Path("model")):  # nobody's disk is to blame
+        raise TypeError("a bug")
 
 
 def test_errors_of_libraries_are_told_in_one_line_with_the_file(tmp_path):

@@ -1,3 +1,8 @@
+import errno
+import os
+import tempfile
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -28,10 +33,10 @@ def test_kept_states_are_those_of_a_pass(model, tmp_path, monkeypatch, rows):
     model, encoded = model
     model.train()  # as fine-tuning leaves it: dropout must not reach the states
     rows = np.array(rows)
-    kept = frozen_states(model, encoded, 0, "fp32", tmp_path)
+    kept = frozen_states(model, encoded, 0, "fp32", tmp_path, print)
     assert isinstance(kept, KeptStates)
     monkeypatch.setattr(frozen, "MAX_BYTES", 4 * encoded.offsets[-1] * 2 * 16 - 1)
-    computed = frozen_states(model, encoded, 0, "fp32", tmp_path)
+    computed = frozen_states(model, encoded, 0, "fp32", tmp_path, print)
     assert not isinstance(computed, KeptStates)
     (ours, teacher, mask), (theirs, same_teacher, _) = (states_of(s, encoded, rows) for s in (kept, computed))
     real = torch.ones(len(rows), ours[0].shape[1], dtype=torch.bool) if mask is None else mask
@@ -50,7 +55,7 @@ def test_students_learn_from_both(model, tmp_path, monkeypatch):
     rows = np.array([0, 1, 4])
     for limit in (0, frozen.MAX_BYTES):
         monkeypatch.setattr(frozen, "MAX_BYTES", limit)
-        hidden, _, mask = states_of(frozen_states(model, encoded, 0, "fp32", tmp_path), encoded, rows)
+        hidden, _, mask = states_of(frozen_states(model, encoded, 0, "fp32", tmp_path, print), encoded, rows)
         model.zero_grad()
         sum(student(h, mask).sum() for student, h in zip(model.students, hidden, strict=True)).backward()
         assert all(parameter.grad is not None for parameter in model.students.parameters())
@@ -59,5 +64,26 @@ def test_students_learn_from_both(model, tmp_path, monkeypatch):
 def test_nothing_is_left_in_the_folder(model, tmp_path):
     model, encoded = model
     folder = tmp_path / "run"
-    frozen_states(model, encoded, 0, "fp32", folder)
+    frozen_states(model, encoded, 0, "fp32", folder, print)
     assert list(folder.iterdir()) == []
+
+
+def test_states_are_kept_where_the_disk_has_room_for_them_and_the_stage_s_files(model, tmp_path, monkeypatch):
+    model, encoded = model
+    said = []
+    enough = 4 * encoded.offsets[-1] * 2 * 16 + 2 * sum(tensor.nbytes for tensor in model.state_dict().values())
+    for free, kept in ((enough, True), (enough - 1, False), (0, False)):
+        monkeypatch.setattr(frozen.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=int(free)))
+        states = frozen_states(model, encoded, 0, "fp32", tmp_path, said.append)
+        assert isinstance(states, KeptStates) == kept
+    assert len(said) == 2
+    assert all(line.startswith(f"{tmp_path}: room for 0.0 GiB of frozen states") for line in said)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's full disk")
+def test_a_disk_that_fills_up_is_told_with_the_folder(model, tmp_path, monkeypatch):
+    model, encoded = model
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: os.fdopen(os.open("/dev/full", os.O_RDWR), "w+b"))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
+        frozen_states(model, encoded, 0, "fp32", tmp_path, print)
+    assert caught.value.filename == str(tmp_path)

@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from fastbert_core.errors import InputError, RunError
 from fastbert_core.fitting import Schedule, learning_rate
 from fastbert_core.model import FastBertModel
 from fastbert_core.tracing import probabilities
-from fastbert_core.training import Samples, Workplace, fine_tune, self_distil
+from fastbert_core.training import Samples, Workplace, distil_compact, fine_tune, self_distil
 
 WORDS = {0: "bad awful poor", 1: "good great fine"}
 SCHEDULE = Schedule(epochs=2, rate=1e-2, batch_size=4)
@@ -122,6 +123,41 @@ def test_the_directions_of_kl_teach_differently(task, tmp_path):
 
     forward, backward = students("teacher-student"), students("student-teacher")
     assert any(not torch.equal(forward[name], backward[name]) for name in forward)
+
+
+def test_students_learn_the_same_where_the_disk_has_no_room(task, tmp_path, monkeypatch):
+    def students(name, free):
+        said = []
+        monkeypatch.setattr("fastbert_core.frozen.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+        torch.manual_seed(7)
+        model = FastBertModel.from_backbone(task[0], ["bad", "good"])
+        self_distil(model, task[1].encoded, SCHEDULE, Workplace(tmp_path / name, 0, "fp32", said.append))
+        return weights(model.students), any("every batch computes its own" in line for line in said)
+
+    (kept, silent), (computed, told) = students("roomy", 1 << 40), students("full", 0)
+    assert (silent, told) == (False, True)
+    for name in kept:
+        torch.testing.assert_close(kept[name], computed[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_soft_label_of_0_leaves_the_compact_loss_finite(task, model, place, monkeypatch):
+    given, losses = [], []
+    compact_loss = training.compact_loss
+
+    def recorded(logits, soft_log, labels):
+        given.append(soft_log)
+        losses.append(compact_loss(logits, soft_log, labels))
+        return losses[-1]
+
+    monkeypatch.setattr(training, "compact_loss", recorded)
+    soft = np.tile(np.float32([0.25, 0.75]), (len(task[1].labels), 1))
+    soft[0] = [0, 1]
+    distil_compact(model, soft, task[1], task[1], SCHEDULE, place)
+    assert torch.isfinite(torch.stack(losses)).all()
+    # Nothing else is changed: every other value is the logarithm to the last bit, in both epochs.
+    ordinary = [row for row in torch.cat(given) if row[1] != 0]
+    assert len(ordinary) == 2 * (len(soft) - 1)
+    assert torch.equal(torch.stack(ordinary), torch.from_numpy(soft[1:]).log().repeat(2, 1))
 
 
 class Killed(Exception):

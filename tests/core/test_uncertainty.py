@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fastbert_core.errors import InputError
-from fastbert_core.uncertainty import check_speed, exit_layers, uncertainty
+from fastbert_core.errors import InputError, RunError
+from fastbert_core.uncertainty import check_finite, check_speed, exit_layers, uncertainty
 
 
 @pytest.mark.parametrize("classes", [2, 5, 14])
@@ -32,6 +32,15 @@ def test_bounded_finite_and_blind_to_class_order(weights):
 def test_one_class_is_refused():
     with pytest.raises(InputError, match="at least 2 classes, found 1"):
         uncertainty(np.ones((3, 1)))
+
+
+def test_probabilities_that_are_not_finite_end_the_run():
+    p = np.full((3, 2), 0.5, np.float32)
+    check_finite(p, 4)
+    check_finite(p[:0], 4)
+    p[1, 0], p[2] = np.nan, np.inf
+    with pytest.raises(RunError, match=r"^layer 4: the probabilities of 2 of 3 samples are not finite$"):
+        check_finite(p, 4)
 
 
 def test_a_sample_leaves_strictly_below_the_speed():

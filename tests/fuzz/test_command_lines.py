@@ -208,15 +208,35 @@ def test_plots(world, blank, capsys, words):
     assert error is None or bool(error) == (code != 0)
 
 
-def benchmark(speed, layers):
-    """A benchmark as pytest-benchmark reports it."""
-    key = {"task": "book-review", "device": "cpu", "precision": "fp32", "mode": "latency", "batch": 1, "speed": speed}
-    seconds = {"seconds": 2.0 + layers, "layers_seconds": 1.0 + layers, "tokenisation_seconds": 0.5}
-    return {"extra_info": key | seconds | {"samples": 10, "mean_layers": layers, "macs": 1000 * layers}}
+def way(speed, layers):
+    """One way that a benchmark of the engine has timed, as `bench.measure` leaves it; no speed is the plain encoder."""
+    seconds = {"seconds": 2.0 + layers, "embedding_seconds": 1.0}
+    agreed = {} if speed is None else {"same_label": 1.0, "differing": 0, "unexcused": 0, "differing_distances": []}
+    return {"speed": speed, "mean_layers": layers, "macs": 1000 * layers} | seconds | agreed
 
 
+PLACE = {"task": "book-review", "device": "cpu", "precision": "fp32"}
+TIMED = PLACE | {"mode": "throughput", "batch": 32, "samples": 10, "tokenisation_seconds": 0.5}
+BENCHMARKS = (
+    TIMED | {"ways": [way(0.0, 12), way(0.5, 3), way(None, 12)]},
+    PLACE | {"matrix_gflops": 100.0},
+    PLACE | {"what": "fine-tuning", "samples": 10, "mean_tokens": 7.5, "seconds": 2.0},
+    {"texts": 1000, "peak_mib": 12.0, "few_texts": 10, "few_peak_mib": 11.0},
+)
+CODE = {"git_sha": "0" * 40, "git_dirty": "no", "date": "2026-01-02T03:04:05+00:00"}
 MACHINE = {"cpu": {"brand_raw": "a"}, "threads": 2, "gpu": None, "torch": "2.13.0", "capabilities": '{"avx2": true}'}
-REPORT = {"benchmarks": [benchmark(0.0, 12), benchmark(0.5, 3), benchmark(None, 12)], "machine_info": MACHINE}
+REPORT = {
+    "benchmarks": [{"extra_info": found, "stats": {"median": 1.0}} for found in BENCHMARKS],
+    "machine_info": MACHINE | CODE,
+}
+
+
+def test_the_report_that_is_damaged_below_is_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    (tmp_path / "report.json").write_text(json.dumps(REPORT), encoding="utf-8")
+    assert report.main([str(tmp_path / "report.json")]) == 0
+    written = {file.stem for file in (tmp_path / "bench").glob("*.csv")}
+    assert written == {"efficiency", "roofline", "agreement", "rates", "memory"}
 
 
 @st.composite
@@ -224,7 +244,8 @@ def reports(draw):
     """A report of pytest-benchmark of which one value is another, or is missing."""
     found = json.loads(json.dumps(REPORT))
     benchmarks, machine = found["benchmarks"], found["machine_info"]
-    place = draw(st.sampled_from([found, machine, benchmarks[0], *(each["extra_info"] for each in benchmarks)]))
+    extra = [each["extra_info"] for each in benchmarks]
+    place = draw(st.sampled_from([found, machine, benchmarks[0], *extra, *extra[0]["ways"]]))
     key = draw(st.sampled_from(sorted(place)))
     if draw(st.booleans()):
         place[key] = draw(

@@ -28,7 +28,7 @@ ABOUT = {
     "kills": "The process is gone without a word; the same command is given again.",
     "interrupts": "Exit code 130 and one line; the same command goes on.",
     "full-disk": "Results, checkpoints and models lie on a small disk, which is filled up while the process is stopped "
-    "at the station. Exit code 1 and one line; when there is room again, the same command goes on.",
+    "at the station. Exit code 1 and one line that names a file; when there is room again, the same command goes on.",
     "company": "The second says who holds the folder, waits, and goes on.",
     "read-only": "Exit code 1 and one line, before anything is trained; when it can be written, the command goes on.",
     "damage": "Cut off, or with one bit flipped, at a random place: exit code 2 and one line that names the file. Once "

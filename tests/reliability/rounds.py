@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tests.reliability.world import Attempt, World
 
 STRIKES = 8  # in one round at most, so that many whole runs are compared
 SAME = "same bytes"
+NAMES_A_FILE = re.compile(r"error: \S+: ")  # "error: input or output: ..." is what the command line says without a name
 
 
 class Skipped(Exception):
@@ -152,10 +154,15 @@ def play(world: World, reference: Reference, strike: Strike, strikes: int, hits:
 
 
 def misconduct(code: int, message: str, expected: int) -> list[str]:
-    """What is wrong with how a command ended: another exit code, or, unless it was killed, not one line of error."""
+    """What is wrong with how a command ended: another exit code, or, unless it was killed, not one line of error.
+
+    Exit code 1 is a disk's fault here, so that the line must name a file.
+    """
     wrong = [] if code == expected else [f"exit code {code}, expected {expected}"]
     if expected > 0 and not (message.startswith("error: ") and "\n" not in message):
         wrong.append(f"found {message!r} on standard error, expected one line")
+    elif expected == 1 and not NAMES_A_FILE.match(message):
+        wrong.append(f"found {message!r} on standard error, expected a file's name in it")
     return wrong
 
 

@@ -94,9 +94,15 @@ def test_the_station_that_was_hit_least_is_struck_next():
 def test_a_wrong_exit_code_and_a_traceback_are_misconduct():
     assert misconduct(1, "error: t.csv: No space left on device", 1) == []
     assert misconduct(-9, "", -9) == []
-    assert misconduct(0, "error: x", 1) == ["exit code 0, expected 1"]
+    assert misconduct(130, "error: interrupted; the same command goes on", 130) == []
+    assert misconduct(0, "error: x: y", 1) == ["exit code 0, expected 1"]
     for said in ("", "Traceback\nOSError: full", "error: one\nand two"):
         assert len(misconduct(1, said, 1)) == 1
+
+
+def test_a_full_disk_that_no_file_is_named_of_is_misconduct():
+    for said in ("error: input or output: No space left on device", "error: [Errno 28] No space left on device"):
+        assert misconduct(1, said, 1) == [f"found {said!r} on standard error, expected a file's name in it"]
 
 
 def test_a_process_of_its_own(tmp_path):
