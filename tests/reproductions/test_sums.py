@@ -46,7 +46,7 @@ def old():
 
 @pytest.fixture(scope="module")
 def new():
-    return make_run(7, 30, epochs=1)
+    return make_run(7, 39, epochs=1)
 
 
 def on_disk(results):
