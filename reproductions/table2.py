@@ -77,11 +77,9 @@ def comparisons(traces: Sequence[Trace]) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows)
-    speed = table["setting"].str.removesuffix(CHOSEN).str.strip()
-    test = pd.MultiIndex.from_frame(table[["task", "against", "against_setting"]].assign(speed=speed))
-    family = pd.Series(table["mcnemar_p"].to_numpy(), index=test).groupby(level=list(range(4))).first()
-    corrected = pd.Series(holm(family), index=family.index)
-    return table.assign(mcnemar_p_holm=corrected.loc[test].to_numpy())
+    test = table[["task", "against", "against_setting"]].assign(speed=table["setting"].str.removesuffix(f" {CHOSEN}"))
+    corrected = pd.Series(holm(table["mcnemar_p"].where(~test.duplicated())), table.index)
+    return table.assign(mcnemar_p_holm=corrected.groupby([test[name] for name in test]).transform("first"))
 
 
 def _comparison(task: str, setting: str, used: Averaged, model: str, depth: str, other: Averaged) -> dict:
