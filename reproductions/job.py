@@ -16,7 +16,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.flops import dense_true_macs
 from reproductions import results
 from reproductions.seeds import check_seeds
-from reproductions.settings import Settings
+from reproductions.settings import Settings, distilbert_layers
 from reproductions.sources import runs_folder
 
 # Of the rate of one large matrix product, what training reaches: dropout, AdamW and the rest take their share.
@@ -114,7 +114,7 @@ def estimated_minutes(job: Job) -> float:
     if s.model == "fastbert" and s.variant != "labels":
         passes += (1 + STUDENTS * s.distillation_epochs) * len(job.train)
     if s.model == "distilbert":
-        share = int(s.variant.split("-")[0]) / shape.layers
+        share = distilbert_layers(s.variant) / shape.layers
         passes = len(job.train) + share * passes
     return once * passes / (EFFICIENCY * _macs_per_second(job.device, s.precision)) / 60
 

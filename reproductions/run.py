@@ -16,7 +16,7 @@ from reproductions.job import Job, is_done
 from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.provenance import RunRecord, machine
-from reproductions.settings import planned_runs, settings_for
+from reproductions.settings import distilbert_layers, planned_runs, settings_for
 from reproductions.sources import Named, load_data, load_encoder
 from reproductions.stations import Stations
 from reproductions.sums import record_sums
@@ -42,7 +42,7 @@ def plan(
         if depth < 2:
             raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
         for model, variant in planned_runs(profile, task):
-            if model == "distilbert" and not _is_student(int(variant.removesuffix("-layers")), depth):
+            if model == "distilbert" and not _is_student(distilbert_layers(variant), depth):
                 log(f"{task.name}: {model}-{variant} left out, the encoder has {depth} layers")
                 continue
             settings = settings_for(profile, task, model, variant, precision, **given)

@@ -101,3 +101,8 @@ def planned_runs(profile: str, task: Task) -> list[tuple[str, str]]:
     """(model, variant) of each run that a task wants in a profile, in order: of the user's own, FastBERT alone."""
     runs = lookup(profile, task, "runs") if task.name in TASKS else _file()["common"]["runs"]
     return [tuple(run.split("-", 1)) for run in runs]
+
+
+def distilbert_layers(variant: str) -> int:
+    """Depth of the DistilBERT that a variant, such as `6-layers`, names."""
+    return int(variant.removesuffix("-layers"))

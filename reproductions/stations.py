@@ -17,6 +17,7 @@ from fastbert_core.tracing import probabilities
 from fastbert_core.training import Samples, Workplace, distil_compact, fine_tune, self_distil
 from reproductions.job import Job
 from reproductions.provenance import RunRecord
+from reproductions.settings import distilbert_layers
 
 KL = {"default": "teacher-student", "reverse-kl": "student-teacher"}
 # Which dev rows are traced: the same for every seed, so that their traces can be averaged.
@@ -46,7 +47,7 @@ class Stations:
         fine_tune(model, self._train_samples, self._dev_samples, s.fine_tuning, first, students=on_labels)
         self.record.skip()
         if s.model == "distilbert":
-            return self._compact(model, int(s.variant.removesuffix("-layers")))
+            return self._compact(model, distilbert_layers(s.variant))
         if not on_labels:
             second = self._workplace(job.folder, model, self.record)
             self_distil(model, self._train_samples.encoded, s.distillation, second, KL[s.variant])
