@@ -102,8 +102,8 @@ def estimated_minutes(job: Job) -> float:
     """Minutes that a run will take, roughly: its multiply-accumulates over the rate of this machine's matrix product.
 
     A training step counts three passes, the backward pass twice a forward one; a DistilBERT counts by its depth.
-    Self-distillation is one pass, whose states the epochs then share. A first stage that another run shares is
-    counted for each.
+    Self-distillation is one pass, whose states the epochs then share. What runs have in common, the first stage and
+    the soft labels, is counted for each.
     """
     s, classes = job.settings, len(job.data.task.classes)
     sample = take_rows(job.train, min(256, len(job.train)), s.seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.data import Split, take_rows
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
@@ -54,12 +55,20 @@ class Stations:
         return model
 
     def _compact(self, teacher: FastBertModel, layers: int) -> FastBertModel:
-        s, model = self.job.settings, teacher.first_of_blocks(layers)
-        encoded, pad_id = self._train_samples.encoded, self.tokenizer.pad_token_id
-        soft = probabilities(teacher, encoded, pad_id, (teacher.layers,), s.precision, progress="soft labels")[:, 0]
+        model, soft = teacher.first_of_blocks(layers), self._soft_labels(teacher)
         place = self._workplace(self.job.folder, model, self.record)
-        distil_compact(model, soft, self._train_samples, self._dev_samples, s.fine_tuning, place)
+        distil_compact(model, soft, self._train_samples, self._dev_samples, self.job.settings.fine_tuning, place)
         return model
+
+    def _soft_labels(self, teacher: FastBertModel) -> np.ndarray:
+        """The teacher's class probabilities of the training rows, made once for all its DistilBERTs."""
+        path = self.job.fine_tuning_folder / "soft-labels.safetensors"
+        if not path.is_file():
+            encoded, last = self._train_samples.encoded, (teacher.layers,)
+            pad_id, precision = self.tokenizer.pad_token_id, self.job.settings.precision
+            soft = probabilities(teacher, encoded, pad_id, last, precision, progress="soft labels")[:, 0]
+            save_checkpoint(path, {"soft_labels": torch.from_numpy(soft)}, {})
+        return load_checkpoint(path)[0]["soft_labels"].numpy()
 
     def traces(self, model: FastBertModel) -> list[Trace]:
         """The trace of the test set; of a default FastBERT those of dev, trained and by epoch, too."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fastbert_core.agreement import disagreements
+from fastbert_core.checkpoint import load_checkpoint
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
@@ -17,6 +18,7 @@ from fastbert_core.inference import Engine
 from fastbert_core.model import FastBertModel
 from fastbert_core.tasks import TASKS
 from fastbert_core.trace import load_trace
+from fastbert_core.tracing import probabilities
 from reproductions import cli
 from reproductions.results import read_table, trace_path
 from reproductions.run import plan, run
@@ -124,6 +126,31 @@ def test_a_second_seed_is_averaged_with_the_first(smoke, tmp_path):
     assert seeds["FastBERT", "speed=0.5"] == "7;8"
     assert seeds["DistilBERT", "3 layers"] == "7"
     assert set(read_table(results, "convergence")["seeds"]) == {"7;8"}
+
+
+@pytest.mark.smoke
+def test_the_distilberts_of_a_teacher_share_its_soft_labels(smoke, tmp_path, monkeypatch):
+    jobs = plan([DBPEDIA], "smoke", Named(), torch.device("cpu"), "fp32", print)
+    three = next(job for job in jobs if job.settings.variant == "3-layers")
+    six = dataclasses.replace(three, settings=dataclasses.replace(three.settings, variant="6-layers"))
+    passes = []
+
+    def counted(*arguments, progress=None, **options):
+        passes.append(progress)
+        return probabilities(*arguments, progress=progress, **options)
+
+    monkeypatch.setattr("reproductions.stations.probabilities", counted)
+    run([six], tmp_path, False, print)
+    assert "trace of test" in passes
+    assert "soft labels" not in passes  # the 3-layer one of `smoke` made them
+    stored = load_checkpoint(six.fine_tuning_folder / "soft-labels.safetensors")[0]["soft_labels"]
+    assert stored.shape == (1280, 14)
+    teacher = FastBertModel.from_backbone(six.backbone.source, DBPEDIA.classes)
+    teacher.load_state_dict(load_checkpoint(six.fine_tuning_folder / "fine-tuning.safetensors")[0])
+    tokenizer = load_tokenizer(six.backbone.source)
+    rows = encode(tokenizer, six.train.texts[:64])
+    expected = probabilities(teacher, rows, tokenizer.pad_token_id, (teacher.layers,))[:, 0]
+    np.testing.assert_allclose(stored[:64].numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.smoke
