@@ -12,12 +12,15 @@ from fastbert_core.metrics import at_flops, at_speed, curve, dense, encoder_shap
 from fastbert_core.trace import Trace
 from reproductions.audit import corrected
 from reproductions.averaged import Averaged, Paired, paired, select, tasks_of
+from reproductions.calibration import at_temperature, confidence, fitted_temperature
 from reproductions.luha import ALPHA, BINS, FEW, bin_of
 from reproductions.speed_accuracy import SPEEDS
 from reproductions.statistics import holm, mcnemar
 from reproductions.table2 import STUDENTS
 
 EASY = 95.0  # per cent of the teacher, from which a task counts as very easy
+CALIBRATED = 5.0  # points that confidence may lie off accuracy
+MIDDLE_SPEED = 0.5  # of the paper's three
 DEPTHS = (1.5, 2.0, 3.0, 4.0, 6.0)  # mean executed layers at which variants are compared
 
 
@@ -182,6 +185,46 @@ def beats_distilbert(traces: Sequence[Trace]) -> Answer:
     return Answer(line, table, "McNemar's exact test on the first common seed, Holm-corrected over the table.")
 
 
+def as_sure_as_right(traces: Sequence[Trace]) -> Answer:
+    """The teacher's confidence beside its accuracy, and what a temperature fitted on dev makes of a speed."""
+    rows, unsure, sure = [], [], []
+    for task in tasks_of(traces):
+        fastbert, dev = select(traces, task), select(traces, task, split="dev")
+        if len(dev) != len(fastbert):
+            continue
+        temperatures = [fitted_temperature(trace) for trace in dev]
+        fitted = [at_temperature(trace, t) for trace, t in zip(fastbert, temperatures, strict=True)]
+        as_is, rescaled = (Averaged(group, partial(at_speed, speed=MIDDLE_SPEED)) for group in (fastbert, fitted))
+        accuracy, sureness = Averaged(fastbert, dense).accuracy, float(np.mean([confidence(t) for t in fastbert]))
+        if abs(sureness - accuracy) > CALIBRATED:
+            (unsure if sureness < accuracy else sure).append(task)
+        rows.append(
+            {
+                "task": task,
+                "accuracy": f"{accuracy:.2f}",
+                "confidence": f"{sureness:.2f}",
+                "least uncertainty": f"{min(trace.uncertainties[:, -1].min() for trace in fastbert):.2f}",
+                "temperature": ", ".join(f"{t:.2f}" for t in temperatures),
+                f"speed {MIDDLE_SPEED:g}": _at_layers(as_is),
+                "at the temperature": _at_layers(rescaled),
+            }
+        )
+    if not rows:
+        return _unanswered("a FastBERT test trace and its dev trace")
+    calibrated = len(rows) - len(unsure) - len(sure)
+    line = f"{calibrated} of {len(rows)} teachers are, within {CALIBRATED:g} points"
+    for tasks, how in ((unsure, "less"), (sure, "more")):
+        line += f"; {how} sure than right on {', '.join(tasks)}" if tasks else ""
+    about = (
+        "Where it is less sure than right, samples stay longer than they need to: one speed does not mean the same to "
+        "two teachers. *Confidence*: mean probability of the teacher's answer, in per cent; *least uncertainty*: the "
+        "teacher's smallest on the test set. *Temperature*: fitted to the teacher on the dev trace, by likelihood; "
+        "below 1 it makes all classifiers surer, and no prediction changes. The last two columns are accuracy at mean "
+        f"layers, at speed {MIDDLE_SPEED:g}."
+    )
+    return Answer(f"{line}.", pd.DataFrame(rows), about)
+
+
 def linear(traces: Sequence[Trace]) -> Answer:
     """Speedup against speed: how far from the straight line that the paper's future work asks for."""
     rows, explained = [], []
@@ -241,6 +284,10 @@ def _with_labels(traces: Sequence[Trace]) -> list[str]:
         return {trace.metadata["seed"] for trace in select(traces, task, variant=variant)}
 
     return [task for task in tasks_of(traces) if seeds(task, "default") & seeds(task, "labels")]
+
+
+def _at_layers(used: Averaged) -> str:
+    return f"{used.accuracy:.2f} at {np.mean([outcome.mean_layers for outcome in used.outcomes]):.2f}"
 
 
 def _interval(difference: Paired) -> str:

@@ -21,6 +21,7 @@ QUESTIONS: dict[str, Callable[[Sequence[Trace]], Answer]] = {
     "Do very easy tasks need self-distillation?": answers.easy_tasks,
     "Is the variant without self-distillation the better bargain on yelp-polarity?": answers.bargain,
     "Does FastBERT beat DistilBERT at equal FLOPs?": answers.beats_distilbert,
+    "Is the teacher as sure as it is right?": answers.as_sure_as_right,
     "How far from linear is the speedup in the speed?": answers.linear,
     "Is table 3's FLOPs figure of Yelp.P at speed 0.2 a misprint?": answers.misprint,
 }
