@@ -30,7 +30,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         hollow(right, mine["epoch"], mine["reported_flops"], model)
     _zoom(left, rows)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.set(ylabel="FLOPs (% of the dense teacher's)", ylim=(0, None))
+    highest = rows[["flops", "reported_flops"]].max(axis=None)
+    right.set(ylabel="FLOPs (% of the dense teacher's)", ylim=(0, 1.05 * highest))  # whole markers
     title = f"{rows['task'].iloc[0]}: training by epoch (figure 7)"
     return finish(figure, title, note(rows, tables["runs"], INTERVALS, samples=f"{rows['samples'].min()} dev rows"))
 
