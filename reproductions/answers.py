@@ -16,11 +16,11 @@ from reproductions.calibration import at_temperature, confidence, fitted_tempera
 from reproductions.luha import ALPHA, BINS, FEW, bin_of
 from reproductions.speed_accuracy import SPEEDS
 from reproductions.statistics import holm, mcnemar
-from reproductions.table2 import STUDENTS
+from reproductions.table2 import PAPER_SPEEDS, STUDENTS
 
 EASY = 95.0  # per cent of the teacher, from which a task counts as very easy
 CALIBRATED = 5.0  # points that confidence may lie off accuracy
-MIDDLE_SPEED = 0.5  # of the paper's three
+MIDDLE_SPEED = PAPER_SPEEDS[1]
 DEPTHS = (1.5, 2.0, 3.0, 4.0, 6.0)  # mean executed layers at which variants are compared
 
 
@@ -190,7 +190,7 @@ def as_sure_as_right(traces: Sequence[Trace]) -> Answer:
     rows, unsure, sure = [], [], []
     for task in tasks_of(traces):
         fastbert, dev = select(traces, task), select(traces, task, split="dev")
-        if len(dev) != len(fastbert):
+        if [t.metadata["seed"] for t in dev] != [t.metadata["seed"] for t in fastbert]:
             continue
         temperatures = [fitted_temperature(trace) for trace in dev]
         fitted = [at_temperature(trace, t) for trace, t in zip(fastbert, temperatures, strict=True)]

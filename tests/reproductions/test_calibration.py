@@ -77,3 +77,10 @@ def test_the_answer_tells_who_is_less_sure_than_right_and_how_much_longer_its_sa
     assert as_is.loc["yahoo", 1] < rescaled.loc["yahoo", 1] - 0.1
     # The three differ in their temperature alone.
     np.testing.assert_allclose(rescaled, rescaled.loc[["ag-news"] * 3], atol=0.02)
+
+
+def test_a_temperature_is_not_taken_from_the_dev_trace_of_another_seed():
+    traces = [make_trace(), make_trace(split="dev", seed=8)]
+    assert (
+        answers.as_sure_as_right(traces).line == "Not answered here: it needs a FastBERT test trace and its dev trace."
+    )
