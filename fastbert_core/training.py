@@ -107,13 +107,13 @@ def _best_on_dev(
         return loss(logits, rows)
 
     def after_epoch(epoch: int, notes: dict) -> None:
-        accuracy = dev_accuracy(model, dev, place)
-        history = notes.setdefault("dev_accuracy", [])
-        history.append(accuracy)
-        place.log(f"{name}: epoch {epoch} of {schedule.epochs}, dev accuracy {100 * accuracy:.2f}")
-        if epoch and accuracy > max(history[1:-1], default=-1.0):
-            notes["best_epoch"] = epoch
-            save_checkpoint(best, model.state_dict(), {})
+        if epoch:  # what stands before training is no candidate
+            accuracy, earlier = dev_accuracy(model, dev, place), notes.setdefault("dev_accuracy", [])
+            place.log(f"{name}: epoch {epoch} of {schedule.epochs}, dev accuracy {100 * accuracy:.2f}")
+            if accuracy > max(earlier, default=-1.0):
+                notes["best_epoch"] = epoch
+                save_checkpoint(best, model.state_dict(), {})
+            earlier.append(accuracy)
         place.after_epoch(name, epoch)
 
     checkpoint = place.folder / f"{name}-checkpoint.safetensors"
