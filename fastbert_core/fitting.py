@@ -37,12 +37,14 @@ class Stage:
     trained: the module that holds every parameter the stage trains, and no other
     after_epoch: called with the number of finished epochs (0 before the first step) and the stage's
         notes, a JSON-like dict that is kept in checkpoints
+    before_checkpoint: called before each checkpoint is written
     """
 
     name: str
     trained: nn.Module
     loss: Callable[[np.ndarray], Tensor]
     after_epoch: Callable[[int, dict], None]
+    before_checkpoint: Callable[[], None] = lambda: None
 
 
 def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
@@ -89,9 +91,11 @@ def fit(stage: Stage, lengths: np.ndarray, schedule: Schedule, checkpoint: Path,
                 bar.set_postfix(loss=f"{value:.3f}", refresh=False)
                 bar.update()
                 if time.monotonic() - saved > schedule.checkpoint_seconds and step % per_epoch:
+                    stage.before_checkpoint()
                     _save(checkpoint, parameters, optimizer, step, notes)
                     saved = time.monotonic()
             stage.after_epoch(epoch + 1, notes)
+            stage.before_checkpoint()
             _save(checkpoint, parameters, optimizer, step, notes)
             saved = time.monotonic()
     optimizer.zero_grad(set_to_none=True)  # gradients would take the weights' memory again

@@ -32,6 +32,7 @@ class Workplace:
 
     folder: takes the stage's checkpoints and result
     after_epoch: called with (stage name, number of finished epochs) on the model as it then is
+    before_checkpoint: called before anything to go on from is written
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Workplace:
     precision: str
     log: Callable[[str], None]
     after_epoch: Callable[[str, int], None] = lambda stage, epoch: None
+    before_checkpoint: Callable[[], None] = lambda: None
 
 
 def fine_tune(
@@ -118,7 +120,8 @@ def _best_on_dev(
 
     checkpoint = place.folder / f"{name}-checkpoint.safetensors"
     trained = nn.ModuleDict({"backbone": model.backbone, "classifiers": heads})
-    notes = fit(Stage(name, trained, batch_loss, after_epoch), train.encoded.lengths, schedule, checkpoint, place.log)
+    stage = Stage(name, trained, batch_loss, after_epoch, place.before_checkpoint)
+    notes = fit(stage, train.encoded.lengths, schedule, checkpoint, place.log)
     _load_into(model, best)
     return _finish(model, notes, result, checkpoint, best)
 
@@ -152,7 +155,8 @@ def self_distil(
         place.after_epoch(name, epoch)
 
     checkpoint = place.folder / f"{name}-checkpoint.safetensors"
-    notes = fit(Stage(name, model.students, loss, after_epoch), encoded.lengths, schedule, checkpoint, place.log)
+    stage = Stage(name, model.students, loss, after_epoch, place.before_checkpoint)
+    notes = fit(stage, encoded.lengths, schedule, checkpoint, place.log)
     return _finish(model, notes, result, checkpoint)
 
 

@@ -17,39 +17,46 @@ from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "numpy")
+# What decides a measurement. Results, figures and pages change with every run, and a user's own files lie about.
+CODE = ("fastbert_core", "reproductions", "bench", "tests", "pyproject.toml", "constraints.txt")
 
 
 class RunRecord:
     """The diary of a run, or of a first stage that runs share, kept in its folder over kills and resumes.
 
-    It holds when and from which code it started, which other commits went on with it, and the seconds it has taken.
+    It holds when, where and from which code it started, which other commits and devices went on with it, and the
+    seconds it has taken.
     """
 
-    def __init__(self, folder: Path, finished: bool = False) -> None:
-        """Open or begin the record in `folder`; where it is `finished`, no commit goes on with it."""
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        """Open the record in `folder`, as it is, or begin it."""
         self.path = folder / "run.json"
-        code = git_state()
+        self._code, self._machine = git_state(), machine(device)
+        self._seen = time.monotonic()
         if self.path.is_file():
             try:
                 self.entries = json.loads(self.path.read_text(encoding="utf-8"))
-                known = {self.entries["git_sha"], *self.entries["resumed_at"]}
+                _ = self.entries["git_sha"], self.entries["resumed_at"], self.entries["device"]
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
                     f"{self.path}: no record of a run ({error}); delete {folder} to start afresh"
                 ) from error
-            if not finished:
-                if code["git_sha"] not in known:
-                    self.entries["resumed_at"].append(code["git_sha"])
-                if code["git_dirty"] == "yes":
-                    self.entries["git_dirty"] = "yes"
         else:
             date = datetime.now(UTC).isoformat(timespec="seconds")
-            self.entries = code | {"resumed_at": [], "date": date, "command": command_line(), "wall_seconds": 0.0}
-        self._seen = time.monotonic()
-        self.save()
+            begun = {"resumed_at": [], "date": date, "command": command_line(), "wall_seconds": 0.0}
+            self.entries = self._code | self._machine | begun
+            self._write()
 
     def save(self) -> None:
-        """Add the seconds since the last call and write the record."""
+        """Note who has worked since the last call, and for how long; to be called before anything of it is kept.
+
+        So a process that finds everything done leaves no mark.
+        """
+        if self._code["git_sha"] not in (self.entries["git_sha"], *self.entries["resumed_at"]):
+            self.entries["resumed_at"].append(self._code["git_sha"])
+        if self._code["git_dirty"] == "yes":
+            self.entries["git_dirty"] = "yes"
+        self.entries["device"] = _joined(self.entries["device"], self._machine["device"])
         now = time.monotonic()
         self.entries["wall_seconds"] += now - self._seen
         self._seen = now
@@ -64,7 +71,7 @@ class RunRecord:
             file.write(json.dumps(self.entries, indent=1).encode())
 
     def columns(self, first_stage: "RunRecord") -> dict:
-        """The run as columns of runs.csv, with the code and the seconds of its first stage."""
+        """The run as columns of runs.csv, with the code, the devices and the seconds of its first stage."""
         own, first = self.entries, first_stage.entries
         others = dict.fromkeys([first["git_sha"], *first["resumed_at"], *own["resumed_at"]])
         others.pop(own["git_sha"], None)
@@ -72,21 +79,27 @@ class RunRecord:
         return own | {
             "git_dirty": dirty,
             "resumed_at": ";".join(filter(None, others)) or None,
+            "device": _joined(first["device"], own["device"]),
             "wall_seconds": own["wall_seconds"] + first["wall_seconds"],
         }
 
 
+def _joined(*devices: str) -> str:
+    """The different ones of all, joined by ; as each of them may be already."""
+    return ";".join(dict.fromkeys(";".join(devices).split(";")))
+
+
 def git_state() -> dict[str, str | None]:
-    """Commit of the code and whether files differ from it ("yes" or "no"); None each outside a git checkout."""
+    """Commit of the code and whether files of it differ ("yes" or "no"); None each outside a git checkout."""
 
     def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        command = ["git", "-C", str(Path(__file__).parents[1]), *arguments]
         try:
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             return None
 
-    sha, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    sha, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--", *CODE)
     return {"git_sha": sha, "git_dirty": None if sha is None else "yes" if changes else "no"}
 
 

@@ -15,7 +15,7 @@ from reproductions import results
 from reproductions.job import Job, is_done
 from reproductions.lock import locked
 from reproductions.measure import measure
-from reproductions.provenance import RunRecord, machine
+from reproductions.provenance import RunRecord
 from reproductions.settings import distilbert_layers, planned_runs, settings_for
 from reproductions.sources import Named, load_data, load_encoder
 from reproductions.stations import Stations
@@ -87,14 +87,13 @@ def execute(job: Job, results_dir: Path, log: Log) -> None:
     for folder in (job.folder, job.fine_tuning_folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(job.folder, log), locked(job.fine_tuning_folder, log):
-        record = RunRecord(job.folder)
+        record = RunRecord(job.folder, job.device)
         stations = Stations(job, record, log)
         model = stations.train()
         traces = stations.traces(model)
         with writing(job.folder / "model"):
             model.save_pretrained(job.folder / "model")
             stations.tokenizer.save_pretrained(job.folder / "model")
-        record.save()
         _publish(job, traces, record.columns(stations.first_record), results_dir)
 
 
@@ -122,7 +121,7 @@ def _publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> 
         "precision": s.precision,
         **job.learnt_from,
     }
-    results.record_run(results_dir, row | record | machine(job.device))
+    results.record_run(results_dir, row | record)
     placed = {}
     for trace in sorted(traces, key=lambda trace: trace.metadata["split"] == "test"):
         m = trace.metadata

@@ -30,8 +30,7 @@ class Stations:
 
     def __init__(self, job: Job, record: RunRecord, log: Callable[[str], None]) -> None:
         self.job, self.record, self.log = job, record, log
-        finished = (job.fine_tuning_folder / "fine-tuning.safetensors").is_file()
-        self.first_record = RunRecord(job.fine_tuning_folder, finished)
+        self.first_record = RunRecord(job.fine_tuning_folder, job.device)
         self.tokenizer = load_tokenizer(job.backbone.source)
         s, data = job.settings, job.data
         self._train_samples = self._samples(job.train)
@@ -56,6 +55,7 @@ class Stations:
 
     def _compact(self, teacher: FastBertModel, layers: int) -> FastBertModel:
         model, soft = teacher.first_of_blocks(layers), self._soft_labels(teacher)
+        self.record.skip()
         place = self._workplace(self.job.folder, model, self.record)
         distil_compact(model, soft, self._train_samples, self._dev_samples, self.job.settings.fine_tuning, place)
         return model
@@ -64,9 +64,11 @@ class Stations:
         """The teacher's class probabilities of the training rows, made once for all its DistilBERTs."""
         path = self.job.fine_tuning_folder / "soft-labels.safetensors"
         if not path.is_file():
+            self.first_record.skip()
             encoded, last = self._train_samples.encoded, (teacher.layers,)
             pad_id, precision = self.tokenizer.pad_token_id, self.job.settings.precision
             soft = probabilities(teacher, encoded, pad_id, last, precision, progress="soft labels")[:, 0]
+            self.first_record.save()
             save_checkpoint(path, {"soft_labels": torch.from_numpy(soft)}, {})
         return load_checkpoint(path)[0]["soft_labels"].numpy()
 
@@ -90,7 +92,6 @@ class Stations:
         dev, s = self._samples(self._dev_traced), self.job.settings
 
         def after_epoch(stage: str, epoch: int) -> None:
-            record.save()
             fine_tuning = stage == "fine-tuning" and s.variant != "labels"
             # Before self-distillation nothing has changed since fine-tuning but the choice of the best epoch.
             if fine_tuning or (stage == "self-distillation" and self._is_default and epoch):
@@ -99,7 +100,7 @@ class Stations:
                 )
                 save_trace(trace, folder / "epochs" / f"{stage}-{epoch}.npz")
 
-        return Workplace(folder, self.tokenizer.pad_token_id, s.precision, self.log, after_epoch)
+        return Workplace(folder, self.tokenizer.pad_token_id, s.precision, self.log, after_epoch, record.save)
 
     def _trace(
         self, model: FastBertModel, split: str, samples: Samples, classified: tuple[int, ...] | None, **more: object
@@ -126,7 +127,9 @@ class Stations:
         """The trace of a split, kept in the run's folder once it is made."""
         path = self.job.folder / f"{split}.npz"
         if not path.is_file():
-            save_trace(self._trace(model, split, self._samples(rows), classified), path)
+            trace = self._trace(model, split, self._samples(rows), classified)
+            self.record.save()
+            save_trace(trace, path)
         return _load(path, f"delete it to trace {split} again")
 
     def _epoch_traces(self) -> list[Trace]:

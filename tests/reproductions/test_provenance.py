@@ -1,68 +1,113 @@
 import json
+import subprocess
 
 import pytest
+import torch
 
 from fastbert_core.errors import InputError
 from reproductions import provenance
 from reproductions.provenance import RunRecord
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture
 def code(monkeypatch):
-    """Sets the commit that the code claims to be at, and whether it is dirty."""
+    """Sets the commit that the code claims to be at, whether it is dirty, and the device it runs on."""
 
-    def at(sha, dirty="no"):
+    def at(sha, dirty="no", device="cpu (a)"):
         monkeypatch.setattr(provenance, "git_state", lambda: {"git_sha": sha, "git_dirty": dirty})
+        monkeypatch.setattr(provenance, "machine", lambda _: {"device": device, "threads": 2, "versions": "{}"})
 
     return at
 
 
+def worked(folder):
+    """A process that goes on with the run in `folder` and keeps something of it."""
+    record = RunRecord(folder, CPU)
+    record.save()
+    return record
+
+
 def test_a_resumed_run_keeps_its_first_commit_and_names_the_others(tmp_path, code):
-    for sha in ("a", "a", "b", "a", "c"):
-        code(sha)
-        record = RunRecord(tmp_path)
+    for sha, device in (("a", "cpu (a)"), ("a", "gpu"), ("b", "cpu (a)"), ("a", "gpu"), ("c", "cpu (b)")):
+        code(sha, device=device)
+        record = worked(tmp_path)
     assert record.entries["git_sha"] == "a"
     assert record.entries["resumed_at"] == ["b", "c"]
+    assert record.entries["device"] == "cpu (a);gpu;cpu (b)"
 
 
 def test_a_resume_with_changed_files_is_told(tmp_path, code):
     code("a")
-    RunRecord(tmp_path)
+    worked(tmp_path)
     code("a", dirty="yes")
-    assert RunRecord(tmp_path, finished=True).entries["git_dirty"] == "no"
-    assert RunRecord(tmp_path).entries["git_dirty"] == "yes"
+    assert worked(tmp_path).entries["git_dirty"] == "yes"
     code("a")
-    assert RunRecord(tmp_path).entries["git_dirty"] == "yes"
+    assert worked(tmp_path).entries["git_dirty"] == "yes"
+
+
+def test_who_finds_everything_done_leaves_no_mark(tmp_path, code):
+    code("a")
+    worked(tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+    code("b", dirty="yes", device="gpu")
+    columns = RunRecord(tmp_path, CPU).columns(RunRecord(tmp_path, CPU))
+    assert (columns["git_sha"], columns["resumed_at"], columns["git_dirty"]) == ("a", None, "no")
+    assert columns["device"] == "cpu (a)"
+    assert (tmp_path / "run.json").read_bytes() == before
 
 
 def test_seconds_add_up_over_resumes(tmp_path, code, monkeypatch):
     code("a")
-    clock = iter([0.0, 0.0, 10.0, 100.0, 100.0, 107.0])
+    clock = iter([0.0, 10.0, 100.0, 107.0])
     monkeypatch.setattr(provenance.time, "monotonic", lambda: next(clock))
-    RunRecord(tmp_path).save()
-    RunRecord(tmp_path).save()
+    worked(tmp_path)
+    worked(tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["wall_seconds"] == 17.0
 
 
-def test_a_finished_first_stage_is_not_gone_on_with(tmp_path, code):
-    code("a", dirty="yes")
-    RunRecord(tmp_path / "first")
+def test_a_run_names_the_code_and_the_device_of_its_first_stage(tmp_path, code):
+    code("a", dirty="yes", device="gpu")
+    first = worked(tmp_path / "first")
     code("b")
-    first, own = RunRecord(tmp_path / "first", finished=True), RunRecord(tmp_path / "own")
+    own = worked(tmp_path / "own")
     columns = own.columns(first)
     assert (columns["git_sha"], columns["resumed_at"], columns["git_dirty"]) == ("b", "a", "yes")
+    assert columns["device"] == "gpu;cpu (a)"
     assert columns["wall_seconds"] == own.entries["wall_seconds"] + first.entries["wall_seconds"]
 
 
 def test_one_commit_is_named_once(tmp_path, code):
     code("a")
-    assert RunRecord(tmp_path / "own").columns(RunRecord(tmp_path / "first"))["resumed_at"] is None
+    assert worked(tmp_path / "own").columns(worked(tmp_path / "first"))["resumed_at"] is None
 
 
-def test_a_damaged_record_is_named(tmp_path):
-    (tmp_path / "run.json").write_text("{")
+def test_results_and_a_users_files_do_not_make_the_code_dirty(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    module = tmp_path / "reproductions" / "provenance.py"
+    for path in (module, tmp_path / "results" / "runs.csv"):
+        path.parent.mkdir()
+        path.write_text("a")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "a")
+    monkeypatch.setattr(provenance, "__file__", str(module))
+    (tmp_path / "results" / "runs.csv").write_text("b")
+    (tmp_path / "my.toml").write_text("a")
+    assert provenance.git_state()["git_dirty"] == "no"
+    (module.parent / "new.py").write_text("a")
+    assert provenance.git_state()["git_dirty"] == "yes"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"git_sha": "a", "resumed_at": []}'])
+def test_a_damaged_record_is_named(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
     with pytest.raises(InputError, match=r"run\.json: no record of a run"):
-        RunRecord(tmp_path)
+        RunRecord(tmp_path, CPU)
 
 
 def test_the_command_names_no_folder_of_this_machine(monkeypatch):
