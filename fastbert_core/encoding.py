@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from fastbert_core.errors import InputError, reason
 
 # Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
 BUCKET = 50
+# Texts tokenised at once. The tokenizer's own account of a text takes tens of kilobytes until all are done.
+STRETCH = 8192
 
 
 @dataclass(frozen=True)
@@ -66,22 +69,25 @@ def encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None, max_tokens: int = 128
 ) -> Encoded:
     """Tokenise texts, or pairs of texts, as [CLS] a [SEP] (b [SEP]), truncated to `max_tokens`."""
-    if not texts:
-        return Encoded(np.zeros(0, np.int32), None, np.zeros(1, np.int64))
-    output = tokenizer(
-        list(texts),
-        None if pairs is None else list(pairs),
-        truncation=True,
-        max_length=max_tokens,
-        return_attention_mask=False,
-        return_token_type_ids=pairs is not None,
-    )
-    rows = output["input_ids"]
-    segments = output.get("token_type_ids") if pairs is not None else None
+    ids, segments, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int8)], [0]
+    for start in range(0, len(texts), STRETCH):
+        stretch = slice(start, start + STRETCH)
+        output = tokenizer(
+            list(texts[stretch]),
+            None if pairs is None else list(pairs[stretch]),
+            truncation=True,
+            max_length=max_tokens,
+            return_attention_mask=False,
+            return_token_type_ids=pairs is not None,
+        )
+        ids.append(np.fromiter(chain.from_iterable(output["input_ids"]), np.int32))
+        segments.append(np.fromiter(chain.from_iterable(output.get("token_type_ids", ())), np.int8))
+        lengths += [len(row) for row in output["input_ids"]]
+    joined = np.concatenate(segments)
     return Encoded(
-        ids=np.concatenate([np.asarray(row, np.int32) for row in rows]),
-        segments=None if segments is None else np.concatenate([np.asarray(row, np.int8) for row in segments]),
-        offsets=np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64),
+        ids=np.concatenate(ids),
+        segments=joined if len(joined) else None,
+        offsets=np.cumsum(lengths, dtype=np.int64),
     )
 
 

@@ -41,6 +41,16 @@ def test_truncation_keeps_the_special_tokens(tokenizer):
     assert tokenizer.convert_ids_to_tokens(encoded.ids)[-1] == "[SEP]"
 
 
+def test_stretches_make_no_difference(tokenizer, monkeypatch):
+    def arrays(pairs):
+        encoded = encode(tokenizer, TEXTS, pairs)
+        return [None if a is None else a.tolist() for a in (encoded.ids, encoded.segments, encoded.offsets)]
+
+    whole = [arrays(None), arrays(TEXTS[::-1])]
+    monkeypatch.setattr("fastbert_core.encoding.STRETCH", 3)
+    assert [arrays(None), arrays(TEXTS[::-1])] == whole
+
+
 def test_no_texts(tokenizer):
     assert len(encode(tokenizer, [])) == 0
 
