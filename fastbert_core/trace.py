@@ -69,7 +69,14 @@ class Trace:
 
 
 def save_trace(trace: Trace, path: Path) -> None:
-    """Check `trace` and write it to `path` atomically, with bytes that depend on its content alone."""
+    """Check `trace` and write its `trace_bytes` to `path` atomically."""
+    content = trace_bytes(trace, path)
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def trace_bytes(trace: Trace, path: Path) -> bytes:
+    """Check `trace` and make the file of it, whose bytes depend on its content alone; `path` is named in messages."""
     check_trace(trace, str(path))
     arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
     text = json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False)
@@ -84,8 +91,7 @@ def save_trace(trace: Trace, path: Path) -> None:
                 np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
         archive.comment = bytes(DIGEST_BYTES)
     content = buffer.getvalue()[:-DIGEST_BYTES]
-    with atomic_write(path) as file:
-        file.write(content + hashlib.sha256(content).hexdigest().encode())
+    return content + hashlib.sha256(content).hexdigest().encode()
 
 
 def load_trace(path: Path) -> Trace:

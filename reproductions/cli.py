@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 import transformers
 from tqdm import tqdm
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except InputError as error:
         return _fail(str(error), EXIT_BAD_INPUT)
-    except RunError as error:
+    except (RunError, torch.OutOfMemoryError) as error:
         return _fail(str(error), EXIT_FAILED)
     except OSError as error:
         return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_FAILED)
@@ -149,8 +150,7 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError("run: expected task names, or all, or one --task-file (names: python -m reproductions list)")
     device = resolve_device(options.device)
     precision = resolve_precision(options.precision, device)
-    profile = settle_profile(options.profile, named)
-    notice = OFFLINE_NOTICE if profile != options.profile else ""
+    profile, notice = _settled(options, named)
     print(notice, end="")
     given = {"seed": options.seed, "train_rows": options.train_rows}
     jobs = plan(tasks, profile, named, device, precision, tqdm.write, **given)
@@ -176,13 +176,20 @@ def _named(options: argparse.Namespace, task_file: str | None = None) -> Named:
     return Named.from_user(options.data_dir, options.backbone, task_file)
 
 
+def _settled(options: argparse.Namespace, named: Named) -> tuple[str, str]:
+    """The profile that will run, and what to say before and after where it is not the one that was asked for."""
+    profile = settle_profile(options.profile, named)
+    return profile, OFFLINE_NOTICE if profile != options.profile else ""
+
+
 def _tasks(names: Sequence[str]) -> list[Task]:
     return list(TASKS.values()) if names == ["all"] else [get_task(name) for name in dict.fromkeys(names)]
 
 
 def _padding(options: argparse.Namespace) -> int:
     named, tasks = _named(options), _tasks(options.tasks)
-    profile = settle_profile(options.profile, named)
+    profile, notice = _settled(options, named)
+    print(notice, end="")
     tables = []
     for task in tqdm(tasks, desc="tasks", disable=None):
         data = load_data(profile, task, named)
@@ -193,6 +200,7 @@ def _padding(options: argparse.Namespace) -> int:
         record_padding(results_dir, tables)
     for task in tasks:
         print(show.table(results_dir, "padding", task.name))
+    print(notice, end="")
     return 0
 
 

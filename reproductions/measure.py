@@ -12,10 +12,10 @@ from reproductions.comparability import Paper, compared_tasks
 from reproductions.convergence import convergence
 from reproductions.exit_layers import exit_layers
 from reproductions.hidden_cost import hidden_cost
+from reproductions.learnt import check_seeds, comparable
 from reproductions.luha import luha
 from reproductions.questions import page
 from reproductions.results import load_traces, read_table, table_path, write_table
-from reproductions.seeds import check_seeds
 from reproductions.speed_accuracy import speed_accuracy
 from reproductions.table2 import comparisons, table2
 from reproductions.uncertainty_distribution import uncertainty_distribution
@@ -26,11 +26,12 @@ def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:
 
     Everything is computed before anything is written; measuring again gives the same bytes. A CSV that the traces no
     longer allow is removed. Returns the files written. Raises InputError if there are no traces, a trace or runs.csv is
-    not in order, or seeds of one model learnt from different things.
+    not in order, or seeds of one model learnt from different things. Models that learnt from other things than their
+    task's FastBERT are left out, with a warning.
     """
     runs = read_table(results_dir, "runs")
     check_seeds(runs, table_path(results_dir, "runs"))
-    traces = load_traces(results_dir, runs)
+    traces = comparable(load_traces(results_dir, runs), runs)
     if not traces:
         raise InputError(f"{results_dir}: found no traces, expected some under traces/")
     compared = compared_tasks(traces, runs)

@@ -16,6 +16,7 @@ from fastbert_core.metrics import encoder_shape
 from fastbert_core.tasks import SAFE_NAME
 from fastbert_core.trace import Trace, load_trace
 from reproductions.fields import WHOLE
+from reproductions.learnt import giving_way
 from reproductions.rows import check_widths, csv_rows
 from reproductions.schemas import SCHEMAS, STAGES
 
@@ -172,12 +173,11 @@ def printed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def record_run(results_dir: Path, run: dict) -> Path:
-    """Add a row to runs.csv; a row of the same task, model, variant and seed gives way to it."""
-    row, key = pd.DataFrame([run]), SCHEMAS["runs"].unique
+    """Add a row to runs.csv, in the place of those that `giving_way` finds."""
+    row = pd.DataFrame([run])
     if table_path(results_dir, "runs").exists():
         runs = read_table(results_dir, "runs")
-        held = (runs[key].astype(str) == row[key].astype(str).iloc[0]).all(axis=1)
-        row = pd.concat([runs[~held].astype(object), row.astype(object)])
+        row = pd.concat([runs[~giving_way(runs, run)].astype(object), row.astype(object)])
     return write_table(results_dir, "runs", row)
 
 

@@ -9,6 +9,7 @@ from importlib import resources
 
 from fastbert_core.errors import InputError
 from fastbert_core.fitting import Schedule
+from fastbert_core.flops import BERT_BASE
 from fastbert_core.tasks import TASKS, Task
 from reproductions.profiles import PROFILES
 
@@ -78,23 +79,38 @@ def _file() -> dict:
     return tomllib.loads(resources.files("reproductions").joinpath("settings.toml").read_text(encoding="utf-8"))
 
 
-def lookup(profile: str, task: Task, name: str) -> object:
-    """The value of `name` for a task in a profile, or None. Raises InputError for an unknown profile."""
+def lookup(profile: str, task: Task, name: str, hidden: int = BERT_BASE.hidden) -> object:
+    """The value of `name` for a task and an encoder of `hidden` units in a profile, or None.
+
+    Raises InputError for an unknown profile.
+    """
     if profile not in PROFILES:
         raise InputError(f"profile: found {profile!r}, expected one of {', '.join(PROFILES)}")
     own = _file().get(profile, {})
-    for table in (own.get("tasks", {}).get(task.name, {}), own.get(task.language, {}), own, _file()["common"]):
+    narrow = own.get("narrow", {}) if hidden < BERT_BASE.hidden else {}
+    for table in (own.get("tasks", {}).get(task.name, {}), narrow, own.get(task.language, {}), own, _file()["common"]):
         if name in table:
             return table[name]
     return None
 
 
-def settings_for(profile: str, task: Task, model: str, variant: str, precision: str, **given: object) -> Settings:
-    """The settings of one run; `given` holds what the command line says (seed, train_rows), None where it does not."""
+def settings_for(
+    profile: str,
+    task: Task,
+    model: str,
+    variant: str,
+    precision: str,
+    hidden: int = BERT_BASE.hidden,
+    **given: object,
+) -> Settings:
+    """The settings of one run of an encoder of `hidden` units.
+
+    `given` holds what the command line says (seed, train_rows), None where it does not.
+    """
     fixed = {"profile": profile, "task": task.name, "model": model, "variant": variant, "precision": precision}
     names = [name for name in Settings.__dataclass_fields__ if name not in fixed]
     said = {name: value for name, value in given.items() if value is not None}
-    return Settings(**fixed, **{name: said.get(name, lookup(profile, task, name)) for name in names})
+    return Settings(**fixed, **{name: said.get(name, lookup(profile, task, name, hidden)) for name in names})
 
 
 def planned_runs(profile: str, task: Task) -> list[tuple[str, str]]:

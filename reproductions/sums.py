@@ -1,13 +1,14 @@
 """The hashes of a profile's traces: `traces/SHA256SUMS`, as `sha256sum` writes it and `sha256sum -c` reads it."""
 
+import hashlib
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write, sha256
-from fastbert_core.trace import Trace, save_trace
+from fastbert_core.files import atomic_write
 from reproductions.results import trace_key
 
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>.+)")
@@ -34,27 +35,22 @@ def read_sums(results_dir: Path) -> dict[str, str]:
     return sums
 
 
-def record_sums(results_dir: Path, traces: Mapping[Path, Trace]) -> Path:
-    """List `traces`, by the path each will be saved at, in the place of all that their runs had listed before.
+def record_sums(results_dir: Path, traces: Mapping[Path, bytes], runs: pd.DataFrame) -> Path:
+    """List `traces`, the bytes of each by the path they will be saved at, in the place of all that their runs had.
 
-    To be called before they are saved. Lines of other runs stay as they are: a trace that has changed since it was
-    published must not be vouched for anew.
+    To be called before they are saved, with the table `runs` as it stands: lines of runs that are not in it go. Lines
+    of others stay as they are: a trace that has changed since it was published must not be vouched for anew.
     """
     path = sums_path(results_dir)
-    runs = {_run(trace) for trace in traces}
-    sums = {name: digest for name, digest in read_sums(results_dir).items() if _run(Path(name)) not in runs}
-    sums |= {place.relative_to(path.parent).as_posix(): digest(trace) for place, trace in traces.items()}
+    listed = set(runs[["task", "model", "variant", "seed"]].itertuples(index=False, name=None))
+    staying = listed - {_run(place) for place in traces}
+    sums = {name: digest for name, digest in read_sums(results_dir).items() if _run(Path(name)) in staying}
+    sums |= {
+        p.relative_to(path.parent).as_posix(): hashlib.sha256(content).hexdigest() for p, content in traces.items()
+    }
     with atomic_write(path) as file:
         file.write("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
     return path
-
-
-def digest(trace: Trace) -> str:
-    """SHA-256 of the file that `save_trace` makes of `trace`, whose bytes depend on its content alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trace.npz"
-        save_trace(trace, path)
-        return sha256(path)
 
 
 def _run(trace: Path) -> tuple[str, str, str, int]:

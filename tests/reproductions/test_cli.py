@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fastbert_core.agreement import disagreements
+from fastbert_core.backbones import tiny
 from fastbert_core.checkpoint import load_checkpoint
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
@@ -182,6 +183,13 @@ def test_an_encoder_without_students_is_refused_before_training(monkeypatch):
 
 
 @pytest.mark.smoke
+def test_an_encoder_for_shorter_texts_is_refused_before_training(monkeypatch):
+    monkeypatch.setattr("reproductions.run.read_shape", lambda folder: dataclasses.replace(BERT_BASE, max_tokens=64))
+    with pytest.raises(InputError, match="found an encoder for 64 tokens, expected one for 128 or more"):
+        plan([DBPEDIA], "smoke", Named(), torch.device("cpu"), "fp32", print)
+
+
+@pytest.mark.smoke
 def test_a_task_named_twice_is_run_once(smoke, capsys):
     before = contents(smoke)
     assert cli.main(["run", "dbpedia", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
@@ -325,3 +333,25 @@ def test_a_full_disk_exits_1(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("reproductions.run.execute", full)
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 1
     assert "trace.npz: No space left on device" in capsys.readouterr().err
+
+
+def test_a_gpu_without_room_exits_1(monkeypatch, capsys, tmp_path):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the documentation")
+
+    monkeypatch.setattr("reproductions.run.execute", full)
+    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: CUDA out of memory. Tried to allocate 2 GiB.")
+    assert error.count("\n") == 1
+
+
+def test_padding_says_where_it_measures_generated_text(monkeypatch, capsys, tmp_path):
+    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("reproductions.cli.settle_profile", lambda profile, named: "offline")
+    monkeypatch.setattr("reproductions.cli.load_encoder", lambda *_: tiny(tmp_path / "tiny", ["text"], layers=6))
+    assert cli.main(["padding", "dbpedia", "--results-dir", str(tmp_path)]) == 0
+    said = capsys.readouterr().out.strip()
+    assert said.startswith("*** PROFILE offline")
+    assert said.endswith("the paper's numbers.")

@@ -8,7 +8,7 @@ import pytest
 from fastbert_core.errors import InputError
 from fastbert_core.trace import save_trace
 from reproductions.measure import measure
-from reproductions.results import find_traces, read_table, table_path
+from reproductions.results import find_traces, read_table, table_path, write_table
 from reproductions.schemas import SCHEMAS
 from tests.factories import BERT, make_task, make_trace, store
 
@@ -95,6 +95,20 @@ def test_an_encoder_of_six_layers_and_generated_text_are_measured_too(tmp_path):
     assert read_table(tmp_path, "speed_accuracy")["reported_accuracy"].isna().all()
     assert read_table(tmp_path, "luha")["reported_accuracy"].isna().all()
     assert read_table(tmp_path, "exit_layers")["reported_percent"].isna().all()
+
+
+@pytest.mark.parametrize("column", ["train_rows", "backbone_sha256", "data_sha256"])
+def test_a_model_that_learnt_from_other_things_is_compared_with_nothing(tmp_path, column, caplog):
+    """A task is being trained anew with --replace: FastBERT is done, a DistilBERT of the old rows still stands."""
+    store(tmp_path, make_task(samples=60))
+    whole = read_table(tmp_path, "runs")
+    other = {"train_rows": 4000, "backbone_sha256": "c" * 64, "data_sha256": "c" * 64}[column]
+    apart = (whole["model"] == "distilbert") & (whole["variant"] == "6-layers")
+    write_table(tmp_path, "runs", whole.assign(**{column: whole[column].mask(apart, other)}))
+    measure(tmp_path)
+    assert f"distilbert-6-layers, seed 7: left out: found {column} {other}, FastBERT has" in caplog.text
+    assert set(read_table(tmp_path, "comparisons")["against_setting"]) == {"12 layers", "3 layers", "1 layers"}
+    assert "6 layers" not in set(read_table(tmp_path, "table2")["setting"])
 
 
 def test_bad_input_writes_nothing(tmp_path):

@@ -29,6 +29,15 @@ def test_the_papers_own_hyper_parameters():
         assert (s.batch_size, s.max_tokens, s.warmup, s.seed, s.weight_decay) == (32, 128, 0.1, 7, 0.0)
 
 
+def test_a_narrow_encoder_learns_faster_whatever_the_language():
+    own = dataclasses.replace(TASKS["yelp-polarity"], name="tickets")  # a task file's, perhaps with BERT-base
+    for language in ("en", "zh"):
+        task = dataclasses.replace(own, language=language)
+        wide, narrow = (settings_for("standard", task, "fastbert", "default", "fp32", h) for h in (768, 384))
+        assert (wide.fine_tuning_rate, wide.fine_tuning_epochs, wide.distillation_epochs) == (2e-5, 3, 5)
+        assert (narrow.fine_tuning_rate, narrow.fine_tuning_epochs, narrow.distillation_epochs) == (2e-4, 2, 2)
+
+
 def test_the_command_line_goes_before_the_file():
     assert standard(seed=8, train_rows=100).seed == 8
     assert standard(seed=8, train_rows=100).train_rows == 100

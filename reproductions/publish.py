@@ -1,0 +1,52 @@
+"""Putting a finished run into a results folder, in the place of what cannot stand beside it."""
+
+from pathlib import Path
+
+from fastbert_core.files import atomic_write
+from fastbert_core.trace import Trace, trace_bytes
+from reproductions import results
+from reproductions.job import Job
+from reproductions.learnt import giving_way
+from reproductions.sums import record_sums
+
+
+def publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> list[int]:
+    """Put the run in the place of whatever held its key; returns other seeds that went too, as `giving_way` says.
+
+    In this order, the test trace gone first and come last, a kill leaves at no point a trace that no row vouches for,
+    nor a run that `is_done` takes for whole although a trace of it or the hash of one is missing.
+    """
+    s, data = job.settings, job.data
+    row = {
+        "run_id": job.run_id,
+        "task": s.task,
+        "model": s.model,
+        "variant": s.variant,
+        "seed": s.seed,
+        "profile": s.profile,
+        "backbone": job.backbone.name,
+        "data_source": data.source,
+        "dev_rows": min(s.dev_rows, len(data.dev)),
+        "test_rows": len(data.test),
+        "precision": s.precision,
+        **job.learnt_from,
+    }
+    seeds = {s.seed}
+    if results.table_path(results_dir, "runs").is_file():
+        runs = results.read_table(results_dir, "runs")
+        seeds |= set(runs.loc[giving_way(runs, row), "seed"])
+    held = results.find_traces(results_dir, task=s.task, model=s.model, variant=s.variant)
+    held = [path for path in held if results.trace_key(path).seed in seeds]
+    for path in sorted(held, key=lambda path: results.trace_key(path).split != "test"):
+        path.unlink()
+    results.record_run(results_dir, row | record)
+    placed = {}
+    for trace in sorted(traces, key=lambda trace: trace.metadata["split"] == "test"):
+        m = trace.metadata
+        path = results.trace_path(results_dir, s.task, s.model, s.variant, s.seed, m["split"], m.get("epoch"))
+        placed[path] = trace_bytes(trace, path)
+    record_sums(results_dir, placed, results.read_table(results_dir, "runs"))
+    for path, content in placed.items():
+        with atomic_write(path) as file:
+            file.write(content)
+    return sorted(seeds - {s.seed})
