@@ -139,11 +139,12 @@ def _best_dense(rows: list[Row]) -> str:
         ]
         if rivals:
             best = max(rivals, key=lambda row: float(row["samples_per_second"]))
+            lead = float(best["ours_accuracy"]) - float(best["accuracy"])
             lines.append(
                 f"- {task}: {best['ours_over_rival']} times the samples a second of the fastest model without exits "
                 f"that is not more than {TOLERATED_LOSS} points less accurate: {best['rival']}, {best['precision']}, "
                 f"batch {best['batch']}. Of these texts, ours has {best['ours_accuracy']}% right, it "
-                f"{best['accuracy']}%.\n"
+                f"{best['accuracy']}%: ours is {abs(lead):.2f} points {'more' if lead >= 0 else '**less**'} accurate.\n"
             )
     return "".join(lines)
 

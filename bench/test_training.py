@@ -15,12 +15,12 @@ STEPS, BATCH = 4, 32
 
 
 class Clock:
-    """Made just before a stage; takes its log lines, of which one comes before the epoch and one after it."""
+    """Made just before a stage, which calls it before its epoch and after it."""
 
     def __init__(self) -> None:
         self.times = [time.perf_counter()]
 
-    def __call__(self, line: str) -> None:
+    def __call__(self, stage: str, epoch: int) -> None:
         self.times.append(time.perf_counter())
 
     @property
@@ -50,7 +50,7 @@ def test_rate(benchmark, engine, subject, stage):
     def epoch() -> Clock:
         with tempfile.TemporaryDirectory() as folder:
             clock = Clock()
-            place = Workplace(Path(folder), subject.tokenizer.pad_token_id, engine.precision, clock)
+            place = Workplace(Path(folder), subject.tokenizer.pad_token_id, engine.precision, lambda line: None, clock)
             if stage == "fine-tuning":
                 fine_tune(model, samples, few, schedule, place)
             else:

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import INTERVALS, note
+from plots.note import INTERVALS, comparison, note
 from plots.page import finish, sheet
 from plots.style import METHODS, hollow, marks, points
 
@@ -12,7 +12,10 @@ FIXED_DEPTH = "FastBERT without adaptive inference"
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
-    """From one task's rows of speed_accuracy.csv and table3.csv: the variants that there are, and every fixed depth."""
+    """From one task's rows of speed_accuracy.csv, table2.csv (whose note says how its data differ) and table3.csv.
+
+    It shows the variants that there are, and every fixed depth.
+    """
     rows, table = tables["speed_accuracy"], tables["table3"]
     figure, (axes,) = sheet("", curves.ACCURACY)
     for model, look in METHODS.items():
@@ -25,9 +28,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
             points(axes, found, "mean_layers", model, f"{model}: fixed depth")
         else:
             speeds = ", ".join(sorted(found["setting"].str.removeprefix("speed=")))
-            marks(axes, found, "mean_layers", model, f"at speed {speeds}" if model == "FastBERT" else "")
+            marks(axes, found, "mean_layers", model, f"{model.removeprefix('FastBERT ')} at speed {speeds}")
         hollow(axes, found["paper_layers"], found["reported_accuracy"], model)
     curves.label(axes, "mean_layers")
     both = pd.concat([rows["run_id"], table["run_id"]]).to_frame()
     title = f"{rows['task'].iloc[0]}: the ablation, at equal cost (table 3)"
-    return finish(figure, title, note(both, tables["runs"], INTERVALS))
+    return finish(figure, title, note(both, tables["runs"], INTERVALS, comparison(tables["table2"])))

@@ -19,7 +19,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     for panel, ((task, device), mine) in zip(axes, places, strict=True):
         both = mine[["flops_speedup", "measured_speedup"]]
         ends = 0.9 * both.min().min(), 1.1 * both.max().max()
-        panel.plot(ends, ends, color=GREY, lw=0.8, ls=":", label="the limit: seconds follow FLOPs")
+        panel.plot(ends, ends, color=GREY, lw=0.8, ls=":", label="seconds follow FLOPs")
         for (batch, precision), line in mine.groupby(["batch", "precision"], sort=True):
             line, look = line.sort_values("flops_speedup"), _look(batch)
             form = {"color": look.color, "marker": look.marker, "ls": PRECISION_LINES[precision]}

@@ -44,7 +44,7 @@ FIGURES = {
     "exit_layers": Drawing(exit_layers.draw, ("exit_layers",)),
     "uncertainty": Drawing(uncertainty.draw, ("uncertainty",)),
     "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
-    "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3")),
+    "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3", "table2")),
 }
 BENCH = "bench"  # the folder beside the profiles' that holds what was timed
 BENCH_FIGURES = {

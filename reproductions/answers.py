@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 def students_lose(traces: Sequence[Trace]) -> Answer:
     """Accuracy = Σ share of bin × accuracy in bin: the difference to the teacher, split into these two causes."""
-    rows, differences, rarely_sure = [], [], 0
+    rows, differences, by_shares_alone = [], [], 0
     for task in tasks_of(traces):
         fastbert = select(traces, task)
         depth = len(fastbert[0].metadata["layers"])
@@ -45,7 +45,7 @@ def students_lose(traces: Sequence[Trace]) -> Answer:
             full = (student.samples >= FEW) & (teacher.samples >= FEW)
             difference = paired(*(Averaged(fastbert, partial(dense, layer=k)) for k in (layer, depth)))
             differences.append(difference)
-            rarely_sure += difference.high < 0 <= by_accuracy
+            by_shares_alone += difference.high < 0 <= by_accuracy
             rows.append(
                 {
                     "task": task,
@@ -62,8 +62,11 @@ def students_lose(traces: Sequence[Trace]) -> Answer:
         return _unanswered("a FastBERT test trace")
     better, worse = _signs(differences)
     less = f"{worse} of {len(rows)} students are less accurate than the teacher, {better} more"
-    if rarely_sure:
-        line = f"Because they are rarely sure: {less}; within bins {rarely_sure} of the {worse} are not less accurate."
+    if by_shares_alone:
+        line = (
+            f"Because more of their samples lie in bins where both are less accurate: {less}; over all bins "
+            f"{by_shares_alone} of the {worse} are not less accurate within them."
+        )
     else:
         line = f"None here does: {less}{'; those that lose are less accurate within bins too' if worse else ''}."
     about = (

@@ -80,7 +80,7 @@ GIT = {
     "git_sha": text("commit of the code at its start", "[0-9a-f]{40}", optional=True),
     "git_dirty": text("whether files differed from it", one_of=("yes", "no"), optional=True),
 }
-SEEDS = text("seeds averaged", r"\d+(;\d+)*")
+SEEDS = text("the seeds by number, joined by ; where several are averaged", r"\d+(;\d+)*")
 COST = {
     "mean_layers": number("mean executed layers", 3, 1),
     "mflops": number("mean FLOPs of a sample, in millions, paper's unit", 3, 0),

@@ -48,7 +48,7 @@ def test_it_covers_the_least_python_that_the_project_takes_and_those_after(workf
     assert versions == [f"3.{minor}" for minor in range(11, 11 + len(versions))]
 
 
-def test_actions_are_pinned_and_may_only_read(workflow):
+def test_actions_are_of_a_major_version_and_may_only_read(workflow):
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["cancel-in-progress"] is True
     for job in workflow["jobs"].values():

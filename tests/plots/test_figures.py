@@ -152,7 +152,7 @@ def test_convergence_tells_stages_apart_and_says_what_lies_below(draw, table):
     rows = table("convergence")
     untrained = {"convergence": lambda rows: rows.assign(accuracy=rows["accuracy"].where(rows["epoch"] > 0, 7.1))}
     left, right = draw("convergence", **untrained).axes
-    assert sorted(text.get_text() for text in left.texts) == ["7.1 ↓", "the paper's 51.0 ↓"]
+    assert sorted(text.get_text() for text in left.texts) == ["epoch 0: 7.1, the paper's 51.0 ↓"]
     assert left.get_ylim()[0] > 51
     drawn = np.concatenate([line.get_xydata() for line in right.lines if line.get_label() != PAPER])
     np.testing.assert_allclose(drawn, np.column_stack([rows["epoch"], 100 / rows["speedup"]]))

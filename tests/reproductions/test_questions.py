@@ -37,8 +37,8 @@ def test_students_lose_because_fewer_of_their_samples_are_sure():
     trace = a_student_that_is_rarely_sure()
     answer = answers.students_lose([trace])
     assert answer.line == (
-        "Because they are rarely sure: 1 of 1 students are less accurate than the teacher, 0 more; "
-        "within bins 1 of the 1 are not less accurate."
+        "Because more of their samples lie in bins where both are less accurate: 1 of 1 students are less accurate "
+        "than the teacher, 0 more; over all bins 1 of the 1 are not less accurate within them."
     )
     row = answer.table.iloc[0]
     assert row["more accurate in"] == "2 of 2 bins"
