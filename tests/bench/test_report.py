@@ -268,6 +268,10 @@ def test_a_table_of_other_columns_is_refused(tmp_path, monkeypatch):
         tables.read("rivals")
 
 
+def test_the_committed_page_is_of_the_committed_tables():
+    assert performance.PAGE.read_text(encoding="utf-8") == performance.page()  # python -m bench.performance
+
+
 def test_the_page_is_written_from_the_tables(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     monkeypatch.setattr(performance, "PAGE", tmp_path / "docs" / "performance.md")
