@@ -1,7 +1,7 @@
 """What runs learnt from: what is averaged or compared must have learnt from the same."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -46,21 +46,17 @@ def comparable(traces: Sequence[Trace], runs: pd.DataFrame) -> list[Trace]:
     So it is where a task is being trained anew with more rows, and only its first models are done. Of each that is
     left out, a warning is logged.
     """
-    rows = runs.set_index("run_id")
-    fastbert = runs[(runs["model"] == "fastbert") & (runs["variant"] == "default")].groupby("task").first()
+    fastbert = runs[(runs["model"] == "fastbert") & (runs["variant"] == "default")].groupby("task")[SOURCES].first()
+    apart = set()
+    for run in runs.merge(fastbert, on="task", suffixes=("", "_fastbert")).to_dict("records"):
+        differing = [column for column in SOURCES if run[column] != run[f"{column}_fastbert"]]
+        if differing:
+            apart.add(_key(run))
+            found, expected = (run[f"{differing[0]}{suffix}"] for suffix in ("", "_fastbert"))
+            name = f"{run['task']}, {run['model']}-{run['variant']}, seed {run['seed']}"
+            log.warning("%s: left out: found %s %s, FastBERT has %s", name, differing[0], found, expected)
+    return [trace for trace in traces if _key(trace.metadata) not in apart]
 
-    def differs(run_id: str) -> str | None:
-        row = rows.loc[run_id]
-        if row["task"] not in fastbert.index:
-            return None
-        wanted = fastbert.loc[row["task"]]
-        return next((column for column in SOURCES if row[column] != wanted[column]), None)
 
-    apart = {run: differs(run) for run in dict.fromkeys(trace.metadata["run_id"] for trace in traces)}
-    for run, column in apart.items():
-        if column:
-            row = rows.loc[run]
-            name = f"{row['task']}, {row['model']}-{row['variant']}, seed {row['seed']}"
-            wanted = fastbert.loc[row["task"], column]
-            log.warning("%s: left out: found %s %s, FastBERT has %s", name, column, row[column], wanted)
-    return [trace for trace in traces if not apart[trace.metadata["run_id"]]]
+def _key(names: Mapping) -> tuple:
+    return tuple(names[name] for name in (*MODEL, "seed"))
