@@ -165,7 +165,7 @@ def bargain(traces: Sequence[Trace]) -> Answer:
 
 def beats_distilbert(traces: Sequence[Trace]) -> Answer:
     """DistilBERT of every depth against FastBERT at its FLOPs."""
-    rows, differences, p_values = [], [], []
+    rows, p_values, by_depth = [], [], {variant: [] for variant in STUDENTS}
     for task in tasks_of(traces):
         for variant in STUDENTS:
             if not (students := select(traces, task, "distilbert", variant)):
@@ -176,12 +176,21 @@ def beats_distilbert(traces: Sequence[Trace]) -> Answer:
                 continue
             first = difference.seeds[:1]
             p_values.append(mcnemar(equal.of_seeds(first)[0], student.of_seeds(first)[0]))
-            differences.append(difference)
+            by_depth[variant].append(difference)
             names = {"task": task, "DistilBERT": variant.replace("-", " "), "its accuracy": f"{student.accuracy:.2f}"}
             rows.append(names | {"FastBERT": f"{equal.accuracy:.2f}", "FastBERT - DistilBERT": _interval(difference)})
     if not rows:
         return _unanswered("FastBERT and DistilBERT test traces of one task and seed")
-    line = f"{_lead(differences)}: at equal FLOPs FastBERT is {_counted(differences, 'DistilBERT')}."
+    differences = [difference for group in by_depth.values() for difference in group]
+    depths = [
+        "{} {} better, {} worse of {}".format(variant.replace("-", " "), *_signs(group), len(group))
+        for variant, group in by_depth.items()
+        if group
+    ]
+    line = (
+        f"{_lead(differences)}: at equal FLOPs FastBERT is {_counted(differences, 'DistilBERT')}; "
+        f"by DistilBERT's depth: {'; '.join(depths)}."
+    )
     table = pd.DataFrame(rows).assign(
         **{"McNemar p, Holm": ["< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in holm(p_values)]}
     )

@@ -112,6 +112,7 @@ def test_distilbert_is_met_at_its_own_flops():
     expected = at_flops(traces[0], dense(student).flops).accuracy
     assert float(answer.table["FastBERT"][1]) == pytest.approx(expected, abs=0.005)
     assert "of 3 comparisons" in answer.line
+    assert answer.line.count(" worse of 1") == 3
 
 
 def test_how_far_from_a_line():
