@@ -10,11 +10,13 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast
 
+from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError, reason
 from fastbert_core.files import sha256, writing
 from fastbert_core.flops import EncoderShape
 
-# What a Hugging Face folder holds of an encoder's content; anything else in it does not identify the encoder.
+# What identifies the encoder in a Hugging Face folder; tokenizer_config.json, which may say how its tokenizer treats
+# capitals, does not.
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
 CONTENT = (*WEIGHTS, "vocab.txt", "vocab.json", "merges.txt", "tokenizer.json")
 
@@ -50,6 +52,14 @@ def read_shape(folder: Path) -> EncoderShape:
         return EncoderShape.from_config(config)
     except Exception as error:  # what transformers makes of an odd configuration shares no base class
         raise InputError(f"{path}: found {reason(error)}, expected an encoder's configuration") from error
+
+
+def check_vocabulary(folder: Path) -> None:
+    """Raise InputError unless the encoder in a folder has an embedding for every token of the tokenizer there."""
+    tokens = 1 + max(load_tokenizer(folder).get_vocab().values())
+    embeddings = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).vocab_size
+    if tokens > embeddings:
+        raise InputError(f"{folder}: found a tokenizer of {tokens} tokens, expected at most the encoder's {embeddings}")
 
 
 def from_hub(name: str) -> Backbone:

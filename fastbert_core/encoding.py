@@ -60,6 +60,8 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # transformers, tokenizers and the hub client share no base class
         raise InputError(f"{source}: its tokenizer cannot be loaded: {reason(error)}") from error
+    if not tokenizer.is_fast:
+        raise InputError(f"{source}: found {type(tokenizer).__name__}, written in Python, expected a fast tokenizer")
     if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
         raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected a BERT-family one")
     return tokenizer

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fastbert_core.encoding import Batch, Encoded, collate, sorted_batches
+from fastbert_core.errors import RunError
 from fastbert_core.files import naming
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
@@ -23,7 +24,13 @@ Frozen = Callable[[np.ndarray, Batch], tuple[list[Tensor], Tensor]]
 
 
 def frozen_states(
-    model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path, log: Callable[[str], None]
+    model: FastBertModel,
+    encoded: Encoded,
+    pad_id: int,
+    precision: str,
+    folder: Path,
+    log: Callable[[str], None],
+    kept: bool | None = None,
 ) -> Frozen:
     """Where the students' inputs and soft labels come from, without dropout and gradients.
 
@@ -31,13 +38,17 @@ def frozen_states(
     room for it and it takes no more than MAX_BYTES; else, of which `log` is told, and on a GPU, every batch is
     computed when it is asked for: slower, but the run goes on where a full disk would end it.
 
-    The two agree within rounding, not to the last bit, since kept states were computed in batches of other samples.
+    The two agree within rounding, not to the last bit, since kept states were computed in batches of other samples. So
+    a stage that is resumed goes on as it began: `kept` says how, None if it begins. Raises RunError if states that
+    were kept have no room now.
     """
-    if model.device.type == "cpu":
+    if model.device.type == "cpu" and kept is not False:
         folder.mkdir(parents=True, exist_ok=True)
         needed, room = _bytes(model, encoded), _room(model, folder)
         if needed <= room:
             return KeptStates(model, encoded, pad_id, precision, folder)
+        if kept:
+            raise RunError(f"{folder}: found room for {_gib(room)}, expected {_gib(needed)} as when the stage began")
         log(f"{folder}: room for {_gib(room)} of frozen states, not for {_gib(needed)}; every batch computes its own")
 
     def computed(rows: np.ndarray, batch: Batch) -> tuple[list[Tensor], Tensor]:

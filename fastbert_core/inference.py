@@ -89,19 +89,21 @@ class Engine:
         """Classify; a sample leaves at the first layer whose uncertainty is below `speed`, in [0, 1].
 
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
-        samples give Predictions. `pairs` holds the second texts, in the form of the first.
+        samples give Predictions. `pairs` holds the second texts, in the form of the first; Encoded samples hold theirs.
         max_layers: every sample leaves there at the latest; None is the last layer.
         batch_size: samples of a full batch, which the token budget limits too; None leaves it to that. With 1 each
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
         An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1],
         sizes that are no positive integers, more layers than there are, samples that are no texts or too long, and
-        texts that do not match their pairs; RunError if memory runs out for smaller batches too, and if a layer's
-        probabilities are not finite.
+        texts that do not match their pairs in form or number; RunError if memory runs out for smaller batches too,
+        and if a layer's probabilities are not finite.
         """
         speed = check_speed(speed)
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
         rows = None if batch_size is None else _size("batch_size", batch_size)
+        if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
+            raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
         if isinstance(texts, Encoded):
             return self._classify(texts, speed, last, rows)
         if isinstance(texts, str):

@@ -108,7 +108,8 @@ class FastBertModel(PreTrainedModel):
         block = self.layers // layers
         backbone.encoder.layer = backbone.encoder.layer[::block]
         backbone.config.num_hidden_layers = layers
-        compact = self._around(backbone, self.config.class_names)
+        sizes = {name: getattr(self.config, f"classifier_{name}") for name in ("width", "heads", "dropout")}
+        compact = self._around(backbone, self.config.class_names, **sizes)
         compact.teacher.load_state_dict(self.teacher.state_dict())
         return compact.to(self.device)
 
@@ -119,8 +120,12 @@ class FastBertModel(PreTrainedModel):
         return cls._around(encoder, class_names)
 
     @classmethod
-    def _around(cls, backbone: PreTrainedModel, class_names: list[str] | tuple[str, ...]) -> "FastBertModel":
+    def _around(
+        cls, backbone: PreTrainedModel, class_names: list[str] | tuple[str, ...], **sizes: float
+    ) -> "FastBertModel":
+        """New classifiers on `backbone`; `sizes`: their width, heads and dropout, where they are not the default."""
         config = FastBertConfig(
+            **{f"classifier_{name}": size for name, size in sizes.items()},
             backbone=backbone.config.to_dict(),
             id2label=dict(enumerate(class_names)),
             label2id={name: label for label, name in enumerate(class_names)},
@@ -177,23 +182,34 @@ class FastBertModel(PreTrainedModel):
         classified = classified or tuple(range(1, self.layers + 1))
         hidden = self.embed(input_ids, token_type_ids)
         attention_mask = self.attention_mask(hidden, mask)
-        logits = []
+        logits = {}
         for layer in range(1, max(classified) + 1):
             hidden = self.run_layer(layer, hidden, attention_mask)
             if layer in classified:
-                logits.append(self.classify(layer, hidden, mask))
-        return torch.stack(logits, dim=1)
+                logits[layer] = self.classify(layer, hidden, mask)
+        return torch.stack([logits[layer] for layer in classified], dim=1)
 
 
 def load_backbone(source: str | Path) -> PreTrainedModel:
-    """The bare encoder at `source` (folder or hub id) in float32. Raises InputError if it is none or damaged."""
+    """The bare encoder at `source` (folder or hub id) in float32.
+
+    Raises InputError if it is none, or damaged, or lacks weights: transformers would make them up.
+    """
     try:
         bert_family(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
         # Without `dtype`, transformers takes the one in config.json, which need not be float32.
-        return AutoModel.from_pretrained(
-            source, add_pooling_layer=False, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        model, found = AutoModel.from_pretrained(
+            source,
+            add_pooling_layer=False,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except InputError:
         raise
     except Exception as error:  # transformers, safetensors and the hub client share no base class
         raise InputError(f"{source}: cannot be loaded as an encoder: {reason(error)}") from error
+    if missing := sorted(found["missing_keys"]):
+        raise InputError(f"{source}: found no weights of {len(missing)} parameters, such as {missing[0]}, expected all")
+    return model

@@ -27,6 +27,10 @@ def _check(value: object, name: str, number: int) -> None:
         raise InputError(f"{name}: found {number - 1}, expected as many texts as pairs")
     if not isinstance(value, str):
         raise InputError(f"{name}: found {type(value).__name__} at sample {number}, expected a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name}: found half a surrogate pair at sample {number}, expected a text") from None
 
 
 def stretches(items: Iterable[TextPair], size: int) -> Iterator[list[TextPair]]:

@@ -12,7 +12,7 @@ from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.distillation import compact_loss, distillation_loss, label_loss
 from fastbert_core.encoding import Encoded, collate
 from fastbert_core.fitting import Schedule, Stage, fit
-from fastbert_core.frozen import frozen_states
+from fastbert_core.frozen import KeptStates, frozen_states
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
 from fastbert_core.tracing import probabilities
@@ -119,7 +119,11 @@ def _best_on_dev(
         place.after_epoch(name, epoch)
 
     checkpoint = place.folder / f"{name}-checkpoint.safetensors"
+    if checkpoint.is_file() and not best.is_file() and "best_epoch" in load_checkpoint(checkpoint)[1]["notes"]:
+        place.log(f"{name}: the weights of the best epoch are gone; beginning the stage again")
+        checkpoint.unlink()
     trained = nn.ModuleDict({"backbone": model.backbone, "classifiers": heads})
+    trained.requires_grad_(True)  # which an earlier self-distillation may have taken away
     stage = Stage(name, trained, batch_loss, after_epoch, place.before_checkpoint)
     notes = fit(stage, train.encoded.lengths, schedule, checkpoint, place.log)
     _load_into(model, best)
@@ -140,7 +144,9 @@ def self_distil(
         return _load_into(model, result)
     model.requires_grad_(False)
     model.students.requires_grad_(True)
-    frozen = frozen_states(model, encoded, place.pad_id, place.precision, place.folder, place.log)
+    checkpoint = place.folder / f"{name}-checkpoint.safetensors"
+    kept = load_checkpoint(checkpoint)[1]["notes"].get("states_kept") if checkpoint.is_file() else None
+    frozen = frozen_states(model, encoded, place.pad_id, place.precision, place.folder, place.log, kept)
 
     def loss(rows: np.ndarray) -> Tensor:
         model.students.train()
@@ -151,10 +157,10 @@ def self_distil(
         return distillation_loss(torch.stack(student, dim=1), teacher, direction)
 
     def after_epoch(epoch: int, notes: dict) -> None:
+        notes["states_kept"] = isinstance(frozen, KeptStates)
         place.log(f"{name}: epoch {epoch} of {schedule.epochs}")
         place.after_epoch(name, epoch)
 
-    checkpoint = place.folder / f"{name}-checkpoint.safetensors"
     stage = Stage(name, model.students, loss, after_epoch, place.before_checkpoint)
     notes = fit(stage, encoded.lengths, schedule, checkpoint, place.log)
     return _finish(model, notes, result, checkpoint)

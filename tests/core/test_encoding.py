@@ -112,3 +112,11 @@ def test_a_damaged_tokenizer_is_refused(folder, tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(InputError, match="its tokenizer cannot be loaded"):
         load_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_written_in_python_is_refused(tmp_path):
+    (tmp_path / "vocab.txt").write_text("one 1\n")
+    (tmp_path / "bpe.codes").write_text("#version: 0.2\n")
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertweetTokenizer"}')
+    with pytest.raises(InputError, match="found BertweetTokenizer, written in Python, expected a fast tokenizer"):
+        load_tokenizer(tmp_path)

@@ -132,6 +132,10 @@ def test_long_texts_are_cut_and_say_so(model, tokenizer, caplog):
         ({"pairs": ["a", "b"]}, "texts: found 1, expected as many texts as pairs"),
         ({"pairs": []}, "pairs: found 0, expected as many texts as pairs"),
         ({"pairs": [None]}, "pairs: found NoneType at sample 1"),
+        ({"texts": ["a", "b"], "pairs": "cd"}, "pairs: found str with texts of type list"),
+        ({"texts": "a", "pairs": ["b"]}, "pairs: found list with texts of type str"),
+        ({"texts": encoded_samples([5]), "pairs": ["b"]}, "pairs: found list with texts of type Encoded"),
+        ({"texts": ["a", "\ud83d"]}, "texts: found half a surrogate pair at sample 2, expected a text"),
         ({"texts": encoded_samples([LONGEST + 1])}, "found samples of 45 to 45 tokens, expected 1 to 44"),
     ],
 )

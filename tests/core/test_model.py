@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertModel, GPT2Config, RobertaConfig, RobertaModel
 
 from fastbert_core.errors import InputError
-from fastbert_core.model import FastBertModel, load_backbone
+from fastbert_core.model import FastBertConfig, FastBertModel, load_backbone
 
 SIZES = {
     "vocab_size": 50,
@@ -75,6 +75,7 @@ def test_forward_asks_the_named_classifiers(folder):
     assert every.shape == (3, 3, 4)
     torch.testing.assert_close(model(ids, mask, classified=(3,)), every[:, 2:])
     torch.testing.assert_close(model(ids, mask, classified=(1, 3)), every[:, ::2])
+    torch.testing.assert_close(model(ids, mask, classified=(3, 1)), every[:, [2, 0]])
     assert len(model.students) == 2
     assert model.teacher is model.classifiers[2]
 
@@ -108,6 +109,15 @@ def test_a_shallower_model_takes_the_first_layer_of_each_block(tmp_path):
         deep.first_of_blocks(4)
 
 
+def test_a_shallower_model_has_classifiers_of_the_same_size():
+    sizes = {"classifier_width": 16, "classifier_heads": 4, "classifier_dropout": 0.3}
+    deep = FastBertModel(FastBertConfig(backbone=BertConfig(**SIZES).to_dict(), **sizes)).eval()
+    shallow = deep.first_of_blocks(1).eval()
+    assert {name: getattr(shallow.config, name) for name in sizes} == sizes
+    hidden = torch.randn(2, 5, 24, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(shallow.classify(1, hidden, None), deep.classify(3, hidden, None))
+
+
 def test_equal_seeds_give_equal_classifiers(folder):
     def weights():
         torch.manual_seed(7)
@@ -136,6 +146,13 @@ def test_truncated_weights_are_refused_by_name(folder, keep):
     with pytest.raises(InputError, match="bert: cannot be loaded as an encoder") as caught:
         load_backbone(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_there_are_not_made_up(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 4}))  # of which the file holds three
+    with pytest.raises(InputError, match=r"bert: found no weights of 16 parameters, such as encoder\.layer\.3\."):
+        load_backbone(folder)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 from types import SimpleNamespace
 
@@ -138,6 +139,58 @@ def test_students_learn_the_same_where_the_disk_has_no_room(task, tmp_path, monk
     assert (silent, told) == (False, True)
     for name in kept:
         torch.testing.assert_close(kept[name], computed[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_resumed_stage_goes_on_with_states_of_the_same_kind(task, tmp_path, monkeypatch, kept):
+    disk = {"free": 1 << 40 if kept else 0}
+    monkeypatch.setattr("fastbert_core.frozen.shutil.disk_usage", lambda _: SimpleNamespace(**disk))
+    torch.manual_seed(7)
+    model = FastBertModel.from_backbone(task[0], ["bad", "good"])
+
+    def students(folder, killed_after=None):
+        def after_epoch(stage, epoch):
+            if epoch == killed_after:
+                raise Killed
+
+        place = Workplace(folder, 0, "fp32", lambda _: None, after_epoch)
+        mine = copy.deepcopy(model)
+        schedule = dataclasses.replace(SCHEDULE, checkpoint_seconds=0.0)
+        self_distil(mine, task[1].encoded, schedule, place)
+        return weights(mine.students)
+
+    whole = students(tmp_path / "whole")
+    with pytest.raises(Killed):
+        students(tmp_path / "pieces", killed_after=1)
+    disk["free"] = 0 if kept else 1 << 40
+    if kept:
+        with pytest.raises(RunError, match=r"found room for 0\.0 GiB, expected 0\.0 GiB as when the stage began"):
+            students(tmp_path / "pieces")
+        disk["free"] = 1 << 40
+    pieces = students(tmp_path / "pieces")
+    assert all(torch.equal(whole[name], pieces[name]) for name in whole)
+
+
+def test_a_compact_model_of_a_distilled_one_learns_in_all_its_layers(task, model, place):
+    self_distil(model, task[1].encoded, SCHEDULE, place)
+    compact = model.first_of_blocks(1)
+    before = weights(compact.backbone)
+    soft = np.full((len(task[1].labels), 2), 0.5, np.float32)
+    distil_compact(compact, soft, task[1], task[1], SCHEDULE, place)
+    assert moved(before, compact.backbone)
+
+
+def test_a_stage_whose_best_weights_are_gone_begins_again(task, model, place, monkeypatch):
+    untouched, said = copy.deepcopy(model), []
+    expected = fine_tune(model, task[1], task[1], SCHEDULE, dataclasses.replace(place, folder=place.folder / "whole"))
+    monkeypatch.setattr(training, "_finish", None)  # killed when all is trained
+    with pytest.raises(TypeError):
+        fine_tune(copy.deepcopy(untouched), task[1], task[1], SCHEDULE, place)
+    monkeypatch.undo()
+    (place.folder / "fine-tuning-best.safetensors").unlink()
+    assert fine_tune(untouched, task[1], task[1], SCHEDULE, dataclasses.replace(place, log=said.append)) == expected
+    assert said[0] == "fine-tuning: the weights of the best epoch are gone; beginning the stage again"
+    assert not moved(weights(model), untouched)
 
 
 def test_a_soft_label_of_0_leaves_the_compact_loss_finite(task, model, place, monkeypatch):
