@@ -129,6 +129,7 @@ BENCH_SCHEMAS = {
             "rival": text("whose code runs"),
             "precision": text("its precision", one_of=(*PRECISIONS, "int8")),
             "batch": whole("its batch size", 1),
+            "samples": whole("test texts, a seeded sample", 1),
             "samples_per_second": RATE,
             "accuracy": percent("its accuracy on the timed texts"),
             "ours_precision": text("our precision", one_of=PRECISIONS),

@@ -208,6 +208,7 @@ def _row(subject: Subject, theirs: Measured, ours: Measured) -> dict:
         "rival": theirs.name,
         "precision": theirs.precision,
         "batch": theirs.batch,
+        "samples": len(subject.encoded),
         "samples_per_second": theirs.samples_per_second,
         "accuracy": theirs.accuracy,
         "ours_precision": ours.precision,
