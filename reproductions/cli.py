@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve
 from fastbert_core.tasks import TASKS, Task, get_task
 from reproductions import flops, show
 from reproductions.gate.command import add_options, check
-from reproductions.job import estimated_minutes, is_done
+from reproductions.job import Job, estimated_minutes, is_done
 from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.padding import padding, record_padding
@@ -153,19 +154,26 @@ def _run(options: argparse.Namespace) -> int:
     profile, notice = _settled(options, named)
     print(notice, end="")
     given = {"seed": options.seed, "train_rows": options.train_rows}
-    jobs = plan(tasks, profile, named, device, precision, tqdm.write, **given)
-    results_dir = options.results_dir / profile
+    planned = partial(plan, profile=profile, named=named, device=device, precision=precision, log=tqdm.write, **given)
+    results_dir, code = options.results_dir / profile, 0
     if options.dry_run:
-        for job in jobs:
-            done = is_done(job, results_dir, options.replace)
-            state = "done" if done else f"about {estimated_minutes(job):.0f} minutes"
-            print(f"{job.name}: run {job.run_id}, {len(job.train)} training rows: {state}")
+        for task in tasks:  # what is wrong with one hides no other
+            try:
+                _show_plan(planned([task]), results_dir, options.replace)
+            except InputError as error:
+                code = _fail(str(error), EXIT_BAD_INPUT)
     else:
-        run(jobs, results_dir, options.replace, tqdm.write, _questions(results_dir))
+        run(planned(tasks), results_dir, options.replace, tqdm.write, _questions(results_dir))
         for task in tasks:
             print(show.task_rows(results_dir, task.name, COMMITTED / profile))
     print(notice, end="")
-    return 0
+    return code
+
+
+def _show_plan(jobs: Sequence[Job], results_dir: Path, replace: bool) -> None:
+    for job in jobs:
+        state = "done" if is_done(job, results_dir, replace) else f"about {estimated_minutes(job):.0f} minutes"
+        print(f"{job.name}: run {job.run_id}, {len(job.train)} training rows: {state}")
 
 
 def _named(options: argparse.Namespace, task_file: str | None = None) -> Named:

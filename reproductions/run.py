@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fastbert_core.backbones import read_shape
+from fastbert_core.backbones import check_vocabulary, read_shape
 from fastbert_core.errors import InputError
 from fastbert_core.files import writing
 from fastbert_core.tasks import Task
@@ -15,7 +15,7 @@ from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.provenance import RunRecord
 from reproductions.publish import publish
-from reproductions.settings import distilbert_layers, planned_runs, settings_for
+from reproductions.settings import distilbert_layers, most_rows, planned_runs, settings_for
 from reproductions.sources import Named, load_data, load_encoder
 from reproductions.stations import Stations
 
@@ -39,11 +39,14 @@ def plan(
         shape = read_shape(backbone.source)
         if shape.layers < 2:
             raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
+        said = {name: value for name, value in given.items() if value is not None}
+        chosen = {"train_rows": most_rows(profile, task, len(data.train))} | said
+        check_vocabulary(backbone.source)
         for model, variant in planned_runs(profile, task):
             if model == "distilbert" and not _is_student(distilbert_layers(variant), shape.layers):
                 log(f"{task.name}: {model}-{variant} left out, the encoder has {shape.layers} layers")
                 continue
-            settings = settings_for(profile, task, model, variant, precision, shape.hidden, **given)
+            settings = settings_for(profile, task, model, variant, precision, shape.hidden, **chosen)
             if shape.max_tokens < settings.max_tokens:
                 found = f"{backbone.source}: found an encoder for {shape.max_tokens} tokens"
                 raise InputError(f"{found}, expected one for {settings.max_tokens} or more")
@@ -71,7 +74,7 @@ def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log, questio
                 log(f"{job.name}: run {job.run_id} stands in {results_dir} already, skipped")
         for task, mine in groupby(todo, key=lambda job: job.settings.task):
             for job in mine:
-                log(f"{job.name}: run {job.run_id}")
+                log(f"{job.name}: run {job.run_id}, {len(job.train)} training rows")
                 execute(job, results_dir, log)
             log(f"{task}: measuring")
             measure(results_dir, questions)

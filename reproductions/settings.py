@@ -113,6 +113,15 @@ def settings_for(
     return Settings(**fixed, **{name: said.get(name, lookup(profile, task, name, hidden)) for name in names})
 
 
+def most_rows(profile: str, task: Task, available: int) -> int | None:
+    """How many of the `available` training rows a profile takes at most, None where it sets no limit or it is not met.
+
+    Of one task, a folder has thousands of rows and the hub half a million.
+    """
+    most = lookup(profile, task, "train_rows_at_most")
+    return None if most is None or available <= most else most
+
+
 def planned_runs(profile: str, task: Task) -> list[tuple[str, str]]:
     """(model, variant) of each run that a task wants in a profile, in order: of the user's own, FastBERT alone."""
     runs = lookup(profile, task, "runs") if task.name in TASKS else _file()["common"]["runs"]

@@ -239,6 +239,22 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(smoke, capsys, monkeyp
     assert any("lcqmc, fastbert-default" in line and "1280 training rows: about" in line for line in lines)
 
 
+def test_a_dry_run_goes_on_after_a_task_that_cannot_run(tmp_path, capsys):
+    (tmp_path / "dbpedia").mkdir()
+    arguments = ["run", "ag-news", "dbpedia", "--dry-run", "--data-dir", str(tmp_path), "--backbone", str(tmp_path)]
+    assert cli.main(arguments) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "expected the TSV files of task ag-news" in first
+    assert "dbpedia: found no train.tsv" in second
+
+
+def test_a_profile_may_limit_the_rows_but_not_those_asked_for(monkeypatch):
+    monkeypatch.setattr("reproductions.run.most_rows", lambda profile, task, available: {1280: 640}[available])
+    for given, rows in ((None, 640), (960, 960), ("all", 1280)):
+        jobs = plan([DBPEDIA], "smoke", Named(), torch.device("cpu"), "fp32", print, seed=None, train_rows=given)
+        assert {len(job.train) for job in jobs} == {rows}
+
+
 @pytest.mark.smoke
 def test_luha_and_ablation_print_a_task(smoke, capsys):
     for command in ("luha", "ablation"):

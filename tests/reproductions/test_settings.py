@@ -4,7 +4,7 @@ import pytest
 
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import TASKS
-from reproductions.settings import PROFILES, lookup, planned_runs, settings_for
+from reproductions.settings import PROFILES, lookup, most_rows, planned_runs, settings_for
 
 
 def standard(**given):
@@ -42,6 +42,11 @@ def test_the_command_line_goes_before_the_file():
     assert standard(seed=8, train_rows=100).seed == 8
     assert standard(seed=8, train_rows=100).train_rows == 100
     assert standard(seed=None, train_rows=None) == standard()
+
+
+def test_all_rows_are_no_more_than_two_cores_can_do():
+    assert [most_rows("standard", TASKS["dbpedia"], rows) for rows in (12_022, 15_000, 558_000)] == [None, None, 15_000]
+    assert most_rows("paper", TASKS["dbpedia"], 558_000) is None
 
 
 def test_identity_follows_from_settings_data_and_backbone():
