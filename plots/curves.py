@@ -4,12 +4,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from fastbert_core.flops import EncoderShape, dense_flops, paper_flops
+from fastbert_core.flops import BERT_BASE, dense_flops, paper_flops
 from plots.style import METHODS, hollow, points
 
-_BERT_BASE = EncoderShape(layers=12, hidden=768, intermediate=3072, heads=12)
-PAPER_DENSE = dense_flops(_BERT_BASE) / 1e6  # MFLOPs of the paper's BERT
-PAPER_LAYER = paper_flops(_BERT_BASE, 1) / 1e6  # MFLOPs of a layer that the paper's FastBERT executes
+PAPER_DENSE = dense_flops(BERT_BASE) / 1e6  # MFLOPs of the paper's BERT
+PAPER_LAYER = paper_flops(BERT_BASE, 1) / 1e6  # MFLOPs of a layer that the paper's FastBERT executes
 
 _REPORTED = {"speedup": "reported_speedup", "mean_layers": "mean_layers"}  # models of fixed depth: as many layers
 LABELS = {"speedup": "FLOPs speedup over BERT (×)", "mean_layers": "mean executed layers"}

@@ -14,6 +14,7 @@ from reproductions.audit import corrected
 from reproductions.averaged import Averaged, Paired, paired, select, tasks_of
 from reproductions.calibration import at_temperature, confidence, fitted_temperature
 from reproductions.luha import ALPHA, BINS, FEW, bin_of
+from reproductions.paper_rows import AT_CHANCE
 from reproductions.speed_accuracy import SPEEDS
 from reproductions.statistics import holm, mcnemar
 from reproductions.table2 import PAPER_SPEEDS, STUDENTS
@@ -165,7 +166,7 @@ def bargain(traces: Sequence[Trace]) -> Answer:
 
 def beats_distilbert(traces: Sequence[Trace]) -> Answer:
     """DistilBERT of every depth against FastBERT at its FLOPs."""
-    rows, p_values, by_depth = [], [], {variant: [] for variant in STUDENTS}
+    rows, p_values, by_depth, at_chance = [], [], {variant: [] for variant in STUDENTS}, 0
     for task in tasks_of(traces):
         for variant in STUDENTS:
             if not (students := select(traces, task, "distilbert", variant)):
@@ -177,7 +178,12 @@ def beats_distilbert(traces: Sequence[Trace]) -> Answer:
             first = difference.seeds[:1]
             p_values.append(mcnemar(equal.of_seeds(first)[0], student.of_seeds(first)[0]))
             by_depth[variant].append(difference)
-            names = {"task": task, "DistilBERT": variant.replace("-", " "), "its accuracy": f"{student.accuracy:.2f}"}
+            at_chance += student.at_chance
+            names = {
+                "task": task,
+                "DistilBERT": variant.replace("-", " "),
+                "its accuracy": f"{student.accuracy:.2f}" + (", chance" if student.at_chance else ""),
+            }
             rows.append(names | {"FastBERT": f"{equal.accuracy:.2f}", "FastBERT - DistilBERT": _interval(difference)})
     if not rows:
         return _unanswered("FastBERT and DistilBERT test traces of one task and seed")
@@ -191,6 +197,8 @@ def beats_distilbert(traces: Sequence[Trace]) -> Answer:
         f"{_lead(differences)}: at equal FLOPs FastBERT is {_counted(differences, 'DistilBERT')}; "
         f"by DistilBERT's depth: {'; '.join(depths)}."
     )
+    if at_chance:
+        line += f" {at_chance} of the DistilBERTs {'is' if at_chance == 1 else 'are'} {AT_CHANCE}."
     table = pd.DataFrame(rows).assign(
         **{"McNemar p, Holm": ["< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in holm(p_values)]}
     )
@@ -256,8 +264,12 @@ def linear(traces: Sequence[Trace]) -> Answer:
     if not rows:
         return _unanswered("a FastBERT test trace")
     least, most = 100 * min(explained), 100 * max(explained)
-    line = f"A straight line explains {least:.0f}% to {most:.0f}% of the speedup's variance."
-    return Answer(line, pd.DataFrame(rows), "By task, over 101 speeds; the line joins the curve's two ends.")
+    line = f"A straight line explains {least:.1f}% to {most:.1f}% of the speedup's variance."
+    about = (
+        "By task, over 101 speeds. R² is of the least-squares line; the *line* of the last column joins the two ends "
+        "of the curve."
+    )
+    return Answer(line, pd.DataFrame(rows), about)
 
 
 def misprint(traces: Sequence[Trace]) -> Answer:

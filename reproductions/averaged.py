@@ -65,6 +65,12 @@ class Averaged:
         """Mean FLOPs of a sample, paper's unit, over samples and seeds."""
         return float(np.mean([outcome.flops for outcome in self.outcomes]))
 
+    @property
+    def at_chance(self) -> bool:
+        """Whether it is, by its interval, no better than one answer for all: the test set's most frequent class."""
+        labels = self.traces[0].labels
+        return bool(accuracy_interval(self.correct)[0] <= np.bincount(labels).max() / len(labels))
+
     def of_seeds(self, seeds: Sequence[int]) -> np.ndarray:
         """Who is right, bool [seeds, samples], in the runs with `seeds`."""
         return self.correct[np.isin(self.seeds, seeds)]

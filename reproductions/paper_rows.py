@@ -12,6 +12,7 @@ from reproductions.schemas import SCHEMAS
 from reproductions.statistics import difference_of_proportions
 
 BERT = ("BERT", f"{PAPER_DEPTH} layers")  # the row of table 2 that every task of the paper has
+AT_CHANCE = "not better than always the most frequent class"
 COLUMNS = list(SCHEMAS["table2"].columns)
 
 
@@ -39,6 +40,8 @@ def paper_row(
     notes = [*data, *([] if dataset is None else other_encoder(behind, dataset)), note]
     if not set(behind["profile"]) <= set(COMPARED_PROFILES):
         notes = [*dict.fromkeys(behind["data_source"]), note]
+    if used.at_chance:
+        notes.append(AT_CHANCE)
     if dataset is not None and (task, *BERT) not in paper.printed:
         row["verdict"] = "not comparable"
     if printed is not None:

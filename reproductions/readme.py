@@ -59,8 +59,8 @@ def tally(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     ]
     return "\n".join(
         [
-            f"- At the paper's mean executed layers FastBERT loses no more to its own teacher than in the paper in "
-            f"{(verdicts == 'reproduced').sum()} of {len(verdicts)} rows (`verdict_relative`).",
+            f"- At the paper's mean executed layers FastBERT's loss to its own teacher is not significantly larger "
+            f"than the paper's in {(verdicts == 'reproduced').sum()} of {len(verdicts)} rows (`verdict_relative`).",
             f"- At those of {MIDDLE.replace('=', ' ')} it loses, in points and in brackets what the paper's loses: "
             f"{'; '.join(losses)}.",
             f"- The fastest speed within {TOLERATED_LOSS} points of the teacher on dev costs, in points on the test "

@@ -127,7 +127,12 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "auroc": number("uncertainty as a detector of errors", 4, 0, 1, optional=True),
             "trend_z": number("Cochran-Armitage trend of accuracy along the bins", 3, optional=True),
             "trend_p": probability("its permutation p, Holm-corrected over the classifiers"),
-            "verdict": text("on the classifier", one_of=LUHA_VERDICTS, optional=True),
+            "verdict": text(
+                "on the classifier: holds if accuracy falls significantly along the bins and rises significantly in "
+                "none over the one before; fails if it rises so, in one or along them; else undecided",
+                one_of=LUHA_VERDICTS,
+                optional=True,
+            ),
             "note": text("whether the bin holds too few samples to say much", optional=True),
             "reported_accuracy": percent("accuracy that figure 4 prints", optional=True),
             "run_id": RUN_ID,

@@ -111,7 +111,7 @@ def cochran_armitage(successes: np.ndarray, trials: np.ndarray, scores: np.ndarr
     total, right = int(trials.sum()), int(successes.sum())
     centred = scores - (trials @ scores) / total
     variance = right / total * (1 - right / total) * (trials @ centred**2)
-    if variance <= 0:
+    if variance <= 0 or np.count_nonzero(trials) < 2:  # of one group, rounding may leave a variance above 0
         return Trend(float("nan"), float("nan"))
     observed = successes @ centred
     permuted = np.random.default_rng(seed).multivariate_hypergeometric(trials, right, size=RESAMPLES) @ centred
