@@ -88,7 +88,7 @@ def lookup(profile: str, task: Task, name: str, hidden: int = BERT_BASE.hidden) 
         raise InputError(f"profile: found {profile!r}, expected one of {', '.join(PROFILES)}")
     own = _file().get(profile, {})
     narrow = own.get("narrow", {}) if hidden < BERT_BASE.hidden else {}
-    for table in (own.get("tasks", {}).get(task.name, {}), narrow, own.get(task.language, {}), own, _file()["common"]):
+    for table in (narrow, own.get("tasks", {}).get(task.name, {}), own.get(task.language, {}), own, _file()["common"]):
         if name in table:
             return table[name]
     return None
