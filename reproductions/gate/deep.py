@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from fastbert_core.backbones import Backbone
@@ -21,6 +22,7 @@ from fastbert_core.trace import Trace
 from reproductions.averaged import Averaged
 from reproductions.gate.finding import Finding, Place, identical, measured
 from reproductions.job import Job
+from reproductions.provenance import git_state
 from reproductions.results import load_traces, read_table, table_path
 from reproductions.run import Log, run
 from reproductions.settings import Settings, settings_for
@@ -36,8 +38,8 @@ def retrained(
 ) -> list[Finding]:
     """Train `task` again in `folder`, once for each seed behind its committed rows, and compare.
 
-    A folder in which that was begun is gone on with. Raises InputError if there are no committed rows, or data and
-    encoder at hand are not those behind them.
+    A folder in which that was begun is gone on with; if by other code, that is a finding. Raises InputError if there
+    are no committed rows, or data and encoder at hand are not those behind them.
     """
     committed, again = results_dir / profile, folder / "results" / profile
     runs = read_table(committed, "runs")
@@ -50,7 +52,15 @@ def retrained(
         data = load_data(profile, get_task(task), named)
         backbone = load_encoder(profile, get_task(task), named, data, log)
         run([_job(row, data, backbone, device) for row in runs.itertuples()], again, False, log)
-    return list(compared(task, profile, committed, again))
+    return [*_trained_by_this_code(task, profile, again), *compared(task, profile, committed, again)]
+
+
+def _trained_by_this_code(task: str, profile: str, again: Path) -> Iterator[Finding]:
+    """Each run in `again` by the commit at hand, and by no other: the folder may hold what earlier code trained."""
+    here = git_state()["git_sha"] or "no commit"
+    for row in read_table(again, "runs").query("task == @task").itertuples():
+        shas = [sha for sha in (row.git_sha, row.resumed_at) if pd.notna(sha)]
+        yield identical(Place("deep", task, profile), f"run {row.run_id}: code", here, ";".join(shas) or "no commit")
 
 
 def _job(row: tuple, data: TaskData, backbone: Backbone, device: torch.device) -> Job:

@@ -16,10 +16,10 @@ def summary(base: list[dict[str, str]], head: list[dict[str, str]]) -> str:
     """A table of what the change has found otherwise than its base, failures first; below it the live tier's other
     numbers, which are accuracies and FLOPs.
 
-    Rows are those of `check --report`; of a base that had no gate there are none.
+    Rows are those of `check --report`; of a base that had no gate there are none, and nothing is told as changed.
     """
     before = {tuple(row[name] for name in KEY): row["found"] for row in base}
-    changed = [row for row in head if row["found"] != before.get(tuple(row[name] for name in KEY))]
+    changed = [row for row in head if before and row["found"] != before.get(tuple(row[name] for name in KEY))]
     failed = [row for row in head if row["ok"] != "yes"]
     shown = [*failed, *(row for row in changed if row not in failed)]
     numbers = [row for row in head if row["tier"] == "live" and as_number(row["found"]) is not None]
@@ -27,7 +27,8 @@ def summary(base: list[dict[str, str]], head: list[dict[str, str]]) -> str:
     lines = [
         "### Accuracy and FLOPs",
         "",
-        f"{len(head) - len(failed)} of {len(head)} claims hold; {len(changed)} found otherwise than in the base.",
+        f"{len(head) - len(failed)} of {len(head)} claims hold; "
+        + (f"{len(changed)} found otherwise than in the base." if before else "there is no base to compare with."),
     ]
     if shown:
         lines += [

@@ -40,7 +40,7 @@ def test_deep_trains_again_and_compares_by_interval(trained, tmp_path, monkeypat
     arguments = ["check", "--tier", "deep", "--profile", "smoke", "dbpedia", "--results-dir", str(trained)]
     arguments += ["--work-dir", str(tmp_path / "work")]
     assert cli.main(arguments) == 0
-    assert "deep: 8 of 8 as expected" in capsys.readouterr().out
+    assert "deep: 9 of 9 as expected" in capsys.readouterr().out
     old, new = (read_table(folder / "smoke", "runs") for folder in (trained, tmp_path / "work" / "results"))
     assert new["run_id"].tolist() == old["run_id"].tolist()
     assert len(list((tmp_path / "work" / "runs").glob("fine-tuning-*"))) == 1
@@ -58,10 +58,16 @@ def test_deep_trains_again_and_compares_by_interval(trained, tmp_path, monkeypat
     arguments[arguments.index(str(trained))] = str(damaged.parent)
     assert cli.main(arguments) == 1  # nothing is trained again: the work folder holds it
     printed = capsys.readouterr().out
-    assert "deep: 4 of 7 as expected" in printed
+    assert "deep: 5 of 8 as expected" in printed
     assert "FastBERT, speed=0.5: accuracy" in printed
     assert "FastBERT, speed=0.5: mean_layers" in printed
     assert re.search(r"FastBERT, speed=0\.8 +a committed row +none", printed)
+
+    arguments[arguments.index(str(damaged.parent))] = str(trained)
+    monkeypatch.setattr(deep, "git_state", lambda: {"git_sha": "c0de" * 10, "git_dirty": "no"})
+    assert cli.main(arguments) == 1  # what other code trained vouches for nothing
+    assert re.search(f"run {old['run_id'].iloc[0]}: code +{'c0de' * 10} +", printed := capsys.readouterr().out)
+    assert "deep: 8 of 9 as expected" in printed
 
 
 @pytest.mark.smoke

@@ -53,7 +53,12 @@ def test_what_is_no_report_is_refused_in_one_line(tmp_path, capsys, content):
 def test_a_base_without_a_gate_is_no_error_and_a_change_without_a_report_is_one(tmp_path, capsys):
     head = report(tmp_path / "head.csv", Decimal("90.25"), None)
     assert summary.main([str(tmp_path / "none.csv"), str(head)]) == 0
-    assert "| live dbpedia smoke mean layers |  |  |  | 0.150 | no |" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "2 of 3 claims hold; there is no base to compare with."
+    assert lines[6:] == [
+        "| live dbpedia smoke mean layers |  |  |  | 0.150 | no |",
+        "| live dbpedia smoke accuracy |  | 90.25 |  | 1.00 | yes |",
+    ]
     assert summary.main([str(head), str(tmp_path / "none.csv")]) == 2
     assert "none.csv: no such file" in capsys.readouterr().err
     (tmp_path / "foreign.csv").write_text("a,b\n")
