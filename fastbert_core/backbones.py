@@ -14,6 +14,7 @@ from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError, reason
 from fastbert_core.files import sha256, writing
 from fastbert_core.flops import EncoderShape
+from fastbert_core.model import bert_family
 
 # What identifies the encoder in a Hugging Face folder; tokenizer_config.json, which may say how its tokenizer treats
 # capitals, does not.
@@ -54,12 +55,16 @@ def read_shape(folder: Path) -> EncoderShape:
         raise InputError(f"{path}: found {reason(error)}, expected an encoder's configuration") from error
 
 
-def check_vocabulary(folder: Path) -> None:
-    """Raise InputError unless the encoder in a folder has an embedding for every token of the tokenizer there."""
+def check_encoder(folder: Path) -> None:
+    """Raise InputError unless a FastBERT can stand on the encoder in a Hugging Face folder.
+
+    It must be of the BERT family, and have an embedding for every token of the tokenizer there.
+    """
+    config = bert_family(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False), folder)
     tokens = 1 + max(load_tokenizer(folder).get_vocab().values())
-    embeddings = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).vocab_size
-    if tokens > embeddings:
-        raise InputError(f"{folder}: found a tokenizer of {tokens} tokens, expected at most the encoder's {embeddings}")
+    if tokens > config.vocab_size:
+        found = f"{folder}: found a tokenizer of {tokens} tokens"
+        raise InputError(f"{found}, expected at most the encoder's {config.vocab_size}")
 
 
 def from_hub(name: str) -> Backbone:

@@ -39,7 +39,7 @@ def padding(data: TaskData, backbone: Backbone) -> pd.DataFrame:
         "dense_padded_mmacs": dense_true_macs(shape, PAPER_TOKENS, classes) / 1e6,
     }
     rows = []
-    for layer in EXIT_LAYERS:
+    for layer in (layer for layer in EXIT_LAYERS if layer <= shape.layers):
         executed = int(true_macs(shape, np.full(len(tokens), layer), tokens, classes).sum())
         speedup = dense_flops(shape) / paper_flops(shape, layer)
         rows.append(common | {"exit_layer": layer, "speedup": speedup, "true_speedup": dense / executed})

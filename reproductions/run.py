@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fastbert_core.backbones import check_vocabulary, read_shape
+from fastbert_core.backbones import check_encoder, read_shape
 from fastbert_core.errors import InputError
 from fastbert_core.files import writing
 from fastbert_core.tasks import Task
@@ -37,11 +37,11 @@ def plan(
         backbone = load_encoder(profile, task, named, data, log)
         log(f"{task.name}: {len(data.train)} / {len(data.dev)} / {len(data.test)} rows, {data.source}; {backbone.name}")
         shape = read_shape(backbone.source)
+        check_encoder(backbone.source)
         if shape.layers < 2:
             raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
         said = {name: value for name, value in given.items() if value is not None}
         chosen = {"train_rows": most_rows(profile, task, len(data.train))} | said
-        check_vocabulary(backbone.source)
         for model, variant in planned_runs(profile, task):
             if model == "distilbert" and not _is_student(distilbert_layers(variant), shape.layers):
                 log(f"{task.name}: {model}-{variant} left out, the encoder has {shape.layers} layers")

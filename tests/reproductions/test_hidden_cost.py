@@ -70,6 +70,11 @@ def test_padding_by_hand(tmp_path):
     assert table["true_speedup"].iloc[1] == dense / at_two
 
 
+def test_padding_of_a_shallow_encoder_has_the_layers_that_there_are(tmp_path):
+    data = generate(TASKS["weibo"], {"train": 20, "dev": 4, "test": 10})
+    assert padding(data, tiny(tmp_path / "tiny", data.train.texts, layers=4))["exit_layer"].tolist() == [1, 2]
+
+
 def test_a_tasks_rows_take_the_place_of_its_own_alone(tmp_path):
     def of(name, rows):
         data = generate(TASKS[name], {"train": 20, "dev": 4, "test": rows})
