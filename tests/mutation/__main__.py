@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT, mutants: Pat
     except MutantError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if options.report:
+    if options.report and (options.names or options.first):
+        print(f"{options.report} is left as it is: it tells of all mutants")
+    elif options.report:
         _write(options.report, rows)
     escaped = sum(not caught for *_, caught in rows)
     print(f"{len(rows)} mutants, {escaped} escaped")
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of mutants.toml; default: all")
     parser.add_argument("--first", type=int, metavar="N", help="only the first N of them")
-    parser.add_argument("--report", type=Path, help="the CSV to write: mutant, what, caught_by (empty: escaped)")
+    parser.add_argument("--report", type=Path, help="the CSV to write of all mutants: mutant, what, caught_by")
     return parser
 
 

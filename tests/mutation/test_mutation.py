@@ -1,6 +1,7 @@
 """The runner itself: an escape is an escape, a mutant that proves nothing is an error, the list is in order."""
 
 import ast
+import csv
 import json
 import subprocess
 
@@ -36,14 +37,14 @@ def root(tmp_path):
     return tmp_path
 
 
-def run(root, *mutants, tier="test_code.py"):
+def run(root, *mutants, tier="test_code.py", arguments=()):
     """Exit code and report of the runner on these mutants."""
     listed = root.parent / f"{root.name}.toml"
     tables = [{"what": "…", "tier": tier} | mutant for mutant in mutants]
     lines = [["[[mutant]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())] for table in tables]
     listed.write_text("\n".join(line for table in lines for line in table), encoding="utf-8")
     report = root.parent / f"{root.name}.csv"
-    code = main(["--report", str(report)], root, listed)
+    code = main(["--report", str(report), *arguments], root, listed)
     return code, report.read_text(encoding="utf-8") if report.is_file() else None
 
 
@@ -51,6 +52,16 @@ def test_an_escape_is_told_and_fails(root):
     code, report = run(root, CAUGHT, ESCAPES)
     assert code == 1
     assert report == "mutant,what,caught_by\ntripled,…,test_code.py::test_b\nunused-wrong,…,\n"
+
+
+def test_some_mutants_are_no_report_of_all(root, capsys):
+    assert run(root, CAUGHT, ESCAPES, arguments=["--first", "1"]) == (0, None)
+    assert "is left as it is: it tells of all mutants" in capsys.readouterr().out
+
+
+def test_the_committed_report_tells_of_every_mutant():
+    rows = list(csv.reader((ROOT / "docs" / "mutations.csv").open(encoding="utf-8")))
+    assert [row[0] for row in rows[1:]] == [mutant.name for mutant in load(MUTANTS)]
 
 
 def test_nothing_escapes(root):
