@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_FAILED)
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on from the last checkpoint", EXIT_INTERRUPTED)
+        resumes = options.command is _run or getattr(options, "work_dir", None) is not None
+        goes_on = "; the same command goes on from the last checkpoint" if resumes else ""
+        return _fail(f"interrupted{goes_on}", EXIT_INTERRUPTED)
 
 
 def _fail(message: str, code: int) -> int:

@@ -90,23 +90,28 @@ def _joined(*devices: str) -> str:
 
 
 def git_state() -> dict[str, str | None]:
-    """Commit of the code and whether files of it differ ("yes" or "no"); None each outside a git checkout."""
+    """Commit of the code and whether files of it differ ("yes" or "no"); None each outside a checkout of the suite."""
+    root = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(Path(__file__).parents[1]), *arguments]
+        command = ["git", "-C", str(root), *arguments]
         try:
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             return None
 
+    top = git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != root:  # installed below a repository of something else, perhaps
+        return {"git_sha": None, "git_dirty": None}
     sha, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--", *CODE)
     return {"git_sha": sha, "git_dirty": None if sha is None else "yes" if changes else "no"}
 
 
 def command_line() -> str:
     """The command as the user typed it, without this machine's folders."""
-    words = [Path(word).name if os.path.isabs(word) else word for word in sys.argv[1:]]
-    return shlex.join(["python", "-m", "reproductions", *words])
+    words = [word.rpartition("=") if word.startswith("--") else ("", "", word) for word in sys.argv[1:]]
+    named = [option + equals + (Path(value).name if os.path.isabs(value) else value) for option, equals, value in words]
+    return shlex.join(["python", "-m", "reproductions", *named])
 
 
 def machine(device: torch.device) -> dict:

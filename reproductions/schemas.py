@@ -40,7 +40,7 @@ STAGES = ("fine-tuning", "self-distillation")
 PAPER_ROW = {
     "task": TASK,
     "model": MODEL,
-    "setting": text("depth or speed"),
+    "setting": text("depth or speed", r"\d+ layers|layer=\d+|speed=\d(\.\d+)?( chosen on dev)?"),
     "accuracy": percent("accuracy on the test set"),
     **COST,
     "seeds": SEEDS,

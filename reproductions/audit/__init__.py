@@ -23,9 +23,10 @@ def audit() -> pd.DataFrame:
 
 
 def misprints(checks: pd.DataFrame) -> pd.DataFrame:
-    """The failed checks that name what is wrong, one row for each printed number, the arithmetic of several joined.
+    """The failed checks that name what is wrong, the arithmetic of several joined.
 
-    A check that fails because of another number than the one it looks at is left out: that number has its own row.
+    A row for each printed number; where it is open which of two is wrong, for each way to read it. A check that fails
+    because of another number than the one it looks at is left out: that number has its own row.
     """
     failed = checks[~checks["holds"] & ((checks["misprinted"] == checks["quantity"]) | _disagree(checks))]
     place = ["source", "task", "model", "setting", "misprinted", "quantity"]

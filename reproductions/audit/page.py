@@ -66,7 +66,7 @@ def page(checks: pd.DataFrame) -> str:
     return PAGE.format(
         checks=len(checks),
         failed=(~checks["holds"]).sum(),
-        places=len(found),
+        places=len(found.drop_duplicates(["source", "task", "model", "setting", "quantity"])),
         deepest=DEEPEST,
         dense=DENSE,
         wrong=DENSE / yelp["printed"],

@@ -29,6 +29,14 @@ def test_a_broken_table_is_listed_and_the_rest_is_shown(report, results, name, c
     assert any(text.startswith("Table 2: ") for text in page.texts)
 
 
+def test_a_speed_that_is_no_number_is_told_and_the_rest_is_shown(report, results):
+    edit(results / "table2.csv", lambda text: text.replace("speed=0.5,", "speed=0.s,", 1))
+    code, page, errors = report()
+    assert code == 1
+    assert any("setting: found speed=0.s, expected text like" in line for line in errors)
+    assert any(text.startswith("Table 3: ") for text in page.texts)
+
+
 def test_a_missing_table_is_broken_if_a_trace_allows_it(report, results):
     (results / "true_macs.csv").unlink()
     code, page, errors = report()

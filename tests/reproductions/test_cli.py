@@ -340,6 +340,9 @@ def test_an_interrupted_run_exits_130(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("reproductions.run.execute", interrupt)
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 130
     assert "goes on from the last checkpoint" in capsys.readouterr().err
+    monkeypatch.setattr("reproductions.cli.measure", interrupt)
+    assert cli.main(["measure", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
 
 
 def test_a_full_disk_exits_1(monkeypatch, capsys, tmp_path):

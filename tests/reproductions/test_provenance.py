@@ -101,6 +101,10 @@ def test_results_and_a_users_files_do_not_make_the_code_dirty(tmp_path, monkeypa
     assert provenance.git_state()["git_dirty"] == "no"
     (module.parent / "new.py").write_text("a")
     assert provenance.git_state()["git_dirty"] == "yes"
+    installed = tmp_path / "site-packages" / "reproductions" / "provenance.py"
+    monkeypatch.setattr(provenance, "__file__", str(installed))  # in somebody else's repository
+    installed.parent.mkdir(parents=True)
+    assert provenance.git_state() == {"git_sha": None, "git_dirty": None}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"git_sha": "a", "resumed_at": []}'])
@@ -111,5 +115,7 @@ def test_a_damaged_record_is_named(tmp_path, content):
 
 
 def test_the_command_names_no_folder_of_this_machine(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["x", "run", "dbpedia", "--results-dir", "/home/someone/results"])
-    assert provenance.command_line() == "python -m reproductions run dbpedia --results-dir results"
+    options = ["--results-dir", "/home/someone/results", "--data-dir=/home/someone/data", "--seed=8", "--replace"]
+    monkeypatch.setattr("sys.argv", ["x", "run", "dbpedia", *options])
+    told = "--results-dir results --data-dir=data --seed=8 --replace"
+    assert provenance.command_line() == f"python -m reproductions run dbpedia {told}"
