@@ -9,7 +9,7 @@ import numpy as np
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
 from fastbert_core.trace import Trace
-from reproductions.statistics import accuracy_interval, paired_bootstrap
+from reproductions.statistics import Interval, accuracy_interval, paired_bootstrap
 
 
 def select(
@@ -65,11 +65,16 @@ class Averaged:
         """Mean FLOPs of a sample, paper's unit, over samples and seeds."""
         return float(np.mean([outcome.flops for outcome in self.outcomes]))
 
+    @cached_property
+    def interval(self) -> Interval:
+        """The 95% interval of the share that is right, over samples and seeds."""
+        return accuracy_interval(self.correct)
+
     @property
     def at_chance(self) -> bool:
         """Whether it is, by its interval, no better than one answer for all: the test set's most frequent class."""
         labels = self.traces[0].labels
-        return bool(accuracy_interval(self.correct)[0] <= np.bincount(labels).max() / len(labels))
+        return bool(self.interval.low <= np.bincount(labels).max() / len(labels))
 
     def of_seeds(self, seeds: Sequence[int]) -> np.ndarray:
         """Who is right, bool [seeds, samples], in the runs with `seeds`."""
@@ -78,7 +83,7 @@ class Averaged:
     def row(self, dense_flops: float) -> dict:
         """The row's columns that follow from the outcomes alone; `dense_flops` are those of our dense teacher."""
         accuracies = [outcome.accuracy for outcome in self.outcomes]
-        low, high = accuracy_interval(self.correct)
+        low, high = self.interval
         return {
             "accuracy": self.accuracy,
             "mean_layers": float(np.mean([outcome.mean_layers for outcome in self.outcomes])),

@@ -100,11 +100,10 @@ def git_state() -> dict[str, str | None]:
         except (OSError, subprocess.CalledProcessError):
             return None
 
-    top = git("rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != root:  # installed below a repository of something else, perhaps
+    top, _, sha = (git("rev-parse", "--show-toplevel", "HEAD") or "").rpartition("\n")
+    if not sha or Path(top).resolve() != root:  # installed below a repository of something else, perhaps
         return {"git_sha": None, "git_dirty": None}
-    sha, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--", *CODE)
-    return {"git_sha": sha, "git_dirty": None if sha is None else "yes" if changes else "no"}
+    return {"git_sha": sha, "git_dirty": "yes" if git("status", "--porcelain", "--", *CODE) else "no"}
 
 
 def command_line() -> str:

@@ -40,12 +40,12 @@ def plan(
         check_encoder(backbone.source)
         if shape.layers < 2:
             raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
-        said = {name: value for name, value in given.items() if value is not None}
-        chosen = {"train_rows": most_rows(profile, task, len(data.train))} | said
+        train_rows = given.get("train_rows") or most_rows(profile, task, len(data.train))
         for model, variant in planned_runs(profile, task):
             if model == "distilbert" and not _is_student(distilbert_layers(variant), shape.layers):
                 log(f"{task.name}: {model}-{variant} left out, the encoder has {shape.layers} layers")
                 continue
+            chosen = given | {"train_rows": train_rows}
             settings = settings_for(profile, task, model, variant, precision, shape.hidden, **chosen)
             if shape.max_tokens < settings.max_tokens:
                 found = f"{backbone.source}: found an encoder for {shape.max_tokens} tokens"
