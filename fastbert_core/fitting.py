@@ -14,6 +14,7 @@ from tqdm import tqdm
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.encoding import shuffled_batches
 from fastbert_core.errors import RunError
+from fastbert_core.memory import freed_memory_kept
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def fit(stage: Stage, lengths: np.ndarray, schedule: Schedule, checkpoint: Path,
         stage.after_epoch(0, notes)
 
     saved = time.monotonic()
-    with tqdm(total=steps, initial=step, desc=stage.name, unit="step", disable=None, smoothing=0.05) as bar:
+    bar = tqdm(total=steps, initial=step, desc=stage.name, unit="step", disable=None, smoothing=0.05)
+    with bar, freed_memory_kept():
         for epoch in range(step // per_epoch, schedule.epochs):
             batches = shuffled_batches(lengths, schedule.batch_size, schedule.seed, epoch)
             for rows in batches[step - epoch * per_epoch :]:
