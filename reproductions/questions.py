@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from fastbert_core.trace import Trace
-from reproductions import answers
-from reproductions.answers import Answer
+from reproductions.answers import distilbert, labels, speedup, students, sureness
+from reproductions.answers.answer import Answer
 
 HEAD = """# The reader's questions
 
@@ -16,14 +16,14 @@ speed whose mean FLOPs, in the paper's unit, are at most those of the other mode
 interval does not contain 0.
 """
 QUESTIONS: dict[str, Callable[[Sequence[Trace]], Answer]] = {
-    "Why do students that beat the teacher in every uncertainty bin still lose overall?": answers.students_lose,
-    "So why not use only one student?": answers.one_student,
-    "Do very easy tasks need self-distillation?": answers.easy_tasks,
-    "Is the variant without self-distillation the better bargain on yelp-polarity?": answers.bargain,
-    "Does FastBERT beat DistilBERT at equal FLOPs?": answers.beats_distilbert,
-    "Is the teacher as sure as it is right?": answers.as_sure_as_right,
-    "How far from linear is the speedup in the speed?": answers.linear,
-    "Is table 3's FLOPs figure of Yelp.P at speed 0.2 a misprint?": answers.misprint,
+    "Why do students that beat the teacher in every uncertainty bin still lose overall?": students.students_lose,
+    "So why not use only one student?": students.one_student,
+    "Do very easy tasks need self-distillation?": labels.easy_tasks,
+    "Is the variant without self-distillation the better bargain on yelp-polarity?": labels.bargain,
+    "Does FastBERT beat DistilBERT at equal FLOPs?": distilbert.beats_distilbert,
+    "Is the teacher as sure as it is right?": sureness.as_sure_as_right,
+    "How far from linear is the speedup in the speed?": speedup.linear,
+    "Is table 3's FLOPs figure of Yelp.P at speed 0.2 a misprint?": speedup.misprint,
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions import answers
+from reproductions.answers import sureness
 from reproductions.calibration import WARMEST, at_temperature, confidence, fitted_temperature
 from tests.factories import binary_trace, make_trace, softmax, trace_of
 
@@ -64,7 +64,7 @@ def test_the_answer_tells_who_is_less_sure_than_right_and_how_much_longer_its_sa
             trace.metadata.update(task=name, split=split, seed=7)
         return [at_temperature(test, temperature), at_temperature(dev, temperature)]
 
-    answer = answers.as_sure_as_right([*task("ag-news", 1.0), *task("dbpedia", 3.0), *task("yahoo", 0.4)])
+    answer = sureness.as_sure_as_right([*task("ag-news", 1.0), *task("dbpedia", 3.0), *task("yahoo", 0.4)])
     assert (
         answer.line
         == "1 of 3 teachers are, within 5 points; less sure than right on dbpedia; more sure than right on yahoo."
@@ -82,5 +82,5 @@ def test_the_answer_tells_who_is_less_sure_than_right_and_how_much_longer_its_sa
 def test_a_temperature_is_not_taken_from_the_dev_trace_of_another_seed():
     traces = [make_trace(), make_trace(split="dev", seed=8)]
     assert (
-        answers.as_sure_as_right(traces).line == "Not answered here: it needs a FastBERT test trace and its dev trace."
+        sureness.as_sure_as_right(traces).line == "Not answered here: it needs a FastBERT test trace and its dev trace."
     )

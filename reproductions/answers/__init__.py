@@ -1,0 +1,1 @@
+"""Answers to a careful reader's questions, each a pure function of traces."""
