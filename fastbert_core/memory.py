@@ -17,7 +17,7 @@ def freed_memory_kept() -> Iterator[None]:
     """Within, what is freed is kept for the next allocation; at the end it goes back to the system.
 
     Otherwise glibc maps each tensor above 32 MiB anew, and the kernel zeroes it page by page: a tenth or more of a
-    training step's time on two cores. Of the whole process; where the C library is another, nothing happens.
+    training step's time on two cores. It is the main thread's memory; where the C library is another, nothing happens.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
