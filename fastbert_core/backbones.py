@@ -1,7 +1,6 @@
 """Pre-trained encoders: where one is found, what identifies it, and a tiny random one for tests."""
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast
 
 from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError, reason
-from fastbert_core.files import sha256, writing
+from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import bert_family
 
@@ -84,7 +83,6 @@ def tiny(folder: Path, texts: Sequence[str], layers: int = 12, hidden: int = 32,
     The vocabulary holds the 2000 commonest words (each Chinese character is a word) and every character. Equal
     arguments write equal files, each of which takes its place whole: another process may be reading them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     splitter = BertTokenizerFast(vocab={token: index for index, token in enumerate(special)}).backend_tokenizer
     words = Counter()
@@ -106,9 +104,7 @@ def tiny(folder: Path, texts: Sequence[str], layers: int = 12, hidden: int = 32,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BertModel(config, add_pooling_layer=False)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary, writing(folder):
+    with atomic_files(folder) as temporary:
         BertTokenizerFast(vocab={token: index for index, token in enumerate(vocabulary)}).save_pretrained(temporary)
         model.save_pretrained(temporary)
-        for path in Path(temporary).iterdir():
-            os.replace(path, folder / path.name)
     return from_folder(folder, f"random-bert-{layers}x{hidden}")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fastbert_core.errors import InputError
-from fastbert_core.files import PARTIAL, writing
+from fastbert_core.files import atomic_files, writing
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict) -> None:
@@ -19,19 +18,10 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict) -> None
 
     Raises OSError or RunError, and leaves what stands there, if the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(state, sort_keys=True)
-    temporary = path.with_name(f".{path.name}{PARTIAL}")
-    try:
-        with writing(path):
-            save_file(tensors, temporary, metadata={"state": text, "sha256": _digest(tensors, text)})
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_files(path.parent) as folder, writing(path):
+        save_file(tensors, folder / path.name, metadata={"state": text, "sha256": _digest(tensors, text)})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:

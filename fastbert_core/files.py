@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import BinaryIO
 
 from fastbert_core.errors import InputError, RunError, reason
 
-PARTIAL = ".partial"  # how names of files in the making end
+PARTIAL = ".partial"  # how names of files in the making, and of folders with such files, end
 
 
 @contextlib.contextmanager
@@ -35,10 +36,30 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextlib.contextmanager
+def atomic_files(folder: Path) -> Iterator[Path]:
+    """A hidden folder for a library to write in: its files take their places in `folder` when the block ends well.
+
+    Each of them whole, and one by one; when the block does not end well they vanish, and whatever files of its own the
+    library had begun. Errors of libraries become RunErrors that name `folder`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=PARTIAL) as temporary:
+        yield Path(temporary)
+        for path in sorted(Path(temporary).iterdir()):
+            with naming(folder / path.name), open(path, "rb") as file:
+                os.fsync(file.fileno())
+            os.chmod(path, 0o666 & ~_umask())  # safetensors makes files for their owner alone
+            os.replace(path, folder / path.name)
+
+
 def remove_partial(folder: Path) -> None:
     """Remove what writers that were killed left in `folder` and below. Only for who is alone in it."""
-    for path in Path(folder).rglob(f".*{PARTIAL}"):
-        path.unlink(missing_ok=True)
+    for path in list(Path(folder).rglob(f".*{PARTIAL}")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

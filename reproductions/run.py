@@ -8,7 +8,7 @@ import torch
 
 from fastbert_core.backbones import check_encoder, read_shape
 from fastbert_core.errors import InputError
-from fastbert_core.files import writing
+from fastbert_core.files import atomic_files
 from fastbert_core.tasks import Task
 from reproductions.job import Job, is_done
 from reproductions.lock import locked
@@ -95,8 +95,8 @@ def execute(job: Job, results_dir: Path, log: Log) -> None:
         stations = Stations(job, record, log)
         model = stations.train()
         traces = stations.traces(model)
-        with writing(job.folder / "model"):
-            model.save_pretrained(job.folder / "model")
-            stations.tokenizer.save_pretrained(job.folder / "model")
+        with atomic_files(job.folder / "model") as folder:
+            model.save_pretrained(folder)
+            stations.tokenizer.save_pretrained(folder)
         for seed in publish(job, traces, record.columns(stations.first_record), results_dir):
             log(f"{job.name}: seed {seed} gave way, it learnt from something else")

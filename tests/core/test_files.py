@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from fastbert_core.errors import InputError, RunError
-from fastbert_core.files import atomic_write, naming, remove_partial, within, writing
+from fastbert_core.files import atomic_files, atomic_write, naming, remove_partial, within, writing
 
 ROOT = Path(__file__).parents[2]
-DIES = """
+DIES = {
+    "one file": """
 import os, signal, sys
 from pathlib import Path
 from fastbert_core.files import atomic_write
@@ -20,7 +21,24 @@ with atomic_write(Path(sys.argv[1])) as file:
     file.write(b"half of")
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
-"""
+""",
+    "a library's files": """
+import os, signal, sys
+from pathlib import Path
+from fastbert_core.files import atomic_files
+path = Path(sys.argv[1])
+with atomic_files(path.parent) as folder:
+    (folder / path.name).write_bytes(b"half of")
+    (folder / ".tmpOfItsOwn").write_bytes(b"a quarter")
+    os.kill(os.getpid(), signal.SIGKILL)
+""",
+}
+
+
+def breaks_off(folder):
+    (folder / "weights").write_text("half of")
+    (folder / ".tmpOfItsOwn").write_text("a quarter")
+    raise ValueError("a bug of the library")
 
 
 def names(folder):
@@ -37,16 +55,32 @@ def test_a_file_takes_its_place_when_the_block_ends_well(tmp_path):
     assert names(path.parent) == ["t.csv"]
 
 
-def test_what_a_killed_writer_leaves_is_hidden_and_can_be_removed(tmp_path):
+@pytest.mark.parametrize("writer", DIES)
+def test_what_a_killed_writer_leaves_is_hidden_and_can_be_removed(tmp_path, writer):
     path = tmp_path / "traces" / "t.npz"
     with atomic_write(path) as file:
         file.write(b"whole")
-    done = subprocess.run([sys.executable, "-c", DIES, str(path)], cwd=ROOT, check=False)
+    done = subprocess.run([sys.executable, "-c", DIES[writer], str(path)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"whole"
-    assert len(names(path.parent)) == 2
+    assert sorted(name[0] for name in names(path.parent)) == [".", "t"]
     remove_partial(tmp_path)
     assert names(path.parent) == ["t.npz"]
+
+
+def test_files_of_a_library_take_their_places_when_the_block_ends_well(tmp_path):
+    model = tmp_path / "model"
+    with atomic_files(model) as folder:
+        (folder / "config.json").write_text("{}")
+        (folder / "weights").write_text("first")
+        (folder / "weights").chmod(0o600)
+        assert names(model) == [folder.name]
+    with pytest.raises(RunError, match="model: a bug of the library"), atomic_files(model) as folder:
+        breaks_off(folder)
+    assert sorted(names(model)) == ["config.json", "weights"]
+    assert (model / "weights").read_text() == "first"
+    modes = {path.stat().st_mode for path in model.iterdir()}
+    assert len(modes) == 1  # who may read one file may read all
 
 
 def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
