@@ -5,7 +5,6 @@ speedup over FLOPs speedup, both against the same engine at speed 0, where every
 the real tokens.
 """
 
-import argparse
 import json
 import sys
 from collections import defaultdict
@@ -16,6 +15,7 @@ import pandas as pd
 from bench.subjects import SMOKE
 from bench.tables import measured, write
 from fastbert_core.errors import InputError
+from reproductions.arguments import ArgumentParser
 from reproductions.results import check_table
 
 KEY = ("task", "device", "precision", "mode", "batch")
@@ -165,7 +165,7 @@ def _layers(way: dict) -> float:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__.splitlines()[0])
+    parser = ArgumentParser(prog="python -m bench.report", description=__doc__.splitlines()[0])
     parser.add_argument("json", type=Path, help="what `pytest bench --benchmark-json` has written")
     path = parser.parse_args(arguments).json
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding

@@ -1,6 +1,5 @@
 """The command line: `python -m plots` draws every figure again from results/."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -9,9 +8,10 @@ from pathlib import Path
 from fastbert_core.errors import one_line
 from plots.gallery import draw_folder
 from plots.registry import BENCH
+from reproductions.arguments import ArgumentParser
 from reproductions.profiles import COMPARED_PROFILES, PROFILES
 
-EXIT_FAILED = 1  # bad arguments are argparse's own 2
+EXIT_FAILED = 1
 RESULTS, FIGURES = Path("results"), Path("plots/figures")
 
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     What is committed has its figures in plots/figures/<profile, or bench>/, all else in figures/ in its results folder.
     """
-    parser = argparse.ArgumentParser(prog="python -m plots", description="Every figure again, from stored results.")
+    parser = ArgumentParser(prog="python -m plots", description="Every figure again, from stored results.")
     parser.add_argument("--results-dir", type=Path, default=RESULTS, help="holds one folder for each profile")
     parser.add_argument("--profile", choices=PROFILES, help="default: every profile that has a folder there, and bench")
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding

@@ -16,6 +16,7 @@ from fastbert_core.flops import PAPER_TOKENS
 from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve_precision
 from fastbert_core.tasks import TASKS, Task, get_task
 from reproductions import flops, show
+from reproductions.arguments import EXIT_BAD_INPUT, ArgumentParser
 from reproductions.gate.command import add_options, check
 from reproductions.job import Job, estimated_minutes, is_done
 from reproductions.lock import locked
@@ -25,7 +26,7 @@ from reproductions.profiles import GENERATED_PROFILES, PROFILES
 from reproductions.run import plan, run
 from reproductions.sources import Named, load_data, load_encoder, settle_profile
 
-EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 # The committed results, and the pages that are written with them and with no others.
 COMMITTED = Path("results")
 QUESTIONS_PAGE, AUDIT_PAGE = Path("docs/questions.md"), Path("docs/audit.md")
@@ -63,8 +64,8 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m reproductions", description="FastBERT's paper, reproduced.")
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m reproductions", description="FastBERT's paper, reproduced.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("list", help="the tasks and their classes")
@@ -115,12 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _results(command: argparse.ArgumentParser) -> None:
+def _results(command: ArgumentParser) -> None:
     command.add_argument("--profile", default="standard", choices=PROFILES)
     command.add_argument("--results-dir", type=Path, default=COMMITTED, help="holds one folder for each profile")
 
 
-def _sources(command: argparse.ArgumentParser) -> None:
+def _sources(command: ArgumentParser) -> None:
     command.add_argument("--data-dir", help="folder of <task>/{train,dev,test}.tsv[.xz|.gz]; or FASTBERT_DATA")
     command.add_argument("--backbone", help="Hugging Face folder of an encoder; or FASTBERT_MODELS, a folder of such")
 

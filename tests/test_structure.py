@@ -20,6 +20,7 @@ ALLOWED = {
 # Of what lies below them, figures may know how results are laid out and read, when a sample leaves, and what a layer
 # costs.
 PLOTS_READ = {
+    "reproductions.arguments",
     "reproductions.profiles",
     "reproductions.results",
     "reproductions.rows",

@@ -10,7 +10,6 @@ What is not the same: its LayerNorm divides by std + 1e-6, where std is the unbi
 goes into gamma; that its eps stands outside the root, and is 1e-6 and not 1e-12, remains: about 1e-6 of a value.
 """
 
-import argparse
 import importlib
 import os
 import ssl
@@ -27,6 +26,7 @@ from torch import nn
 from fastbert_core.classifier import Classifier
 from fastbert_core.encoding import Encoded
 from fastbert_core.model import FastBertModel
+from reproductions.arguments import ArgumentParser
 
 VERSION = "0.2.2"
 PADDED = 128  # its seq_length
@@ -35,7 +35,7 @@ MAX_POSITIONS = 512
 
 def main(arguments: list[str]) -> int:
     """Predict every sample at the speed; writes labels, exit layers, seconds, and all layers' logits of a few."""
-    parser = argparse.ArgumentParser(prog="python -m bench.rivals.authors")
+    parser = ArgumentParser(prog="python -m bench.rivals.authors")
     for name, about in (
         ("model", "folder of a FastBERT"),
         ("samples", "npz of an Encoded"),

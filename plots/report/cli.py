@@ -1,6 +1,5 @@
 """The command line: `python -m plots.report` writes the report as one file, which needs no server and no network."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from fastbert_core.errors import one_line
 from fastbert_core.files import atomic_write
 from plots.cli import EXIT_FAILED, RESULTS
 from plots.report.page import build
+from reproductions.arguments import ArgumentParser
 from reproductions.profiles import COMPARED_PROFILES, PROFILES
 
 ORDER = [*COMPARED_PROFILES, *(profile for profile in PROFILES if profile not in COMPARED_PROFILES)]
@@ -17,7 +17,7 @@ ORDER = [*COMPARED_PROFILES, *(profile for profile in PROFILES if profile not in
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show what can be shown, name what cannot. Exit code 0, 1 if something is broken, 2 for bad arguments."""
-    parser = argparse.ArgumentParser(prog="python -m plots.report", description="Stored results as one HTML page.")
+    parser = ArgumentParser(prog="python -m plots.report", description="Stored results as one HTML page.")
     parser.add_argument("--results-dir", type=Path, default=RESULTS, help="holds one folder for each profile")
     parser.add_argument("--profile", choices=PROFILES, help="default: every profile that has a folder there")
     parser.add_argument("--output", type=Path, default=Path("report.html"), help="default: %(default)s")

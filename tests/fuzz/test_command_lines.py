@@ -160,30 +160,28 @@ def no_work(monkeypatch):
 def test_reproductions(world, no_work, capsys, words):
     code, error = run(cli.main, words, world, capsys)
     assert code in (0, 1, 2)
-    if error is not None:  # a check that fails has no error to tell, only its table
-        errors = [line for line in error.splitlines() if line.startswith("error: ")]
-        assert len(errors) in ((0,), (0, 1), (1,))[code]
+    errors = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert len(errors) in ((0,), (0, 1), (1,))[code]  # a check that fails has no error to tell, only its table
 
 
 def run(main, words, world, capsys):
-    """The exit code of a command line, and what it said on stderr; None where argparse said it.
+    """The exit code of a command line, and what it said on stderr.
 
     Fails if bad input has changed or left a file.
     """
     before = contents(world)
     capsys.readouterr()
     sys.stderr.reconfigure(errors="backslashreplace")  # as it is where pytest does not capture it
-    by_argparse = False
     try:
         with no_hang():
             code = main(words)
-    except SystemExit as stop:
-        code, by_argparse = stop.code or 0, True
+    except SystemExit as stop:  # of argparse, where it is asked for help or refuses a word
+        code = stop.code
     if code == 2:
         assert contents(world) == before
     error = capsys.readouterr().err
     assert "Traceback" not in error
-    return code, None if by_argparse else error
+    return code, error
 
 
 @pytest.fixture
@@ -204,8 +202,8 @@ plots_options = st.tuples(
 def test_plots(world, blank, capsys, words):
     code, error = run(plots_cli.main, [word for pair in words for word in pair], world, capsys)
     assert code in (0, 1, 2)
-    assert error is None or all(line.startswith("error: ") for line in error.splitlines())
-    assert error is None or bool(error) == (code != 0)
+    assert all(line.startswith("error: ") for line in error.splitlines())
+    assert bool(error) == (code != 0)
 
 
 def way(speed, layers):
@@ -280,4 +278,4 @@ def test_bench_reports(world, monkeypatch, capsys, content):
 def test_bench_report_words(world, capsys, words):
     code, error = run(report.main, words, world, capsys)
     assert code == 2 or {"-h", "--help"} & {*words}
-    assert error is None or (error.startswith("error: ") and len(error.splitlines()) == 1)
+    assert not error if code == 0 else (error.startswith("error: ") and len(error.splitlines()) == 1)

@@ -1,6 +1,5 @@
 """`python -m tests.mutation`: exit code 1 if a mutant escapes, 2 if one proves nothing."""
 
-import argparse
 import csv
 import io
 import os
@@ -10,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fastbert_core.files import atomic_write
+from reproductions.arguments import ArgumentParser
 from tests.mutation.mutants import Mutant, MutantError, caught_by, load
 
 ROOT = Path(__file__).parents[2]
@@ -60,8 +60,8 @@ def _write(path: Path, rows: list[tuple[str, str, str]]) -> None:
         file.write(text.getvalue().encode())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of mutants.toml; default: all")
     parser.add_argument("--first", type=int, metavar="N", help="only the first N of them")
     parser.add_argument("--report", type=Path, help="the CSV to write of all mutants: mutant, what, caught_by")

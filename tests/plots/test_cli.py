@@ -56,7 +56,9 @@ def test_bad_arguments_are_exit_code_2(arguments, tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert "expected" in (error := capsys.readouterr().err) or "invalid choice" in error
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "expected" in line or "invalid choice" in line
 
 
 def test_a_folder_that_takes_no_figures_is_exit_code_1(results, capsys):

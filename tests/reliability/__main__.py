@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from reproductions.arguments import ArgumentParser
 from tests.reliability import report
 from tests.reliability.rounds import (
     FULL_DISK,
@@ -78,8 +79,8 @@ def _parts(options: argparse.Namespace) -> dict[str, Callable]:
     return {name: part for name, part in parts.items() if name in (options.only or parts)}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="how many times SIGKILL strikes (default: 50)")
     parser.add_argument("--seed", type=int, default=7, help="of the random moments and places (default: 7)")
     parser.add_argument("--only", type=_names, help=f"of {','.join(report.TITLES)}; default: all")

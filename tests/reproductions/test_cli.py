@@ -293,7 +293,11 @@ def test_list_names_the_twelve(capsys):
         (["flops", "--classes", "0"], "classes: found 0"),
         (["flops", "--exit-layer", "13"], "exit layer: found 13"),
         (["flops", "--backbone", "/nowhere"], "found no config.json"),
+        ([], "required: COMMAND; python -m reproductions --help tells more"),
         (["walk"], "invalid choice: 'walk'"),
+        (["run", "dbpedia", "--seed", "seven\n"], r"--seed: found 'seven\n', expected a whole number"),
+        (["run", "dbpedia", "--seeds", "7"], "unrecognized arguments: --seeds"),
+        (["padding"], "required: TASK; python -m reproductions padding --help tells more"),
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_2(arguments, message, capsys):
@@ -303,8 +307,9 @@ def test_bad_arguments_are_one_line_and_exit_2(arguments, message, capsys):
         code = stop.code
     captured = capsys.readouterr()
     assert code == 2
-    assert message in captured.err.splitlines()[-1]
-    assert "Traceback" not in captured.err
+    (line,) = captured.err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
 
 
 def test_a_folder_whose_name_is_no_text_is_told_all_the_same(tmp_path, capsys):
