@@ -9,6 +9,7 @@ from fastbert_core.metrics import at_flops, dense
 from fastbert_core.trace import Trace
 from reproductions.answers.answer import Answer, counted, interval, lead, signs, unanswered
 from reproductions.averaged import Averaged, paired, select, tasks_of
+from reproductions.luha import ALPHA
 from reproductions.paper_rows import AT_CHANCE
 from reproductions.statistics import holm, mcnemar
 from reproductions.table2 import STUDENTS
@@ -38,6 +39,7 @@ def beats_distilbert(traces: Sequence[Trace]) -> Answer:
     if not rows:
         return unanswered("FastBERT and DistilBERT test traces of one task and seed")
     differences = [difference for group in by_depth.values() for difference in group]
+    corrected = holm(p_values)
     depths = [
         "{} {} better, {} worse of {}".format(variant.replace("-", " "), *signs(group), len(group))
         for variant, group in by_depth.items()
@@ -50,6 +52,10 @@ def beats_distilbert(traces: Sequence[Trace]) -> Answer:
     if at_chance:
         line += f" {at_chance} of the DistilBERTs {'is' if at_chance == 1 else 'are'} {AT_CHANCE}."
     table = pd.DataFrame(rows).assign(
-        **{"McNemar p, Holm": ["< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in holm(p_values)]}
+        **{"McNemar p, Holm": ["< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in corrected]}
     )
-    return Answer(line, table, "McNemar's exact test on the first common seed, Holm-corrected over the table.")
+    about = (
+        "McNemar's exact test on the first common seed, Holm-corrected over the table: "
+        f"{sum(corrected < ALPHA)} of the {len(rows)} differences are significant."
+    )
+    return Answer(line, table, about)

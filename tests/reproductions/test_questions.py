@@ -113,6 +113,8 @@ def test_distilbert_is_met_at_its_own_flops():
     assert float(answer.table["FastBERT"][1]) == pytest.approx(expected, abs=0.005)
     assert "of 3 comparisons" in answer.line
     assert answer.line.count(" worse of 1") == 3
+    significant = sum(float(p.removeprefix("< ")) < 0.05 for p in answer.table["McNemar p, Holm"])
+    assert f"over the table: {significant} of the 3 differences are significant" in answer.about
 
 
 def test_how_far_from_a_line():
