@@ -76,6 +76,16 @@ def test_every_task_has_its_tox_environment():
         assert tox[name]["pass_env"] == tox["testenv:suite"]["pass_env"]
 
 
+def test_tox_lets_what_is_interrupted_end_by_itself():
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    alone, interrupted = (float(tox["testenv"][name]) for name in ("suicide_timeout", "interrupt_timeout"))
+    assert alone >= 8  # seconds, as many as a step of the larger encoder takes
+    assert interrupted > 2 * alone  # each tox in the chain waits before it passes the signal on
+    for name in ("suicide_timeout", "interrupt_timeout"):  # whose base is not [testenv]
+        assert tox["reproduce"][name] == f"{{[testenv]{name}}}"
+
+
 def test_the_readme_names_every_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for command in ("list", "run", "measure", "flops", "luha", "ablation", "padding", "check"):
