@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +56,28 @@ def check_classes(train: Split, task: Task, name: str) -> None:
 
 
 def overlap(data: TaskData) -> int:
-    """How many different test texts (of a pair task: pairs) stand in the training set too."""
-    return len(_keys(data.test) & _keys(data.train))
+    """How many different test texts (of a pair task: pairs) stand in the training set too, normalised."""
+    return len(set(_keys(data.test)) & set(_keys(data.train)))
 
 
-def _keys(split: Split) -> set:
-    return set(split.texts) if split.pairs is None else set(zip(split.texts, split.pairs, strict=True))
+def without(split: Split, others: Split) -> Split:
+    """The rows of `split` whose text, or pair of texts, does not stand in `others`, both normalised."""
+    known = set(_keys(others))
+    kept = [row for row, key in enumerate(_keys(split)) if key not in known]
+    return split if len(kept) == len(split) else split.take(np.array(kept, np.int64))
+
+
+def halves(split: Split, seed: int) -> tuple[Split, Split]:
+    """Two parts of `split` with no row in common, seeded, each in random order: a prefix is a sample."""
+    order = np.random.default_rng(seed).permutation(len(split))
+    middle = (len(split) + 1) // 2
+    return split.take(order[:middle]), split.take(order[middle:])
+
+
+def _keys(split: Split) -> list[tuple[str, ...]]:
+    """Each row's texts, normalised: compatible characters made one, case folded, white space made single spaces."""
+    columns = [split.texts] if split.pairs is None else [split.texts, split.pairs]
+    return [tuple(" ".join(unicodedata.normalize("NFKC", t).casefold().split()) for t in row) for row in zip(*columns, strict=True)]
 
 
 def _content_hash(classes: Sequence[str], *splits: Split) -> str:

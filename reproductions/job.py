@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from fastbert_core.backbones import Backbone, read_shape
-from fastbert_core.data import Split, TaskData, check_classes, take_rows
+from fastbert_core.data import Split, TaskData, check_classes, halves, take_rows, without
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.flops import dense_true_macs
@@ -21,6 +22,8 @@ from reproductions.sources import runs_folder
 
 # Of the rate of one large matrix product, what training reaches: dropout, AdamW and the rest take their share.
 EFFICIENCY = 0.6
+# How dev is divided: the same for every seed, so that their traces can be averaged.
+DEV_SEED = 7
 # An epoch of the students alone, in passes through the encoder.
 STUDENTS = 0.15
 
@@ -46,8 +49,9 @@ class Job:
 
     @cached_property
     def train(self) -> Split:
-        """The training rows it learns from. Raises InputError if there are too few, or a class is not among them."""
-        task, rows, wanted = self.settings.task, self.data.train, self.settings.train_rows
+        """The training rows it learns from, none of which stands in the test set too. Raises InputError if there are too few, or a class is not among them."""
+        task, wanted = self.settings.task, self.settings.train_rows
+        rows = without(self.data.train, self.data.test)
         if wanted == "all":
             return rows
         if wanted > len(rows):
@@ -55,6 +59,22 @@ class Job:
         taken = take_rows(rows, wanted, self.settings.seed)
         check_classes(taken, self.data.task, f"{task}, {wanted} of {len(rows)} training rows")
         return taken
+
+    @cached_property
+    def selection(self) -> Split:
+        """The dev rows that choose the best epoch: at most half of those that do not stand in the test set too."""
+        return self._dev_halves[0]
+
+    @cached_property
+    def calibration(self) -> Split:
+        """The dev rows that thresholds are chosen on; none of them chose anything in training."""
+        return self._dev_halves[1]
+
+    @cached_property
+    def _dev_halves(self) -> tuple[Split, Split]:
+        s, parts = self.settings, halves(without(self.data.dev, self.data.test), DEV_SEED)
+        rows = s.selection_rows, s.calibration_rows
+        return tuple(part.take(np.arange(min(n, len(part)))) for part, n in zip(parts, rows, strict=True))
 
     @property
     def learnt_from(self) -> dict[str, str | int]:

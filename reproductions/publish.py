@@ -26,7 +26,7 @@ def publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> l
         "profile": s.profile,
         "backbone": job.backbone.name,
         "data_source": data.source,
-        "dev_rows": min(s.dev_rows, len(data.dev)),
+        "dev_rows": len(job.selection),
         "test_rows": len(data.test),
         "precision": s.precision,
         **job.learnt_from,

@@ -8,10 +8,12 @@ from functools import cache
 from importlib import resources
 
 from fastbert_core.errors import InputError
-from fastbert_core.fitting import Schedule
 from fastbert_core.flops import BERT_BASE
 from fastbert_core.tasks import TASKS, Task
+from fastbert_core.trainings import Schedule, Schedules
 from reproductions.profiles import PROFILES
+
+TRAINING_OF_VARIANT = {"default": "self-distillation", "reverse-kl": "reverse-kl", "labels": "labels"}
 
 
 @dataclass(frozen=True)
@@ -31,26 +33,34 @@ class Settings:
     batch_size: int
     fine_tuning_epochs: int
     fine_tuning_rate: float
+    classifier_rate: float
+    classifier_init: str
     distillation_epochs: int
     distillation_rate: float
+    until_flat: bool
     warmup: float
     weight_decay: float
+    bias_correction: bool
     train_rows: int | str
-    dev_rows: int
+    selection_rows: int
+    calibration_rows: int
     epoch_trace_rows: int
 
     @property
-    def fine_tuning(self) -> Schedule:
-        """The first stage's schedule."""
-        return self._schedule(self.fine_tuning_epochs, self.fine_tuning_rate)
+    def training(self) -> str:
+        """The name of its training."""
+        return "distilbert" if self.model == "distilbert" else TRAINING_OF_VARIANT[self.variant]
 
     @property
-    def distillation(self) -> Schedule:
-        """The second stage's schedule."""
-        return self._schedule(self.distillation_epochs, self.distillation_rate)
-
-    def _schedule(self, epochs: int, rate: float) -> Schedule:
-        return Schedule(epochs, rate, self.batch_size, self.warmup, self.weight_decay, self.seed)
+    def schedules(self) -> Schedules:
+        """How long and how fast its stages are trained."""
+        shared = {
+            name: getattr(self, name) for name in ("batch_size", "warmup", "weight_decay", "bias_correction")
+        }
+        return Schedules(
+            Schedule(self.fine_tuning_epochs, self.fine_tuning_rate, self.classifier_rate, **shared),
+            Schedule(self.distillation_epochs, self.distillation_rate, until_flat=self.until_flat, **shared),
+        )
 
     @property
     def hyperparameters(self) -> dict:
@@ -65,7 +75,8 @@ class Settings:
     def fine_tuning_id(self, data_sha256: str, backbone_sha256: str) -> str:
         """Identity of the first stage, which runs that differ in the second alone have in common."""
         plain = replace(self, model="", variant="labels" if self.variant == "labels" else "")
-        values = {name: value for name, value in asdict(plain).items() if not name.startswith("distillation")}
+        later = ("distillation_epochs", "distillation_rate", "until_flat", "calibration_rows", "epoch_trace_rows")
+        values = {name: value for name, value in asdict(plain).items() if name not in later}
         return _identity(values, data_sha256, backbone_sha256)
 
 

@@ -1,28 +1,25 @@
 """The stations of one run: training and tracing, each of which picks up what an earlier attempt left."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
-from fastbert_core.data import Split, take_rows
+from fastbert_core.data import Split
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.trace import Trace, load_trace, save_trace
 from fastbert_core.tracing import probabilities
-from fastbert_core.training import Samples, Workplace, distil_compact, fine_tune, self_distil
+from fastbert_core.train import Samples, Workplace, train
+from fastbert_core.trainings import TRAININGS, Stage
 from reproductions.job import Job
 from reproductions.provenance import RunRecord
 from reproductions.settings import distilbert_layers
-
-KL = {"default": "teacher-student", "reverse-kl": "student-teacher"}
-# Which dev rows are traced: the same for every seed, so that their traces can be averaged.
-TRACED_ROWS_SEED = 7
 
 
 class Stations:
@@ -32,33 +29,46 @@ class Stations:
         self.job, self.record, self.log = job, record, log
         self.first_record = RunRecord(job.fine_tuning_folder, job.device)
         self.tokenizer = load_tokenizer(job.backbone.source)
-        s, data = job.settings, job.data
+        s = job.settings
         self._train_samples = self._samples(job.train)
-        self._dev_samples = self._samples(take_rows(data.dev, min(s.dev_rows, len(data.dev)), s.seed))
-        self._dev_traced = take_rows(data.dev, min(s.epoch_trace_rows, len(data.dev)), TRACED_ROWS_SEED)
+        self._selection = self._samples(job.selection)
+        self._few = self._samples(job.selection.take(np.arange(min(s.epoch_trace_rows, len(job.selection)))))
+        self.notes: dict[str, dict] = {}  # of each stage, by its name
 
     def train(self) -> FastBertModel:
-        """The trained model: FastBERT, its first stage alone where it learns from labels, or a DistilBERT of it."""
+        """The trained model: every stage of the run's training, the first of which several runs may share."""
         job, s = self.job, self.job.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
-        model = FastBertModel.from_backbone(job.backbone.source, job.data.task.classes).to(job.device)
-        first = self._workplace(job.fine_tuning_folder, model, self.first_record)
-        on_labels = s.variant == "labels"
-        fine_tune(model, self._train_samples, self._dev_samples, s.fine_tuning, first, students=on_labels)
+        model = FastBertModel.from_backbone(job.backbone.source, job.data.task.classes, s.classifier_init)
+        model = model.to(job.device)
+        stages = TRAININGS["self-distillation" if s.model == "distilbert" else s.training](s.schedules)
+        self._stage(model, stages[0], self._train_samples, job.fine_tuning_folder, self.first_record)
         self.record.skip()
         if s.model == "distilbert":
-            return self._compact(model, distilbert_layers(s.variant))
-        if not on_labels:
-            second = self._workplace(job.folder, model, self.record)
-            self_distil(model, self._train_samples.encoded, s.distillation, second, KL[s.variant])
+            samples = dataclasses.replace(self._train_samples, soft=self._soft_labels(model))
+            self.record.skip()
+            model, stages = model.first_of_blocks(distilbert_layers(s.variant)), (None, *TRAININGS[s.training](s.schedules))
+        else:
+            samples = self._train_samples
+        for stage in stages[1:]:
+            self._stage(model, stage, samples, job.folder, self.record)
         return model
 
-    def _compact(self, teacher: FastBertModel, layers: int) -> FastBertModel:
-        model, soft = teacher.first_of_blocks(layers), self._soft_labels(teacher)
-        self.record.skip()
-        place = self._workplace(self.job.folder, model, self.record)
-        distil_compact(model, soft, self._train_samples, self._dev_samples, self.job.settings.fine_tuning, place)
-        return model
+    def _stage(self, model: FastBertModel, stage: Stage, samples: Samples, folder: Path, record: RunRecord) -> None:
+        """One stage; of FastBERT's training, keep a trace of some held-out rows at the end of each epoch."""
+        s, dev = self.job.settings, self._few if stage.frozen else self._selection
+
+        def after_epoch(stage: Stage, epoch: int, p: np.ndarray) -> None:
+            # Before self-distillation nothing has changed since fine-tuning but the choice of the best epoch.
+            if stage.name == "fine-tuning" or (stage.name == "self-distillation" and self._is_default and epoch):
+                few, exits = self._few, (model.layers,) if stage.exits == "last" else range(1, model.layers + 1)
+                trace = self._trace(p[: len(few.labels)], few, "dev", exits, s.precision, stage=stage.name, epoch=epoch)
+                save_trace(trace, folder / "epochs" / f"{stage.name}-{epoch}.npz")
+
+        pad_id = self.tokenizer.pad_token_id
+        place = Workplace(folder, pad_id, s.precision, self.log, s.seed, after_epoch, record.save)
+        self._config = model.config
+        self.notes[stage.name] = train(model, stage, samples, dev, place)
 
     def _soft_labels(self, teacher: FastBertModel) -> np.ndarray:
         """The teacher's class probabilities of the training rows, made once for all its DistilBERTs."""
@@ -73,11 +83,11 @@ class Stations:
         return load_checkpoint(path)[0]["soft_labels"].numpy()
 
     def traces(self, model: FastBertModel) -> list[Trace]:
-        """The trace of the test set; of a default FastBERT those of dev, trained and by epoch, too."""
-        classified = (model.layers,) if self.job.settings.model == "distilbert" else None
-        traces = [self._stored(model, "test", self.job.data.test, classified)]
+        """The trace of the test set; of a default FastBERT those of the calibration rows and of each epoch too."""
+        exits = (model.layers,) if self.job.settings.model == "distilbert" else range(1, model.layers + 1)
+        traces = [self._stored(model, "test", self.job.data.test, exits)]
         if self._is_default:
-            traces += [self._stored(model, "dev", self._dev_traced, classified), *self._epoch_traces()]
+            traces += [self._stored(model, "dev", self.job.calibration, exits), *self._epoch_traces()]
         return traces
 
     @property
@@ -87,28 +97,11 @@ class Stations:
     def _samples(self, split: Split) -> Samples:
         return Samples(encode(self.tokenizer, split.texts, split.pairs, self.job.settings.max_tokens), split.labels)
 
-    def _workplace(self, folder: Path, model: FastBertModel, record: RunRecord) -> Workplace:
-        """Where a stage runs. The first stage, which runs have in common, keeps its epoch traces whoever trains it."""
-        dev, s = self._samples(self._dev_traced), self.job.settings
-
-        def after_epoch(stage: str, epoch: int) -> None:
-            fine_tuning = stage == "fine-tuning" and s.variant != "labels"
-            # Before self-distillation nothing has changed since fine-tuning but the choice of the best epoch.
-            if fine_tuning or (stage == "self-distillation" and self._is_default and epoch):
-                trace = self._trace(
-                    model, "dev", dev, (model.layers,) if fine_tuning else None, stage=stage, epoch=epoch
-                )
-                save_trace(trace, folder / "epochs" / f"{stage}-{epoch}.npz")
-
-        return Workplace(folder, self.tokenizer.pad_token_id, s.precision, self.log, after_epoch, record.save)
-
     def _trace(
-        self, model: FastBertModel, split: str, samples: Samples, classified: tuple[int, ...] | None, **more: object
+        self, p: np.ndarray, samples: Samples, split: str, layers: Sequence[int], precision: str, **more: object
     ) -> Trace:
-        """One pass over `samples` in fp32."""
+        """What the exits on `layers` say of `samples`: `p`, float32 [samples, layers, classes]."""
         s = self.job.settings
-        label = None if "epoch" in more else f"trace of {split}"
-        p = probabilities(model, samples.encoded, self.tokenizer.pad_token_id, classified, "fp32", progress=label)
         metadata = {
             "run_id": self.job.run_id,
             "task": s.task,
@@ -117,27 +110,28 @@ class Stations:
             "seed": s.seed,
             "split": split,
             "classes": list(self.job.data.task.classes),
-            "layers": list(classified or range(1, model.layers + 1)),
-            "encoder": dataclasses.asdict(EncoderShape.from_config(model.config)),
-            "precision": "fp32",
+            "layers": list(layers),
+            "encoder": dataclasses.asdict(EncoderShape.from_config(self._config)),
+            "precision": precision,
         }
         return Trace(p, samples.labels.astype(np.int64), samples.encoded.lengths, metadata | more)
 
-    def _stored(self, model: FastBertModel, split: str, rows: Split, classified: tuple[int, ...] | None) -> Trace:
-        """The trace of a split, kept in the run's folder once it is made."""
+    def _stored(self, model: FastBertModel, split: str, rows: Split, exits: Sequence[int]) -> Trace:
+        """The trace of a split, in fp32, kept in the run's folder once it is made."""
         path = self.job.folder / f"{split}.npz"
         if not path.is_file():
-            trace = self._trace(model, split, self._samples(rows), classified)
+            samples, pad_id = self._samples(rows), self.tokenizer.pad_token_id
+            p = probabilities(model, samples.encoded, pad_id, tuple(exits), "fp32", progress=f"trace of {split}")
             self.record.save()
-            save_trace(trace, path)
+            save_trace(self._trace(p, samples, split, exits, "fp32"), path)
         return _load(path, f"delete it to trace {split} again")
 
     def _epoch_traces(self) -> list[Trace]:
         """The traces that training kept, epochs counted through both stages; epoch 0 is before training."""
         traces, job, s = [], self.job, self.job.settings
         stages = (
-            ("fine-tuning", job.fine_tuning_folder, range(s.fine_tuning_epochs + 1)),
-            ("self-distillation", job.folder, range(1, s.distillation_epochs + 1)),
+            ("fine-tuning", job.fine_tuning_folder, range(self.notes["fine-tuning"]["epochs"] + 1)),
+            ("self-distillation", job.folder, range(1, self.notes["self-distillation"]["epochs"] + 1)),
         )
         for stage, folder, epochs in stages:
             for epoch in epochs:

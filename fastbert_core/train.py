@@ -1,0 +1,314 @@
+"""Training: one loop for every stage of every training, from top to bottom. What a stage is stands in trainings/."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
+from fastbert_core.encoding import Batch, Encoded, collate, shuffled_batches, sorted_batches
+from fastbert_core.errors import RunError
+from fastbert_core.frozen import Frozen, KeptStates, frozen_states
+from fastbert_core.losses import LOSSES, Targets
+from fastbert_core.memory import freed_memory_kept
+from fastbert_core.model import FastBertModel
+from fastbert_core.precision import autocast
+from fastbert_core.tracing import TOKEN_BUDGET, evaluating, probabilities
+from fastbert_core.trainings import Schedule, Stage
+
+EPS, BETAS = 1e-6, (0.9, 0.999)  # AdamW's; the authors' eps
+# A stage that runs until its held-out loss is flat: what an epoch must lower it by, as a share, not to count as flat;
+# for how many epochs, as a share of the least number, the rate then falls; how many times that number it may run.
+FLAT, COOLING, LONGEST = 0.02, 0.4, 5
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Encoded texts, their labels, int64 [samples], and a deeper teacher's probabilities, float32 [samples, classes]."""
+
+    encoded: Encoded
+    labels: np.ndarray
+    soft: np.ndarray | None = None
+
+    def targets(self, rows: np.ndarray | slice, device: torch.device | str = "cpu") -> Targets:
+        """What the given rows teach."""
+        soft = None if self.soft is None else torch.from_numpy(self.soft[rows]).to(device)
+        return Targets(torch.from_numpy(self.labels[rows]).to(device), soft)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where and how a stage runs.
+
+    folder: takes the stage's checkpoints and result
+    seed: of the order of samples and of dropout
+    after_epoch: called with the stage, the number of finished epochs, and what the exits it runs then say of the
+        held-out rows, float32 [rows, exits, classes]; with 0 before the first step
+    before_checkpoint: called before anything to go on from is written
+    """
+
+    folder: Path
+    pad_id: int
+    precision: str
+    log: Callable[[str], None]
+    seed: int = 7
+    after_epoch: Callable[[Stage, int, np.ndarray], None] = lambda stage, epoch, p: None
+    before_checkpoint: Callable[[], None] = lambda: None
+    checkpoint_seconds: float = 120.0
+
+
+def train(model: FastBertModel, stage: Stage, samples: Samples, dev: Samples, place: Workplace) -> dict:
+    """Train what `stage` trains of `model`, in place, and return its notes; `dev` are the held-out rows.
+
+    A result that stands in the folder is loaded instead. Else it goes on from the last checkpoint there, to the same
+    bits as if it had never stopped: the order of samples follows from (seed, epoch), and the state of dropout's random
+    numbers is part of the checkpoint. Notes, JSON-like: `epochs`; of each epoch `train_loss`, `held_out_loss` and
+    `dev_accuracy` (of the last exit, in [0, 1]); `best_epoch` where the best is kept.
+    Raises RunError, naming the step, if the loss is not finite; the last checkpoint then stands.
+    """
+    result, best, checkpoint = (place.folder / f"{stage.name}{end}.safetensors" for end in ("", "-best", "-checkpoint"))
+    if result.is_file():
+        return _load_into(model, result)
+    if checkpoint.is_file() and not best.is_file() and "best_epoch" in load_checkpoint(checkpoint)[1]["notes"]:
+        place.log(f"{stage.name}: the weights of the best epoch are gone; beginning the stage again")
+        checkpoint.unlink()
+    schedule = stage.schedule
+    learning = _learning(model, stage)
+    optimizer = _adamw(learning, schedule)
+    per_epoch = math.ceil(len(samples.encoded) / schedule.batch_size)
+    step, notes = 0, {}
+    if checkpoint.is_file():
+        step, notes = _restore(checkpoint, learning, optimizer)
+        place.log(f"{stage.name}: continuing at step {step}")
+    else:
+        torch.manual_seed(place.seed)
+    exits = _Exits(model, stage, samples, dev, place, notes)
+    if not step:
+        place.after_epoch(stage, 0, exits.held_out())
+
+    saved = time.monotonic()
+    bar = tqdm(total=_steps(schedule, per_epoch, notes), initial=step, desc=stage.name, unit="step", disable=None)
+    with bar, freed_memory_kept():
+        while step < (steps := _steps(schedule, per_epoch, notes)):
+            epoch, bar.total = step // per_epoch, steps
+            notes.setdefault("loss_sum", 0.0)
+            batches = shuffled_batches(samples.encoded.lengths, schedule.batch_size, place.seed, epoch)
+            for rows in batches[step - epoch * per_epoch :]:
+                _set_rates(optimizer, step, steps, per_epoch, schedule, notes)
+                loss = LOSSES[stage.loss](exits(rows), samples.targets(rows, model.device))
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise RunError(f"{stage.name}: the loss became {value} at step {step + 1} of {steps}")
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                step += 1
+                notes["loss_sum"] += value
+                bar.set_postfix(loss=f"{value:.3f}", refresh=False)
+                bar.update()
+                if time.monotonic() - saved > place.checkpoint_seconds and step % per_epoch:
+                    place.before_checkpoint()
+                    _save(checkpoint, learning, optimizer, step, notes)
+                    saved = time.monotonic()
+
+            p = exits.held_out()  # [rows, exits, classes]
+            if _note_epoch(stage, notes, notes.pop("loss_sum") / per_epoch, p, dev, place) and stage.keeps == "best":
+                save_checkpoint(best, model.state_dict(), {})
+            place.after_epoch(stage, epoch + 1, p)
+            place.before_checkpoint()
+            _save(checkpoint, learning, optimizer, step, notes)
+            saved = time.monotonic()
+    optimizer.zero_grad(set_to_none=True)  # gradients would take the weights' memory again
+    if stage.keeps == "best":
+        _load_into(model, best)
+    save_checkpoint(result, model.state_dict(), notes)
+    for spent in (checkpoint, best):
+        spent.unlink(missing_ok=True)
+    return notes
+
+
+class _Exits:
+    """The logits [b, exits, classes] of the exits that a stage runs, for rows of its samples or all held-out rows.
+
+    Where the backbone is frozen, hidden states and the teacher's logits are computed once, without dropout.
+    """
+
+    def __init__(
+        self, model: FastBertModel, stage: Stage, samples: Samples, dev: Samples, place: Workplace, notes: dict
+    ) -> None:
+        self._model, self._stage, self._place = model, stage, place
+        self._samples, self._dev = samples, dev
+        self._layers = (model.layers,) if stage.exits == "last" else tuple(range(1, model.layers + 1))
+        self._states: dict[str, Frozen] = {}
+        if stage.frozen:
+            kept = notes.get("states_kept", {})
+            for name, part in (("dev", dev), ("train", samples)):
+                self._states[name] = frozen_states(
+                    model, part.encoded, place.pad_id, place.precision, place.folder, place.log, kept.get(name)
+                )
+            notes["states_kept"] = {name: isinstance(states, KeptStates) for name, states in self._states.items()}
+
+    def __call__(self, rows: np.ndarray) -> Tensor:
+        """Of training rows, with dropout in what learns."""
+        model = self._model
+        model.train(not self._stage.frozen)
+        model.students.train()
+        batch = collate(self._samples.encoded, rows, self._place.pad_id, model.device)
+        if self._stage.frozen:
+            return self._from_states("train", rows, batch)
+        with autocast(model.device, self._place.precision):
+            return model(batch.input_ids, batch.mask, batch.token_type_ids, self._layers)
+
+    def held_out(self) -> np.ndarray:
+        """Probabilities float32 [rows, exits, classes] of the held-out rows."""
+        model, place, encoded = self._model, self._place, self._dev.encoded
+        if not self._stage.frozen:
+            return probabilities(model, encoded, place.pad_id, self._layers, place.precision)
+        p = np.empty((len(encoded), len(self._layers), model.config.num_labels), np.float32)
+        for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
+            with evaluating(model):
+                logits = self._from_states("dev", rows, collate(encoded, rows, place.pad_id, model.device))
+            p[rows] = logits.float().softmax(dim=-1).cpu().numpy()
+        return p
+
+    def _from_states(self, name: str, rows: np.ndarray, batch: Batch) -> Tensor:
+        hidden, teacher = self._states[name](rows, batch)
+        with autocast(self._model.device, self._place.precision):
+            students = [head(h, batch.mask) for head, h in zip(self._model.students, hidden, strict=True)]
+        return torch.stack([*(logits.float() for logits in students), teacher.float()], dim=1)
+
+
+def _note_epoch(stage: Stage, notes: dict, loss: float, p: np.ndarray, dev: Samples, place: Workplace) -> bool:
+    """Note what an epoch came to, and say it; return whether it is the best so far."""
+    logits = torch.from_numpy(p).clamp(min=torch.finfo(torch.float32).tiny).log()
+    # Held-out rows have no deeper teacher: a shallow model is held against the labels there.
+    loss_of = LOSSES["cross-entropy" if stage.loss == "soft-labels" else stage.loss]
+    held_out = loss_of(logits, dev.targets(slice(None))).item()
+    accuracy = float((p[:, -1].argmax(axis=-1) == dev.labels).mean())
+    best = accuracy > max(notes.get("dev_accuracy", []), default=-1.0)
+    for name, value in (("train_loss", loss), ("held_out_loss", held_out), ("dev_accuracy", accuracy)):
+        notes.setdefault(name, []).append(value)
+    notes["epochs"] = len(notes["train_loss"])
+    if best and stage.keeps == "best":
+        notes["best_epoch"] = notes["epochs"]
+    of = "" if stage.schedule.until_flat else f" of {stage.schedule.epochs}"
+    said = "" if stage.frozen else f", dev accuracy {100 * accuracy:.2f}"
+    place.log(f"{stage.name}: epoch {notes['epochs']}{of}, loss {loss:.4f}, held out {held_out:.4f}{said}")
+    return best
+
+
+def _cooling(schedule: Schedule) -> int:
+    """Epochs over which the rate falls once the held-out loss is flat."""
+    return max(1, round(COOLING * schedule.epochs))
+
+
+def _flat_after(schedule: Schedule, notes: dict) -> int | None:
+    """The epoch after which the held-out loss of a stage that waits for it has stopped falling, None if it has not."""
+    losses, first = notes.get("held_out_loss", []), max(1, schedule.epochs - _cooling(schedule))
+    for epoch in range(first, len(losses) + 1):
+        earlier = losses[: epoch - 1]
+        if (earlier and losses[epoch - 1] > (1 - FLAT) * min(earlier)) or epoch == LONGEST * schedule.epochs:
+            return epoch
+    return None
+
+
+def _steps(schedule: Schedule, per_epoch: int, notes: dict) -> int:
+    """How many steps a stage has, as far as can be known."""
+    if not schedule.until_flat:
+        return schedule.epochs * per_epoch
+    flat = _flat_after(schedule, notes)
+    so_far = max(schedule.epochs - _cooling(schedule), notes.get("epochs", 0) + 1)
+    return ((flat or so_far) + _cooling(schedule)) * per_epoch
+
+
+def _set_rates(
+    optimizer: torch.optim.AdamW, step: int, steps: int, per_epoch: int, schedule: Schedule, notes: dict
+) -> None:
+    """Set AdamW up for step number `step` (from 0)."""
+    warm = math.ceil(schedule.warmup * schedule.epochs * per_epoch)
+    falls = warm
+    if schedule.until_flat:
+        flat = _flat_after(schedule, notes)
+        falls = steps if flat is None else max(warm, flat * per_epoch)
+    share = rate_share(step, warm, falls, steps)
+    # Without bias correction AdamW moves by m / (sqrt(v) + eps); torch's divides m and v by these.
+    first, second = (1 - beta ** (step + 1) for beta in BETAS)
+    more = 1.0 if schedule.bias_correction else 1 / math.sqrt(second)
+    rate_factor = 1.0 if schedule.bias_correction else first * more
+    for group in optimizer.param_groups:
+        group["lr"] = group["rate"] * share * rate_factor
+        group["eps"] = EPS * more
+        group["weight_decay"] = group["decay"] / rate_factor  # AdamW multiplies it by the rate
+
+
+def rate_share(step: int, warm: int, falls: int, steps: int) -> float:
+    """Share of the learning rate at `step` (from 0): up to 1 over `warm` steps, 1 until `falls`, to 0 at `steps`."""
+    if step < warm:
+        return (step + 1) / warm
+    return 1.0 if step < falls else (steps - step) / (steps - falls)
+
+
+def _learning(model: FastBertModel, stage: Stage) -> dict[str, nn.Parameter]:
+    """The parameters that a stage trains, by name; no other asks for gradients."""
+    last = f"classifiers.{model.layers - 1}."
+    learning = {}
+    for name, parameter in model.named_parameters():
+        part = "backbone" if name.startswith("backbone.") else "teacher" if name.startswith(last) else "students"
+        parameter.requires_grad_(part in stage.trains)
+        if part in stage.trains:
+            learning[name] = parameter
+    return learning
+
+
+def _adamw(learning: dict[str, nn.Parameter], schedule: Schedule) -> torch.optim.AdamW:
+    """AdamW with, as for BERT, no decay of biases and LayerNorm; the classifiers' groups may have their own rate."""
+    groups: dict[tuple[bool, bool], list] = {}
+    for name, parameter in learning.items():
+        groups.setdefault((name.startswith("classifiers."), parameter.ndim > 1), []).append(parameter)
+    head_rate = schedule.rate if schedule.classifier_rate is None else schedule.classifier_rate
+    options = [
+        {
+            "params": parameters,
+            "rate": head_rate if head else schedule.rate,
+            "decay": schedule.weight_decay if decayed else 0.0,
+        }
+        for (head, decayed), parameters in groups.items()
+    ]
+    return torch.optim.AdamW(options, lr=schedule.rate, betas=BETAS, eps=EPS, fused=True)
+
+
+def _load_into(model: FastBertModel, path: Path) -> dict:
+    tensors, notes = load_checkpoint(path)
+    model.load_state_dict(tensors)
+    return notes
+
+
+def _save(path: Path, learning: dict, optimizer: torch.optim.AdamW, step: int, notes: dict) -> None:
+    tensors = {f"weight.{name}": parameter for name, parameter in learning.items()}
+    for name, parameter in learning.items():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"{key}.{name}"] = value
+    tensors["random.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    save_checkpoint(path, tensors, {"step": step, "notes": notes})
+
+
+@torch.no_grad()
+def _restore(path: Path, learning: dict, optimizer: torch.optim.AdamW) -> tuple[int, dict]:
+    tensors, state = load_checkpoint(path)
+    for name, parameter in learning.items():
+        parameter.copy_(tensors[f"weight.{name}"])
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            # The fused optimiser keeps its step count on the device of the weights.
+            optimizer.state[parameter][key] = tensors[f"{key}.{name}"].to(parameter.device)
+    torch.set_rng_state(tensors["random.cpu"])
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"])
+    return state["step"], state["notes"]
