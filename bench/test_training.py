@@ -5,11 +5,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fastbert_core.encoding import encode
-from fastbert_core.fitting import Schedule
-from fastbert_core.training import Samples, Workplace, fine_tune, self_distil
+from fastbert_core.train import Samples, Workplace, train
+from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
 
 STEPS, BATCH = 4, 32
 
@@ -20,7 +21,7 @@ class Clock:
     def __init__(self) -> None:
         self.times = [time.perf_counter()]
 
-    def __call__(self, stage: str, epoch: int) -> None:
+    def __call__(self, stage: Stage, epoch: int, p: np.ndarray) -> None:
         self.times.append(time.perf_counter())
 
     @property
@@ -46,15 +47,14 @@ def test_rate(benchmark, engine, subject, stage):
         encode(subject.tokenizer, rows.split.texts[:2], rows.split.pairs and rows.split.pairs[:2]), samples.labels[:2]
     )
     schedule = Schedule(epochs=1, rate=1e-5, batch_size=BATCH)
+    stages = {s.name: s for s in TRAININGS["self-distillation"](Schedules(schedule, schedule))}
 
     def epoch() -> Clock:
         with tempfile.TemporaryDirectory() as folder:
             clock = Clock()
-            place = Workplace(Path(folder), subject.tokenizer.pad_token_id, engine.precision, lambda line: None, clock)
-            if stage == "fine-tuning":
-                fine_tune(model, samples, few, schedule, place)
-            else:
-                self_distil(model, samples.encoded, schedule, place)
+            pad_id = subject.tokenizer.pad_token_id
+            place = Workplace(Path(folder), pad_id, engine.precision, lambda line: None, after_epoch=clock)
+            train(model, stages[stage], samples, few, place)
         return clock
 
     before, seconds = benchmark.pedantic(epoch, rounds=1).seconds

@@ -54,9 +54,7 @@ class Settings:
     @property
     def schedules(self) -> Schedules:
         """How long and how fast its stages are trained."""
-        shared = {
-            name: getattr(self, name) for name in ("batch_size", "warmup", "weight_decay", "bias_correction")
-        }
+        shared = {name: getattr(self, name) for name in ("batch_size", "warmup", "weight_decay", "bias_correction")}
         return Schedules(
             Schedule(self.fine_tuning_epochs, self.fine_tuning_rate, self.classifier_rate, **shared),
             Schedule(self.distillation_epochs, self.distillation_rate, until_flat=self.until_flat, **shared),

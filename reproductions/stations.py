@@ -47,7 +47,10 @@ class Stations:
         if s.model == "distilbert":
             samples = dataclasses.replace(self._train_samples, soft=self._soft_labels(model))
             self.record.skip()
-            model, stages = model.first_of_blocks(distilbert_layers(s.variant)), (None, *TRAININGS[s.training](s.schedules))
+            model, stages = (
+                model.first_of_blocks(distilbert_layers(s.variant)),
+                (None, *TRAININGS[s.training](s.schedules)),
+            )
         else:
             samples = self._train_samples
         for stage in stages[1:]:

@@ -1,0 +1,362 @@
+import copy
+import dataclasses
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fastbert_core import train as train_module
+from fastbert_core.backbones import tiny
+from fastbert_core.checkpoint import load_checkpoint
+from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.errors import InputError, RunError
+from fastbert_core.model import FastBertModel
+from fastbert_core.tracing import probabilities
+from fastbert_core.train import Samples, Workplace, rate_share, train
+from fastbert_core.trainings import TRAININGS, Schedule, Schedules
+
+WORDS = {0: "bad awful poor", 1: "good great fine"}
+SCHEDULE = Schedule(epochs=2, rate=1e-2, batch_size=4)
+SCHEDULES = Schedules(SCHEDULE, SCHEDULE)
+FINE_TUNING, DISTILLATION = TRAININGS["self-distillation"](SCHEDULES)
+LONGER = dataclasses.replace(FINE_TUNING, schedule=Schedule(epochs=8, rate=3e-3, batch_size=4))
+
+
+def part_of(name):
+    return "backbone" if name.startswith("backbone") else "teacher" if name.startswith("classifiers.2") else "students"
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 30)
+    texts = [" ".join(rng.choice(WORDS[label].split(), rng.integers(1, 9))) for label in labels]
+    source = tiny(tmp_path_factory.mktemp("tiny"), texts, layers=3, hidden=16).source
+    soft = np.tile(np.float32([0.25, 0.75]), (30, 1))
+    return source, Samples(encode(load_tokenizer(source), texts), labels, soft)
+
+
+def fresh(task, init="xavier"):
+    torch.manual_seed(7)
+    return FastBertModel.from_backbone(task[0], ["bad", "good"], init)
+
+
+@pytest.fixture
+def model(task):
+    return fresh(task)
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Workplace(tmp_path, 0, "fp32", lambda _: None, checkpoint_seconds=0.0)
+
+
+def weights(module):
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def moved(before, module):
+    return {name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+def with_schedule(stage, **changed):
+    return dataclasses.replace(stage, schedule=dataclasses.replace(stage.schedule, **changed))
+
+
+class Killed(Exception):
+    pass
+
+
+def test_warm_up_and_decay():
+    shares = [rate_share(step, 2, 2, 10) for step in range(10)]
+    assert shares == pytest.approx([0.5, 1, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_every_stage_of_every_training_moves_what_it_says_and_nothing_else(task, place, name):
+    model = fresh(task)
+    for stage in TRAININGS[name](SCHEDULES):
+        before = weights(model)
+        notes = train(model, stage, task[1], task[1], place)
+        assert {part_of(parameter) for parameter in moved(before, model)} == set(stage.trains)
+        assert all(p.requires_grad == (part_of(name) in stage.trains) for name, p in model.named_parameters())
+        assert all(p.grad is None for p in model.parameters())
+        assert notes["epochs"] == len(notes["held_out_loss"]) == len(notes["train_loss"]) == 2
+
+
+def test_fine_tuning_learns_the_task(task, model, place):
+    assert train(model, LONGER, task[1], task[1], place)["dev_accuracy"][-1] == 1.0
+
+
+def rates_of(task, place, stage, monkeypatch):
+    rates, adamw_step = [], torch.optim.AdamW.step
+
+    def step(self, *arguments, **named):
+        rates.append([(group["lr"], group["eps"]) for group in self.param_groups])
+        return adamw_step(self, *arguments, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    notes = train(fresh(task), stage, task[1], task[1], place)
+    return rates, notes
+
+
+def test_the_schedule_spans_all_epochs_and_classifiers_have_their_own_rate(task, place, monkeypatch):
+    stage = with_schedule(FINE_TUNING, classifier_rate=0.5)
+    rates, _ = rates_of(task, place, stage, monkeypatch)
+    backbone, heads = ({group[at][0] for group in rates} for at in (0, 2))
+    assert max(backbone) == 1e-2
+    assert max(heads) == 0.5
+    assert [r[0][0] for r in rates] == pytest.approx([1e-2 * rate_share(step, 2, 2, 16) for step in range(16)])
+
+
+def test_without_bias_correction_a_step_is_the_authors(task, place, monkeypatch):
+    """Their AdamW moves by rate · m / (sqrt(v) + eps), held here against that formula on a parameter of its own."""
+    stage = with_schedule(FINE_TUNING, bias_correction=False)
+    rates, _ = rates_of(task, place, stage, monkeypatch)
+    mine = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64))
+    optimizer = torch.optim.AdamW([mine], lr=1.0, eps=1e-6, weight_decay=0.0)
+    theirs, m, v = mine.detach().clone(), torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    monkeypatch.undo()
+    for step, groups in enumerate(rates):
+        gradient = torch.tensor([0.3, -1e-7, 2.0], dtype=torch.float64) * (step + 1)
+        optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["eps"] = groups[0]
+        mine.grad = gradient.clone()
+        optimizer.step()
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        theirs -= 1e-2 * rate_share(step, 2, 2, 16) * m / (v.sqrt() + 1e-6)
+        torch.testing.assert_close(mine.detach(), theirs, rtol=1e-9, atol=1e-12)
+    assert groups[0][0] > 3 * 1e-2 * rate_share(15, 2, 2, 16)
+
+
+def notes_of(*losses):
+    return {"held_out_loss": list(losses), "epochs": len(losses)}
+
+
+@pytest.mark.parametrize(
+    ("losses", "flat"),
+    [((), None), ((5, 4, 3), None), ((5, 4, 3.95), 3), ((5, 5, 3), None), ((5, 4, 5), 3), ((5, 4, 3, 2, 2.1), 5)],
+)
+def test_a_stage_is_flat_once_an_epoch_past_the_least_lowers_the_loss_no_more(losses, flat):
+    schedule = Schedule(epochs=5, rate=1, until_flat=True)  # the last two of at least five epochs: the rate falls
+    assert train_module._flat_after(schedule, notes_of(*losses)) == flat
+
+
+def test_a_stage_that_never_gets_flat_ends(task, place, monkeypatch):
+    stage = with_schedule(DISTILLATION, until_flat=True)
+    falling = iter(range(1000, 0, -50))
+    monkeypatch.setitem(
+        train_module.LOSSES,
+        "kl",
+        lambda logits, targets: logits.sum() * 0 + (1 if logits.requires_grad else next(falling)),
+    )
+    _, notes = rates_of(task, place, stage, monkeypatch)
+    assert notes["epochs"] == train_module.LONGEST * 2 + 1
+
+
+def test_the_rate_stays_until_the_held_out_loss_is_flat_and_falls_then(task, place, monkeypatch):
+    stage = with_schedule(DISTILLATION, until_flat=True, epochs=5)
+    rates, notes = rates_of(task, place, stage, monkeypatch)
+    flat = train_module._flat_after(stage.schedule, {"held_out_loss": notes["held_out_loss"][:-2]})
+    assert notes["epochs"] == flat + 2 >= 5
+    shares = [step[0][0] / 1e-2 for step in rates]
+    assert shares[4 : 8 * flat] == pytest.approx([1.0] * (8 * flat - 4))
+    assert shares[8 * flat :] == pytest.approx([(16 - at) / 16 for at in range(16)])
+
+
+def test_the_best_epoch_on_held_out_rows_is_kept(task, model, place, monkeypatch):
+    accuracies, seen = iter([0.5, 0.8, 0.8, 0.6]), []
+    held_out = train_module._Exits.held_out
+
+    def spoilt(self):
+        p, share = held_out(self), next(accuracies) if seen else 0.0
+        seen.append(weights(model))
+        right = np.arange(30) < 30 * share
+        p[:, -1] = np.eye(2)[np.where(right, task[1].labels, 1 - task[1].labels)]
+        return p
+
+    monkeypatch.setattr(train_module._Exits, "held_out", spoilt)
+    notes = train(model, with_schedule(FINE_TUNING, epochs=4), task[1], task[1], place)
+    # The first of two equals; what stood before training is not asked.
+    assert (notes["dev_accuracy"], notes["best_epoch"]) == ([0.5, 0.8, 0.8, 0.6], 2)
+    assert not moved(seen[2], model)
+
+
+def test_students_learn_from_the_teacher_without_labels(task, model, place):
+    train(model, LONGER, task[1], task[1], place)
+    unlabelled = dataclasses.replace(task[1], labels=1 - task[1].labels)
+    train(model, with_schedule(DISTILLATION, epochs=16), unlabelled, unlabelled, place)
+    p = probabilities(model, task[1].encoded, 0)
+    assert (p.argmax(-1) == task[1].labels[:, None]).mean(axis=0).min() > 0.9
+
+
+def test_the_directions_of_kl_teach_differently(task, place):
+    def students(name):
+        model = fresh(task)
+        stage = TRAININGS[name](SCHEDULES)[1]
+        train(model, stage, task[1], task[1], dataclasses.replace(place, folder=place.folder / name))
+        return weights(model.students)
+
+    forward, backward = students("self-distillation"), students("reverse-kl")
+    assert any(not torch.equal(forward[name], backward[name]) for name in forward)
+
+
+def test_students_learn_the_same_where_the_disk_has_no_room(task, place, monkeypatch):
+    def students(name, free):
+        said = []
+        monkeypatch.setattr("fastbert_core.frozen.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+        model, mine = fresh(task), dataclasses.replace(place, folder=place.folder / name, log=said.append)
+        notes = train(model, DISTILLATION, task[1], task[1], mine)
+        assert notes["states_kept"] == dict.fromkeys(("dev", "train"), free > 0)
+        return weights(model.students), any("every batch computes its own" in line for line in said)
+
+    (kept, silent), (computed, told) = students("roomy", 1 << 40), students("full", 0)
+    assert (silent, told) == (False, True)
+    for name in kept:
+        torch.testing.assert_close(kept[name], computed[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_resumed_stage_goes_on_with_states_of_the_same_kind(task, place, monkeypatch, kept):
+    disk = {"free": 1 << 40 if kept else 0}
+    monkeypatch.setattr("fastbert_core.frozen.shutil.disk_usage", lambda _: SimpleNamespace(**disk))
+    model = fresh(task)
+
+    def students(name, killed_after=None):
+        def after_epoch(stage, epoch, p):
+            if epoch == killed_after:
+                raise Killed
+
+        mine = copy.deepcopy(model)
+        where = dataclasses.replace(place, folder=place.folder / name, after_epoch=after_epoch)
+        train(mine, DISTILLATION, task[1], task[1], where)
+        return weights(mine.students)
+
+    whole = students("whole")
+    with pytest.raises(Killed):
+        students("pieces", killed_after=1)
+    disk["free"] = 0 if kept else 1 << 40
+    if kept:
+        with pytest.raises(RunError, match=r"found room for 0\.0 GiB, expected 0\.0 GiB as when the stage began"):
+            students("pieces")
+        disk["free"] = 1 << 40
+    pieces = students("pieces")
+    assert all(torch.equal(whole[name], pieces[name]) for name in whole)
+
+
+def test_a_shallow_model_of_a_distilled_one_learns_in_all_its_layers(task, model, place):
+    train(model, DISTILLATION, task[1], task[1], place)
+    shallow = model.first_of_blocks(1)
+    before = weights(shallow.backbone)
+    (stage,) = TRAININGS["distilbert"](SCHEDULES)
+    train(shallow, stage, task[1], task[1], place)
+    assert moved(before, shallow.backbone)
+
+
+def test_a_stage_whose_best_weights_are_gone_begins_again(task, place, monkeypatch):
+    said, whole = [], fresh(task)
+    expected = train(whole, FINE_TUNING, task[1], task[1], dataclasses.replace(place, folder=place.folder / "whole"))
+    monkeypatch.setattr(train_module, "_load_into", None)  # killed when all is trained
+    with pytest.raises(TypeError):
+        train(fresh(task), FINE_TUNING, task[1], task[1], place)
+    monkeypatch.undo()
+    (place.folder / "fine-tuning-best.safetensors").unlink()
+    model = fresh(task)
+    assert train(model, FINE_TUNING, task[1], task[1], dataclasses.replace(place, log=said.append)) == expected
+    assert said[0] == "fine-tuning: the weights of the best epoch are gone; beginning the stage again"
+    assert not moved(weights(whole), model)
+
+
+def run_both_stages(task, folder, monkeypatch, kill_at=None):
+    """Fine-tune and self-distil; with `kill_at`, die in that step of every attempt until both stages are done."""
+    steps, adamw_step = {"left": kill_at}, torch.optim.AdamW.step
+
+    def step(self, *arguments, **named):
+        if steps["left"] is not None:
+            steps["left"] -= 1
+            if steps["left"] < 0:
+                raise Killed
+        return adamw_step(self, *arguments, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    place = Workplace(folder, 0, "fp32", lambda _: None, checkpoint_seconds=0.0)
+    for _ in range(30):
+        model = fresh(task)
+        steps["left"] = kill_at
+        torch.manual_seed(int(np.random.default_rng().integers(1 << 30)))  # a new process has another random state
+        try:
+            notes = [
+                train(model, stage, task[1], task[1], place)
+                for stage in (FINE_TUNING, with_schedule(DISTILLATION, until_flat=True))
+            ]
+        except Killed:
+            continue
+        return weights(model), notes
+    raise AssertionError("never finished")
+
+
+@pytest.mark.parametrize("kill_at", [3, 8, 11])
+def test_a_killed_training_resumes_to_the_same_bits(task, tmp_path, monkeypatch, kill_at):
+    whole, whole_notes = run_both_stages(task, tmp_path / "whole", monkeypatch)
+    pieces, pieces_notes = run_both_stages(task, tmp_path / "pieces", monkeypatch, kill_at)
+    assert pieces_notes == whole_notes
+    assert all(torch.equal(whole[name], pieces[name]) for name in whole)
+    names = [sorted(path.name for path in (tmp_path / folder).iterdir()) for folder in ("whole", "pieces")]
+    assert names == [["fine-tuning.safetensors", "self-distillation.safetensors"]] * 2
+
+
+def test_a_finished_stage_is_not_trained_again(task, model, place, monkeypatch):
+    notes = train(model, FINE_TUNING, task[1], task[1], place)
+    torch.manual_seed(1)
+    again = FastBertModel.from_backbone(task[0], ["bad", "good"])
+    monkeypatch.setattr(train_module, "_learning", None)
+    assert train(again, FINE_TUNING, task[1], task[1], place) == notes
+    assert not moved(weights(model), again)
+
+
+def test_a_damaged_result_is_named(task, model, place):
+    train(model, FINE_TUNING, task[1], task[1], place)
+    path = place.folder / "fine-tuning.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"fine-tuning\.safetensors: found content that does not match"):
+        train(model, FINE_TUNING, task[1], task[1], place)
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(task, model, place, monkeypatch):
+    losses, cross_entropy = [], train_module.LOSSES["cross-entropy"]
+
+    def spoilt(logits, targets):
+        loss = cross_entropy(logits, targets)
+        losses.append(loss.requires_grad)
+        return loss * (math.nan if sum(losses) == 11 else 1)
+
+    monkeypatch.setitem(train_module.LOSSES, "cross-entropy", spoilt)
+    with pytest.raises(RunError, match="fine-tuning: the loss became nan at step 11 of 16"):
+        train(model, FINE_TUNING, task[1], task[1], dataclasses.replace(place, checkpoint_seconds=120.0))
+    _, state = load_checkpoint(place.folder / "fine-tuning-checkpoint.safetensors")
+    assert state["step"] == 8  # the last good one, at the end of the first epoch
+
+
+def test_epochs_are_announced_from_before_training_on(task, model, place):
+    seen = []
+    place = dataclasses.replace(place, after_epoch=lambda stage, epoch, p: seen.append((stage.name, epoch, p.shape)))
+    for stage in (FINE_TUNING, DISTILLATION):
+        train(model, stage, task[1], task[1], place)
+    assert seen == [
+        (stage, epoch, (30, exits, 2))
+        for stage, exits in (("fine-tuning", 1), ("self-distillation", 3))
+        for epoch in (0, 1, 2)
+    ]
+
+
+def test_fresh_classifiers_tell_texts_apart(task):
+    """With PyTorch's own initialisation hardly any signal passes five layers; with Xavier's it does."""
+    spread = {}
+    for init in ("pytorch", "xavier"):
+        p = probabilities(fresh(task, init), task[1].encoded, 0)
+        logits = np.log(p[..., 1] / p[..., 0])  # [samples, layers]
+        spread[init] = logits.std(axis=0).mean()
+    assert spread["xavier"] > 5 * spread["pytorch"]
