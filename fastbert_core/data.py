@@ -77,10 +77,11 @@ def halves(split: Split, seed: int) -> tuple[Split, Split]:
 def _keys(split: Split) -> list[tuple[str, ...]]:
     """Each row's texts, normalised: compatible characters made one, case folded, white space made single spaces."""
     columns = [split.texts] if split.pairs is None else [split.texts, split.pairs]
-    return [
-        tuple(" ".join(unicodedata.normalize("NFKC", t).casefold().split()) for t in row)
-        for row in zip(*columns, strict=True)
-    ]
+    return [tuple(map(_normal, row)) for row in zip(*columns, strict=True)]
+
+
+def _normal(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _content_hash(classes: Sequence[str], *splits: Split) -> str:

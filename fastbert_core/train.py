@@ -30,7 +30,7 @@ FLAT, COOLING, LONGEST = 0.02, 0.4, 5
 
 @dataclass(frozen=True)
 class Samples:
-    """Encoded texts, their labels, int64 [samples], and a deeper teacher's probabilities, float32 [samples, classes]."""
+    """Encoded texts with their labels, int64 [samples], and perhaps soft labels, float32 [samples, classes]."""
 
     encoded: Encoded
     labels: np.ndarray

@@ -49,7 +49,10 @@ class Job:
 
     @cached_property
     def train(self) -> Split:
-        """The training rows it learns from, none of which stands in the test set too. Raises InputError if there are too few, or a class is not among them."""
+        """The training rows it learns from, none of which stands in the test set too.
+
+        Raises InputError if there are too few, or a class is not among them.
+        """
         task, wanted = self.settings.task, self.settings.train_rows
         rows = without(self.data.train, self.data.test)
         if wanted == "all":

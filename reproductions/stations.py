@@ -41,19 +41,15 @@ class Stations:
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
         model = FastBertModel.from_backbone(job.backbone.source, job.data.task.classes, s.classifier_init)
         model = model.to(job.device)
-        stages = TRAININGS["self-distillation" if s.model == "distilbert" else s.training](s.schedules)
-        self._stage(model, stages[0], self._train_samples, job.fine_tuning_folder, self.first_record)
+        samples, is_shallow = self._train_samples, s.model == "distilbert"
+        first, *later = TRAININGS["self-distillation" if is_shallow else s.training](s.schedules)
+        self._stage(model, first, samples, job.fine_tuning_folder, self.first_record)
         self.record.skip()
-        if s.model == "distilbert":
-            samples = dataclasses.replace(self._train_samples, soft=self._soft_labels(model))
+        if is_shallow:
+            samples = dataclasses.replace(samples, soft=self._soft_labels(model))
             self.record.skip()
-            model, stages = (
-                model.first_of_blocks(distilbert_layers(s.variant)),
-                (None, *TRAININGS[s.training](s.schedules)),
-            )
-        else:
-            samples = self._train_samples
-        for stage in stages[1:]:
+            model, later = model.first_of_blocks(distilbert_layers(s.variant)), TRAININGS[s.training](s.schedules)
+        for stage in later:
             self._stage(model, stage, samples, job.folder, self.record)
         return model
 
