@@ -5,10 +5,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from bench import tables
+from bench.tables import MEASURED, REPLACED_TOGETHER
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
-from reproductions.bench_schemas import BENCH_SCHEMAS, MEASURED
-from reproductions.results import printed
+from reproductions.store import printed
 from reproductions.table2 import TOLERATED_LOSS
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
@@ -39,7 +39,7 @@ the one of [CLS], with keys and values folded into two small products.
 
 def page() -> str:
     """The page as Markdown. Raises InputError where a table is not in order or efficiency.csv is missing."""
-    found = {name: printed(tables.read(name), name).to_dict("records") for name in BENCH_SCHEMAS}
+    found = {name: printed(tables.read(name), name).to_dict("records") for name in REPLACED_TOGETHER}
     if not found["efficiency"]:
         raise InputError(f"{tables.folder(smoke=False)}: found no efficiency.csv, expected one (tox -e bench)")
     parts = [

@@ -16,7 +16,7 @@ from bench.subjects import SMOKE
 from bench.tables import measured, write
 from fastbert_core.errors import InputError
 from reproductions.arguments import ArgumentParser
-from reproductions.results import check_table
+from reproductions.store import check_table
 
 KEY = ("task", "device", "precision", "mode", "batch")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from reproductions.bench_schemas import BENCH_SCHEMAS, MEASURED
+from reproductions.columns import TABLES
 from reproductions.provenance import git_state
-from reproductions.results import read_table, table_path, write_table
+from reproductions.store import read_table, table_path, write_table
 
+MEASURED = ("machine", "git_sha", "git_dirty", "date")  # columns that say where a row comes from
 ROOT = Path(__file__).parent.parent / "results"
 # By table: new rows replace all that have their values in these columns. Speeds are not among them, since they differ
 # from run to run; of rivals only the task is, so that none stands beside others of another day.
@@ -42,18 +43,17 @@ def write(name: str, rows: list[dict], smoke: bool) -> Path:
     """
     results_dir, new = folder(smoke), {_place(name, row) for row in rows}
     old = _stored(results_dir, name).astype(object)
-    old = old.where(old.notna(), None)
     kept = old[[_place(name, row) not in new for row in old.to_dict("records")]]
     return write_table(results_dir, name, pd.concat([kept, pd.DataFrame(rows, dtype=object)]))
 
 
 def _place(name: str, row: dict) -> tuple:
-    return tuple(row[column] for column in REPLACED_TOGETHER[name])
+    return tuple(row[column] or "" for column in REPLACED_TOGETHER[name])
 
 
 def _stored(results_dir: Path, name: str) -> pd.DataFrame:
     if not table_path(results_dir, name).is_file():
-        return pd.DataFrame(columns=list(BENCH_SCHEMAS[name].columns))
+        return pd.DataFrame(columns=list(TABLES[name]))
     return read_table(results_dir, name)
 
 

@@ -45,8 +45,8 @@ def _samples(rows: pd.DataFrame) -> str:
 
 def _places(rows: pd.DataFrame) -> list[str]:
     """The machines, with the commit and the day of the measurement."""
-    places = rows[["machine", "git_sha", "date"]].fillna("unknown").drop_duplicates()
-    return [f"{row.machine}; commit {row.git_sha[:7]}, {row.date[:10]}" for row in places.itertuples()]
+    places = rows[["machine", "git_sha", "date"]].drop_duplicates()
+    return [f"{row.machine}; commit {row.git_sha[:7] or 'unknown'}, {row.date[:10]}" for row in places.itertuples()]
 
 
 def _look(batch: int) -> Look:

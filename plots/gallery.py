@@ -14,8 +14,8 @@ from fastbert_core.errors import InputError, one_line, reason
 from fastbert_core.files import atomic_write, within
 from plots.registry import BENCH, BENCH_FIGURES, FIGURES, Drawing
 from plots.style import applied
-from reproductions.results import read_table, table_path
-from reproductions.schemas import SCHEMAS
+from reproductions.columns import TABLES
+from reproductions.store import read_table, table_path
 
 # Straight to the canvas: `Figure.savefig` draws everything twice. SVG comes last, since it changes the figure's dpi.
 # The metadata leave out the time and the version of matplotlib.
@@ -83,7 +83,7 @@ def checked_table(results_dir: Path, name: str, stored: dict[str, pd.DataFrame])
     if name in stored:
         return stored[name]
     runs = None
-    if name != "runs" and "run_id" in SCHEMAS[name].columns:
+    if name != "runs" and "run_id" in TABLES[name]:
         runs = checked_table(results_dir, "runs", stored)
     table, path = read_table(results_dir, name), table_path(results_dir, name)
     if table.empty:

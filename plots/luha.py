@@ -46,5 +46,5 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
 
 def _title(layer: int, whole: pd.DataFrame) -> str:
     """Like "layer 3: holds, AUROC 0.86"; `whole` is the row on the classifier as a whole."""
-    said = [*whole["verdict"].dropna(), *(f"AUROC {value:.2f}" for value in whole["auroc"].dropna())]
+    said = [*filter(None, whole["verdict"]), *(f"AUROC {value:.2f}" for value in whole["auroc"].dropna())]
     return f"layer {layer}: {', '.join(said)}"

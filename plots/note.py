@@ -33,8 +33,8 @@ def note(rows: pd.DataFrame, runs: pd.DataFrame, *about: str, samples: str = "")
 
 def comparison(models: pd.DataFrame) -> str:
     """What table 2 notes on BERT's row, for one task: how the data and encoder differ from the paper's."""
-    notes = models.loc[models["model"] == "BERT", "note"].dropna()
-    return "".join(f"Beside the paper: {text}." for text in notes)
+    notes = models.loc[models["model"] == "BERT", "note"]
+    return "".join(f"Beside the paper: {text}." for text in notes if text)
 
 
 def titled(rows: pd.DataFrame, runs: pd.DataFrame) -> str:

@@ -18,6 +18,7 @@ from fastbert_core.flops import (
 from reproductions import table1
 from reproductions.audit import audit, misprints
 from reproductions.audit.page import failures, page
+from reproductions.store import write_table
 
 
 def write_paper(results_dir: Path, page_path: Path | None) -> int:
@@ -32,8 +33,7 @@ def write_paper(results_dir: Path, page_path: Path | None) -> int:
     for where, wrong, printed, right, why in failures(misprints(checks)):
         print(f"{where}\n    {wrong}: {printed}{right and f', should be {right}'}: {why}")
     for name, frame in (("table1", counted), ("audit", checks)):
-        with atomic_write(results_dir / "paper" / f"{name}.csv") as file:
-            frame.to_csv(file, index=False, lineterminator="\n")
+        write_table(results_dir / "paper", name, frame)
     if page_path:
         with atomic_write(page_path) as file:
             file.write(page(checks).encode())

@@ -15,7 +15,7 @@ from fastbert_core.data import Split, TaskData, check_classes, halves, take_rows
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.flops import dense_true_macs
-from reproductions import results
+from reproductions import store
 from reproductions.learnt import check_seeds
 from reproductions.settings import Settings, distilbert_layers
 from reproductions.sources import runs_folder
@@ -106,12 +106,12 @@ def is_done(job: Job, results_dir: Path, replace: bool) -> bool:
     Raises InputError if its key is held by another run, or its other seeds learnt from something else (no average
     would be of both), and `replace` does not say that it may go.
     """
-    if not results.table_path(results_dir, "runs").is_file():
+    if not store.table_path(results_dir, "runs").is_file():
         return False
-    table, runs, s = results.table_path(results_dir, "runs"), results.read_table(results_dir, "runs"), job.settings
+    table, runs, s = store.table_path(results_dir, "runs"), store.read_table(results_dir, "runs"), job.settings
     held = runs[(runs.task == s.task) & (runs.model == s.model) & (runs.variant == s.variant) & (runs.seed == s.seed)]
     if job.run_id in set(held["run_id"]):
-        return results.trace_path(results_dir, s.task, s.model, s.variant, s.seed, "test").is_file()
+        return store.trace_path(results_dir, s.task, s.model, s.variant, s.seed, "test").is_file()
     if not replace:
         if not held.empty:
             holder = held.iloc[0]["run_id"]

@@ -15,8 +15,8 @@ from reproductions.hidden_cost import hidden_cost
 from reproductions.learnt import check_seeds, comparable
 from reproductions.luha import luha
 from reproductions.questions import page
-from reproductions.results import load_traces, read_table, table_path, write_table
 from reproductions.speed_accuracy import speed_accuracy
+from reproductions.store import load_traces, read_table, table_path, write_table
 from reproductions.table2 import comparisons, table2
 from reproductions.uncertainty_distribution import uncertainty_distribution
 

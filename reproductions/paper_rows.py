@@ -6,14 +6,14 @@ from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, encoder_shape
 from reproductions.audit.check import EXECUTED
 from reproductions.averaged import Averaged, paired
+from reproductions.columns import TABLES
 from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
 from reproductions.profiles import COMPARED_PROFILES
-from reproductions.schemas import SCHEMAS
 from reproductions.statistics import difference_of_proportions
 
 BERT = ("BERT", f"{PAPER_DEPTH} layers")  # the row of table 2 that every task of the paper has
 AT_CHANCE = "not better than always the most frequent class"
-COLUMNS = list(SCHEMAS["table2"].columns)
+COLUMNS = list(TABLES["table2"])
 
 
 def paper_row(

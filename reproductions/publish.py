@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastbert_core.files import atomic_write
 from fastbert_core.trace import Trace, trace_bytes
-from reproductions import results
+from reproductions import store
 from reproductions.job import Job
 from reproductions.learnt import giving_way
 from reproductions.sums import record_sums
@@ -32,20 +32,20 @@ def publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> l
         **job.learnt_from,
     }
     seeds = {s.seed}
-    if results.table_path(results_dir, "runs").is_file():
-        runs = results.read_table(results_dir, "runs")
+    if store.table_path(results_dir, "runs").is_file():
+        runs = store.read_table(results_dir, "runs")
         seeds |= set(runs.loc[giving_way(runs, row), "seed"])
-    held = results.find_traces(results_dir, task=s.task, model=s.model, variant=s.variant)
-    held = [path for path in held if results.trace_key(path).seed in seeds]
-    for path in sorted(held, key=lambda path: results.trace_key(path).split != "test"):
+    held = store.find_traces(results_dir, task=s.task, model=s.model, variant=s.variant)
+    held = [path for path in held if store.trace_key(path).seed in seeds]
+    for path in sorted(held, key=lambda path: store.trace_key(path).split != "test"):
         path.unlink()
-    results.record_run(results_dir, row | record)
+    store.record_run(results_dir, row | record)
     placed = {}
     for trace in sorted(traces, key=lambda trace: trace.metadata["split"] == "test"):
         m = trace.metadata
-        path = results.trace_path(results_dir, s.task, s.model, s.variant, s.seed, m["split"], m.get("epoch"))
+        path = store.trace_path(results_dir, s.task, s.model, s.variant, s.seed, m["split"], m.get("epoch"))
         placed[path] = trace_bytes(trace, path)
-    record_sums(results_dir, placed, results.read_table(results_dir, "runs"))
+    record_sums(results_dir, placed, store.read_table(results_dir, "runs"))
     for path, content in placed.items():
         with atomic_write(path) as file:
             file.write(content)

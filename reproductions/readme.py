@@ -6,7 +6,7 @@ import pandas as pd
 
 from fastbert_core.files import atomic_write
 from fastbert_core.tasks import TASKS
-from reproductions.results import read_table
+from reproductions.store import read_table
 from reproductions.table2 import CHOSEN, TOLERATED_LOSS
 
 START, END = "<!-- table 2: written by python -m reproductions.readme -->", "<!-- end of table 2 -->"
@@ -42,7 +42,7 @@ def table(rows: pd.DataFrame) -> str:
 
 def tally(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     """What the relative verdicts come to, and what the paper's speed and the one chosen on dev cost: a list."""
-    verdicts = rows["verdict_relative"].dropna()
+    verdicts = rows.loc[rows["verdict_relative"] != "", "verdict_relative"]
     middle = rows[(rows["setting"] == MIDDLE) & rows["relative_loss"].notna()].set_index("task")
     losses = [
         f"{task} {middle.loc[task, 'relative_loss']:.2f} ({middle.loc[task, 'reported_loss']:.2f})"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from reproductions.results import read_table, table_path
+from reproductions.store import read_table, table_path
 
 COLUMNS = {
     "model": "model",
@@ -32,7 +32,7 @@ def table(results_dir: Path, name: str, task: str) -> str:
     """The rows of table `name` that are of `task`. Raises InputError if there are none."""
     rows = read_table(results_dir, name)
     unread = [column for column in rows if column.endswith(("sha256", "run_id"))]
-    rows = rows[rows["task"] == task].drop(columns=["task", *unread]).dropna(axis="columns", how="all")
+    rows = _filled(rows[rows["task"] == task].drop(columns=["task", *unread]))
     if rows.empty:
         raise InputError(f"{table_path(results_dir, name)}: found no row of task {task}, expected a trace of it")
     with pd.option_context("display.width", 200, "display.max_columns", None):
@@ -47,9 +47,14 @@ def _rows(results_dir: Path, task: str) -> pd.DataFrame:
 
 
 def _table(rows: pd.DataFrame) -> str:
-    shown = rows[list(COLUMNS)].rename(columns=COLUMNS).dropna(axis="columns", how="all")
+    shown = _filled(rows[list(COLUMNS)].rename(columns=COLUMNS))
     forms = {"accuracy": "{:.2f}", "layers": "{:.2f}", "speedup": "{:.2f}x", "paper": "{:.2f}", "paper's": "{:.2f}x"}
     for column, form in forms.items():
         if column in shown:
             shown[column] = [form.format(value) if pd.notna(value) else "" for value in shown[column]]
     return shown.fillna("").to_string(index=False) + "\n"
+
+
+def _filled(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` without the columns that are empty in all of them."""
+    return rows.loc[:, (rows.notna() & (rows != "")).any()]

@@ -9,8 +9,8 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
-from reproductions.results import trace_key
-from reproductions.schemas import SCHEMAS
+from reproductions.columns import key_of
+from reproductions.store import trace_key
 
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?P<name>.+)")
 
@@ -43,7 +43,7 @@ def record_sums(results_dir: Path, traces: Mapping[Path, bytes], runs: pd.DataFr
     of others stay as they are: a trace that has changed since it was published must not be vouched for anew.
     """
     path = sums_path(results_dir)
-    listed = set(runs[SCHEMAS["runs"].unique].itertuples(index=False, name=None))
+    listed = set(runs[key_of("runs")].itertuples(index=False, name=None))
     staying = listed - {_run(place) for place in traces}
     sums = {name: digest for name, digest in read_sums(results_dir).items() if _run(Path(name)) in staying}
     sums |= {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.trace import Trace, save_trace
-from reproductions.results import trace_path, write_table
+from reproductions.store import trace_path, write_table
 
 BERT = {"layers": 12, "hidden": 768, "intermediate": 3072, "heads": 12}
 

@@ -22,9 +22,8 @@ ALLOWED = {
 PLOTS_READ = {
     "reproductions.arguments",
     "reproductions.profiles",
-    "reproductions.results",
-    "reproductions.rows",
-    "reproductions.schemas",
+    "reproductions.columns",
+    "reproductions.store",
     "reproductions.reported",
     "fastbert_core.errors",
     "fastbert_core.files",

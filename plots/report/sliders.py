@@ -9,8 +9,8 @@ from fastbert_core.errors import InputError
 from fastbert_core.uncertainty import exit_layers
 from plots.note import runs_behind
 from plots.speed_accuracy import CHOSEN
-from reproductions.results import load_stored, table_path, trace_path
-from reproductions.schemas import SCHEMAS
+from reproductions.columns import TABLES
+from reproductions.store import load_stored, table_path, trace_path
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)  # of table 2
 COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "speedup", "mean_layers")
@@ -38,7 +38,7 @@ def slider(results_dir: Path, curve: pd.DataFrame, models: pd.DataFrame | None, 
         "mean_layers": exits @ np.arange(1, exits.shape[1] + 1) / samples,
     }
     for column, values in measured.items():
-        rounding = 0.5 * 10.0 ** -SCHEMAS["speed_accuracy"].columns[column].metadata["decimals"]
+        rounding = 0.5 * 10.0 ** -TABLES["speed_accuracy"][column].decimals
         wrong = np.abs(values - curve[column].to_numpy()) > rounding + 1e-9
         if wrong.any():
             row = int(wrong.argmax())

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from plots.report.markup import html_table
-from reproductions.results import printed
+from reproductions.store import printed
 
 
 class Shown(NamedTuple):

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from fastbert_core.backbones import Backbone
@@ -23,11 +22,11 @@ from reproductions.averaged import Averaged
 from reproductions.gate.finding import Finding, Place, identical, measured
 from reproductions.job import Job
 from reproductions.provenance import git_state
-from reproductions.results import load_traces, read_table, table_path
 from reproductions.run import Log, run
 from reproductions.settings import Settings, settings_for
 from reproductions.sources import RUNS, Named, load_data, load_encoder, settle_profile
 from reproductions.statistics import Interval, bootstrap_mean, difference_of_proportions
+from reproductions.store import load_traces, read_table, table_path
 from reproductions.table2 import PAPER_SPEEDS
 
 DEFAULT = {"model": "fastbert", "variant": "default"}
@@ -59,7 +58,7 @@ def _trained_by_this_code(task: str, profile: str, again: Path) -> Iterator[Find
     """Each run in `again` by the commit at hand, and by no other: the folder may hold what earlier code trained."""
     here = git_state()["git_sha"] or "no commit"
     for row in read_table(again, "runs").query("task == @task").itertuples():
-        shas = [sha for sha in (row.git_sha, row.resumed_at) if pd.notna(sha)]
+        shas = [sha for sha in (row.git_sha, row.resumed_at) if sha]
         yield identical(Place("deep", task, profile), f"run {row.run_id}: code", here, ";".join(shas) or "no commit")
 
 

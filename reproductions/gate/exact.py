@@ -14,7 +14,7 @@ from reproductions.gate.expectations import Expectation
 from reproductions.gate.finding import Finding, Place, identical
 from reproductions.gate.same import same_files
 from reproductions.measure import measure
-from reproductions.results import read_table, table_path, write_table
+from reproductions.store import read_table, table_path, write_table
 from reproductions.sums import sums_path
 
 PAPER = ("table1.csv", "audit.csv")  # of no profile

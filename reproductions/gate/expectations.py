@@ -12,7 +12,7 @@ from fastbert_core.files import atomic_write
 from fastbert_core.tasks import TASKS
 from reproductions.gate.finding import Finding, Place, as_number, measured
 from reproductions.profiles import PROFILES
-from reproductions.rows import check_widths, csv_rows
+from reproductions.store import csv_rows
 
 PATH = Path(__file__).parent / "expectations.csv"
 TIERS = ("exact", "live")  # deep expects the committed rows of table 2
@@ -54,14 +54,9 @@ def read_expectations(path: Path) -> list[Expectation]:
     """The expectations in the file's order. Raises InputError, naming the line, where it is not in order."""
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected the gate's expectations")
-    rows = csv_rows(path)
-    header = tuple(rows[0][1]) if rows else ()
-    if header != COLUMNS:
-        raise InputError(f"{path}, line 1: found the columns {','.join(header)}, expected {','.join(COLUMNS)}")
-    check_widths(path, rows)
     seen: dict[tuple, int] = {}
     expectations = []
-    for line, row in rows[1:]:
+    for line, row in csv_rows(path, COLUMNS):
         expectation = _expectation(row, f"{path}, line {line}")
         if (first := seen.setdefault(expectation.key, line)) != line:
             raise InputError(f"{path}, line {line}: found the claim of line {first} again, expected each once")

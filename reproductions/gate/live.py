@@ -12,8 +12,8 @@ import reproductions
 from reproductions.gate.expectations import Numbers
 from reproductions.gate.finding import Finding, Place, identical
 from reproductions.gate.same import same_bytes, same_files
-from reproductions.results import read_table, table_path
 from reproductions.sources import RUNS
+from reproductions.store import read_table, table_path
 
 PROFILE, SETTINGS = "smoke", ("--seed", "7", "--precision", "fp32")
 OF_THE_MOMENT = ["date", "command", "wall_seconds"]  # what runs.csv holds of when and how a run was made

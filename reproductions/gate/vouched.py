@@ -4,12 +4,10 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from fastbert_core.errors import InputError
 from fastbert_core.files import sha256
 from reproductions.gate.finding import Finding, Place, identical
-from reproductions.results import read_table, table_path, trace_path
+from reproductions.store import read_table, table_path, trace_path
 from reproductions.sums import read_sums, sums_path
 
 
@@ -52,7 +50,7 @@ def _run_ids(table: Path) -> set[str]:
 
 
 def _code(run: tuple) -> str:
-    if pd.isna(run.git_sha) or pd.isna(run.git_dirty):
+    if not run.git_sha or not run.git_dirty:
         return "no commit"
     return "a commit" if run.git_dirty == "no" else f"{run.git_sha} and changes to it"
 

@@ -1,7 +1,6 @@
 import csv
 import json
 
-import pandas as pd
 import pytest
 
 from bench import performance, report, subjects, tables
@@ -9,7 +8,7 @@ from bench.clock import clocked
 from bench.naive import compacting
 from fastbert_core.agreement import disagreements
 from fastbert_core.errors import InputError
-from reproductions.bench_schemas import BENCH_SCHEMAS
+from reproductions.columns import TABLES, key_of
 
 MACHINE = {
     "cpu": {"brand_raw": "Some CPU"},
@@ -100,7 +99,7 @@ def test_the_command_writes_the_table(tmp_path, monkeypatch, capsys):
     assert report.main([str(path)]) == 0
     with open(tmp_path / "bench" / "efficiency.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == tuple(BENCH_SCHEMAS["efficiency"].columns)
+    assert tuple(rows[0]) == tuple(TABLES["efficiency"])
     assert [row["overhead_at_speed_0"] for row in rows] == ["1.200", ""]
 
     path.write_text(json.dumps(report_of(timed(*ways, task="smoke"))))
@@ -209,13 +208,11 @@ def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
 
 def written(name, *rows):
     """The table's first columns, its key, after these rows were written, each by itself; the rest is made up."""
-    schema = BENCH_SCHEMAS[name]
     for row in rows:
-        numbers = {column: 0.5 for column, declared in schema.columns.items() if str(declared.dtype) == "float64"}
-        counts = {column: 1 for column in ("samples", "differing", "unexcused") if column in schema.columns}
+        numbers = {column: 0.5 for column, about in TABLES[name].items() if about.type == "number"}
+        counts = {column: 1 for column in ("samples", "differing", "unexcused") if column in TABLES[name]}
         tables.write(name, [numbers | counts | row | tables.measured(MACHINE)], smoke=False)
-    found = tables.read(name)
-    return [tuple(None if pd.isna(value) else value for value in row) for row in found[schema.unique].to_numpy()]
+    return list(tables.read(name)[key_of(name)].itertuples(index=False, name=None))
 
 
 def test_a_new_run_replaces_old_speeds_and_leaves_what_it_did_not_measure(tmp_path, monkeypatch):
@@ -241,7 +238,7 @@ def test_work_without_a_precision_is_replaced_too(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     works = [("fp32", "tracing"), (None, "tokenisation"), (None, "tokenisation")]
     rows = [{"task": "dbpedia", "device": "cpu", "precision": p, "what": what, "mean_tokens": 9.0} for p, what in works]
-    found = [("dbpedia", "cpu", "fp32", "tracing"), ("dbpedia", "cpu", None, "tokenisation")]
+    found = [("dbpedia", "cpu", "fp32", "tracing"), ("dbpedia", "cpu", "", "tokenisation")]
     assert written("rates", *rows) == found
 
 
@@ -254,9 +251,9 @@ def test_a_task_has_the_rivals_of_one_run_alone(tmp_path, monkeypatch):
 
 
 def test_every_table_says_what_its_rows_replace():
-    assert tables.REPLACED_TOGETHER.keys() == BENCH_SCHEMAS.keys()
+    assert tables.REPLACED_TOGETHER.keys() == {name for name, columns in TABLES.items() if "machine" in columns}
     for name, columns in tables.REPLACED_TOGETHER.items():
-        assert {*columns} <= {*BENCH_SCHEMAS[name].unique}
+        assert {*columns} <= {*key_of(name)}
 
 
 def test_a_table_of_other_columns_is_refused(tmp_path, monkeypatch):
@@ -264,7 +261,7 @@ def test_a_table_of_other_columns_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "bench" / "rivals.csv"
     path.parent.mkdir()
     path.write_text("task,rival\n")
-    with pytest.raises(InputError, match=r"rivals\.csv, line 1: found foreign columns .* and missing columns"):
+    with pytest.raises(InputError, match=r"rivals\.csv, line 1: column 3: found none, expected precision"):
         tables.read("rivals")
 
 
@@ -334,4 +331,4 @@ def test_a_table_in_the_way_is_refused_in_one_line(tmp_path, monkeypatch, capsys
     path = tmp_path / "report.json"
     path.write_text(json.dumps(report_of(timed(way(0.0, 12, 24.0), way(None, 12, 20.0)))))
     assert report.main([str(path)]) == 2
-    assert "efficiency.csv, line 1: found foreign columns" in capsys.readouterr().err
+    assert "efficiency.csv, line 1: column 2: found none, expected device" in capsys.readouterr().err

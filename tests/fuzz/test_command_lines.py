@@ -20,7 +20,7 @@ from plots.registry import FIGURES
 from reproductions import cli
 from reproductions.measure import measure
 from reproductions.profiles import PROFILES
-from reproductions.results import load_traces, read_table
+from reproductions.store import load_traces, read_table
 from tests.factories import make_trace, store
 from tests.fuzz.harness import contents, damaged, fuzz, no_hang
 

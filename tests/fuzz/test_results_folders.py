@@ -13,7 +13,7 @@ from plots import gallery
 from plots.registry import FIGURES
 from reproductions.comparability import Paper
 from reproductions.measure import measure
-from reproductions.results import read_table, table_path
+from reproductions.store import read_table, table_path
 from tests.factories import make_trace, store
 from tests.fuzz.harness import fuzz
 

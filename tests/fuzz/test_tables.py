@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import re
 from decimal import Decimal
@@ -11,8 +12,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions.results import read_table, table_path, write_table
-from reproductions.schemas import SCHEMAS
+from reproductions.columns import TABLES, key_of
+from reproductions.store import read_table, table_path, write_table
 from tests.fuzz.harness import REFUSED, damaged, fuzz, outcome
 
 JUNK = (
@@ -25,42 +26,32 @@ tokens = (b",", b'"', b'""', b",,", b"\r\n", b"a,b", b"\n\n", b'\n"', b"nan")
 
 
 def cells(column):
-    """Texts that are in order in a column of a schema."""
-    text = _cells(column)
-    return st.just("") | text if column.nullable else text
+    """Texts that are in order in a column."""
+    return st.just("") | _cells(column) if column.optional else _cells(column)
 
 
 def _cells(column):
-    low = next((c.statistics["min_value"] for c in column.checks if "min_value" in (c.statistics or {})), None)
-    high = next((c.statistics["max_value"] for c in column.checks if "max_value" in (c.statistics or {})), None)
-    if str(column.dtype) == "Int64":
-        return st.integers(0 if low is None else int(low), 10**6 if high is None else int(high)).map(str)
-    if str(column.dtype) == "float64":
-        places, low, high = column.metadata["decimals"], low or 0, 10**5 if high is None else high
+    low, high = column.low or 0, 10**5 if column.high is None else column.high
+    if column.type == "whole":
+        return st.integers(int(low), int(high)).map(str)
+    if column.type == "number":
+        places = column.decimals or 0
         return st.integers(int(low) * 10**places, int(high) * 10**places).map(lambda n: f"{n / 10**places:.{places}f}")
-    for check in column.checks:
-        if pattern := pattern_of(check):
-            return st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True)
-        if "allowed_values" in (check.statistics or {}):
-            return st.sampled_from(sorted(check.statistics["allowed_values"]))
-    if column.checks:  # a JSON object
+    if column.type == "json":
         return st.sampled_from(("{}", '{"batch": 32}', '{"a": "b, \\n\\"c\\""}'))
+    if column.form:
+        return st.from_regex(re.compile(column.form, re.ASCII), fullmatch=True)
     return st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)
-
-
-def pattern_of(check):
-    """The regular expression of a check, if it has one."""
-    return check.error.partition("text like ")[2]
 
 
 @st.composite
 def tables(draw, min_rows=0):
-    """(name, rows): a table of one of the schemas, its header and rows as texts, no two rows with the same key."""
-    name = draw(st.sampled_from(sorted(SCHEMAS)))
-    columns, key = SCHEMAS[name].columns, SCHEMAS[name].unique
-    row = st.fixed_dictionaries({column: cells(declared) for column, declared in columns.items()})
+    """(name, rows): a table, its header and rows as texts, no two rows with the same key."""
+    name = draw(st.sampled_from(sorted(TABLES)))
+    columns, key = TABLES[name], key_of(name)
+    row = st.fixed_dictionaries({column: cells(about) for column, about in columns.items()})
     found = draw(
-        st.lists(row, min_size=min_rows, max_size=3, unique_by=lambda row: tuple(row[column] for column in key))
+        st.lists(row, min_size=min_rows, max_size=3, unique_by=lambda row: tuple(row[column] for column in key or row))
     )
     return name, [list(columns), *([row[column] for column in columns] for row in found)]
 
@@ -155,9 +146,9 @@ def check(folder, name, data):
     rows = list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
     assert same(frame, rows)
     for row in rows[1:]:
-        assert all(map(in_order, SCHEMAS[name].columns.values(), row))
-    key = [rows[0].index(column) for column in SCHEMAS[name].unique]
-    assert len({tuple(row[at] for at in key) for row in rows[1:]}) == len(rows) - 1
+        assert all(map(in_order, TABLES[name].values(), row))
+    if key := [rows[0].index(column) for column in key_of(name)]:
+        assert len({tuple(row[at] for at in key) for row in rows[1:]}) == len(rows) - 1
 
 
 def same(frame, rows):
@@ -174,25 +165,20 @@ def same(frame, rows):
 
 def equal(value, cell):
     """Whether a value of a table is what a cell spells."""
-    if cell == "" or pd.isna(value):
-        return cell == "" and pd.isna(value)
     if isinstance(value, str):
         return value == cell
+    if cell == "" or pd.isna(value):
+        return cell == "" and pd.isna(value)
     return value == (Decimal(cell) if isinstance(value, Integral) else float(cell))
 
 
 def in_order(column, cell):
-    """Whether a schema's column may hold what a cell spells."""
+    """Whether a column may hold what a cell spells."""
     if cell == "":
-        return column.nullable
-    for check in column.checks:
-        known = check.statistics or {}
-        if "min_value" in known and float(cell) < known["min_value"]:
-            return False
-        if "max_value" in known and float(cell) > known["max_value"]:
-            return False
-        if pattern_of(check) and not re.fullmatch(pattern_of(check), cell):
-            return False
-        if "allowed_values" in known and cell not in known["allowed_values"]:
-            return False
-    return str(column.dtype) not in ("float64", "Int64") or math.isfinite(float(cell))
+        return column.optional
+    if column.type == "json":
+        return isinstance(json.loads(cell), dict)
+    if column.type == "text":
+        return re.fullmatch(column.form or r"(?s:.*)", cell) is not None
+    low, high = (-math.inf if column.low is None else column.low), (math.inf if column.high is None else column.high)
+    return math.isfinite(float(cell)) and low <= float(cell) <= high

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastbert_core.trace import METADATA, SUM_TOLERANCE, load_trace, save_trace
-from reproductions.results import load_stored, trace_path
+from reproductions.store import load_stored, trace_path
 from tests.factories import make_trace, runs_of
 from tests.fuzz.harness import REFUSED, damaged, fuzz, outcome
 

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from plots.curves import PAPER_DENSE, PAPER_LAYER
 from plots.registry import FIGURES
 from plots.style import METHODS, PAPER
-from reproductions.results import read_table
+from reproductions.store import read_table
 
 
 @pytest.fixture(scope="module")

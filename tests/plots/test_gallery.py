@@ -50,12 +50,12 @@ def test_every_figure_is_drawn_and_drawing_again_gives_the_same_bytes(measured, 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda text: text.replace("exit_layer,", "", 1), "exit_layers.csv, line 1: found foreign columns"),
-        (lambda text: text.replace("task,", "task,extra,", 1), "exit_layers.csv, line 1: found foreign columns"),
+        (lambda text: text.replace("exit_layer,", "", 1), "exit_layers.csv, line 1: column 3: found percent"),
+        (lambda text: text.replace("task,", "task,extra,", 1), "exit_layers.csv, line 1: column 2: found extra"),
         (lambda text: text.replace("book-review,0.30,1,", "book-review,0.30,one,"), "line 2: exit_layer: found one"),
         (lambda text: text + text.splitlines()[1] + "\n", "line 38: task, speed, exit_layer: found book-review"),
         (lambda text: text.splitlines()[0] + "\n", "exit_layers.csv: found no rows, expected some"),
-        (lambda text: "", "exit_layers.csv, line 1: found foreign columns [] and missing columns"),
+        (lambda text: "", "exit_layers.csv, line 1: column 1: found none"),
     ],
 )
 def test_a_broken_table_costs_its_own_figure_alone(results, tmp_path, change, complaint):

@@ -1,6 +1,7 @@
 """The report: the page shows what the tables and traces hold, needs nothing else, and escapes what it shows."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fastbert_core.metrics import at_speed, histograms
@@ -10,8 +11,8 @@ from plots.report.figures import CAPTIONS
 from plots.report.sliders import COLUMNS, PAPER_SPEEDS
 from reproductions import table2
 from reproductions.measure import measure
-from reproductions.results import load_stored, read_table, trace_path
 from reproductions.speed_accuracy import MODELS, SPEEDS
+from reproductions.store import load_stored, read_table, trace_path, write_table
 from tests.factories import make_task, store
 from tests.plots.report_page import NAMES, SLIDER, Page, edit
 
@@ -97,11 +98,14 @@ def test_the_same_results_give_the_same_bytes(report):
 def test_what_comes_from_files_is_escaped(report, results):
     edit(results / "table2.csv", lambda text: text.replace("fastest within", HOSTILE.replace('"', '""')))
     bench = results.parent / "bench"
-    bench.mkdir()
-    (bench / "efficiency.csv").write_text("speed,{a[0]},machine\n0.1,<b>bold</b>,<i>AMD</i>\n0.5,,<i>AMD</i>\n")
+    rival = {"task": "mine", "rival": "<b>{a[0]}</b>", "precision": "fp32", "batch": 1, "samples": 9}
+    rival |= {"samples_per_second": 1, "accuracy": 50, "ours_precision": "fp32", "ours_batch": 1}
+    rival |= {"ours_samples_per_second": 1, "ours_accuracy": 50, "ours_over_rival": 1}
+    where = {"machine": "<i>AMD</i>", "git_sha": None, "git_dirty": None, "date": "2026-01-31"}
+    write_table(bench, "rivals", pd.DataFrame([rival | where]))
     code, page, _ = report()
     assert code == 0
-    assert {"<b>bold</b>", "<i>AMD</i>", "{a[0]}"} <= {*page.texts}
+    assert {"<b>{a[0]}</b>", "<i>AMD</i>; 2026-01-31"} <= {*page.texts}
     assert any(HOSTILE in text for text in page.texts)
     assert "i" not in page.tags
     assert page.tags.count("script") == 2

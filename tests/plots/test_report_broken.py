@@ -7,8 +7,11 @@ import pytest
 from fastbert_core.errors import InputError
 from plots.report import cli
 from plots.report.bench import bench_html
-from reproductions.results import trace_path
+from reproductions.columns import TABLES
+from reproductions.store import trace_path
 from tests.plots.report_page import NAMES, SLIDER, edit
+
+HEADER = f"{','.join(TABLES['rivals'])}\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -87,9 +90,10 @@ def test_a_table_that_the_traces_do_not_bear_out_has_no_slider(report, results, 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"task,speed\n", "rivals.csv: found no rows, expected a header and some"),
-        (b"task,speed\nx\n", "rivals.csv, line 2: found 1 fields, expected 2"),
-        (b"task,task\nx,y\n", "rivals.csv, line 1: found a column twice"),
+        (b"task,rival,speed\n", "rivals.csv, line 1: column 3: found speed, expected precision"),
+        (HEADER, "rivals.csv: found no rows, expected some"),
+        (HEADER + b"x\n", "rivals.csv, line 2: found 1 fields, expected 16"),
+        (b"task,task\nx,y\n", "rivals.csv, line 1: column 2: found task, expected rival"),
         (b"task\n\xff\n", "expected a CSV in UTF-8"),
         (b'task\n"x', "expected a CSV in UTF-8"),
     ],
@@ -103,11 +107,11 @@ def test_a_bench_table_that_is_not_in_order_is_refused(tmp_path, content, compla
 
 def test_a_broken_bench_table_is_listed(report, results):
     (results.parent / "bench").mkdir()
-    (results.parent / "bench" / "rivals.csv").write_text("task,speed\nx\n")
+    (results.parent / "bench" / "rivals.csv").write_bytes(HEADER + b"x\n")
     code, page, (line,) = report()
     assert code == 1
     assert line.startswith("error: not shown: table rivals: ")
-    assert "rivals.csv, line 2: found 1 fields, expected 2" in page.text
+    assert "rivals.csv, line 2: found 1 fields, expected 16" in page.text
 
 
 def test_a_profile_with_nothing_in_it_is_no_error(report, results):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reproductions.results import trace_path
+from reproductions.store import trace_path
 from tests.reliability.rounds import (
     Reference,
     disk,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from fastbert_core.tasks import TASKS
 from reproductions.lock import HOLDER
-from reproductions.results import trace_path
 from reproductions.settings import planned_runs, settings_for
+from reproductions.store import trace_path
 from tests.reliability.world import TASK, TRAIN_ROWS, Attempt, World
 
 STATIONS = (

@@ -21,10 +21,10 @@ from fastbert_core.tasks import TASKS
 from fastbert_core.trace import load_trace
 from fastbert_core.tracing import probabilities
 from reproductions import cli
-from reproductions.results import read_table, trace_path
 from reproductions.run import plan, run
 from reproductions.settings import lookup
 from reproductions.sources import Named
+from reproductions.store import read_table, trace_path
 from tests.factories import make_trace, store
 
 DBPEDIA = TASKS["dbpedia"]

@@ -1,12 +1,67 @@
+"""columns.csv: every committed table is as it says, and results/README.md says the same."""
+
 from pathlib import Path
 
-from reproductions.columns import with_columns
-from reproductions.schemas import SCHEMAS
+import pytest
 
-README = Path(__file__).parents[2] / "results" / "README.md"
+from fastbert_core.tasks import SAFE_NAME
+from reproductions import columns
+from reproductions.columns import KINDS, TABLES, documentation, key_of, with_columns
+from reproductions.profiles import PROFILES
+from reproductions.store import read_table, write_table
+
+RESULTS = Path(__file__).parents[2] / "results"
+FOLDERS = ("standard", "paper", "bench")
+COMMITTED = [path.relative_to(RESULTS) for name in FOLDERS for path in sorted((RESULTS / name).glob("*.csv"))]
 
 
-def test_the_readme_documents_every_column():
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", COMMITTED, ids=str)
+def test_a_committed_table_is_written_again_to_the_same_bytes(tmp_path, path):
+    table = read_table(RESULTS / path.parent, path.stem)
+    assert write_table(tmp_path, path.stem, table).read_bytes() == (RESULTS / path).read_bytes()
+    assert write_table(tmp_path, path.stem, table.sample(frac=1, random_state=7)).exists()
+    if key_of(path.stem):  # whatever order the rows came in
+        assert (tmp_path / path.name).read_bytes() == (RESULTS / path).read_bytes()
+
+
+def test_every_table_is_committed_and_described():
+    assert {path.stem for path in COMMITTED} == set(TABLES)
+
+
+def test_the_readme_documents_every_column_once_for_each_meaning():
+    text = (RESULTS / "README.md").read_text(encoding="utf-8")
     assert with_columns(text) == text  # else: python -m reproductions.columns
-    assert all(f"### {name}.csv" in text for name in SCHEMAS)
+    rows = [line.strip("| ").split(" | ") for line in documentation().splitlines() if line.startswith("| `")]
+    documented = [(table, *row[:2]) for row in rows if len(row) == 4 for table in row[3].split(", ")]
+    described = [
+        (table + "*" * column.optional, f"`{name}`", column.about)
+        for table, its in TABLES.items()
+        for name, column in its.items()
+    ]
+    assert sorted(documented) == sorted(described)
+    meanings = [tuple(row[:2]) for row in rows if len(row) == 4]
+    assert len(meanings) == len(set(meanings))
+
+
+def test_columns_are_well_described():
+    for table, described in TABLES.items():
+        for name, column in described.items():
+            assert column.type in KINDS, (table, name)
+            assert column.about, (table, name)
+            assert column.high is None or column.low is not None, (table, name)
+            assert (column.decimals is None) or column.type == "number", (table, name)
+    assert TABLES["runs"]["task"].form == SAFE_NAME.pattern
+    assert tuple(TABLES["runs"]["profile"].choices) == PROFILES
+
+
+def test_only_runs_and_bench_hold_times():
+    timed = ("second", "date", "machine")
+    holders = {table for table, its in TABLES.items() if any(word in name for name in its for word in timed)}
+    assert holders == {"runs", *(path.stem for path in COMMITTED if path.parts[0] == "bench")}
+
+
+def test_asking_for_help_writes_nothing(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        columns.main(["--help"])
+    assert (stop.value.code, list(tmp_path.iterdir())) == (0, [])

@@ -5,7 +5,7 @@ import pytest
 from fastbert_core.tasks import TASKS
 from fastbert_core.trace import load_trace
 from reproductions import cli, run
-from reproductions.results import read_table, trace_path
+from reproductions.store import read_table, trace_path
 
 
 @pytest.mark.smoke

@@ -8,7 +8,7 @@ from fastbert_core.generated import generate
 from fastbert_core.tasks import TASKS
 from reproductions.hidden_cost import COLUMNS, hidden_cost
 from reproductions.padding import padding, record_padding
-from reproductions.results import read_table
+from reproductions.store import read_table
 from tests.factories import BERT, make_task, make_trace
 
 

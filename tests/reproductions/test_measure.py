@@ -7,9 +7,9 @@ import pytest
 
 from fastbert_core.errors import InputError
 from fastbert_core.trace import save_trace
+from reproductions.columns import TABLES
 from reproductions.measure import measure
-from reproductions.results import find_traces, read_table, table_path, write_table
-from reproductions.schemas import SCHEMAS
+from reproductions.store import find_traces, read_table, table_path, write_table
 from tests.factories import BERT, make_task, make_trace, store
 
 MEASURED = ["table2", "comparisons", "table3", "speed_accuracy", "luha", "exit_layers", "uncertainty", "convergence"]
@@ -37,7 +37,7 @@ def test_every_table_is_written_and_keeps_its_schema(measured):
     for name in MEASURED:
         table = read_table(measured, name)
         assert len(table) > 0
-        assert list(table.columns) == list(SCHEMAS[name].columns)
+        assert list(table.columns) == list(TABLES[name])
         assert set(table["task"]) == {"book-review", "my-task", "yelp-polarity"}
     assert "# The reader's questions" in (measured / "questions.md").read_text()
 

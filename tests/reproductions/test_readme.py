@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproductions.readme import END, START, table, tally, with_table
-from reproductions.results import read_table
+from reproductions.store import read_table
 
 ROOT = Path(__file__).parents[2]
 

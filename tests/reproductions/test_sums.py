@@ -17,8 +17,8 @@ from fastbert_core.tasks import TASKS
 from fastbert_core.trace import save_trace, trace_bytes
 from reproductions.job import Job, is_done
 from reproductions.publish import publish
-from reproductions.results import find_traces, load_traces, read_table, trace_path
 from reproductions.settings import settings_for
+from reproductions.store import find_traces, load_traces, read_table, trace_path
 from reproductions.sums import read_sums, record_sums, sums_path
 from tests.factories import make_trace, runs_of
 

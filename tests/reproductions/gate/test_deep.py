@@ -14,10 +14,10 @@ from fastbert_core.tasks import TASKS
 from reproductions import cli
 from reproductions.gate import deep
 from reproductions.job import Job
-from reproductions.results import read_table, table_path, write_table
 from reproductions.run import run
 from reproductions.settings import lookup, settings_for
 from reproductions.sources import RUNS, Named, load_encoder
+from reproductions.store import read_table, table_path, write_table
 from tests.reproductions.gate.tamper import replace
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reproductions import cli
-from reproductions.results import find_traces, read_table, table_path, write_table
+from reproductions.store import find_traces, read_table, table_path, write_table
 from reproductions.sums import sums_path
 from tests.reproductions.gate.tamper import replace
 

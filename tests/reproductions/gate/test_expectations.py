@@ -91,8 +91,8 @@ def test_bad_expectations_exit_2_and_name_the_line(own, capsys, line, message):
 
 def test_expectations_must_be_there(own, capsys):
     for content, message in (
-        ("", "line 1: found the columns , expected tier,task"),
-        (",".join(COLUMNS[1:]) + "\n", "line 1: found the columns task,profile"),
+        ("", "line 1: column 1: found none, expected tier"),
+        (",".join(COLUMNS[1:]) + "\n", "line 1: column 1: found task, expected tier"),
         (f"{','.join(COLUMNS)}\n{GOOD}\n", "found no claim of exact, expected some"),
     ):
         own.write_text(content)

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from reproductions.gate import live
-from reproductions.results import find_traces, read_table, table_path, write_table
+from reproductions.store import find_traces, read_table, table_path, write_table
 from tests.reproductions.gate.tamper import replace
 
 

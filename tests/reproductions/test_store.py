@@ -6,7 +6,8 @@ import pytest
 
 from fastbert_core.errors import InputError
 from fastbert_core.trace import save_trace
-from reproductions.results import (
+from reproductions.columns import TABLES
+from reproductions.store import (
     TraceKey,
     find_traces,
     load_stored,
@@ -18,7 +19,6 @@ from reproductions.results import (
     trace_path,
     write_table,
 )
-from reproductions.schemas import SCHEMAS
 from tests.factories import make_task, make_trace, run_row, runs_of, store
 
 
@@ -41,8 +41,8 @@ def test_a_table_comes_back_as_it_was_written(tmp_path, runs):
     read = read_table(tmp_path, "runs")
     assert read["run_id"].tolist() == runs["run_id"].tolist()
     assert read["train_rows"].tolist() == [20000] * 3
-    assert read["resumed_at"].isna().all()
-    assert list(read.columns) == list(SCHEMAS["runs"].columns)
+    assert read["resumed_at"].tolist() == [""] * 3
+    assert list(read.columns) == list(TABLES["runs"])
 
 
 def test_equal_tables_give_equal_bytes_in_whatever_order_they_come(tmp_path, runs):
@@ -81,13 +81,13 @@ def test_rows_are_sorted_by_key_and_numbers_in_names_count(tmp_path):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"exit_layer": 0}, "exit_layer: found 0, expected a number of at least 1"),
+        ({"exit_layer": 0}, "exit_layer: found 0, expected a whole number of at least 1"),
         ({"exit_layer": 1.5}, "exit_layer: found 1.5, expected a whole number"),
-        ({"percent": 101}, "percent: found 101.0, expected a number of at most 100"),
-        ({"percent": "98%"}, "percent: found 98%, expected a number"),
+        ({"percent": 101}, "percent: found 101.0, expected a number from 0 to 100"),
+        ({"percent": "98%"}, "percent: found 98%, expected a number from 0 to 100"),
         ({"percent": "1,014"}, "percent: found 1,014, expected a number"),
         ({"mean_layers": float("inf")}, "mean_layers: found inf, expected a number"),
-        ({"mean_layers": None}, "mean_layers: found nothing, expected a value"),
+        ({"mean_layers": None}, "mean_layers: found nothing, expected a number of at least 1"),
         ({"task": "Book review"}, "task: found Book review, expected text like"),
         ({"run_id": "a,b"}, "run_id: found a,b, expected text like"),
         ({"run_id": "../x"}, "run_id: found ../x, expected text like"),
@@ -100,7 +100,7 @@ def test_bad_values_are_neither_written_nor_read(tmp_path, change, expected):
     assert not table_path(tmp_path, "exit_layers").exists()
     fields = ["" if value is None else f'"{value}"' for value in exit_rows(**change).iloc[0]]
     good = ",".join(str(value) for value in exit_rows(exit_layer=2, reported_percent=1).iloc[0])
-    text = "\n".join([",".join(SCHEMAS["exit_layers"].columns), good, ",".join(fields)])
+    text = "\n".join([",".join(TABLES["exit_layers"]), good, ",".join(fields)])
     table_path(tmp_path, "exit_layers").write_text(text + "\n")
     message = refusal(read_table, tmp_path, "exit_layers")
     assert message.startswith(f"{table_path(tmp_path, 'exit_layers')}, line 3: {expected.split(', expected')[0][:30]}")
@@ -108,8 +108,7 @@ def test_bad_values_are_neither_written_nor_read(tmp_path, change, expected):
 
 def test_two_rows_without_a_key_are_refused(tmp_path):
     message = refusal(write_table, tmp_path, "exit_layers", pd.concat([exit_rows(task=None)] * 2))
-    assert "line 3: task, speed, exit_layer: found " in message
-    assert message.endswith("run abc has it on line 2")
+    assert "line 2: task: found nothing, expected text like" in message
 
 
 def test_a_name_with_a_line_end_behind_it_is_another_name(tmp_path):
@@ -126,10 +125,10 @@ def test_settings_that_are_no_json_object_are_refused(tmp_path, runs):
 @pytest.mark.parametrize(
     ("found", "replacement", "expected"),
     [
-        ("run_id,task", "task,run_id", "line 1: found task as column 1, expected run_id"),
-        ("wall_seconds\n", "wall_seconds,best\n", "line 1: found foreign columns ['best'] and missing columns []"),
-        ("wall_seconds\n", "wall_seconds,task\n", "line 1: found foreign columns ['task'] and missing columns []"),
-        ("device,", "", "line 1: found foreign columns [] and missing columns ['device']"),
+        ("run_id,task", "task,run_id", "line 1: column 1: found task, expected run_id"),
+        ("wall_seconds\n", "wall_seconds,best\n", "line 1: column 25: found best, expected none"),
+        ("wall_seconds\n", "wall_seconds,task\n", "line 1: column 25: found task, expected none"),
+        ("device,", "", "line 1: column 21: found threads, expected device"),
         ("standard", "quick", "line 2: profile: found quick, expected one of smoke, standard, offline, paper"),
         ("20000,", "", "line 2: found 23 fields, expected 24"),
         ("fastbert,default,8", "fastbert,default,7", "line 3: task, model, variant, seed: found book-review, fastbert"),
@@ -150,7 +149,7 @@ def test_two_runs_that_claim_one_key_are_both_named(tmp_path, runs):
 
 
 def test_two_rows_without_a_run_that_claim_one_key_are_named(tmp_path):
-    columns, hashes = list(SCHEMAS["padding"].columns), "0" * 64
+    columns, hashes = list(TABLES["padding"]), "0" * 64
     row = f"lcqmc,bert,{hashes},files,{hashes},10,9.00,50.00,0.00,1.000,1.000,1,2.000,2.000"
     table_path(tmp_path, "padding").write_text("\n".join([",".join(columns), row, row]) + "\n")
     message = refusal(read_table, tmp_path, "padding")
@@ -163,7 +162,7 @@ def test_a_table_that_is_no_csv_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe")
     assert "expected a CSV in UTF-8" in refusal(read_table, tmp_path, "runs")
     path.write_bytes(b"")
-    assert refusal(read_table, tmp_path, "runs").startswith(f"{path}, line 1: found foreign columns [] and missing")
+    assert refusal(read_table, tmp_path, "runs").startswith(f"{path}, line 1: column 1: found none, expected run_id")
 
 
 def test_recording_a_run_replaces_the_one_that_holds_its_key(tmp_path):
@@ -173,7 +172,7 @@ def test_recording_a_run_replaces_the_one_that_holds_its_key(tmp_path):
     record_run(tmp_path, run_row(first, run_id="newer", resumed_at="e" * 40))
     runs = read_table(tmp_path, "runs")
     assert runs["run_id"].tolist() == ["newer", other.metadata["run_id"]]
-    assert runs["resumed_at"].isna().tolist() == [False, True]
+    assert runs["resumed_at"].tolist() == ["e" * 40, ""]
 
 
 def test_trace_paths_and_keys_are_inverse(tmp_path):
