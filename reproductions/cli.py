@@ -29,7 +29,7 @@ from reproductions.sources import Named, load_data, load_encoder, settle_profile
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 # The committed results, and the pages that are written with them and with no others.
 COMMITTED = Path("results")
-QUESTIONS_PAGE, AUDIT_PAGE = Path("docs/questions.md"), Path("docs/audit.md")
+QUESTIONS_PAGE = Path("docs/questions.md")
 LARGEST_SEED = 2**32 - 1
 OFFLINE_NOTICE = """
 *** PROFILE offline: no data and weights were named (FASTBERT_DATA, FASTBERT_MODELS) and the hub cannot be reached.
@@ -100,7 +100,7 @@ def _parser() -> ArgumentParser:
     _sources(command)
     command.set_defaults(command=_padding)
 
-    command = commands.add_parser("flops", help="table 1 and the audit, or the count of one configuration")
+    command = commands.add_parser("flops", help="table 1 and the paper's misprints, or the count of one configuration")
     command.add_argument("--results-dir", type=Path, default=COMMITTED)
     command.add_argument("--backbone", type=Path, help="count this encoder's folder (default: BERT-base)")
     command.add_argument("--tokens", type=int, help=f"length of the text (default: {PAPER_TOKENS})")
@@ -241,4 +241,4 @@ def _flops(options: argparse.Namespace) -> int:
     asked = {name: value for name, value in asked.items() if value is not None}
     if asked:
         return flops.print_count(**asked)
-    return flops.write_paper(options.results_dir, AUDIT_PAGE if options.results_dir == COMMITTED else None)
+    return flops.write_paper(options.results_dir)

@@ -9,7 +9,6 @@ import pandas as pd
 from fastbert_core.metrics import encoder_shape
 from fastbert_core.trace import Trace
 from reproductions import reported
-from reproductions.audit import corrected
 from reproductions.averaged import select, tasks_of
 from reproductions.profiles import COMPARED_PROFILES
 
@@ -20,7 +19,7 @@ PAPER_DEPTH = 12
 class Paper:
     """What the paper says of the tasks that may be held against it.
 
-    printed: tables 2 and 3 with what the audit says of them (reproductions.audit.corrected), by (task, model, setting)
+    printed: tables 2 and 3, misprints named (reproductions.reported.corrected), by (task, model, setting)
     datasets: the paper's data (paper/datasets.csv), by task, for all of its tasks
     """
 
@@ -30,7 +29,7 @@ class Paper:
     @classmethod
     def load(cls, tasks: Collection[str]) -> "Paper":
         """The paper's numbers for `tasks`."""
-        rows, datasets = corrected(), reported.load("datasets")
+        rows, datasets = reported.corrected(), reported.load("datasets")
         return cls(
             {(row.task, row.model, row.setting): row for _, row in rows[rows["task"].isin(tasks)].iterrows()},
             {row.task: row for _, row in datasets.iterrows()},

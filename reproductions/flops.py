@@ -1,9 +1,8 @@
-"""The `flops` command: table 1 and the audit of the paper, or the count of one configuration."""
+"""The `flops` command: table 1 and the paper's misprints, or the count of one configuration."""
 
 from pathlib import Path
 
 from fastbert_core.backbones import read_shape
-from fastbert_core.files import atomic_write
 from fastbert_core.flops import (
     BERT_BASE,
     FLOPS_PER_MAC,
@@ -15,28 +14,21 @@ from fastbert_core.flops import (
     true_macs,
     true_operations,
 )
-from reproductions import table1
-from reproductions.audit import audit, misprints
-from reproductions.audit.page import failures, page
+from reproductions import reported, table1
 from reproductions.store import write_table
 
 
-def write_paper(results_dir: Path, page_path: Path | None) -> int:
-    """Count table 1, audit the paper, and print and write both: `results_dir`/paper/{table1,audit}.csv.
+def write_paper(results_dir: Path) -> int:
+    """Count table 1, print it and the paper's misprints, and write it: `results_dir`/paper/table1.csv.
 
-    The audit's page goes to `page_path` if named.
     Returns the exit code, 0: a misprint of the paper's is no failure of ours.
     """
-    counted, checks = table1.table(), audit()
+    counted = table1.table()
     print(f"Table 1: BERT-base, {PAPER_TOKENS} tokens, {table1.CLASSES} classes\n\n{table1.text(counted)}")
-    print(f"Audit of the paper: {len(checks)} checks, {(~checks['holds']).sum()} fail:\n")
-    for where, wrong, printed, right, why in failures(misprints(checks)):
-        print(f"{where}\n    {wrong}: {printed}{right and f', should be {right}'}: {why}")
-    for name, frame in (("table1", counted), ("audit", checks)):
-        write_table(results_dir / "paper", name, frame)
-    if page_path:
-        with atomic_write(page_path) as file:
-            file.write(page(checks).encode())
+    print("What the paper cannot mean as printed:\n")
+    for row in reported.misprints().itertuples():
+        print(", ".join(filter(None, (row.source, row.model, row.setting, row.task))) + f"\n    {row.words}")
+    write_table(results_dir / "paper", "table1", counted)
     return 0
 
 

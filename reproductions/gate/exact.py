@@ -17,7 +17,7 @@ from reproductions.measure import measure
 from reproductions.store import read_table, table_path, write_table
 from reproductions.sums import sums_path
 
-PAPER = ("table1.csv", "audit.csv")  # of no profile
+PAPER = ("table1.csv",)  # of no profile
 UNMEASURED = ("runs", "padding")  # tables that no trace gives: held against their schema and form alone
 
 
@@ -36,7 +36,7 @@ def files(results_dir: Path, profile: str, docs: Path | None, claims: Sequence[E
         yield from _profile(place, results_dir / profile, again, docs)
         if docs is not None or (results_dir / "paper").is_dir():
             with contextlib.redirect_stdout(io.StringIO()):
-                flops.write_paper(again, again / "audit.md")
+                flops.write_paper(again)
             for name in PAPER:
                 kept = results_dir / "paper" / name
                 yield same_files(Place("exact", "", ""), f"paper/{name}", kept, again / "paper" / name)
@@ -44,7 +44,7 @@ def files(results_dir: Path, profile: str, docs: Path | None, claims: Sequence[E
             readme = results_dir / "README.md"
             (again / "README.md").write_text(columns.with_columns(readme.read_text(encoding="utf-8")), "utf-8")
             (again / "expectations.md").write_text(page.page(claims), "utf-8")
-            for kept in (readme, docs / "audit.md", docs / "expectations.md"):
+            for kept in (readme, docs / "expectations.md"):
                 yield same_files(Place("exact", "", ""), f"{kept.parent.name}/{kept.name}", kept, again / kept.name)
 
 
