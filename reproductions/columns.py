@@ -1,11 +1,15 @@
 """The columns of every results CSV as Markdown, for results/README.md: `python -m reproductions.columns`."""
 
-from pathlib import Path
+import sys
+from collections.abc import Sequence
+from functools import partial
 
+from fastbert_core.files import atomic_write
+from reproductions.arguments import ArgumentParser, exit_code
+from reproductions.checkout import committed
 from reproductions.schemas import SCHEMAS
 
 START, END = "<!-- columns: written by python -m reproductions.columns -->", "<!-- end of columns -->"
-README = Path("results/README.md")
 
 
 def columns() -> str:
@@ -26,5 +30,20 @@ def with_columns(text: str) -> str:
     return f"{head}{START}\n\n{columns()}\n{END}{rest.partition(END)[2]}"
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the tables into results/README.md; returns the exit code."""
+    return exit_code(partial(_write, arguments))
+
+
+def _write(arguments: Sequence[str] | None) -> int:
+    ArgumentParser(prog="python -m reproductions.columns", description=__doc__).parse_args(arguments)
+    path = committed("results", "README.md")
+    written = with_columns(path.read_text(encoding="utf-8"))
+    with atomic_write(path) as file:
+        file.write(written.encode())
+    print(path)
+    return 0
+
+
 if __name__ == "__main__":
-    README.write_text(with_columns(README.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.exit(main())

@@ -20,30 +20,31 @@ from reproductions.audit import audit, misprints
 from reproductions.audit.page import failures, page
 
 
-def write_paper(results_dir: Path, page_path: Path | None) -> int:
-    """Count table 1, audit the paper, and print and write both: `results_dir`/paper/{table1,audit}.csv.
-
-    The audit's page goes to `page_path` if named.
-    Returns the exit code, 0: a misprint of the paper's is no failure of ours.
-    """
+def print_paper() -> None:
+    """Count table 1 and audit the paper, and print both."""
     counted, checks = table1.table(), audit()
     print(f"Table 1: BERT-base, {PAPER_TOKENS} tokens, {table1.CLASSES} classes\n\n{table1.text(counted)}")
     print(f"Audit of the paper: {len(checks)} checks, {(~checks['holds']).sum()} fail:\n")
     for where, wrong, printed, right, why in failures(misprints(checks)):
         print(f"{where}\n    {wrong}: {printed}{right and f', should be {right}'}: {why}")
-    for name, frame in (("table1", counted), ("audit", checks)):
-        with atomic_write(results_dir / "paper" / f"{name}.csv") as file:
+
+
+def write_paper(results_dir: Path, page_path: Path) -> list[Path]:
+    """Write table 1 and the audit, `results_dir`/paper/{table1,audit}.csv, and the audit's page; returns the paths."""
+    counted, checks = table1.table(), audit()
+    frames = {results_dir / "paper" / "table1.csv": counted, results_dir / "paper" / "audit.csv": checks}
+    for path, frame in frames.items():
+        with atomic_write(path) as file:
             frame.to_csv(file, index=False, lineterminator="\n")
-    if page_path:
-        with atomic_write(page_path) as file:
-            file.write(page(checks).encode())
-    return 0
+    with atomic_write(page_path) as file:
+        file.write(page(checks).encode())
+    return [*frames, page_path]
 
 
 def print_count(
     backbone: Path | None = None, tokens: int = PAPER_TOKENS, classes: int = 2, exit_layer: int | None = None
-) -> int:
-    """Print the count of one configuration by operation, in both units. Returns the exit code.
+) -> None:
+    """Print the count of one configuration by operation, in both units.
 
     backbone: a Hugging Face folder (default: BERT-base). exit_layer: default, the last one.
     Raises InputError for a folder without an encoder's configuration, and for counts that are out of range.
@@ -63,4 +64,3 @@ def print_count(
             print(f"{operation.block + ': ' + operation.name:<58}{count:>16}{exit_layer * count:>18}")
         print(f"{'FastBERT':<58}{'':>16}{total:>18}")
         print(f"{'dense model, all layers + teacher':<58}{'':>16}{whole:>18}  speedup {whole / total:.3f}\n")
-    return 0

@@ -13,10 +13,10 @@ FORMS = {"mflops": "{:g}M", "speedup": "{:.2f}x", "accuracy": "{:.2f}%", "layers
 PAGE = """\
 # An audit of the paper's own numbers
 
-Written by `python -m reproductions flops` from the reported numbers in `reproductions/paper/`; do not edit. It runs no
-model and reads no data: it holds the paper's numbers against one another and against the FLOPs that follow from the
-architecture. FLOPs are in the paper's unit. Each of the {checks} checks is a row of `results/paper/audit.csv`; {failed}
-fail, at {places} printed numbers.
+Written by `python -m reproductions flops --publish` from the reported numbers in `reproductions/paper/`; do not edit.
+It runs no model and reads no data: it holds the paper's numbers against one another and against the FLOPs that follow
+from the architecture. FLOPs are in the paper's unit. Each of the {checks} checks is a row of `results/paper/audit.csv`;
+{failed} fail, at {places} printed numbers.
 
 ## Is Yelp.P's 52783M a misprint?
 
