@@ -2,12 +2,15 @@
 
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bench import tables
 from bench.tables import MEASURED, REPLACED_TOGETHER
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
+from reproductions.arguments import ArgumentParser, exit_code
 from reproductions.store import printed
 from reproductions.table2 import TOLERATED_LOSS
 
@@ -206,13 +209,14 @@ def _table(heads: str | list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; returns the exit code."""
-    try:
-        text = page()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(partial(_write, arguments))
+
+
+def _write(arguments: Sequence[str] | None) -> int:
+    ArgumentParser(prog="python -m bench.performance", description=__doc__).parse_args(arguments)
+    text = page()
     with atomic_write(PAGE) as file:
         file.write(text.encode())
     print(PAGE)

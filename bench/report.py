@@ -8,6 +8,7 @@ the real tokens.
 import json
 import sys
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ import pandas as pd
 from bench.subjects import SMOKE
 from bench.tables import measured, write
 from fastbert_core.errors import InputError
-from reproductions.arguments import ArgumentParser
+from reproductions.arguments import ArgumentParser, exit_code
 from reproductions.store import check_table
 
 KEY = ("task", "device", "precision", "mode", "batch")
@@ -165,19 +166,17 @@ def _layers(way: dict) -> float:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
+    return exit_code(partial(_write, arguments))
+
+
+def _write(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.report", description=__doc__.splitlines()[0])
     parser.add_argument("json", type=Path, help="what `pytest bench --benchmark-json` has written")
-    path = parser.parse_args(arguments).json
-    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
-    try:
-        tables = _tables(path)
-        smoke = any(row.get("task") == SMOKE for rows in tables.values() for row in rows)
-        for name, rows in tables.items():
-            if rows:
-                print(write(name, rows, smoke))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    tables = _tables(parser.parse_args(arguments).json)
+    smoke = any(row.get("task") == SMOKE for rows in tables.values() for row in rows)
+    for name, rows in tables.items():
+        if rows:
+            print(write(name, rows, smoke))
     return 0
 
 

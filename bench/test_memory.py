@@ -10,6 +10,7 @@ import pytest
 
 from bench import subjects
 from fastbert_core.inference import Engine
+from reproductions.arguments import ArgumentParser
 
 SHORT, GROWTH = 10_000, 1.3
 
@@ -44,4 +45,6 @@ def stream(texts: int) -> None:
 
 
 if __name__ == "__main__":
-    stream(int(sys.argv[1]))
+    parser = ArgumentParser(prog="python -m bench.test_memory", description=__doc__)
+    parser.add_argument("texts", type=int, help="how many to stream")
+    stream(parser.parse_args().texts)

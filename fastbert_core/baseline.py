@@ -27,7 +27,9 @@ class Baseline(NamedTuple):
 def baseline(model: FastBertModel, train: Samples, dev: Samples, test: Samples, pad_id: int) -> Baseline:
     """Fit on `train` rows the vectors of `model`'s encoder as it is; of [CLS] and mean vectors `dev` chooses."""
     few = np.arange(min(TRAIN_ROWS, len(train.labels)))
-    sides = [frozen_vectors(model, part.encoded, pad_id, rows) for part, rows in ((train, few), (dev, None), (test, None))]
+    sides = [
+        frozen_vectors(model, part.encoded, pad_id, rows) for part, rows in ((train, few), (dev, None), (test, None))
+    ]
     fitted, chosen, best = None, "", -1.0
     for name in ("mean", "cls"):
         regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fastbert_core.errors import InputError
+from fastbert_core.files import readable
 from fastbert_core.tasks import TASKS, Task
 from fastbert_core.tsv import Split, read_tsv
 
@@ -113,7 +114,7 @@ def load_folder(task: Task, data_dir: Path) -> TaskData:
 
 
 def _split_file(folder: Path, split: str) -> Path:
-    found = [path for suffix in SUFFIXES if (path := folder / f"{split}{suffix}").is_file()]
+    found = [path for suffix in SUFFIXES if readable(path := folder / f"{split}{suffix}")]
     if len(found) != 1:
         names = " and ".join(path.name for path in found) or f"no {split}.tsv"
         raise InputError(f"{folder}: found {names}, expected one of {', '.join(split + s for s in SUFFIXES)}")

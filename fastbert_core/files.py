@@ -88,6 +88,11 @@ def writing(path: Path) -> Iterator[None]:
         raise RunError(f"{path}: {reason(error)}") from error
 
 
+def readable(path: Path) -> bool:
+    """Whether there is something to read from: a file, a pipe or a device, but no folder."""
+    return os.path.exists(path) and not os.path.isdir(path)
+
+
 def within(folder: Path, *names: str | Path) -> Path:
     """The path of `names` below `folder`, out of which neither a name nor a symbolic link may lead it.
 

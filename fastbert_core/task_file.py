@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastbert_core.errors import InputError
+from fastbert_core.files import readable
 from fastbert_core.tasks import TASKS, Task
 
 REQUIRED = {"name": str, "language": str, "labels": list, "train": str, "dev": str, "test": str}
@@ -24,14 +25,15 @@ class TaskFile:
 
 
 def read_task_file(path: Path) -> TaskFile:
-    """Read a task from TOML. Paths in it, a backbone's folder among them, are relative to the file.
+    """Read a task from TOML. Paths in it, a backbone's folder among them, are relative to the file, or to the folder
+    one is in where it comes through a pipe, which lies nowhere.
 
     Keys: name, language ("en" or "zh"), labels (class names in label order), train, dev, test (TSV files); and,
     if need be, pair (default false) and backbone (default: the profile's). Raises InputError naming the file and the
     key for a missing or unreadable file, an unknown or missing key, a value of the wrong type, or a name that is taken.
     """
     path = Path(path)
-    if not os.path.isfile(path):
+    if not readable(path):
         raise InputError(f"{path}: no such task file")
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -44,10 +46,11 @@ def read_task_file(path: Path) -> TaskFile:
         task = Task(table["name"], table["language"], tuple(table["labels"]), table.get("pair", False))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    folder = Path() if str(path.parent) in ("/dev", "/dev/fd") or not os.path.isfile(path) else path.parent
     backbone = table.get("backbone")
-    if backbone is not None and os.path.isdir(path.parent / backbone):
-        backbone = str(path.parent / backbone)
-    train, dev, test = (path.parent / table[split] for split in ("train", "dev", "test"))
+    if backbone is not None and os.path.isdir(folder / backbone):
+        backbone = str(folder / backbone)
+    train, dev, test = (folder / table[split] for split in ("train", "dev", "test"))
     return TaskFile(task, train, dev, test, backbone)
 
 

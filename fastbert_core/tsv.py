@@ -3,7 +3,6 @@
 import gzip
 import io
 import lzma
-import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fastbert_core.errors import InputError
+from fastbert_core.files import readable
 from fastbert_core.tasks import Task
 
 INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
@@ -76,7 +76,7 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
 
 def _lines(path: Path) -> Iterator[str]:
     """The file's lines without their ends. Unlike str.splitlines, only a line feed ends one."""
-    if not os.path.isfile(path):
+    if not readable(path):
         raise InputError(f"{path}: no such file")
     opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
     number = 0

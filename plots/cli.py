@@ -3,16 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from fastbert_core.errors import one_line
-from plots.gallery import draw_folder
-from plots.registry import BENCH
-from reproductions.arguments import ArgumentParser
+from plots import BENCH
+from reproductions.arguments import EXIT_FAILED, ArgumentParser, exit_code
+from reproductions.checkout import committed, is_committed
 from reproductions.profiles import COMPARED_PROFILES, PROFILES
-
-EXIT_FAILED = 1
-RESULTS, FIGURES = Path("results"), Path("plots/figures")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,28 +17,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     What is committed has its figures in plots/figures/<profile, or bench>/, all else in figures/ in its results folder.
     """
+    return exit_code(partial(_draw, arguments))
+
+
+def _draw(arguments: Sequence[str] | None) -> int:
     parser = ArgumentParser(prog="python -m plots", description="Every figure again, from stored results.")
-    parser.add_argument("--results-dir", type=Path, default=RESULTS, help="holds one folder for each profile")
+    parser.add_argument("--results-dir", type=Path, help="holds one folder for each profile (default: the committed)")
     parser.add_argument("--profile", choices=PROFILES, help="default: every profile that has a folder there, and bench")
-    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
     options = parser.parse_args(arguments)
+    results_dir = options.results_dir or committed("results")
     names = [options.profile] if options.profile else [*PROFILES, BENCH]
-    folders = [folder for name in names if os.path.isdir(folder := options.results_dir / name)]
+    folders = [folder for name in names if os.path.isdir(folder := results_dir / name)]
     if not folders:
-        parser.error(f"{options.results_dir}: found no folder of results, expected {' or '.join(names)}")
-    try:
-        broken = [_report(folder) for folder in folders]
-    except OSError as error:
-        message = f"{error.filename or 'input or output'}: {error.strerror or error}"
-        print(f"error: {one_line(message)}", file=sys.stderr)
-        return EXIT_FAILED
+        parser.error(f"{results_dir}: found no folder of results, expected {' or '.join(names)}")
+    broken = [_report(folder) for folder in folders]
     return EXIT_FAILED if any(broken) else 0
 
 
 def _report(results: Path) -> bool:
     """Draw the figures of one folder and print what became of them; True if something is broken."""
-    committed = results.parent == RESULTS and results.name in (*COMPARED_PROFILES, BENCH)
-    folder = FIGURES / results.name if committed else results / "figures"
+    from plots.gallery import draw_folder  # matplotlib with it, which is not needed for help
+
+    ours = results.name in (*COMPARED_PROFILES, BENCH) and is_committed(results, "results", results.name)
+    folder = committed("plots", "figures", results.name) if ours else results / "figures"
     drawn = draw_folder(results, folder)
     print(f"{results}: {len(drawn.files)} files in {folder}")
     for reason, names in drawn.absent.items():

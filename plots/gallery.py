@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from fastbert_core.errors import InputError, one_line, reason
 from fastbert_core.files import atomic_write, within
-from plots.registry import BENCH, BENCH_FIGURES, FIGURES, Drawing
+from plots import BENCH
+from plots.registry import BENCH_FIGURES, FIGURES, Drawing
 from plots.style import applied
 from reproductions.columns import TABLES
 from reproductions.store import read_table, table_path

@@ -46,7 +46,6 @@ FIGURES = {
     "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
     "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3", "table2")),
 }
-BENCH = "bench"  # the folder beside the profiles' that holds what was timed
 BENCH_FIGURES = {
     "efficiency": Drawing(efficiency.draw, ("efficiency",), by_task=False, traces=""),
 }

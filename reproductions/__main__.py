@@ -2,9 +2,6 @@
 
 import sys
 
-try:
-    from reproductions.cli import main  # takes seconds, in which a user may think better of it
-except KeyboardInterrupt:
-    sys.exit(130)
+from reproductions.cli import main
 
 sys.exit(main())

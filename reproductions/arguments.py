@@ -1,11 +1,16 @@
-"""Command lines' words: refused as bad input is, in one line."""
+"""What all command lines share: words refused in one line, exit codes, and output that nobody reads."""
 
 import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable
 from typing import NoReturn
 
-from fastbert_core.errors import one_line
+from fastbert_core.errors import InputError, RunError, one_line
 
-EXIT_BAD_INPUT = 2
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_UNREAD = 141  # as shells say of a program whose output nobody reads any more
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -14,3 +19,52 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the process."""
         self.exit(EXIT_BAD_INPUT, f"error: {one_line(message)}; {self.prog} --help tells more\n")
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; what ends it otherwise is told on stderr in one line.
+
+    1 failed, 2 bad input, 130 interrupted (what the KeyboardInterrupt says is told too), 141 the reader of the output
+    has left, which is not told. Where stdout is closed from the start, what is printed is lost and all else goes on.
+    """
+    _open_streams()
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
+    try:
+        try:
+            return command()
+        finally:
+            _flush()
+    except InputError as error:
+        return fail(str(error), EXIT_BAD_INPUT)
+    except RunError as error:
+        return fail(str(error), EXIT_FAILED)
+    except BrokenPipeError:
+        return EXIT_UNREAD
+    except OSError as error:
+        return fail(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_FAILED)
+    except KeyboardInterrupt as error:
+        return fail("; ".join(("interrupted", *error.args)), EXIT_INTERRUPTED)
+
+
+def fail(message: str, code: int) -> int:
+    """Tell an error in one line, and return `code`."""
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"error: {one_line(message)}", file=sys.stderr)
+    return code
+
+
+def _open_streams() -> None:
+    """Standard streams that are closed lead nowhere: the next file to be opened must not be taken for one of them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, mode))
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:  # what could not be written must not be tried again, and told of, when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise

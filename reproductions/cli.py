@@ -1,35 +1,28 @@
-"""The command line: `python -m reproductions list | run | measure | luha | ablation | padding | flops | check`."""
+"""The command line: `python -m reproductions list | run | measure | luha | ablation | padding | flops | check`.
+
+Each command imports what it needs, so that help and the list of tasks come at once.
+"""
 
 import argparse
 import logging
-import sys
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-import transformers
-from tqdm import tqdm
-
-from fastbert_core.errors import InputError, RunError, one_line
-from fastbert_core.flops import PAPER_TOKENS
+from fastbert_core.errors import InputError, RunError
 from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve_precision
 from fastbert_core.tasks import TASKS, Task, get_task
-from reproductions import flops, show
-from reproductions.arguments import EXIT_BAD_INPUT, ArgumentParser
-from reproductions.gate.command import add_options, check
-from reproductions.job import Job, estimated_minutes, is_done
-from reproductions.lock import locked
-from reproductions.measure import measure
-from reproductions.padding import padding, record_padding
+from reproductions.arguments import EXIT_BAD_INPUT, ArgumentParser, exit_code, fail
+from reproductions.checkout import committed, in_checkout, is_committed
+from reproductions.gate.command import add_options
 from reproductions.profiles import GENERATED_PROFILES, PROFILES
-from reproductions.run import plan, run
-from reproductions.sources import Named, load_data, load_encoder, settle_profile
 
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
-# The committed results, and the pages that are written with them and with no others.
-COMMITTED = Path("results")
-QUESTIONS_PAGE = Path("docs/questions.md")
+if TYPE_CHECKING:
+    from reproductions.job import Job
+    from reproductions.sources import Named
+
 LARGEST_SEED = 2**32 - 1
 OFFLINE_NOTICE = """
 *** PROFILE offline: no data and weights were named (FASTBERT_DATA, FASTBERT_MODELS) and the hub cannot be reached.
@@ -39,29 +32,36 @@ OFFLINE_NOTICE = """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 all well, 1 failed, 2 bad input, 130 interrupted."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
+    """Run a command and return its exit code: 0 all well, else as `exit_code` says."""
+    return exit_code(partial(_command, arguments))
+
+
+def _command(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
+    if hasattr(options, "results_dir"):
+        options.results_dir = _results_dir(options)
     try:
         return options.command(options)
-    except InputError as error:
-        return _fail(str(error), EXIT_BAD_INPUT)
-    except (RunError, torch.OutOfMemoryError) as error:
-        return _fail(str(error), EXIT_FAILED)
-    except OSError as error:
-        return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_FAILED)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which need not be imported to name it
+            raise
+        raise RunError(str(error)) from error
     except KeyboardInterrupt:
-        resumes = options.command is _run or getattr(options, "work_dir", None) is not None
-        goes_on = "; the same command goes on from the last checkpoint" if resumes else ""
-        return _fail(f"interrupted{goes_on}", EXIT_INTERRUPTED)
+        if options.command is _run or getattr(options, "work_dir", None) is not None:
+            raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
+        raise
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"error: {one_line(message)}", file=sys.stderr)
-    return code
+def _results_dir(options: argparse.Namespace) -> Path:
+    """Where a command reads, or writes. What is committed is written where --publish asks for it, and nowhere else."""
+    if not hasattr(options, "publish"):
+        return options.results_dir or committed("results")
+    if options.publish:
+        return committed("results")
+    if is_committed(options.results_dir, "results"):
+        raise InputError(f"{options.results_dir}: found the committed results, expected --publish or another folder")
+    return options.results_dir
 
 
 def _parser() -> ArgumentParser:
@@ -74,7 +74,7 @@ def _parser() -> ArgumentParser:
     command = commands.add_parser("run", help="train, trace and measure tasks")
     command.add_argument("tasks", nargs="*", metavar="TASK", help="task names, or all")
     command.add_argument("--task-file", help="a task of your own (TOML)")
-    _results(command)
+    _written(command)
     command.add_argument("--seed", type=_seed, help="default: 7")
     command.add_argument("--train-rows", type=_rows, help="how many training rows to use, or all")
     _sources(command)
@@ -85,25 +85,25 @@ def _parser() -> ArgumentParser:
     command.set_defaults(command=_run)
 
     command = commands.add_parser("measure", help="every table and curve again, from the stored traces")
-    _results(command)
+    _written(command)
     command.set_defaults(command=_measure)
 
     for name, about in (("luha", "is lower uncertainty higher accuracy, by classifier"), ("ablation", "table 3")):
-        command = commands.add_parser(name, help=f"{about}: measure, and print a task's rows")
+        command = commands.add_parser(name, help=f"{about}: a task's rows, printed")
         command.add_argument("task", metavar="TASK")
         _results(command)
         command.set_defaults(command=_print_table, table={"luha": "luha", "ablation": "table3"}[name])
 
     command = commands.add_parser("padding", help="what the paper's unit hides: real lengths of the tasks' texts")
     command.add_argument("tasks", nargs="+", metavar="TASK", help="task names, or all")
-    _results(command)
+    _written(command)
     _sources(command)
     command.set_defaults(command=_padding)
 
     command = commands.add_parser("flops", help="table 1 and the paper's misprints, or the count of one configuration")
-    command.add_argument("--results-dir", type=Path, default=COMMITTED)
+    command.add_argument("--publish", action="store_true", help="write table 1 where it is committed")
     command.add_argument("--backbone", type=Path, help="count this encoder's folder (default: BERT-base)")
-    command.add_argument("--tokens", type=int, help=f"length of the text (default: {PAPER_TOKENS})")
+    command.add_argument("--tokens", type=int, help="length of the text (default: the paper's)")
     command.add_argument("--classes", type=int, help="default: 2")
     command.add_argument("--exit-layer", type=int, help="default: the last")
     command.set_defaults(command=_flops)
@@ -112,13 +112,22 @@ def _parser() -> ArgumentParser:
     add_options(command)
     _results(command)
     _sources(command)
-    command.set_defaults(command=lambda options: check(options, options.results_dir == COMMITTED))
+    command.set_defaults(command=_check)
     return parser
 
 
 def _results(command: ArgumentParser) -> None:
     command.add_argument("--profile", default="standard", choices=PROFILES)
-    command.add_argument("--results-dir", type=Path, default=COMMITTED, help="holds one folder for each profile")
+    about = "holds one folder for each profile (default: the committed results)"
+    command.add_argument("--results-dir", type=Path, help=about)
+
+
+def _written(command: ArgumentParser) -> None:
+    command.add_argument("--profile", default="standard", choices=PROFILES)
+    place = command.add_mutually_exclusive_group()
+    about = "gets one folder for each profile (default: %(default)s)"
+    place.add_argument("--results-dir", type=Path, default=Path("runs"), help=about)
+    place.add_argument("--publish", action="store_true", help="write the committed results, and the pages with them")
 
 
 def _sources(command: ArgumentParser) -> None:
@@ -146,6 +155,12 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from reproductions import show
+    from reproductions.run import plan, run
+
+    _silence_transformers()
     named = _named(options, options.task_file)
     tasks = _tasks(options.tasks)
     if named.task_file is not None:
@@ -164,31 +179,45 @@ def _run(options: argparse.Namespace) -> int:
             try:
                 _show_plan(planned([task]), results_dir, options.replace)
             except InputError as error:
-                code = _fail(str(error), EXIT_BAD_INPUT)
+                code = fail(str(error), EXIT_BAD_INPUT)
     else:
-        run(planned(tasks), results_dir, options.replace, tqdm.write, _questions(results_dir))
+        run(planned(tasks), results_dir, options.replace, tqdm.write, _questions(options, profile))
+        beside = committed("results", profile) if in_checkout() else results_dir
         for task in tasks:
-            print(show.task_rows(results_dir, task.name, COMMITTED / profile))
+            print(show.task_rows(results_dir, task.name, beside))
     print(notice, end="")
     return code
 
 
-def _show_plan(jobs: Sequence[Job], results_dir: Path, replace: bool) -> None:
+def _show_plan(jobs: "Sequence[Job]", results_dir: Path, replace: bool) -> None:
+    from reproductions.job import estimated_minutes, is_done
+
     for job in jobs:
         state = "done" if is_done(job, results_dir, replace) else f"about {estimated_minutes(job):.0f} minutes"
         print(f"{job.name}: run {job.run_id}, {len(job.train)} training rows: {state}")
 
 
-def _named(options: argparse.Namespace, task_file: str | None = None) -> Named:
+def _silence_transformers() -> None:
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def _named(options: argparse.Namespace, task_file: str | None = None) -> "Named":
     """The sources that the user named. Raises InputError for an option that the profile has no use for."""
+    from reproductions.sources import Named
+
     for option, value in (("--data-dir", options.data_dir), ("--backbone", options.backbone)):
         if value is not None and options.profile in GENERATED_PROFILES:
             raise InputError(f"{option}: profile {options.profile} brings its own text and encoder, expected no folder")
     return Named.from_user(options.data_dir, options.backbone, task_file)
 
 
-def _settled(options: argparse.Namespace, named: Named) -> tuple[str, str]:
+def _settled(options: argparse.Namespace, named: "Named") -> tuple[str, str]:
     """The profile that will run, and what to say before and after where it is not the one that was asked for."""
+    from reproductions.sources import settle_profile
+
     profile = settle_profile(options.profile, named)
     return profile, OFFLINE_NOTICE if profile != options.profile else ""
 
@@ -198,6 +227,14 @@ def _tasks(names: Sequence[str]) -> list[Task]:
 
 
 def _padding(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from reproductions import show
+    from reproductions.lock import locked
+    from reproductions.padding import padding, record_padding
+    from reproductions.sources import load_data, load_encoder
+
+    _silence_transformers()
     named, tasks = _named(options), _tasks(options.tasks)
     profile, notice = _settled(options, named)
     print(notice, end="")
@@ -216,29 +253,50 @@ def _padding(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
+    from reproductions.lock import locked
+    from reproductions.measure import measure
+
     results_dir = options.results_dir / options.profile
-    with locked(results_dir, tqdm.write):
-        written = measure(results_dir, _questions(results_dir))
+    with locked(results_dir, print):
+        written = measure(results_dir, _questions(options, options.profile))
     for path in written:
         print(path)
     return 0
 
 
-def _questions(results_dir: Path) -> Path | None:
-    return QUESTIONS_PAGE if results_dir == COMMITTED / "standard" else None
+def _questions(options: argparse.Namespace, profile: str) -> Path | None:
+    return committed("docs", "questions.md") if options.publish and profile == "standard" else None
 
 
 def _print_table(options: argparse.Namespace) -> int:
-    results_dir = options.results_dir / options.profile
-    with locked(results_dir, tqdm.write):
-        measure(results_dir, _questions(results_dir))
-    print(show.table(results_dir, options.table, options.task))
+    from reproductions import show
+
+    print(show.table(options.results_dir / options.profile, options.table, options.task))
     return 0
 
 
 def _flops(options: argparse.Namespace) -> int:
+    from reproductions import flops
+
+    _silence_transformers()
     asked = {name: getattr(options, name) for name in ("backbone", "tokens", "classes", "exit_layer")}
     asked = {name: value for name, value in asked.items() if value is not None}
+    if asked and options.publish:
+        raise InputError("flops: found --publish with a configuration to count, expected one of them")
     if asked:
-        return flops.print_count(**asked)
-    return flops.write_paper(options.results_dir)
+        flops.print_count(**asked)
+    elif options.publish:
+        print(flops.write_paper(committed("results")))
+    else:
+        flops.print_paper()
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from reproductions.gate.command import check
+
+    folder = options.results_dir / options.profile
+    if options.tier != ["live"] and not os.path.isdir(folder):  # told before live has trained for minutes
+        raise InputError(f"{folder}: found no such folder, expected the results of profile {options.profile}")
+    _silence_transformers()
+    return check(options, is_committed(options.results_dir, "results"))

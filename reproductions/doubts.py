@@ -20,7 +20,7 @@ def doubts(trace: Trace, baseline: float | None = None) -> Iterator[str]:
         yield f"its last exit is never right on {len(never)} of {len(present)} classes: {', '.join(never[:5])}"
     accuracy, confidence = 100 * right.mean(), 100 * trace.probabilities[:, -1].max(axis=-1).mean()
     if abs(confidence - accuracy) > CONFIDENCE_GAP:
-        yield f"its last exit is right on {accuracy:.1f}% and {confidence:.1f}% sure, expected within {CONFIDENCE_GAP:g}"
+        yield f"its last exit is right on {accuracy:.1f}% and {confidence:.1f}% sure of itself"
     for at, layer in enumerate(trace.metadata["layers"][:-1]):
         gain = 100 * (trace.correct[:, at].mean() - right.mean())
         if gain > 0 and mcnemar(trace.correct[:, at], right) < ALPHA:

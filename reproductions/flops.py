@@ -18,24 +18,23 @@ from reproductions import reported, table1
 from reproductions.store import write_table
 
 
-def write_paper(results_dir: Path) -> int:
-    """Count table 1, print it and the paper's misprints, and write it: `results_dir`/paper/table1.csv.
-
-    Returns the exit code, 0: a misprint of the paper's is no failure of ours.
-    """
-    counted = table1.table()
-    print(f"Table 1: BERT-base, {PAPER_TOKENS} tokens, {table1.CLASSES} classes\n\n{table1.text(counted)}")
+def print_paper() -> None:
+    """Count table 1, and print it and the paper's misprints."""
+    print(f"Table 1: BERT-base, {PAPER_TOKENS} tokens, {table1.CLASSES} classes\n\n{table1.text(table1.table())}")
     print("What the paper cannot mean as printed:\n")
     for row in reported.misprints().itertuples():
         print(", ".join(filter(None, (row.source, row.model, row.setting, row.task))) + f"\n    {row.words}")
-    write_table(results_dir / "paper", "table1", counted)
-    return 0
+
+
+def write_paper(results_dir: Path) -> Path:
+    """Count table 1 and write it: `results_dir`/paper/table1.csv; returns the path."""
+    return write_table(results_dir / "paper", "table1", table1.table())
 
 
 def print_count(
     backbone: Path | None = None, tokens: int = PAPER_TOKENS, classes: int = 2, exit_layer: int | None = None
-) -> int:
-    """Print the count of one configuration by operation, in both units. Returns the exit code.
+) -> None:
+    """Print the count of one configuration by operation, in both units.
 
     backbone: a Hugging Face folder (default: BERT-base). exit_layer: default, the last one.
     Raises InputError for a folder without an encoder's configuration, and for counts that are out of range.
@@ -55,4 +54,3 @@ def print_count(
             print(f"{operation.block + ': ' + operation.name:<58}{count:>16}{exit_layer * count:>18}")
         print(f"{'FastBERT':<58}{'':>16}{total:>18}")
         print(f"{'dense model, all layers + teacher':<58}{'':>16}{whole:>18}  speedup {whole / total:.3f}\n")
-    return 0

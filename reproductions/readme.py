@@ -1,17 +1,20 @@
 """The README's table, measured beside reported, from the committed CSVs: `python -m reproductions.readme`."""
 
-from pathlib import Path
+import sys
+from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
 from fastbert_core.files import atomic_write
 from fastbert_core.tasks import TASKS
+from reproductions.arguments import ArgumentParser, exit_code
+from reproductions.checkout import committed
 from reproductions.store import read_table
 from reproductions.table2 import CHOSEN, TOLERATED_LOSS
 
 START, END = "<!-- table 2: written by python -m reproductions.readme -->", "<!-- end of table 2 -->"
 MIDDLE = "speed=0.5"
-README, RESULTS = Path("README.md"), Path("results/standard")
 SETTINGS = {
     "BERT": ("BERT", "12 layers"),
     "DistilBERT, 6 layers": ("DistilBERT", "6 layers"),
@@ -81,8 +84,21 @@ def _cell(row: pd.Series | None, accuracy: str, speedup: str) -> str:
     return f"{row[accuracy]:.2f}" + ("" if pd.isna(row[speedup]) else f" · {row[speedup]:.2f}x")
 
 
-if __name__ == "__main__":
-    tables = (read_table(RESULTS, name) for name in ("table2", "comparisons"))
-    written = with_table(README.read_text(encoding="utf-8"), *tables)
-    with atomic_write(README) as file:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the table into the README; returns the exit code."""
+    return exit_code(partial(_write, arguments))
+
+
+def _write(arguments: Sequence[str] | None) -> int:
+    ArgumentParser(prog="python -m reproductions.readme", description=__doc__).parse_args(arguments)
+    path = committed("README.md")
+    tables = [read_table(committed("results", "standard"), name) for name in ("table2", "comparisons")]
+    written = with_table(path.read_text(encoding="utf-8"), *tables)
+    with atomic_write(path) as file:
         file.write(written.encode())
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,6 +21,7 @@ ALLOWED = {
 # costs.
 PLOTS_READ = {
     "reproductions.arguments",
+    "reproductions.checkout",
     "reproductions.profiles",
     "reproductions.columns",
     "reproductions.store",

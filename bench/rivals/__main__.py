@@ -30,7 +30,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.inference import Engine
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import resolve_precision
-from reproductions.arguments import ArgumentParser
+from reproductions.arguments import ArgumentParser, exit_code
 from reproductions.table2 import chosen_speed
 
 BATCHES = (32, 256)
@@ -61,16 +61,16 @@ class Measured(NamedTuple):
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
+    return exit_code(partial(_command, arguments))
+
+
+def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"default: {' and '.join(subjects.TASKS)}")
     parser.add_argument("--rows", type=_count, default=384, help="test texts of a task (default: 384)")
     parser.add_argument("--rounds", type=_count, default=2, help="timed rounds (default: 2)")
     options = parser.parse_args(arguments)
-    try:
-        print(measure(options.tasks, options.rows, options.rounds))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    print(measure(options.tasks, options.rows, options.rounds))
     return 0
 
 

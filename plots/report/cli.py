@@ -3,13 +3,12 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from fastbert_core.errors import one_line
 from fastbert_core.files import atomic_write
-from plots.cli import EXIT_FAILED, RESULTS
-from plots.report.page import build
-from reproductions.arguments import ArgumentParser
+from reproductions.arguments import EXIT_FAILED, ArgumentParser, exit_code
+from reproductions.checkout import committed
 from reproductions.profiles import COMPARED_PROFILES, PROFILES
 
 ORDER = [*COMPARED_PROFILES, *(profile for profile in PROFILES if profile not in COMPARED_PROFILES)]
@@ -17,25 +16,26 @@ ORDER = [*COMPARED_PROFILES, *(profile for profile in PROFILES if profile not in
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show what can be shown, name what cannot. Exit code 0, 1 if something is broken, 2 for bad arguments."""
+    return exit_code(partial(_write, arguments))
+
+
+def _write(arguments: Sequence[str] | None) -> int:
     parser = ArgumentParser(prog="python -m plots.report", description="Stored results as one HTML page.")
-    parser.add_argument("--results-dir", type=Path, default=RESULTS, help="holds one folder for each profile")
+    parser.add_argument("--results-dir", type=Path, help="holds one folder for each profile (default: the committed)")
     parser.add_argument("--profile", choices=PROFILES, help="default: every profile that has a folder there")
     parser.add_argument("--output", type=Path, default=Path("report.html"), help="default: %(default)s")
-    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path need not be text in its encoding
     options = parser.parse_args(arguments)
+    results_dir = options.results_dir or committed("results")
     profiles = [options.profile] if options.profile else ORDER
-    found = [profile for profile in profiles if os.path.isdir(options.results_dir / profile)]
+    found = [profile for profile in profiles if os.path.isdir(results_dir / profile)]
     if not found:
-        parser.error(f"{options.results_dir}: found no folder of results, expected {' or '.join(profiles)}")
-    try:
-        report = build(options.results_dir, found)
-        page = report.html.encode()
-        with atomic_write(options.output) as file:
-            file.write(page)
-    except OSError as error:
-        message = f"{error.filename or 'input or output'}: {error.strerror or error}"
-        print(f"error: {one_line(message)}", file=sys.stderr)
-        return EXIT_FAILED
+        parser.error(f"{results_dir}: found no folder of results, expected {' or '.join(profiles)}")
+    from plots.report.page import build  # matplotlib with it, which is not needed for help
+
+    report = build(results_dir, found)
+    page = report.html.encode()
+    with atomic_write(options.output) as file:
+        file.write(page)
     print(f"{options.output}: {len(page) / 1e6:.1f} MB")
     for line in report.shown:
         print(f"  {line}")

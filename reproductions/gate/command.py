@@ -5,13 +5,10 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from tqdm import tqdm
-
 from fastbert_core.errors import InputError
 from fastbert_core.precision import DEVICES, resolve_device
-from reproductions.gate import deep, exact, expectations, goldens, live, page, vouched
+from reproductions.gate import expectations
 from reproductions.gate.finding import Finding, summary, write_report
-from reproductions.sources import Named
 
 TIERS = (*expectations.TIERS, "deep")
 
@@ -33,6 +30,8 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     committed: whether the results folder is the committed one, which the generated pages belong to.
     Raises InputError for options that do not go together, and for expectations that are not in order.
     """
+    from reproductions.gate import exact, goldens, live, page, vouched
+
     tiers, reason = options.tier or expectations.TIERS, " ".join((options.reason or "").split())
     if options.update != bool(reason):
         raise InputError("check: expected --update and --reason together, and words in the reason")
@@ -68,6 +67,11 @@ def check(options: argparse.Namespace, committed: bool) -> int:
 
 
 def _deep(options: argparse.Namespace) -> list[Finding]:
+    from tqdm import tqdm
+
+    from reproductions.gate import deep
+    from reproductions.sources import Named
+
     named, device = Named.from_user(options.data_dir, options.backbone, None), resolve_device(options.device)
     place = contextlib.nullcontext(options.work_dir) if options.work_dir else tempfile.TemporaryDirectory()
     findings = []

@@ -1,12 +1,15 @@
 """docs/expectations.md: what the gate expects, from the CSV that it reads. `python -m reproductions.gate.page`."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from fastbert_core.files import atomic_write
+from reproductions.arguments import ArgumentParser
+from reproductions.checkout import ROOT
 from reproductions.gate.expectations import PATH, Expectation, read_expectations
 
-PAGE = Path("docs/expectations.md")
+PAGE = ROOT / "docs" / "expectations.md"
 HEAD = """# What the gate expects
 
 Generated from `reproductions/gate/expectations.csv`, which `python -m reproductions check` reads; do not edit. A claim
@@ -53,4 +56,5 @@ def _cell(value: object) -> str:
 
 
 if __name__ == "__main__":
+    ArgumentParser(prog="python -m reproductions.gate.page", description=__doc__).parse_args(sys.argv[1:])
     write_page(PAGE, read_expectations(PATH))

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from fastbert_core.errors import InputError
+from reproductions.arguments import ArgumentParser
 from reproductions.gate.finding import Finding, as_number
 
 KEY = ("tier", "task", "profile", "metric")
@@ -66,11 +67,12 @@ def _read(path: Path, needed: bool) -> list[dict[str, str]]:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code. A base without a report is an empty one."""
-    if len(arguments) != 2:
-        print("usage: python -m reproductions.gate.summary BASE.csv HEAD.csv", file=sys.stderr)
-        return 2
+    parser = ArgumentParser(prog="python -m reproductions.gate.summary", description=__doc__)
+    parser.add_argument("base", type=Path, metavar="BASE", help="report of `check --report`, which need not be there")
+    parser.add_argument("head", type=Path, metavar="HEAD", help="the report to hold against it")
+    options = parser.parse_args(arguments)
     try:
-        print(summary(_read(Path(arguments[0]), needed=False), _read(Path(arguments[1]), needed=True)), end="")
+        print(summary(_read(options.base, needed=False), _read(options.head, needed=True)), end="")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

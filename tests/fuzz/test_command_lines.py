@@ -117,6 +117,7 @@ def world(tmp_path_factory):
         (folder / name).mkdir()
     (folder / "encoder" / "config.json").write_text("[]")
     (folder / "file.txt").write_text("text")
+    (folder / "tox.ini").touch()  # it is a checkout
     files = "".join(f'{split} = "data/book-review/{split}.tsv"\n' for split in ("train", "dev", "test"))
     (folder / "my.toml").write_text(f'name = "mine"\nlanguage = "en"\nlabels = ["no", "yes"]\n{files}')
     (folder / "bad.toml").write_text("name = [[[")
@@ -142,11 +143,12 @@ def no_work(monkeypatch):
         load_traces(results_dir, read_table(results_dir, "runs"))
         return [results_dir / "table2.csv"]
 
-    for module in ("cli", "run", "gate.exact"):
+    for module in ("measure", "run", "gate.exact"):
         monkeypatch.setattr(f"reproductions.{module}.measure", glance)
     monkeypatch.setattr("reproductions.run.execute", stop)
     monkeypatch.setattr("fastbert_core.offline.fetch_backbone", stop)
-    monkeypatch.setattr("reproductions.flops.write_paper", lambda *_: 0)
+    monkeypatch.setattr("reproductions.flops.print_paper", lambda: None)
+    monkeypatch.setattr("reproductions.checkout.ROOT", world)
     monkeypatch.setattr("reproductions.job._macs_per_second", lambda *_: 1e12)
     monkeypatch.setattr("reproductions.gate.goldens.flops", dict)
     monkeypatch.setattr("reproductions.gate.live.train_twice", lambda *_: ({}, []))

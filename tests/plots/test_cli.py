@@ -20,10 +20,12 @@ def one_figure(monkeypatch):
 
 
 def test_the_committed_profiles_are_drawn_into_plots_and_others_beside_their_results(results, monkeypatch, capsys):
-    monkeypatch.chdir(results.parents[1])
+    root = results.parents[1]
+    (root / "tox.ini").touch()
+    monkeypatch.setattr("reproductions.checkout.ROOT", root)
+    monkeypatch.chdir(root)
     shutil.copytree(results, results.parent / "smoke")
     assert main([]) == 0
-    root = results.parents[1]
     assert {str(path.relative_to(root)) for path in root.rglob("*.svg")} == {
         "plots/figures/standard/book-review/exit_layers.svg",
         "results/smoke/figures/book-review/exit_layers.svg",

@@ -19,8 +19,9 @@ from reproductions import cli
 ROOT = Path(__file__).parents[2]
 FORK = multiprocessing.get_context("fork")
 TASK, TRAIN_ROWS = "book-review", 96
-RUN = ("run", TASK, "--profile", "smoke", "--train-rows", str(TRAIN_ROWS))
-MEASURE = ("measure", "--profile", "smoke")
+PLACE = ("--profile", "smoke", "--results-dir", "results")
+RUN = ("run", TASK, "--train-rows", str(TRAIN_ROWS), *PLACE)
+MEASURE = ("measure", *PLACE)
 MAY_DIFFER = ("date", "wall_seconds", "command", "resumed_at")  # columns of runs.csv
 
 
@@ -44,9 +45,7 @@ class World:
     def start(self, command: tuple[str, ...] = RUN) -> "Attempt":
         """Begin a command in a process of its own."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.results_name != "results":
-            command = (*command, "--results-dir", self.results_name)
-        return Attempt(self.folder, command)
+        return Attempt(self.folder, tuple(self.results_name if word == "results" else word for word in command))
 
     def finish(self, command: tuple[str, ...] = RUN) -> "Attempt":
         """Begin a command and wait for its end."""

@@ -51,6 +51,10 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def modified(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
 @pytest.mark.smoke
 def test_a_run_writes_its_tables_and_traces(smoke):
     results = smoke / "smoke"
@@ -256,12 +260,14 @@ def test_a_profile_may_limit_the_rows_but_not_those_asked_for(monkeypatch):
 
 
 @pytest.mark.smoke
-def test_luha_and_ablation_print_a_task(smoke, capsys):
+def test_luha_and_ablation_print_a_task_and_write_nothing(smoke, capsys):
+    before = modified(smoke)
     for command in ("luha", "ablation"):
         assert cli.main([command, "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
         assert "12" in capsys.readouterr().out
     assert cli.main(["luha", "lcqmc", "--profile", "smoke", "--results-dir", str(smoke)]) == 2
     assert "found no row of task lcqmc" in capsys.readouterr().err
+    assert modified(smoke) == before
 
 
 def test_list_names_the_twelve(capsys):
@@ -345,7 +351,7 @@ def test_an_interrupted_run_exits_130(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("reproductions.run.execute", interrupt)
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 130
     assert "goes on from the last checkpoint" in capsys.readouterr().err
-    monkeypatch.setattr("reproductions.cli.measure", interrupt)
+    monkeypatch.setattr("reproductions.measure.measure", interrupt)
     assert cli.main(["measure", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
 
@@ -373,8 +379,8 @@ def test_a_gpu_without_room_exits_1(monkeypatch, capsys, tmp_path):
 def test_padding_says_where_it_measures_generated_text(monkeypatch, capsys, tmp_path):
     for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("reproductions.cli.settle_profile", lambda profile, named: "offline")
-    monkeypatch.setattr("reproductions.cli.load_encoder", lambda *_: tiny(tmp_path / "tiny", ["text"], layers=6))
+    monkeypatch.setattr("reproductions.sources.settle_profile", lambda profile, named: "offline")
+    monkeypatch.setattr("reproductions.sources.load_encoder", lambda *_: tiny(tmp_path / "tiny", ["text"], layers=6))
     assert cli.main(["padding", "dbpedia", "--results-dir", str(tmp_path)]) == 0
     said = capsys.readouterr().out.strip()
     assert said.startswith("*** PROFILE offline")

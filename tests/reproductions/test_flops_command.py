@@ -10,17 +10,18 @@ import pytest
 from transformers import BertConfig, GPT2Config
 
 from fastbert_core.errors import InputError
-from reproductions.flops import print_count, write_paper
+from reproductions.flops import print_count, print_paper, write_paper
 
 PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> tuple[Path, str]:
-    """The folder that the command wrote to, and what it printed."""
+    """The folder with what the command writes, and what it prints."""
     folder = tmp_path_factory.mktemp("flops")
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        assert write_paper(folder / "results") == 0
+        print_paper()
+    write_paper(folder / "results")
     return folder, output.getvalue()
 
 
@@ -66,7 +67,7 @@ def folder_of(config: object, path: Path) -> Path:
 
 def test_count_of_a_configuration(tmp_path, capsys):
     backbone = folder_of(BertConfig(hidden_size=384, intermediate_size=1536), tmp_path)
-    assert print_count(backbone, tokens=128, classes=14, exit_layer=1) == 0
+    print_count(backbone, tokens=128, classes=14, exit_layer=1)
     output = capsys.readouterr().out
     assert "482377728" in output
     assert "5465210880  speedup 11.330" in output

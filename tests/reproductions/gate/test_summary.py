@@ -64,4 +64,6 @@ def test_a_base_without_a_gate_is_no_error_and_a_change_without_a_report_is_one(
     (tmp_path / "foreign.csv").write_text("a,b\n")
     assert summary.main([str(head), str(tmp_path / "foreign.csv")]) == 2
     assert "foreign.csv, line 1: found ['a', 'b'], expected the columns" in capsys.readouterr().err
-    assert summary.main([]) == 2
+    with pytest.raises(SystemExit) as stop:
+        summary.main([])
+    assert stop.value.code == 2

@@ -1,0 +1,130 @@
+"""What is committed is written with --publish alone, wherever a command is called from and however a path is spelt."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from reproductions import cli, columns, readme
+from reproductions.checkout import ROOT, committed, is_committed
+from reproductions.measure import measure
+from tests.factories import make_task, store
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = store(tmp_path_factory.mktemp("measured") / "results" / "standard", make_task("book-review", samples=40))
+    measure(folder)
+    return folder.parent
+
+
+@pytest.fixture
+def checkout(measured, tmp_path, monkeypatch):
+    """A checkout with committed results, seen from a folder elsewhere that has a results/ and a docs/ too."""
+    root, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
+    shutil.copytree(measured, root / "results")
+    (root / "tox.ini").touch()
+    for name in ("docs", "results"):
+        (elsewhere / name).mkdir(parents=True)
+    monkeypatch.setattr("reproductions.checkout.ROOT", root)
+    monkeypatch.chdir(elsewhere)
+    return root
+
+
+def times(folder):
+    """When each path below was last written, locks and the folders that they come and go in aside."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.mark.parametrize("command", ["luha", "ablation"])
+def test_what_prints_writes_nothing(checkout, tmp_path, command, capsys):
+    before = times(tmp_path)
+    assert cli.main([command, "book-review"]) == 0
+    assert {"luha": "classifier", "ablation": "FastBERT"}[command] in capsys.readouterr().out
+    assert times(tmp_path) == before
+
+
+def test_flops_prints_and_writes_nothing(checkout, tmp_path, monkeypatch, capsys):
+    before = times(tmp_path)
+    counted = pd.read_csv(ROOT / "results" / "paper" / "table1.csv")  # to count it anew takes half a minute
+    monkeypatch.setattr("reproductions.table1.table", lambda: counted)
+    assert cli.main(["flops"]) == 0
+    assert "Audit of the paper: " in capsys.readouterr().out
+    assert times(tmp_path) == before
+
+
+def test_flops_is_published_into_the_checkout(checkout, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("reproductions.flops.write_paper", lambda *where: asked.append(where) or where)
+    assert cli.main(["flops", "--publish"]) == 0
+    assert asked == [(checkout / "results", checkout / "docs" / "audit.md")]
+    assert cli.main(["flops", "--publish", "--tokens", "64"]) == 2
+    assert "expected one of them" in capsys.readouterr().err
+
+
+def test_measuring_is_published_into_the_checkout(checkout, tmp_path):
+    (checkout / "results" / "standard" / "luha.csv").unlink()
+    assert cli.main(["measure", "--publish"]) == 0
+    assert (checkout / "results" / "standard" / "luha.csv").is_file()
+    assert (checkout / "docs" / "questions.md").is_file()
+    assert times(tmp_path / "elsewhere") == {}
+
+
+def test_what_is_not_published_lands_in_runs(checkout, tmp_path, capsys):
+    before = times(checkout)
+    shutil.copytree(checkout / "results", "runs")
+    (tmp_path / "elsewhere" / "runs" / "standard" / "luha.csv").unlink()
+    assert cli.main(["measure"]) == 0
+    assert "runs/standard/luha.csv" in capsys.readouterr().out
+    assert times(checkout) == before
+    assert not list((tmp_path / "elsewhere" / "docs").iterdir())
+
+
+@pytest.mark.parametrize("command", [["measure"], ["run", "book-review"], ["padding", "book-review"]])
+def test_the_committed_results_are_refused_however_they_are_spelt(checkout, tmp_path, command, monkeypatch, capsys):
+    (tmp_path / "link").symlink_to(checkout / "results")
+    before = times(tmp_path)
+    monkeypatch.chdir(checkout)
+    for spelt in ("results", "./results/", str(checkout / "results"), "results/../results", str(tmp_path / "link")):
+        assert cli.main([*command, "--results-dir", spelt]) == 2
+        assert "found the committed results, expected --publish or another folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command, "--publish", "--results-dir", "runs"])
+    assert stop.value.code == 2
+    assert times(tmp_path) == before
+
+
+def test_nothing_is_published_without_a_checkout(checkout, tmp_path, capsys):
+    (checkout / "tox.ini").unlink()
+    before = times(tmp_path)
+    for words in (["measure", "--publish"], ["run", "book-review", "--publish"], ["flops", "--publish"], ["check"]):
+        assert cli.main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {checkout}: found no checkout of the suite, expected one for results")
+    assert times(tmp_path) == before
+
+
+def test_the_gate_says_at_once_that_there_are_no_results(checkout, monkeypatch, capsys):
+    monkeypatch.setattr("reproductions.gate.command.check", None)  # which would train first
+    for words in ([], ["--tier", "live", "--tier", "exact"], ["--tier", "deep", "dbpedia"]):
+        assert cli.main(["check", *words, "--results-dir", "results"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == ("error: results/standard: found no such folder, expected the results of profile standard")
+
+
+def test_the_pages_are_those_of_the_checkout(checkout, tmp_path, capsys):
+    (checkout / "README.md").write_text(f"a\n{readme.START}{readme.END}\n")
+    (checkout / "results" / "README.md").write_text(f"b\n{columns.START}{columns.END}\n")
+    assert (readme.main([]), columns.main([])) == (0, 0)
+    assert "| book-review | measured" in (checkout / "README.md").read_text()
+    assert "### luha.csv" in (checkout / "results" / "README.md").read_text()
+    assert times(tmp_path / "elsewhere") == {}
+
+
+def test_paths_of_the_checkout_are_told_as_seen_from_where_one_is(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    assert str(committed("docs", "audit.md")) == "docs/audit.md"
+    assert is_committed("results", "results")
+    monkeypatch.chdir(tmp_path)
+    assert committed("docs") == ROOT / "docs"
+    assert not is_committed("results", "results")

@@ -1,0 +1,126 @@
+"""Every `python -m X`: asked for help it writes nothing, what nobody reads is no error, and it starts light."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastbert_core.tasks import TASKS
+
+ROOT = Path(__file__).parent.parent
+ASK = """
+import contextlib, io, json, runpy, sys
+found = {}
+for name in sys.argv[1:]:
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())) as said:
+        sys.argv, code = [name, "--help"], None
+        try:
+            runpy.run_module(name, run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+    said.seek(0)
+    found[name] = (code, said.read())
+print(json.dumps(found))
+"""
+PACKAGES = ("fastbert_core", "reproductions", "plots", "bench", "tests")
+
+
+def entry_points():
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[-1] == "__main__":
+            yield ".".join(parts[:-1])
+        elif "\nif __name__ == " in path.read_text(encoding="utf-8"):
+            yield ".".join(parts)
+
+
+def python(*words, cwd, **options):
+    """Run the interpreter in `cwd`, which is the home folder too, as a user elsewhere would."""
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(cwd), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables |= options.pop("env", {})
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.run([sys.executable, *words], cwd=cwd, env=variables, text=True, **given)
+
+
+def times():
+    """When each file and folder that is or may be committed was last written."""
+    folders = ("docs", "results", "plots", "reproductions", "bench")
+    paths = [ROOT, *ROOT.glob("*.*"), *(path for name in folders for path in (ROOT / name).rglob("*"))]
+    return {path: path.stat().st_mtime_ns for path in paths if "__pycache__" not in path.parts}
+
+
+def test_help_is_printed_and_nothing_is_written(tmp_path):
+    names, before = list(entry_points()), times()
+    assert {"reproductions", "reproductions.readme", "plots.report", "bench.performance", "tests.mutation"} <= {*names}
+    # One after the other in one process, since most of them import torch.
+    done = python("-W", "ignore", "-c", ASK, *names, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    for name in names:
+        code, said = found[name]
+        assert code == 0, name
+        assert said.startswith(f"usage: python -m {name} "), name
+    assert list(tmp_path.iterdir()) == []
+    assert times() == before
+
+
+@pytest.mark.parametrize(("module", "words"), [("reproductions", "--help"), ("reproductions", "list"), ("plots", "-h")])
+def test_help_and_the_list_of_tasks_load_no_heavy_library(module, words, tmp_path):
+    code = f"""
+import atexit, runpy, sys
+heavy = {{"torch", "transformers", "datasets", "pandas", "matplotlib", "scipy"}}
+atexit.register(lambda: print(heavy & set(sys.modules), file=sys.stderr))
+sys.argv = ["x", "{words}"]
+runpy.run_module("{module}", run_name="__main__")
+"""
+    assert python("-c", code, cwd=tmp_path).stderr == "set()\n"
+
+
+def test_a_closed_standard_output_is_no_error(tmp_path):
+    words = ["sh", "-c", 'exec "$@" >&- 2>err', "sh", sys.executable, "-m", "reproductions"]
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    for word, code, told in (("list", 0, 0), ("walk", 2, 1)):
+        assert subprocess.run([*words, word], cwd=tmp_path, env=variables).returncode == code
+        assert len((tmp_path / "err").read_text().splitlines()) == told
+
+
+def test_what_is_opened_next_is_not_taken_for_a_closed_standard_output(tmp_path):
+    code = """
+import os
+from reproductions.arguments import exit_code
+def write():
+    with open("table.csv", "w") as file:
+        os.system("echo noise")
+        print("more noise")
+        file.write("a,b")
+    return 0
+exit_code(write)
+"""
+    words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code]
+    assert subprocess.run(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == 0
+    assert (tmp_path / "table.csv").read_text() == "a,b"
+
+
+@pytest.mark.parametrize(("word", "unbuffered"), [("list", ""), ("list", "1"), ("--help", "")])
+def test_a_reader_that_has_enough_ends_it_without_a_word(word, unbuffered, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as unread:
+        done = python("-m", "reproductions", word, cwd=tmp_path, stdout=unread, env={"PYTHONUNBUFFERED": unbuffered})
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_one_line(unbuffered, tmp_path):
+    with open("/dev/full", "w") as full:
+        done = python("-m", "reproductions", "list", cwd=tmp_path, stdout=full, env={"PYTHONUNBUFFERED": unbuffered})
+    assert (done.returncode, done.stderr) == (1, "error: input or output: No space left on device\n")
+
+
+def test_the_list_of_tasks_comes_whole(tmp_path):
+    done = python("-m", "reproductions", "list", cwd=tmp_path)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(TASKS)
