@@ -20,12 +20,14 @@ from fastbert_core.uncertainty import check_speed, exit_layers
 class Outcome:
     """What one way of using a model did to every sample of a trace.
 
+    answers: int64 [samples], the classes that it named
     correct: bool [samples]
     exit_layer: int64 [samples], the number of executed layers
     flops: mean FLOPs of a sample, in the paper's unit
     speedup: FLOPs of the dense model over `flops`
     """
 
+    answers: np.ndarray
     correct: np.ndarray
     exit_layer: np.ndarray
     flops: float
@@ -85,7 +87,8 @@ def dense(trace: Trace, layer: int | None = None) -> Outcome:
         raise InputError(f"{describe(trace)}: found no layer {layer!r}, expected one of {layers}")
     flops = dense_flops(shape, layer)
     depth = np.full(len(trace.labels), layer, dtype=np.int64)
-    return Outcome(trace.correct[:, layers.index(layer)], depth, float(flops), dense_flops(shape) / flops)
+    at = layers.index(layer)
+    return Outcome(trace.predictions[:, at], trace.correct[:, at], depth, float(flops), dense_flops(shape) / flops)
 
 
 def at_flops(trace: Trace, flops: float) -> Outcome:
@@ -160,10 +163,10 @@ def _smallest_so_far(trace: Trace) -> np.ndarray:
 
 def _leaving(trace: Trace, exit_layer: np.ndarray) -> Outcome:
     shape = encoder_shape(trace)
-    correct = np.take_along_axis(trace.correct, exit_layer[:, None] - 1, axis=1)[:, 0]
+    answers = np.take_along_axis(trace.predictions, exit_layer[:, None] - 1, axis=1)[:, 0]
     # The paper's unit prices every layer alike, so the mean follows from the total number of layers.
     flops = int(exit_layer.sum()) * paper_flops(shape, 1) / len(exit_layer)
-    return Outcome(correct, exit_layer, flops, dense_flops(shape) / flops)
+    return Outcome(answers, answers == trace.labels, exit_layer, flops, dense_flops(shape) / flops)
 
 
 def _every_layer(trace: Trace) -> Trace:

@@ -9,7 +9,7 @@ import numpy as np
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
 from fastbert_core.trace import Trace
-from reproductions.statistics import Interval, accuracy_interval, paired_bootstrap
+from reproductions.statistics import Interval, accuracy_interval, macro_f1, paired_bootstrap
 
 
 def select(
@@ -64,6 +64,16 @@ class Averaged:
     def flops(self) -> float:
         """Mean FLOPs of a sample, paper's unit, over samples and seeds."""
         return float(np.mean([outcome.flops for outcome in self.outcomes]))
+
+    @property
+    def macro_f1(self) -> float:
+        """Macro-F1 in per cent, the mean over seeds."""
+        return float(np.mean([macro_f1(self.traces[0].labels, outcome.answers) for outcome in self.outcomes]))
+
+    @property
+    def classes_answered(self) -> int:
+        """How many classes are ever answered, in the worst seed."""
+        return min(len(np.unique(outcome.answers)) for outcome in self.outcomes)
 
     @cached_property
     def interval(self) -> Interval:

@@ -27,13 +27,3 @@ def doubts(trace: Trace, baseline: float | None = None) -> Iterator[str]:
             yield f"the exit of layer {layer} beats the last by {gain:.2f} points, more than chance allows"
     if baseline is not None and accuracy < baseline:
         yield f"logistic regression on the frozen encoder has {baseline:.2f}%, its last exit {accuracy:.2f}%"
-
-
-def macro_f1(trace: Trace) -> np.ndarray:
-    """Macro-F1 of each stored layer in per cent, float64 [layers], over the classes that occur or are predicted."""
-    classes = len(trace.metadata["classes"])
-    actual = trace.labels[:, None, None] == np.arange(classes)  # [samples, 1, classes]
-    predicted = trace.predictions[..., None] == np.arange(classes)  # [samples, layers, classes]
-    both, all_of = (actual & predicted).sum(axis=0), actual.sum(axis=0) + predicted.sum(axis=0)
-    f1 = np.divide(2 * both, all_of, out=np.full(both.shape, np.nan), where=all_of > 0)
-    return 100 * np.nanmean(f1, axis=1)

@@ -32,6 +32,8 @@ def paper_row(
         "model": model,
         "setting": setting,
         **used.row(teacher.flops),
+        "macro_f1": used.macro_f1,
+        "classes_answered": used.classes_answered,
         "train_rows": behind["train_rows"].min(),
         "test_rows": len(used.traces[0].labels),
         "backbone": ";".join(dict.fromkeys(behind["backbone"])),

@@ -10,6 +10,7 @@ from fastbert_core.backbones import check_encoder, read_shape
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_files
 from fastbert_core.tasks import Task
+from reproductions.doubts import doubts
 from reproductions.job import Job, is_done
 from reproductions.lock import locked
 from reproductions.measure import measure
@@ -98,5 +99,8 @@ def execute(job: Job, results_dir: Path, log: Log) -> None:
         with atomic_files(job.folder / "model") as folder:
             model.save_pretrained(folder)
             stations.tokenizer.save_pretrained(folder)
-        for seed in publish(job, traces, record.columns(stations.first_record), results_dir):
+        learnt = stations.learnt()
+        for seed in publish(job, traces, record.columns(stations.first_record) | learnt, results_dir):
             log(f"{job.name}: seed {seed} gave way, it learnt from something else")
+        for doubt in doubts(traces[0], learnt["baseline_accuracy"]):
+            log(f"{job.name}: DOUBTFUL: {doubt}")

@@ -15,6 +15,7 @@ COLUMNS = {
     "speedup": "speedup",
     "reported_accuracy": "paper",
     "reported_speedup": "paper's",
+    "macro_f1": "macro-F1",
     "verdict": "verdict",
     "verdict_relative": "relative",
 }
@@ -49,6 +50,7 @@ def _rows(results_dir: Path, task: str) -> pd.DataFrame:
 def _table(rows: pd.DataFrame) -> str:
     shown = _filled(rows[list(COLUMNS)].rename(columns=COLUMNS))
     forms = {"accuracy": "{:.2f}", "layers": "{:.2f}", "speedup": "{:.2f}x", "paper": "{:.2f}", "paper's": "{:.2f}x"}
+    forms |= {"macro-F1": "{:.2f}"}
     for column, form in forms.items():
         if column in shown:
             shown[column] = [form.format(value) if pd.notna(value) else "" for value in shown[column]]

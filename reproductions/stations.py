@@ -1,16 +1,19 @@
 """The stations of one run: training and tracing, each of which picks up what an earlier attempt left."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from fastbert_core.baseline import baseline
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.data import Split
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
+from fastbert_core.files import atomic_write
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.trace import Trace, load_trace, save_trace
@@ -80,6 +83,28 @@ class Stations:
             self.first_record.save()
             save_checkpoint(path, {"soft_labels": torch.from_numpy(soft)}, {})
         return load_checkpoint(path)[0]["soft_labels"].numpy()
+
+    def learnt(self) -> dict[str, float | int | None]:
+        """What training came to, as columns of runs.csv."""
+        first, students = next(iter(self.notes.values())), self.notes.get("self-distillation", {})
+        return {
+            "baseline_accuracy": self._baseline()["accuracy"],
+            "best_epoch": first.get("best_epoch"),
+            "distillation_epochs": students.get("epochs"),
+            "held_out_loss": students["held_out_loss"][-1] if students else None,
+        }
+
+    def _baseline(self) -> dict:
+        """What logistic regression on the frozen encoder comes to, made once for all runs of the first stage."""
+        path = self.job.fine_tuning_folder / "baseline.json"
+        if not path.is_file():
+            fresh = FastBertModel.from_backbone(self.job.backbone.source, self.job.data.task.classes)
+            test, pad_id = self._samples(self.job.data.test), self.tokenizer.pad_token_id
+            found = baseline(fresh.to(self.job.device), self._train_samples, self._selection, test, pad_id)
+            self.log(f"baseline: logistic regression on the frozen encoder, {found.accuracy:.2f} on the test set")
+            with atomic_write(path) as file:
+                file.write(json.dumps(found._asdict()).encode())
+        return json.loads(path.read_text("utf-8"))
 
     def traces(self, model: FastBertModel) -> list[Trace]:
         """The trace of the test set; of a default FastBERT those of the calibration rows and of each epoch too."""

@@ -74,6 +74,14 @@ def difference_of_proportions(first: float, trials: int, second: float, second_t
     return Interval(float(difference - below), float(difference + above))
 
 
+def macro_f1(labels: np.ndarray, answers: np.ndarray) -> float:
+    """Macro-F1 in per cent of the classes `answers` for `labels`, int64 [samples] each, over those in either."""
+    classes = max(labels.max(), answers.max()) + 1
+    both = np.bincount(labels[labels == answers], minlength=classes)
+    either = np.bincount(labels, minlength=classes) + np.bincount(answers, minlength=classes)
+    return 100 * float((2 * both / np.maximum(either, 1))[either > 0].mean())
+
+
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """McNemar's exact two-sided p that two classifiers, bool [samples] each, are right equally often."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastbert_core.data import load_files, load_folder, overlap, read_tsv, take_rows
+from fastbert_core.data import halves, load_files, load_folder, overlap, read_tsv, take_rows, without
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split
@@ -229,3 +229,25 @@ def test_take_rows_depends_on_the_seed_and_refuses_more_than_there_are():
     for rows in (0, 61):
         with pytest.raises(InputError, match=f"{rows} rows asked for, expected 1 to 60"):
             take_rows(split, rows, 1)
+
+
+def test_rows_that_stand_elsewhere_are_left_out_by_normalised_text():
+    one = Split(["Good  book", "bad", "ｇｏｏｄ book", "fine"], None, np.array([1, 0, 1, 1]))
+    other = Split(["good\tBOOK"], None, np.array([1]))
+    left = without(one, other)
+    assert (left.texts, left.labels.tolist()) == (["bad", "fine"], [0, 1])
+    assert without(left, other) is left
+
+
+def test_of_pairs_both_texts_must_stand_elsewhere():
+    one = Split(["a", "a"], ["b", "c"], np.array([0, 1]))
+    assert without(one, Split(["A"], ["B"], np.array([0]))).pairs == ["c"]
+    assert len(without(one, Split(["b"], ["a"], np.array([0])))) == 2
+
+
+def test_halves_share_no_row_and_are_seeded():
+    split = Split([str(row) for row in range(11)], None, np.arange(11))
+    first, second = halves(split, seed=7)
+    assert sorted([*first.texts, *second.texts], key=int) == split.texts
+    assert (len(first), len(second)) == (6, 5)
+    assert halves(split, seed=7)[0].texts == first.texts != halves(split, seed=8)[0].texts

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+import torch
+
+from fastbert_core.baseline import baseline, frozen_vectors
+from fastbert_core.train import Samples
+from tests.core.small import PAD, encoded_samples, make_model, varied
+
+
+def test_vectors_are_the_encoders_whatever_the_padding():
+    model, encoded = make_model().eval(), varied(30)
+    vectors = frozen_vectors(model, encoded, PAD)
+    for row in (0, 7, 29):
+        ids = torch.from_numpy(encoded.ids[encoded.offsets[row] : encoded.offsets[row + 1]].astype(np.int64))[None]
+        hidden = model.backbone(ids).last_hidden_state[0].detach().numpy()
+        np.testing.assert_allclose(vectors["cls"][row], hidden[0], atol=1e-5)
+        np.testing.assert_allclose(vectors["mean"][row], hidden.mean(axis=0), atol=1e-5)
+
+
+def test_it_learns_what_vectors_tell_and_reports_the_test_set():
+    model = make_model()
+    parts = []
+    for seed, rows in ((0, 200), (1, 60), (2, 80)):
+        encoded = encoded_samples([6] * rows, seed)
+        labels = (encoded.ids.reshape(rows, 6)[:, 1] > 55).astype(np.int64)
+        encoded.ids.reshape(rows, 6)[:, 2:] = np.where(labels, 20, 90)[:, None]
+        parts.append(Samples(encoded, labels))
+    found = baseline(model, *parts, PAD)
+    assert found.accuracy == found.macro_f1 == 100.0
+    flipped = Samples(parts[2].encoded, 1 - parts[2].labels)
+    assert baseline(model, *parts[:2], flipped, PAD).accuracy == 0.0
+
+
+def test_rows_of_one_class_are_an_error_of_the_caller():
+    encoded = encoded_samples([5] * 4)
+    samples = Samples(encoded, np.zeros(4, np.int64))
+    with pytest.raises(ValueError, match="class"):
+        baseline(make_model(), samples, samples, samples, PAD)

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from reproductions.doubts import doubts
+from reproductions.statistics import macro_f1
+from tests.factories import make_trace, trace_of
+
+LABELS = np.arange(400) % 4
+
+
+def trace_with(answers, confidence=0.7, layers=2):
+    """A trace whose exits answer `answers`, [layers, samples], with `confidence`."""
+    like = make_trace(4, classes=4, encoder={"layers": layers, "hidden": 8, "intermediate": 16, "heads": 2})
+    p = np.where(np.stack(answers, axis=1)[..., None] == np.arange(4), confidence, (1 - confidence) / 3)
+    return trace_of(p.astype(np.float32), LABELS, like.metadata, tokens=np.full(400, 9))
+
+
+def right_on(share):
+    rng = np.random.default_rng(0)
+    return np.where(rng.random(400) < share, LABELS, (LABELS + 1) % 4)
+
+
+def test_a_sound_model_leaves_none():
+    trace = trace_with([right_on(0.6), right_on(0.7)])
+    assert list(doubts(trace)) == list(doubts(trace, baseline=60.0)) == []
+
+
+def test_a_class_that_is_never_right_is_named():
+    never = np.where(right_on(0.8) == 2, 1, right_on(0.8))
+    (said,) = doubts(trace_with([never, never], 0.6))
+    assert said == "its last exit is never right on 1 of 4 classes: class 2"
+
+
+@pytest.mark.parametrize("confidence", [0.45, 0.95])
+def test_confidence_far_from_accuracy_is_told(confidence):
+    (said,) = doubts(trace_with([right_on(0.7), right_on(0.7)], confidence))
+    assert said.endswith(f"and {100 * confidence:.1f}% sure of itself")
+
+
+def test_a_student_that_beats_its_teacher_is_told_unless_chance_explains_it():
+    worse, slightly = right_on(0.7), right_on(0.8)
+    (said,) = doubts(trace_with([right_on(0.8), worse], 0.72))
+    assert said.startswith("the exit of layer 1 beats the last by")
+    slightly[:3] = LABELS[:3]
+    assert not [said for said in doubts(trace_with([slightly, right_on(0.8)], 0.8)) if "beats the last" in said]
+
+
+def test_a_baseline_that_beats_the_model_is_told():
+    (said,) = doubts(trace_with([right_on(0.6), right_on(0.7)]), baseline=84.2)
+    assert said.startswith("logistic regression on the frozen encoder has 84.20%, its last exit")
+
+
+def test_macro_f1_by_hand():
+    labels, answers = np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 1])
+    # class 0: 2 right of 3 + 2; class 1: 1 right of 1 + 3; class 2: none
+    assert macro_f1(labels, answers) == pytest.approx(100 * (4 / 5 + 2 / 4 + 0) / 3)
+    assert macro_f1(np.array([0, 3]), np.array([0, 3])) == 100.0  # classes that never occur do not count
