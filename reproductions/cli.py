@@ -241,4 +241,6 @@ def _flops(options: argparse.Namespace) -> int:
     asked = {name: value for name, value in asked.items() if value is not None}
     if asked:
         return flops.print_count(**asked)
-    return flops.write_paper(options.results_dir)
+    flops.print_paper()
+    flops.write_paper(options.results_dir)
+    return 0

@@ -10,7 +10,7 @@ import pytest
 from transformers import BertConfig, GPT2Config
 
 from fastbert_core.errors import InputError
-from reproductions.flops import print_count, write_paper
+from reproductions.flops import print_count, print_paper, write_paper
 
 PROJECT = Path(__file__).parents[2]
 
@@ -20,7 +20,8 @@ def written(tmp_path_factory) -> tuple[Path, str]:
     """The folder that the command wrote to, and what it printed."""
     folder = tmp_path_factory.mktemp("flops")
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        assert write_paper(folder / "results") == 0
+        assert write_paper(folder / "results") == [folder / "results/paper/table1.csv"]
+        print_paper()
     return folder, output.getvalue()
 
 
