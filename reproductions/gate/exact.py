@@ -1,7 +1,5 @@
 """The exact tier's files: everything committed that follows from traces or arithmetic, made again to the same bytes."""
 
-import contextlib
-import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -35,8 +33,7 @@ def files(results_dir: Path, profile: str, docs: Path | None, claims: Sequence[E
         again = Path(temporary)
         yield from _profile(place, results_dir / profile, again, docs)
         if docs is not None or (results_dir / "paper").is_dir():
-            with contextlib.redirect_stdout(io.StringIO()):
-                flops.write_paper(again)
+            flops.write_paper(again)
             for name in PAPER:
                 kept = results_dir / "paper" / name
                 yield same_files(Place("exact", "", ""), f"paper/{name}", kept, again / "paper" / name)
