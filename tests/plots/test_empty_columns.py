@@ -1,0 +1,49 @@
+"""What a run without git, on a task the paper does not have, leaves empty: every figure and the report go without it."""
+
+import pandas as pd
+import pytest
+
+from plots.registry import BENCH_FIGURES, FIGURES
+from plots.style import applied
+from reproductions.columns import TABLES
+from reproductions.store import read_table, write_table
+from tests.plots.test_efficiency import rows
+
+OPTIONAL = [(table, name) for table, columns in TABLES.items() for name, column in columns.items() if column.optional]
+DRAWN = {table for drawing in FIGURES.values() for table in drawing.tables} | {"runs", "efficiency"}
+IN_REPORT = DRAWN | {"table3", "comparisons", "true_macs"}
+
+
+@pytest.fixture(scope="module")
+def tables(measured):
+    """The tables by name: of what was measured, and of what was timed."""
+    found = {path.stem: read_table(measured, path.stem) for path in measured.glob("*.csv")}
+    return found | {"efficiency": pd.DataFrame(rows())}
+
+
+def emptied(tables, table, column, folder):
+    """The table as it is read from a CSV in which the column is empty."""
+    write_table(folder, table, tables[table].assign(**{column: None}))
+    return read_table(folder, table)
+
+
+@pytest.mark.parametrize(("table", "column"), [pair for pair in OPTIONAL if pair[0] in DRAWN])
+def test_figures_go_without_an_optional_column(tables, tmp_path, table, column):
+    changed = tables | {table: emptied(tables, table, column, tmp_path)}
+    if TABLES[table][column].type == "text":
+        assert set(changed[table][column]) == {""}
+    for drawing in (FIGURES | BENCH_FIGURES).values():
+        if table in (*drawing.tables, *(["runs"] if drawing.traces else [])):
+            with applied():
+                figure = drawing.draw(changed)
+            words = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
+            assert "nan" not in " ".join([*words, *(text.get_text() for text in figure.texts)]).split()
+
+
+@pytest.mark.parametrize("table", sorted(IN_REPORT))
+def test_the_report_goes_without_optional_columns(report, results, tables, table):
+    folder = results.parent / "bench" if table == "efficiency" else results
+    write_table(folder, table, tables[table].assign(**{name: None for of, name in OPTIONAL if of == table}))
+    code, page, errors = report()
+    assert (code, errors) == (0, [])
+    assert "nan" not in page.text.lower().split()
