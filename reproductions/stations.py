@@ -42,7 +42,8 @@ class Stations:
         """The trained model: every stage of the run's training, the first of which several runs may share."""
         job, s = self.job, self.job.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
-        model = FastBertModel.from_backbone(job.backbone.source, job.data.task.classes, s.classifier_init)
+        task = job.data.task
+        model = FastBertModel.from_backbone(job.backbone.source, task.classes, task.pair, s.classifier_init)
         model = model.to(job.device)
         samples, is_shallow = self._train_samples, s.model == "distilbert"
         first, *later = TRAININGS["self-distillation" if is_shallow else s.training](s.schedules)

@@ -89,13 +89,6 @@ def test_what_an_iterator_gave_before_it_raised_is_delivered(model, tokenizer):
             next(stream)
 
 
-def test_empty_text_is_cls_and_sep(engine):
-    found = engine.predict(["", "song"], 0.5)[0]
-    ids = np.array([SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")], np.int32)
-    alone = engine.predict(Encoded(ids, None, np.array([0, 2])), 0.5)
-    assert (found.index, found.exit_layer) == (alone.labels[0], alone.exit_layers[0])
-
-
 def test_nothing_in_nothing_out(engine):
     assert engine.predict([], 0.5) == []
     assert list(engine.predict(iter([]), 0.5)) == []
@@ -107,7 +100,7 @@ def test_long_texts_are_cut_and_say_so(model, tokenizer, caplog):
     engine = Engine(model, tokenizer, max_tokens=10)
     fitting, long = " ".join(WORDS[:8]), " ".join(WORDS * 50)
     with caplog.at_level("INFO", logger="fastbert_core.inference"):
-        found = engine.predict([fitting, long, ""], 0.5)
+        found = engine.predict([fitting, long, "song"], 0.5)
     assert [p.truncated for p in found] == [False, True, False]
     assert found[0][:3] == found[1][:3]  # the first ten tokens are the same
     assert "1 of 3 texts were cut to 10 tokens" in caplog.text
@@ -152,7 +145,8 @@ def test_bad_arguments_are_refused_before_an_iterator_is_read(engine):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_tokens": LONGEST + 1}, "max_tokens: found 45, expected an integer from 1 to 44"),
+        ({"max_tokens": LONGEST + 1}, "max_tokens: found 45, expected an integer from 3 to 44"),
+        ({"max_tokens": 2}, "max_tokens: found 2, expected an integer from 3 to 44"),
         ({"in_flight": 0}, "in_flight: found 0"),
         ({"token_budget": -1}, "token_budget: found -1"),
         ({"precision": "int8"}, "precision: found 'int8'"),

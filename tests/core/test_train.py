@@ -40,7 +40,7 @@ def task(tmp_path_factory):
 
 def fresh(task, init="xavier"):
     torch.manual_seed(7)
-    return FastBertModel.from_backbone(task[0], ["bad", "good"], init)
+    return FastBertModel.from_backbone(task[0], ["bad", "good"], classifier_init=init)
 
 
 @pytest.fixture
