@@ -167,9 +167,7 @@ class Engine:
         return self._classify(encoded, speed, last, rows)
 
 
-def _size(
-    name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1
-) -> int:
+def _size(name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1) -> int:
     """`value`, or `default` where it is None. Raises InputError unless it is an integer from `least` to `most`."""
     if value is None and default is not None:
         return default

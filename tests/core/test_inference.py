@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from fastbert_core.encoding import Encoded, encode
+from fastbert_core.encoding import encode
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.inference import Engine, Prediction
 from tests.core.small import (
     CLASSES,
     LONGEST,
-    SPECIAL,
     WORDS,
     assert_agrees,
     encoded_samples,
