@@ -16,8 +16,8 @@ from fastbert_core import backbones, generated
 from fastbert_core.data import load_folder
 from fastbert_core.encoding import Encoded, encode, load_tokenizer
 from fastbert_core.files import within
-from fastbert_core.flops import EncoderShape
-from fastbert_core.metrics import speed_for_layers
+from fastbert_core.flops import EncoderShape, paper_flops
+from fastbert_core.metrics import threshold_for_flops
 from fastbert_core.model import FastBertModel
 from fastbert_core.tasks import get_task
 from fastbert_core.trace import Trace, load_trace
@@ -64,8 +64,9 @@ class Subject:
         return self.name == SMOKE
 
     def speed(self, reduction: float) -> float:
-        """The speed at which `reduction` times fewer layers are executed; 1 is speed 0, where every student runs."""
-        return 0.0 if reduction == 1 else round(speed_for_layers(self.trace, self.shape.layers / reduction), 4)
+        """The speed, to four digits, at which `reduction` times fewer layers are executed; one layer always is."""
+        layers = max(self.shape.layers / reduction, 1)
+        return round(threshold_for_flops(self.trace, layers * paper_flops(self.shape, 1)), 4)
 
     def trace_exits(self, speed: float) -> np.ndarray:
         """Where the trace says that the texts leave, int64 [texts]."""

@@ -4,8 +4,10 @@ Units, here and in every result: accuracy in per cent, FLOPs in the paper's unit
 the dense model of the same encoder (all layers and one classifier). Layers count from 1.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -92,22 +94,30 @@ def dense(trace: Trace, layer: int | None = None) -> Outcome:
 
 
 def at_flops(trace: Trace, flops: float) -> Outcome:
-    """Adaptive inference at the slowest speed whose mean FLOPs are at most `flops`: a comparison at equal cost."""
-    return at_speed(trace, speed_for_layers(trace, flops / paper_flops(encoder_shape(trace), 1)))
+    """Adaptive inference at `threshold_for_flops`: a comparison at equal cost, which never exceeds `flops`."""
+    stays = _smallest_so_far(_every_layer(trace)) >= threshold_for_flops(trace, flops)
+    return _leaving(trace, 1 + stays.sum(axis=1))
 
 
-def speed_for_layers(trace: Trace, mean_layers: float) -> float:
-    """The slowest speed at which the samples execute `mean_layers` layers on average, or less.
+def threshold_for_flops(trace: Trace, flops: float) -> float:
+    """The lowest threshold, the slowest speed, at which the mean FLOPs of a sample are at most `flops`.
 
-    A sample executes layer l + 1 if its smallest uncertainty so far is at least the speed; so the layers beyond the
-    first that are executed at a speed are the values at or above it.
+    A sample executes layer l + 1 if its smallest uncertainty so far is at least the threshold; so the layers beyond the
+    first that are executed are the values at or above it. Where an uncertainty of exactly 1 must not stay, the
+    threshold is the number next above 1, which is no speed. Raises InputError for less than one layer's FLOPs.
     """
     stay = np.sort(_smallest_so_far(_every_layer(trace)), axis=None)  # [samples · (layers - 1)]
-    allowed = int((max(mean_layers, 1.0) - 1) * len(trace.labels) + 1e-6)
-    if allowed >= stay.size:
+    shape, samples = encoder_shape(trace), len(trace.labels)
+    cost = partial(_mean_flops, shape, samples)
+    allowed = bisect_right(range(samples, samples + stay.size + 1), flops, key=cost) - 1
+    if allowed < 0:
+        least = cost(samples)
+        raise InputError(
+            f"{describe(trace)}: found {flops:.0f} FLOPs a sample, expected one layer's {least:.0f} or more"
+        )
+    if allowed == stay.size:
         return 0.0
-    # One step above the largest value that must not be reached. Nothing stays above 1, so no speed lies there.
-    return float(min(np.nextafter(stay[stay.size - 1 - allowed], 2.0), 1.0))
+    return float(np.nextafter(stay[stay.size - 1 - allowed], 2.0))  # next above the largest that must not stay
 
 
 def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
@@ -164,9 +174,13 @@ def _smallest_so_far(trace: Trace) -> np.ndarray:
 def _leaving(trace: Trace, exit_layer: np.ndarray) -> Outcome:
     shape = encoder_shape(trace)
     answers = np.take_along_axis(trace.predictions, exit_layer[:, None] - 1, axis=1)[:, 0]
-    # The paper's unit prices every layer alike, so the mean follows from the total number of layers.
-    flops = int(exit_layer.sum()) * paper_flops(shape, 1) / len(exit_layer)
+    flops = _mean_flops(shape, len(exit_layer), int(exit_layer.sum()))
     return Outcome(answers, answers == trace.labels, exit_layer, flops, dense_flops(shape) / flops)
+
+
+def _mean_flops(shape: EncoderShape, samples: int, executed: int) -> float:
+    """Mean FLOPs of a sample where all of them execute so many layers together: the paper's unit prices all alike."""
+    return executed * paper_flops(shape, 1) / samples
 
 
 def _every_layer(trace: Trace) -> Trace:

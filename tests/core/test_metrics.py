@@ -3,21 +3,26 @@
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastbert_core import metrics, trace
 from fastbert_core.errors import InputError
-from fastbert_core.metrics import at_flops, at_layer, at_speed, curve, dense, histograms, speed_for_layers
+from fastbert_core.flops import paper_flops
+from fastbert_core.metrics import at_flops, at_layer, at_speed, curve, dense, encoder_shape, histograms
+from fastbert_core.trace import load_trace
 from fastbert_core.uncertainty import uncertainty
+from reproductions.results import trace_path
 from tests.factories import BERT, binary_trace, make_trace, softmax, trace_of
 
 EXECUTED = 1_853_915_136  # FLOPs of one executed layer of the paper's FastBERT
 DENSE = 21_785_247_744  # the authors' README
 SPEEDS = np.arange(101) / 100
+RESULTS = Path(__file__).parents[2] / "results" / "standard"
 
 
 @st.composite
@@ -82,17 +87,36 @@ def test_what_holds_of_every_curve(some_trace):
 
 
 @settings(max_examples=50)
-@given(traces(), st.floats(0.5, 8))
-def test_speed_for_layers_is_the_slowest_within_the_budget(some_trace, budget):
-    speed = speed_for_layers(some_trace, budget)
-    executed = at_speed(some_trace, speed).mean_layers
-    if speed < 1:  # no speed lies above 1, where samples of uncertainty 1 still stay
-        assert executed <= max(budget, 1) + 1e-6
-    slower = some_trace.uncertainties[some_trace.uncertainties < speed]
-    if slower.size:
-        assert at_speed(some_trace, slower.max()).mean_layers > max(budget, 1) - 1e-6 or np.isclose(
-            at_speed(some_trace, slower.max()).mean_layers, executed
-        )
+@given(traces(), st.floats(1, 6) | st.integers(1, 6))
+@example(binary_trace(np.full((4, 3), 0.5), np.ones((4, 3), bool)), 1)  # uncertainty 1 everywhere
+def test_equal_flops_are_never_exceeded_and_no_slower_threshold_keeps_to_them(some_trace, layers):
+    sofar = np.minimum.accumulate(some_trace.uncertainties[:, :-1], axis=1)
+    thresholds = [0, *np.nextafter(np.unique(sofar), 2)]  # all that differ
+    costs = [(1 + (sofar >= threshold).sum(axis=1)).mean() * EXECUTED for threshold in thresholds]
+    best = next(cost for cost in costs if cost <= layers * EXECUTED * (1 + 1e-15))
+    outcome = at_flops(some_trace, layers * EXECUTED)
+    assert outcome.flops <= layers * EXECUTED
+    assert outcome.flops == pytest.approx(best, rel=1e-12)
+
+
+@given(traces(), st.floats(0, 1))
+def test_the_flops_of_a_speed_buy_what_the_speed_did(some_trace, speed):
+    outcome = at_speed(some_trace, speed)
+    assert at_flops(some_trace, outcome.flops).exit_layer.tolist() == outcome.exit_layer.tolist()
+
+
+def test_less_than_one_layer_buys_nothing():
+    some_trace = make_trace(20)
+    assert at_flops(some_trace, EXECUTED).mean_layers == 1
+    with pytest.raises(InputError, match=f"found {EXECUTED - 1} FLOPs a sample, expected one layer's {EXECUTED}"):
+        at_flops(some_trace, EXECUTED - 1)
+
+
+def test_one_layers_flops_buy_one_layer_of_the_committed_lcqmc():
+    committed = load_trace(trace_path(RESULTS, "lcqmc", "fastbert", "default", 7, "test"))
+    assert (committed.uncertainties[:, 0] == 1).any()  # at speed 1 it stays
+    least = paper_flops(encoder_shape(committed), 1)
+    assert at_flops(committed, least).flops == least < at_speed(committed, 1).flops
 
 
 def test_the_papers_costs():
