@@ -9,7 +9,7 @@ from fastbert_core.metrics import at_layer, at_speed, dense
 from fastbert_core.trace import Trace
 from reproductions.averaged import Averaged, select, tasks_of
 from reproductions.comparability import Paper
-from reproductions.paper_rows import paper_row
+from reproductions.paper_rows import judged, paper_row
 from reproductions.speed_accuracy import MODELS
 
 PAPER_SPEEDS = (0.2, 0.7)
@@ -33,4 +33,4 @@ def table3(traces: Sequence[Trace], runs: pd.DataFrame, paper: Paper) -> pd.Data
         for layer in fastbert[0].metadata["layers"]:
             used = Averaged(fastbert, partial(at_layer, layer=layer))
             rows.append(paper_row(FIXED_DEPTH, f"layer={layer}", used, teacher, runs, paper))
-    return pd.DataFrame(rows)
+    return judged(rows)

@@ -9,7 +9,7 @@ import numpy as np
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
 from fastbert_core.trace import Trace
-from reproductions.statistics import Interval, accuracy_interval, macro_f1, paired_bootstrap
+from reproductions.statistics import CONFIDENCE, Interval, accuracy_interval, macro_f1, paired_interval
 
 
 def select(
@@ -116,7 +116,7 @@ class Paired(NamedTuple):
     seeds: list[int]
 
 
-def paired(first: Averaged, second: Averaged) -> Paired | None:
+def paired(first: Averaged, second: Averaged, level: float = CONFIDENCE) -> Paired | None:
     """The paired comparison of two models' accuracies, None if they have no seed in common.
 
     Raises InputError if they are not of the same samples.
@@ -126,7 +126,7 @@ def paired(first: Averaged, second: Averaged) -> Paired | None:
     if not seeds:
         return None
     one, other = first.of_seeds(seeds), second.of_seeds(seeds)
-    low, high = paired_bootstrap(one.mean(axis=0), other.mean(axis=0))
+    low, high = paired_interval(one, other, level)
     return Paired(100 * (int(one.sum()) - int(other.sum())) / one.size, 100 * low, 100 * high, seeds)
 
 

@@ -8,11 +8,13 @@ from reproductions.averaged import Averaged, paired
 from reproductions.columns import TABLES
 from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
 from reproductions.profiles import COMPARED_PROFILES
-from reproductions.statistics import difference_of_proportions
+from reproductions.statistics import Interval, difference_of_proportions
+from reproductions.verdicts import ACCURACY_MARGIN, LOSS_MARGIN, ONE_SIDED, Excess, excess_error, excess_loss, judge
 
 BERT = ("BERT", f"{PAPER_DEPTH} layers")  # the row of table 2 that every task of the paper has
 EXECUTED = paper_flops(BERT_BASE, 1) / 1e6  # millions of FLOPs of an executed layer
 AT_CHANCE = "not better than always the most frequent class"
+SAME_TEST_SET = 0.7  # how far two models' answers may be correlated that are tested on the same texts
 COLUMNS = list(TABLES["table2"])
 
 
@@ -50,37 +52,53 @@ def paper_row(
         row |= _absolute(used, printed, dataset, comparable=not data)
         notes.append(printed["misprint"])
         if model.startswith("FastBERT") and not printed["doubtful"]:
-            row |= _relative(setting, used, teacher, printed, paper)
+            row |= _relative(setting, used, teacher, printed, dataset, paper)
     return row | {"note": "; ".join(filter(None, notes)) or None}
 
 
 def _absolute(used: Averaged, printed: pd.Series, dataset: pd.Series, comparable: bool) -> dict:
-    """The reported columns and `verdict`: does the interval of measured − reported contain 0?"""
+    """The reported columns, the interval of measured − reported, and what `judged` makes `verdict` of."""
     row = {f"reported_{name}": printed[name] for name in ("accuracy", "mflops", "speedup")}
     if printed["doubtful"] or not comparable:
         return row | {"verdict": "misprint" if printed["doubtful"] else "not comparable"}
-    low, high = difference_of_proportions(
-        used.accuracy / 100, used.correct.shape[1], printed["accuracy"] / 100, dataset["test_rows"]
-    )
-    verdict = "reproduced" if low <= 0 <= high else "deviates"
-    return row | {"verdict": verdict, "difference_low": 100 * low, "difference_high": 100 * high}
+    sides = used.accuracy / 100, used.correct.shape[1], printed["accuracy"] / 100, dataset["test_rows"]
+    for name, correlation in (("difference", 0.0), ("correlated", SAME_TEST_SET)):
+        low, high = difference_of_proportions(*sides, correlation)
+        row |= {f"{name}_low": 100 * low, f"{name}_high": 100 * high}
+    return row | {"verdict": excess_error(used.accuracy, sides[1], printed["accuracy"], sides[3])}
 
 
-def _relative(setting: str, used: Averaged, teacher: Averaged, printed: pd.Series, paper: Paper) -> dict:
-    """`verdict_relative`: is our loss at the paper's mean executed layers as small as the paper's, or smaller?"""
+def _relative(
+    setting: str, used: Averaged, teacher: Averaged, printed: pd.Series, dataset: pd.Series, paper: Paper
+) -> dict:
+    """Our loss at the paper's mean executed layers, the paper's, and what `judged` makes `verdict_relative` of."""
     layers = min(max(printed["corrected_mflops"] / EXECUTED, 1.0), PAPER_DEPTH)
     if setting.startswith("speed="):
         # An operating point of our own curve; a fixed depth is the same for both.
         used = Averaged(used.traces, lambda trace: at_flops(trace, layers * paper_flops(encoder_shape(trace), 1)))
-    loss = paired(teacher, used)
+    loss, bounds = paired(teacher, used), paired(teacher, used, ONE_SIDED)
     if loss is None:
         return {}
     reported = round(paper.printed[printed["task"], *BERT]["accuracy"] - printed["accuracy"], 2)
+    discordant = float((teacher.of_seeds(loss.seeds) != used.of_seeds(loss.seeds)).mean())
+    ours = loss.difference, Interval(bounds.low, bounds.high), discordant
     return {
-        "verdict_relative": "reproduced" if round(loss.low, 9) <= reported else "deviates",
+        "verdict_relative": excess_loss(*ours, reported, int(dataset["test_rows"])),
         "paper_layers": layers,
         "relative_loss": loss.difference,
         "relative_loss_low": loss.low,
         "relative_loss_high": loss.high,
         "reported_loss": reported,
     }
+
+
+def judged(rows: list[dict]) -> pd.DataFrame:
+    """The rows of `paper_row` as a table, in which verdicts are corrected over all of them."""
+    for column, margin in (("verdict", ACCURACY_MARGIN), ("verdict_relative", LOSS_MARGIN)):
+        family = [row[column] if isinstance(row[column], Excess) else None for row in rows]
+        for row, excess, verdict, p in zip(rows, family, *judge(family, margin), strict=True):
+            if excess is not None:
+                row[column] = verdict
+            if column == "verdict_relative" and excess is not None:
+                row |= {"excess_loss": excess.value, "excess_half_width": excess.half_width, "worse_p_holm": p}
+    return pd.DataFrame(rows)

@@ -1,17 +1,18 @@
 """Intervals and tests that every verdict rests on. Proportions lie in [0, 1]; everything is deterministic.
 
-All intervals cover the uncertainty of the test sample at 95%; none covers that of the training seed.
+Intervals cover the uncertainty of the test sample, at 95% unless told; those of several runs that of the training seed
+too, and of a single run none does: it is given this training.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
-Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
 
 class Interval(NamedTuple):
@@ -21,12 +22,13 @@ class Interval(NamedTuple):
     high: float | np.ndarray
 
 
-def wilson(successes: int | np.ndarray, trials: int | np.ndarray) -> Interval:
+def wilson(successes: int | np.ndarray, trials: int | np.ndarray, level: float = CONFIDENCE) -> Interval:
     """Wilson's score interval of a proportion (Wilson 1927); arrays broadcast. NaN where there are no trials."""
+    z = float(stats.norm.ppf((1 + level) / 2))
     trials = np.where(np.asarray(trials) > 0, trials, np.nan)
     share = successes / trials
-    centre = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
-    half = Z / (1 + Z**2 / trials) * np.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     # At 0 and n the ends are 0 and 1 in exact arithmetic; rounding must not carry them beyond the proportion.
     return Interval(np.minimum(np.maximum(centre - half, 0), share), np.maximum(np.minimum(centre + half, 1), share))
 
@@ -45,33 +47,85 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Interval:
     return Interval(*(float(end) for end in np.quantile(drawn @ distinct / samples, [tail, 1 - tail])))
 
 
-def paired_bootstrap(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Interval:
-    """Bootstrap interval of mean(first) − mean(second), both [samples], drawn on the same samples."""
-    return bootstrap_mean(np.asarray(first, float) - np.asarray(second, float), seed)
+def paired_interval(first: np.ndarray, second: np.ndarray, level: float = CONFIDENCE) -> Interval:
+    """Interval of mean(first) − mean(second), both bool [seeds, samples], of the same seeds and samples.
+
+    Tango's for one seed; for several, the bootstrap crossed over seeds and samples.
+    """
+    if len(first) == 1:
+        only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+        return tango(only_first, only_second, first.shape[1], level)
+    return crossed_bootstrap(first.astype(np.int64) - second.astype(np.int64), level)
+
+
+def tango(only_first: float, only_second: float, samples: int, level: float = CONFIDENCE) -> Interval:
+    """Score interval of the paired difference (only_first − only_second) / samples (Tango 1998).
+
+    It has a width even where no pair is discordant. `samples` pairs, of which in so many only one side succeeds.
+    """
+    z, n, difference = float(stats.norm.ppf((1 + level) / 2)), samples, (only_first - only_second) / samples
+
+    def score(delta: float) -> float:
+        # q: the likeliest share of pairs in which only the second succeeds, if the true difference is delta.
+        b = (2 * n - only_first + only_second) * delta - only_first - only_second
+        c = -only_second * delta * (1 - delta)
+        q = (np.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
+        variance = n * (2 * q + delta * (1 - delta))
+        gap = only_first - only_second - n * delta
+        if variance > 0:
+            return float(gap / np.sqrt(variance))
+        return math.copysign(math.inf, gap) if gap else 0.0
+
+    low = -1.0 if score(-1.0) <= z else optimize.brentq(lambda d: score(d) - z, -1.0, difference)
+    high = 1.0 if score(1.0) >= -z else optimize.brentq(lambda d: score(d) + z, difference, 1.0)
+    return Interval(float(low), float(high))
+
+
+def crossed_bootstrap(values: np.ndarray, level: float = CONFIDENCE, seed: int = 0) -> Interval:
+    """Percentile bootstrap interval of the mean of `values` [seeds, samples], crossed: seeds and samples are drawn.
+
+    Samples whose values are alike in all seeds are drawn together, so that the number of samples costs nothing.
+    """
+    seeds, samples = values.shape
+    patterns, counts = np.unique(values, axis=1, return_counts=True)  # [seeds, patterns]
+    generator = np.random.default_rng(seed)
+    of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds  # [resamples, seeds]
+    of_samples = generator.multinomial(samples, counts / samples, size=RESAMPLES) / samples  # [resamples, patterns]
+    means = ((of_seeds @ patterns) * of_samples).sum(axis=1)
+    tail = (1 - level) / 2
+    return Interval(*(float(end) for end in np.quantile(means, [tail, 1 - tail])))
 
 
 def accuracy_interval(correct: np.ndarray) -> Interval:
     """Interval of the accuracy of runs on the same samples, bool [seeds, samples].
 
-    Wilson for one run; for several, the bootstrap over samples of the seed-averaged correctness.
+    Wilson for one run; for several, the bootstrap crossed over seeds and samples.
     """
     if len(correct) == 1:
         return Interval(*(float(end) for end in wilson(correct.sum(), correct.shape[1])))
-    return bootstrap_mean(correct.mean(axis=0))
+    return crossed_bootstrap(correct.astype(np.int64))
 
 
-def difference_of_proportions(first: float, trials: int, second: float, second_trials: int) -> Interval:
-    """Interval of first − second, two proportions of independent samples, binomial on both sides.
+def mover(first: float, of_first: Interval, second: float, of_second: Interval, correlation: float = 0.0) -> Interval:
+    """Interval of first − second from the interval of each: Newcombe's method 10 (1998), with Zou's correlation (2008).
 
-    Newcombe's method 10 (1998), from the Wilson intervals of both: it keeps its coverage near 0 and 1, where accuracies
-    of 99% lie.
+    It keeps the coverage of the intervals that it is made of near 0 and 1, where accuracies of 99% lie.
     """
-    low, high = wilson(first * trials, trials)
-    second_low, second_high = wilson(second * second_trials, second_trials)
-    difference = first - second
-    below = np.hypot(first - low, second_high - second)
-    above = np.hypot(high - first, second - second_low)
-    return Interval(float(difference - below), float(difference + above))
+
+    def reach(one: float, other: float) -> float:
+        return float(np.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0)))
+
+    below = reach(first - of_first.low, of_second.high - second)
+    above = reach(of_first.high - first, second - of_second.low)
+    return Interval(first - second - below, first - second + above)
+
+
+def difference_of_proportions(
+    first: float, trials: int, second: float, second_trials: int, correlation: float = 0.0
+) -> Interval:
+    """Interval of first − second, two proportions, binomial on both sides, independent unless correlated."""
+    sides = [Interval(*map(float, wilson(p * n, n))) for p, n in ((first, trials), (second, second_trials))]
+    return mover(first, sides[0], second, sides[1], correlation)
 
 
 def macro_f1(labels: np.ndarray, answers: np.ndarray) -> float:

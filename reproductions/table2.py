@@ -10,7 +10,7 @@ from fastbert_core.metrics import at_speed, curve, dense
 from fastbert_core.trace import Trace
 from reproductions.averaged import Averaged, paired, provenance, select, tasks_of
 from reproductions.comparability import Paper
-from reproductions.paper_rows import paper_row
+from reproductions.paper_rows import judged, paper_row
 from reproductions.speed_accuracy import SPEEDS
 from reproductions.statistics import holm, mcnemar
 
@@ -59,7 +59,7 @@ def table2(traces: Sequence[Trace], runs: pd.DataFrame, paper: Paper) -> pd.Data
             if setting.endswith(CHOSEN):
                 note = f"fastest within {TOLERATED_LOSS} points of BERT on {_dev_rows(task, traces)} dev rows"
             rows.append(paper_row(model, setting, used, teacher, runs, paper, note))
-    return pd.DataFrame(rows)
+    return judged(rows)
 
 
 def comparisons(traces: Sequence[Trace]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from reproductions.provenance import git_state
 from reproductions.run import Log, run
 from reproductions.settings import Settings, settings_for
 from reproductions.sources import RUNS, Named, load_data, load_encoder, settle_profile
-from reproductions.statistics import Interval, bootstrap_mean, difference_of_proportions
+from reproductions.statistics import Interval, crossed_bootstrap, difference_of_proportions
 from reproductions.store import load_traces, read_table, table_path
 from reproductions.table2 import PAPER_SPEEDS
 
@@ -130,7 +130,7 @@ def difference_of_means(first: np.ndarray, second: np.ndarray) -> Interval:
 
     Their ends are combined as Newcombe's (1998) are for proportions.
     """
-    (low, high), (second_low, second_high) = bootstrap_mean(first), bootstrap_mean(second)
+    (low, high), (second_low, second_high) = crossed_bootstrap(first[None]), crossed_bootstrap(second[None])
     difference = first.mean() - second.mean()
     below = np.hypot(first.mean() - low, second_high - second.mean())
     above = np.hypot(high - first.mean(), second.mean() - second_low)
