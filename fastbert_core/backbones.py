@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast
 
-from fastbert_core.encoding import load_tokenizer
+from fastbert_core.encoding import check_vocabulary, load_tokenizer
 from fastbert_core.errors import InputError, reason
 from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
@@ -60,10 +60,7 @@ def check_encoder(folder: Path) -> None:
     It must be of the BERT family, and have an embedding for every token of the tokenizer there.
     """
     config = bert_family(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False), folder)
-    tokens = 1 + max(load_tokenizer(folder).get_vocab().values())
-    if tokens > config.vocab_size:
-        found = f"{folder}: found a tokenizer of {tokens} tokens"
-        raise InputError(f"{found}, expected at most the encoder's {config.vocab_size}")
+    check_vocabulary(load_tokenizer(folder), config.vocab_size, folder)
 
 
 def from_hub(name: str) -> Backbone:

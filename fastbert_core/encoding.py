@@ -1,9 +1,9 @@
 """Texts to token ids, and token ids to batches with little padding."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+import fastbert_core.model  # noqa: F401 - by which transformers knows what a trained model's folder is
 from fastbert_core.errors import InputError, reason
+from fastbert_core.tokens import frame, shares, tokens
 
 # Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
 BUCKET = 50
-# Texts tokenised at once. The tokenizer's own account of a text takes tens of kilobytes until all are done.
-STRETCH = 8192
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,13 @@ class Encoded:
     """Token ids of many texts, without padding: row i is `ids[offsets[i]:offsets[i + 1]]`.
 
     ids: int32 [sum of lengths]; segments: int8, the same shape, or None where all are 0;
-    offsets: int64 [texts + 1].
+    offsets: int64 [texts + 1]; truncated: bool [texts], whether a text was cut, or None where nobody asks.
     """
 
     ids: np.ndarray
     segments: np.ndarray | None
     offsets: np.ndarray
+    truncated: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -38,6 +39,13 @@ class Encoded:
     def lengths(self) -> np.ndarray:
         """Tokens of each text after truncation, special tokens included, int32 [texts]."""
         return np.diff(self.offsets).astype(np.int32)
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int, name: str | Path) -> None:
+    """Raise InputError, naming `name`, if the tokenizer makes tokens beyond an encoder's `size` embeddings."""
+    tokens = 1 + max(tokenizer.get_vocab().values())
+    if tokens > size:
+        raise InputError(f"{name}: found a tokenizer of {tokens} tokens, expected at most the encoder's {size}")
 
 
 @dataclass(frozen=True)
@@ -70,26 +78,37 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
 def encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None, max_tokens: int = 128
 ) -> Encoded:
-    """Tokenise texts, or pairs of texts, as [CLS] a [SEP] (b [SEP]), truncated to `max_tokens`."""
-    ids, segments, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int8)], [0]
-    for start in range(0, len(texts), STRETCH):
-        stretch = slice(start, start + STRETCH)
-        output = tokenizer(
-            list(texts[stretch]),
-            None if pairs is None else list(pairs[stretch]),
-            truncation=True,
-            max_length=max_tokens,
-            return_attention_mask=False,
-            return_token_type_ids=pairs is not None,
-        )
-        ids.append(np.fromiter(chain.from_iterable(output["input_ids"]), np.int32))
-        segments.append(np.fromiter(chain.from_iterable(output.get("token_type_ids", ())), np.int8))
-        lengths += [len(row) for row in output["input_ids"]]
-    joined = np.concatenate(segments)
+    """Tokenise texts, or pairs of texts, as [CLS] a [SEP] (b [SEP]), truncated to `max_tokens`.
+
+    A text costs its first `max_tokens` tokens, however long it is. Two long texts that share an odd number of tokens are
+    read until the shorter ends, since the longer keeps one more. The tokenizer's settings of truncation and padding are
+    taken away. Raises InputError if `max_tokens` has no room for a token of each text, or a sample would have no tokens
+    at all, as where the tokenizer adds no [CLS].
+    """
+    around = frame(tokenizer, pairs is not None)
+    if max_tokens < around.least:
+        expected = f"at least {around.least}: {around.special} special tokens and one of each text"
+        raise InputError(f"max_tokens: found {max_tokens}, expected {expected}")
+    room = max_tokens - around.special
+    columns = [texts] if pairs is None else [texts, pairs]
+    read = [tokens(tokenizer, column, room) for column in columns]
+    ids, segments, lengths, truncated = array("i"), array("b"), array("i"), []
+    for row, of_row in enumerate(zip(*read, strict=True)):
+        kept = shares(of_row, room)
+        lengths.append(around.special + sum(kept))
+        if not lengths[-1]:
+            raise InputError(f"texts: found no token in sample {row + 1}, {texts[row][:40]!r}, expected at least one")
+        truncated.append(any(text.more_than(share) for text, share in zip(of_row, kept, strict=True)))
+        ids.extend(around.ids[0])
+        segments.extend(around.segments[0])
+        for at, (text, share) in enumerate(zip(of_row, kept, strict=True)):
+            ids.extend(text.take(share) + around.ids[at + 1])
+            segments.extend([around.of_texts[at]] * share + around.segments[at + 1])
     return Encoded(
-        ids=np.concatenate(ids),
-        segments=joined if len(joined) else None,
-        offsets=np.cumsum(lengths, dtype=np.int64),
+        ids=np.array(ids, np.int32),
+        segments=None if pairs is None else np.array(segments, np.int8),
+        offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+        truncated=np.array(truncated, bool),
     )
 
 

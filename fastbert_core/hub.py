@@ -13,6 +13,7 @@ import numpy as np
 from fastbert_core.data import TaskData, assemble
 from fastbert_core.errors import InputError, reason
 from fastbert_core.tasks import Task
+from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
     labels = _labels(rows, task, place)
     columns = [[text or "" for text in rows[column][:]] for column in hub.texts]
     texts = [list(column) for column in columns] if task.pair else [_join(columns, hub.separator)]
-    kept = [row for row in range(len(rows)) if all(text[row].strip() for text in texts)]
+    kept = [row for row in range(len(rows)) if not any(is_blank(text[row]) for text in texts)]
     if len(kept) < len(rows):
         log.warning("%s: %d rows without text left out", place, len(rows) - len(kept))
     return Split(texts[0], texts[1] if task.pair else None, labels).take(np.array(kept, np.int64))

@@ -11,13 +11,14 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from fastbert_core.adaptive import Predictions, one_by_one, pooled
-from fastbert_core.encoding import Encoded, encode
+from fastbert_core.encoding import Encoded, check_vocabulary, encode
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.pooling import SHRINK, Shapes
 from fastbert_core.precision import resolve_device, resolve_precision
 from fastbert_core.streams import TextPair, paired, stretches
+from fastbert_core.tokens import frame
 from fastbert_core.uncertainty import check_speed
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,10 @@ class Engine:
     in_flight: samples that are read at a time and sorted by length. Memory does not grow beyond what these and one
         batch for each layer need, however many texts there are.
 
-    The model is copied where its type or device must change, and is put into evaluation mode, where it must stay.
-    Raises InputError for an unknown precision, a device that is not there, and sizes below 1 or too large.
+    The model is copied where its type or device must change, and is put into evaluation mode, where it must stay. The
+    tokenizer is copied, so that threads and engines may share the one they are given.
+    Raises InputError for an unknown precision, a device that is not there, sizes that are too small or too large, and a
+    tokenizer of more tokens than the model knows.
     """
 
     def __init__(
@@ -71,9 +74,13 @@ class Engine:
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         if model.device.type != place.type or model.dtype != dtype:
             model = copy.deepcopy(model).to(place, dtype)
+        check_vocabulary(tokenizer, model.config.backbone_config.vocab_size, "tokenizer")
         self.model, self.tokenizer = model.eval(), tokenizer
+        self._tokenizer = copy.deepcopy(tokenizer)  # whose truncation and padding nobody else sets
         self._longest = EncoderShape.from_config(model.config).max_tokens
-        self.max_tokens = _size("max_tokens", max_tokens, min(128, self._longest), self._longest)
+        self._least = [frame(self._tokenizer, pair).least for pair in (False, True)]
+        least = self._least[bool(model.config.pair)]
+        self.max_tokens = _size("max_tokens", max_tokens, min(128, self._longest), self._longest, least)
         self.in_flight = _size("in_flight", in_flight)
         self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
         self._shrunk = False  # once memory has run out, batches stay smaller
@@ -95,9 +102,10 @@ class Engine:
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
         An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1],
-        sizes that are no positive integers, more layers than there are, samples that are no texts or too long, and
-        texts that do not match their pairs in form or number; RunError if memory runs out for smaller batches too,
-        and if a layer's probabilities are not finite.
+        sizes that are no positive integers, more layers than there are, samples that are no texts, that have
+        nothing to be seen or are too long, texts that do not match their pairs in form or number, and pairs where the model was trained on
+        single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a layer's
+        probabilities are not finite.
         """
         speed = check_speed(speed)
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
@@ -106,6 +114,11 @@ class Engine:
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
         if isinstance(texts, Encoded):
             return self._classify(texts, speed, last, rows)
+        if self.model.config.pair not in (None, pairs is not None):
+            expected = "a second text for each" if self.model.config.pair else "none"
+            found = "none" if pairs is None else type(pairs).__name__
+            raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
+        _size("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
         if isinstance(texts, str):
             return next(self._stream(paired([texts], None if pairs is None else [pairs]), speed, last, 1))
         predictions = self._stream(paired(texts, pairs), speed, last, rows)
@@ -116,28 +129,18 @@ class Engine:
         return Shapes(self._longest, self._token_budget, batch_size, BATCH_COST[self.model.device.type])
 
     def _stream(self, items: Iterator[TextPair], speed: float, last: int, rows: int | None) -> Iterator[Prediction]:
-        names = self.model.config.class_names
         for stretch in stretches(items, 1 if rows == 1 else self.in_flight):
-            encoded, truncated = self._tokenise(stretch)
-            found = self._classify(encoded, speed, last, rows)
-            columns = (found.labels.tolist(), found.exit_layers.tolist(), found.uncertainties.tolist(), truncated)
-            for index, exit_layer, uncertainty, cut in zip(*columns, strict=True):
-                yield Prediction(names[index], index, exit_layer, uncertainty, cut)
+            texts, pairs = zip(*stretch, strict=True)
+            encoded = encode(self._tokenizer, texts, None if pairs[0] is None else pairs, self.max_tokens)
+            if cut := int(encoded.truncated.sum()):
+                log.info("%d of %d texts were cut to %d tokens", cut, len(encoded), self.max_tokens)
+            yield from self._predictions(encoded, speed, last, rows)
 
-    def _tokenise(self, stretch: list[TextPair]) -> tuple[Encoded, list[bool]]:
-        """The texts encoded, and which of them were cut."""
-        truncated: list[bool] = []
-
-        def tokenizer(*texts: list[str] | None, **options: object) -> dict:
-            output = self.tokenizer(*texts, **options)
-            truncated.extend(bool(encoding.overflowing) for encoding in output.encodings)
-            return output
-
-        texts, pairs = zip(*stretch, strict=True)
-        encoded = encode(tokenizer, texts, None if pairs[0] is None else pairs, self.max_tokens)
-        if any(truncated):
-            log.info("%d of %d texts were cut to %d tokens", sum(truncated), len(truncated), self.max_tokens)
-        return encoded, truncated
+    def _predictions(self, encoded: Encoded, speed: float, last: int, rows: int | None) -> Iterator[Prediction]:
+        names, found = self.model.config.class_names, self._classify(encoded, speed, last, rows)
+        columns = (found.labels, found.exit_layers, found.uncertainties, encoded.truncated)
+        for index, exit_layer, uncertainty, cut in zip(*(column.tolist() for column in columns), strict=True):
+            yield Prediction(names[index], index, exit_layer, uncertainty, cut)
 
     def _classify(self, encoded: Encoded, speed: float, last: int, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""
@@ -164,13 +167,15 @@ class Engine:
         return self._classify(encoded, speed, last, rows)
 
 
-def _size(name: str, value: int | None, default: int | None = None, most: int | None = None) -> int:
-    """`value`, or `default` where it is None. Raises InputError unless it is an integer from 1 to `most`."""
+def _size(
+    name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1
+) -> int:
+    """`value`, or `default` where it is None. Raises InputError unless it is an integer from `least` to `most`."""
     if value is None and default is not None:
         return default
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1 or (most is not None and value > most):
-        limits = "a positive integer" if most is None else f"an integer from 1 to {most}"
+    if not whole or value < least or (most is not None and value > most):
+        limits = "a positive integer" if most is None else f"an integer from {least} to {most}"
         raise InputError(f"{name}: found {value!r}, expected {limits}")
     return int(value)
 

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,9 @@ BACKBONE_FAMILIES = ("bert", "roberta")
 class FastBertConfig(PreTrainedConfig):
     """What a FastBERT is built from: the backbone's own configuration, the classes, the classifiers' size.
 
-    `backbone` is the backbone's configuration as a dict. Class names go where Hugging Face keeps them,
-    `id2label`, so `num_labels` follows from them.
+    `backbone` is the backbone's configuration as a dict; `pair` says whether the model was trained on pairs of texts,
+    or None where nobody knows. Class names go where Hugging Face keeps them, `id2label`, so `num_labels` follows from
+    them.
     """
 
     model_type = "fastbert"
@@ -28,6 +30,7 @@ class FastBertConfig(PreTrainedConfig):
     classifier_width: int = 128
     classifier_heads: int = 2
     classifier_dropout: float = 0.1
+    pair: bool | None = None
 
     @property
     def backbone_config(self) -> PreTrainedConfig:
@@ -51,8 +54,8 @@ def bert_family(config: PreTrainedConfig, name: str | Path) -> PreTrainedConfig:
 class FastBertModel(PreTrainedModel):
     """The backbone and its classifiers; `classifiers[:-1]` are the students, `classifiers[-1]` is the teacher.
 
-    `from_pretrained` and `save_pretrained` are Hugging Face's (safetensors); `from_backbone` puts new
-    classifiers on a pre-trained encoder. Source: paper, section 3.1 and figure 2.
+    `save_pretrained` is Hugging Face's (safetensors); `from_backbone` puts new classifiers on a pre-trained encoder.
+    Source: paper, section 3.1 and figure 2.
     """
 
     config_class = FastBertConfig
@@ -62,7 +65,10 @@ class FastBertModel(PreTrainedModel):
         super().__init__(config)
         if backbone is None:
             backbone = AutoModel.from_config(
-                config.backbone_config, add_pooling_layer=False, attn_implementation=config._attn_implementation
+                config.backbone_config,
+                add_pooling_layer=False,
+                attn_implementation=config._attn_implementation,
+                dtype=torch.get_default_dtype(),  # that of the model, or else it would be the one in its configuration
             )
         self.backbone = backbone
         self.classifiers = nn.ModuleList(
@@ -88,13 +94,40 @@ class FastBertModel(PreTrainedModel):
             module.reset_parameters()
 
     @classmethod
-    def from_backbone(cls, source: str | Path, class_names: list[str] | tuple[str, ...]) -> "FastBertModel":
+    def from_pretrained(cls, source: str | Path, *arguments: Any, **options: Any) -> "FastBertModel":
+        """A trained FastBERT, as Hugging Face's own, but in float32 where `dtype` names no other type.
+
+        Raises InputError if `source` (folder or hub id) holds none, or lacks weights: transformers would make them up.
+        """
+        asked = options.pop("output_loading_info", False)
+        if not options.keys() & {"dtype", "torch_dtype"}:
+            options["dtype"] = torch.float32
+        try:
+            kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
+            if kind != FastBertConfig.model_type:
+                expected = "one of type 'fastbert'; FastBertModel.from_backbone makes one of an encoder"
+                raise InputError(f"{source}: found a model of type {kind!r}, expected {expected}")
+            options |= {"use_safetensors": True, "output_loading_info": True}
+            model, found = super().from_pretrained(source, *arguments, **options)
+        except InputError:
+            raise
+        except Exception as error:  # transformers, safetensors and the hub client share no base class
+            raise InputError(f"{source}: cannot be loaded as a FastBERT: {reason(error)}") from error
+        check_whole(source, found)
+        return (model, found) if asked else model
+
+    @classmethod
+    def from_backbone(
+        cls, source: str | Path, class_names: list[str] | tuple[str, ...], pair: bool | None = None
+    ) -> "FastBertModel":
         """A FastBERT with fresh classifiers on the pre-trained encoder at `source` (folder or hub id), in float32.
 
-        Raises InputError if `source` is no BERT-family encoder or cannot be read. Fresh weights come from
-        torch's random state.
+        class_names: in label order; pair: whether it will be trained on pairs of texts. Raises InputError if `source`
+        is no BERT-family encoder or cannot be read, and unless there are two or more class names, all different. Fresh
+        weights come from torch's random state.
         """
-        return cls._around(load_backbone(source), class_names)
+        names = check_names(class_names)
+        return cls._around(load_backbone(source), names, pair=pair)
 
     def first_of_blocks(self, layers: int) -> "FastBertModel":
         """A FastBERT of fewer layers, with this one's weights: of `layers` equal blocks, the first layer of each.
@@ -108,24 +141,26 @@ class FastBertModel(PreTrainedModel):
         block = self.layers // layers
         backbone.encoder.layer = backbone.encoder.layer[::block]
         backbone.config.num_hidden_layers = layers
-        sizes = {name: getattr(self.config, f"classifier_{name}") for name in ("width", "heads", "dropout")}
-        compact = self._around(backbone, self.config.class_names, **sizes)
+        kept = ("pair", "classifier_width", "classifier_heads", "classifier_dropout")
+        settings = {name: getattr(self.config, name) for name in kept}
+        compact = self._around(backbone, self.config.class_names, **settings)
         compact.teacher.load_state_dict(self.teacher.state_dict())
         return compact.to(self.device)
 
     @classmethod
     def from_config(cls, backbone: PreTrainedConfig, class_names: list[str] | tuple[str, ...]) -> "FastBertModel":
         """A FastBERT of random weights from a backbone's configuration, as the smoke profile uses it."""
+        names = check_names(class_names)
         encoder = AutoModel.from_config(bert_family(backbone, "backbone"), add_pooling_layer=False)
-        return cls._around(encoder, class_names)
+        return cls._around(encoder, names)
 
     @classmethod
     def _around(
-        cls, backbone: PreTrainedModel, class_names: list[str] | tuple[str, ...], **sizes: float
+        cls, backbone: PreTrainedModel, class_names: list[str] | tuple[str, ...], **settings: float | None
     ) -> "FastBertModel":
-        """New classifiers on `backbone`; `sizes`: their width, heads and dropout, where they are not the default."""
+        """New classifiers on `backbone`; `settings`: of FastBertConfig, where they are not the default."""
         config = FastBertConfig(
-            **{f"classifier_{name}": size for name, size in sizes.items()},
+            **settings,
             backbone=backbone.config.to_dict(),
             id2label=dict(enumerate(class_names)),
             label2id={name: label for label, name in enumerate(class_names)},
@@ -190,6 +225,24 @@ class FastBertModel(PreTrainedModel):
         return torch.stack([logits[layer] for layer in classified], dim=1)
 
 
+AutoConfig.register(FastBertConfig.model_type, FastBertConfig)
+AutoModel.register(FastBertConfig, FastBertModel)
+
+
+def check_names(class_names: list[str] | tuple[str, ...]) -> list[str] | tuple[str, ...]:
+    """Return `class_names`; raise InputError unless they are two or more different names in a list or tuple."""
+    listed = isinstance(class_names, list | tuple) and all(isinstance(name, str) for name in class_names)
+    if not listed or len(set(class_names)) < max(2, len(class_names)):
+        raise InputError(f"class_names: found {class_names!r}, expected a list of two or more different names")
+    return class_names
+
+
+def check_whole(source: str | Path, found: dict[str, Any]) -> None:
+    """Raise InputError if weights were missing at `source`; `found`: transformers' loading info."""
+    if missing := sorted(found["missing_keys"]):
+        raise InputError(f"{source}: found no weights of {len(missing)} parameters, such as {missing[0]}, expected all")
+
+
 def load_backbone(source: str | Path) -> PreTrainedModel:
     """The bare encoder at `source` (folder or hub id) in float32.
 
@@ -210,6 +263,5 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
         raise
     except Exception as error:  # transformers, safetensors and the hub client share no base class
         raise InputError(f"{source}: cannot be loaded as an encoder: {reason(error)}") from error
-    if missing := sorted(found["missing_keys"]):
-        raise InputError(f"{source}: found no weights of {len(missing)} parameters, such as {missing[0]}, expected all")
+    check_whole(source, found)
     return model

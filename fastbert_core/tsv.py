@@ -14,6 +14,7 @@ import numpy as np
 
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import Task
+from fastbert_core.text import is_blank
 
 INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
@@ -46,7 +47,7 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
     and the file needs no label column.
 
     Errors: a missing, empty or truncated file, bytes that are not UTF-8, a header that lacks a column or has text_b
-    for a task of single texts, a wrong number of fields, a label that is no integer from 0 to N-1, an empty text.
+    for a task of single texts, a wrong number of fields, a label that is no integer from 0 to N-1, a text without a visible character.
     """
     lines = _lines(Path(path))
     wanted = ["text_a", "text_b"] if task.pair else ["text_a"]
@@ -64,8 +65,8 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
         if len(fields) != len(header):
             raise InputError(f"{path}:{number}: found {len(fields)} fields, expected {len(header)} as in the header")
         for name, column, values in zip(wanted, columns, texts, strict=True):
-            if not fields[column].replace("\0", "").strip():
-                raise InputError(f"{path}:{number}: found an empty {name}, expected text")
+            if is_blank(fields[column]):
+                raise InputError(f"{path}:{number}: found an empty {name}, expected a visible character")
             values.append(fields[column])
         if label_column is not None:
             labels.append(_label(fields[label_column], f"{path}:{number}", len(task.classes)))

@@ -41,7 +41,8 @@ class Stations:
         """The trained model: FastBERT, its first stage alone where it learns from labels, or a DistilBERT of it."""
         job, s = self.job, self.job.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
-        model = FastBertModel.from_backbone(job.backbone.source, job.data.task.classes).to(job.device)
+        task = job.data.task
+        model = FastBertModel.from_backbone(job.backbone.source, task.classes, task.pair).to(job.device)
         first = self._workplace(job.fine_tuning_folder, model, self.first_record)
         on_labels = s.variant == "labels"
         fine_tune(model, self._train_samples, self._dev_samples, s.fine_tuning, first, students=on_labels)

@@ -54,7 +54,7 @@ def varied(samples=150, seed=0, longest=LONGEST):
 
 def texts_of(samples, seed=0):
     rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(WORDS, rng.integers(0, 20))) for _ in range(samples)]
+    return [" ".join(rng.choice(WORDS, rng.integers(1, 20))) for _ in range(samples)]
 
 
 def trace_of(model, encoded, batch_size=64):

@@ -47,7 +47,7 @@ def test_stretches_make_no_difference(tokenizer, monkeypatch):
         return [None if a is None else a.tolist() for a in (encoded.ids, encoded.segments, encoded.offsets)]
 
     whole = [arrays(None), arrays(TEXTS[::-1])]
-    monkeypatch.setattr("fastbert_core.encoding.STRETCH", 3)
+    monkeypatch.setattr("fastbert_core.tokens.STRETCH", 3)
     assert [arrays(None), arrays(TEXTS[::-1])] == whole
 
 
