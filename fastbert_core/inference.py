@@ -102,9 +102,9 @@ class Engine:
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
         An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1],
-        sizes that are no positive integers, more layers than there are, samples that are no texts, that have
-        nothing to be seen or are too long, texts that do not match their pairs in form or number, and pairs where the model was trained on
-        single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a layer's
+        sizes that are no positive integers, more layers than there are, samples that are no texts, that have nothing to
+        be seen or are too long, texts that do not match their pairs in form or number, and pairs where the model was
+        trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a layer's
         probabilities are not finite.
         """
         speed = check_speed(speed)
@@ -167,9 +167,7 @@ class Engine:
         return self._classify(encoded, speed, last, rows)
 
 
-def _size(
-    name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1
-) -> int:
+def _size(name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1) -> int:
     """`value`, or `default` where it is None. Raises InputError unless it is an integer from `least` to `most`."""
     if value is None and default is not None:
         return default

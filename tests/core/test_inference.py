@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import BertTokenizerFast
 
-from fastbert_core.encoding import Encoded, encode
+from fastbert_core.encoding import encode
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.inference import Engine, Prediction
 from tests.core.small import (

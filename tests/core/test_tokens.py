@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,8 +12,37 @@ from fastbert_core.tokens import plain
 
 ENDS = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
 # What decides where a tokenizer splits, and what it drops, joins or takes whole.
-PIECES = ("one", "two", "Three,", "fourth", " ", "  ", "\n", " " * 70, "'re", "12345", "...", "x" * 120, "語", "語語言", "é")
-PIECES += ("\u200b", "\u0301", "e\u0301\u0323", "\x01", "[SEP]", "<mask>", "</s>", "new york", "\u3000", "👍🏽", "ﬁ", "İ")
+PIECES = (
+    "one",
+    "two",
+    "Three,",
+    "fourth",
+    " ",
+    "  ",
+    "\n",
+    " " * 70,
+    "'re",
+    "12345",
+    "...",
+    "x" * 120,
+    "語",
+    "語語言",
+    "é",
+)
+PIECES += (
+    "\u200b",
+    "\u0301",
+    "e\u0301\u0323",
+    "\x01",
+    "[SEP]",
+    "<mask>",
+    "</s>",
+    "new york",
+    "\u3000",
+    "👍🏽",
+    "ﬁ",
+    "İ",
+)
 
 
 def bert(strip_accents):
@@ -42,7 +73,9 @@ def roberta(prefix_space):
 
 
 def unigram():
-    trainer = trainers.UnigramTrainer(vocab_size=80, special_tokens=list(ENDS.values()), unk_token="<unk>", show_progress=False)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=80, special_tokens=list(ENDS.values()), unk_token="<unk>", show_progress=False
+    )
 
     def around(end, start):
         return processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> </s> $B </s>", [end, start])
@@ -70,7 +103,7 @@ def test_every_text_is_cut_where_its_tokenizer_cuts_it(name, margin, a, b, max_t
         patch.setattr("fastbert_core.tokens.MARGIN", margin)
         found = encode(tokenizer, given_texts, pairs, max_tokens)
     bounds = found.offsets.tolist()
-    rows = [slice(start, end) for start, end in zip(bounds, bounds[1:], strict=False)]
+    rows = [slice(start, end) for start, end in itertools.pairwise(bounds)]
     assert [found.ids[row].tolist() for row in rows] == expected["input_ids"]
     if b is not None:
         assert [found.segments[row].tolist() for row in rows] == expected["token_type_ids"]

@@ -42,7 +42,9 @@ BAD_LABELS = (
     "0x1",
     "True",
 )
-cell = st.sampled_from((text,) * 30 + (st.sampled_from(("", " ", "\0", " \0\u3000", "\r", "\u200b", "\x01\ufeff")),)).flatmap(lambda kind: kind)
+cell = st.sampled_from(
+    (text,) * 30 + (st.sampled_from(("", " ", "\0", " \0\u3000", "\r", "\u200b", "\x01\ufeff")),)
+).flatmap(lambda kind: kind)
 label = st.sampled_from(("0", "1") * 10 * len(BAD_LABELS) + ("2",) * len(BAD_LABELS) + BAD_LABELS)
 tokens = (b"\t", b"\r\n", b"\n\n", b"label", b"text_b", b"\t\t", b"0\t", b"\x1a", "\u2028".encode())
 
