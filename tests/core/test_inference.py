@@ -1,8 +1,12 @@
 import itertools
+from collections import UserDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from transformers import BertTokenizerFast
 
 from fastbert_core.encoding import encode
 from fastbert_core.errors import InputError, RunError
@@ -13,6 +17,7 @@ from tests.core.small import (
     WORDS,
     assert_agrees,
     encoded_samples,
+    make_model,
     texts_of,
     trace_of,
     varied,
@@ -105,6 +110,40 @@ def test_long_texts_are_cut_and_say_so(model, tokenizer, caplog):
     assert "1 of 3 texts were cut to 10 tokens" in caplog.text
 
 
+def test_threads_and_engines_share_a_tokenizer(model, tokenizer):
+    """Whatever is done with the tokenizer meanwhile, its padding and truncation are not an engine's."""
+    texts = [" ".join(WORDS[:15])] * 8
+    engines = [Engine(model, tokenizer, max_tokens=tokens) for tokens in (10, 44)]
+    expected = [engine.predict(texts, 0.5) for engine in engines]
+    assert [predictions[0].truncated for predictions in expected] == [True, False]
+
+    def work(turn):
+        if turn % 4 == 3:
+            tokenizer(texts, padding="max_length", truncation=True, max_length=30)
+            return True
+        which = turn % 2
+        return engines[which].predict(texts, 0.5) == expected[which]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(200)))
+
+
+def test_a_model_knows_whether_it_takes_pairs(tokenizer):
+    single, pair, unknown = make_model(), make_model(), make_model()
+    single.config.pair, pair.config.pair = False, True
+    for model, pairs in ((single, None), (pair, ["word2"]), (unknown, None), (unknown, ["word2"])):
+        assert len(Engine(model, tokenizer).predict(["word1"], 0.5, pairs=pairs)) == 1
+    for texts, pairs in (("word1", "word2"), (["word1"], ["word2"]), (iter(["word1"]), iter(["word2"]))):
+        with pytest.raises(InputError, match=r"pairs: found \w+, expected none, as in the model's training"):
+            Engine(single, tokenizer).predict(texts, 0.5, pairs=pairs)
+        with pytest.raises(InputError, match="pairs: found none, expected a second text for each"):
+            Engine(pair, tokenizer).predict(texts, 0.5)
+    with pytest.raises(InputError, match="max_tokens: found 4, expected an integer from 5 to 44"):
+        Engine(pair, tokenizer, max_tokens=4)
+    with pytest.raises(InputError, match="max_tokens: found 4, expected an integer from 5 to 44"):
+        Engine(unknown, tokenizer, max_tokens=4).predict(iter(["word1"]), 0.5, pairs=iter(["word2"]))
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
@@ -127,6 +166,20 @@ def test_long_texts_are_cut_and_say_so(model, tokenizer, caplog):
         ({"texts": ["a", "b"], "pairs": "cd"}, "pairs: found str with texts of type list"),
         ({"texts": "a", "pairs": ["b"]}, "pairs: found list with texts of type str"),
         ({"texts": encoded_samples([5]), "pairs": ["b"]}, "pairs: found list with texts of type Encoded"),
+        ({"texts": {"a": "b"}}, "texts: found dict, expected texts, such as the list of one of its columns or values"),
+        ({"texts": UserDict(input_ids=[2, 3])}, "texts: found UserDict, expected texts"),
+        ({"texts": pd.DataFrame({"text": ["a"]})}, "texts: found DataFrame, expected texts"),
+        ({"texts": ["a"], "pairs": {"a": "b"}}, "pairs: found dict, expected texts"),
+        ({"texts": None}, "texts: found NoneType, expected a text, or a list or iterator of texts"),
+        ({"texts": 5}, "texts: found int, expected a text"),
+        ({"texts": np.array("a")}, "texts: found ndarray, expected a text"),
+        ({"texts": b"a"}, "texts: found bytes, expected a text"),
+        ({"texts": ["a"], "pairs": 5}, "pairs: found int, expected a text"),
+        ({"texts": [["a", "b"]]}, "texts: found list at sample 1"),
+        ({"texts": ""}, "texts: found nothing to be seen at sample 1, expected a text"),
+        ({"texts": ["a", " \0\t\u3000"]}, "texts: found nothing to be seen at sample 2"),
+        ({"texts": ["a", "\u200b\ufeff"]}, "texts: found nothing to be seen at sample 2"),
+        ({"pairs": ["\x01\x02"]}, "pairs: found nothing to be seen at sample 1"),
         ({"texts": ["a", "\ud83d"]}, "texts: found half a surrogate pair at sample 2, expected a text"),
         ({"texts": encoded_samples([LONGEST + 1])}, "found samples of 45 to 45 tokens, expected 1 to 44"),
     ],
@@ -155,6 +208,12 @@ def test_bad_arguments_are_refused_before_an_iterator_is_read(engine):
 def test_bad_options(model, tokenizer, options, message):
     with pytest.raises(InputError, match=message):
         Engine(model, tokenizer, **options)
+
+
+def test_another_model_s_tokenizer_is_refused(model):
+    other = BertTokenizerFast({word: index for index, word in enumerate([*SPECIAL, *WORDS, "one", "more"])})
+    with pytest.raises(InputError, match="found a tokenizer of 107 tokens, expected at most the encoder's 105"):
+        Engine(model, other)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

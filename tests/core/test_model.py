@@ -1,8 +1,9 @@
 import json
+import shutil
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, GPT2Config, RobertaConfig, RobertaModel
+from transformers import AutoModel, BertConfig, BertModel, GPT2Config, RobertaConfig, RobertaModel
 
 from fastbert_core.errors import InputError
 from fastbert_core.model import FastBertConfig, FastBertModel, load_backbone
@@ -89,6 +90,54 @@ def test_saved_and_loaded_again(folder, tmp_path):
     assert torch.equal(model(ids, mask), again(ids, mask))
     assert again.config.class_names == ["no", "yes", "perhaps"]
     assert again.layers == 3
+
+
+def test_the_backbone_is_of_the_type_that_is_asked_for(folder, tmp_path):
+    FastBertModel.from_backbone(folder, ["a", "b"]).to(torch.bfloat16).save_pretrained(tmp_path / "saved")
+    for options, dtype in (({}, torch.float32), ({"dtype": torch.bfloat16}, torch.bfloat16)):
+        model = FastBertModel.from_pretrained(tmp_path / "saved", **options)
+        assert model.dtype == dtype
+        assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+        assert torch.isfinite(model(inputs(False)[0])).all()
+
+
+def test_whether_it_takes_pairs_is_kept(folder, tmp_path):
+    for pair in (True, False, None):
+        model = FastBertModel.from_backbone(folder, ["a", "b"], pair)
+        assert model.first_of_blocks(1).config.pair is pair
+        model.save_pretrained(tmp_path)
+        assert FastBertModel.from_pretrained(tmp_path).config.pair is pair
+    config = json.loads((tmp_path / "config.json").read_text())
+    config.pop("pair")  # as in a folder written before there was such a thing
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert FastBertModel.from_pretrained(tmp_path).config.pair is None
+
+
+def test_transformers_knows_a_fastbert(folder, tmp_path):
+    FastBertModel.from_backbone(folder, ["a", "b"]).save_pretrained(tmp_path / "saved")
+    assert type(AutoModel.from_pretrained(tmp_path / "saved")) is FastBertModel
+    _, found = FastBertModel.from_pretrained(tmp_path / "saved", output_loading_info=True)
+    assert not found["missing_keys"]
+
+
+def test_a_folder_of_something_else_is_refused(folder, tmp_path):
+    with pytest.raises(InputError, match=r"found a model of type 'bert', .* FastBertModel\.from_backbone makes one"):
+        FastBertModel.from_pretrained(folder)
+    with pytest.raises(InputError, match="nowhere: cannot be loaded as a FastBERT"):
+        FastBertModel.from_pretrained(tmp_path / "nowhere")
+    shutil.copytree(folder, tmp_path / "mixed")  # an encoder's weights under a FastBERT's configuration
+    FastBertModel.from_backbone(folder, ["a", "b"]).config.save_pretrained(tmp_path / "mixed")
+    with pytest.raises(InputError, match=r"mixed: found no weights of \d+ parameters, such as backbone\."):
+        FastBertModel.from_pretrained(tmp_path / "mixed")
+
+
+@pytest.mark.parametrize("names", ["ab", ["a", "a"], {0: "no", 1: "yes"}, ["a"], [], [0, 1], None])
+def test_class_names_are_two_or_more_different_texts(folder, names):
+    expected = r"class_names: found .*, expected a list of two or more different names"
+    with pytest.raises(InputError, match=expected):
+        FastBertModel.from_backbone(folder, names)
+    with pytest.raises(InputError, match=expected):
+        FastBertModel.from_config(BertConfig(**SIZES), names)
 
 
 def test_a_shallower_model_takes_the_first_layer_of_each_block(tmp_path):

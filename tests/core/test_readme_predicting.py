@@ -1,0 +1,34 @@
+"""The README's own lines on predicting run as they stand, and without a warning."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from fastbert_core.backbones import tiny
+from fastbert_core.encoding import load_tokenizer
+from fastbert_core.model import FastBertModel
+
+ROOT = Path(__file__).parents[2]
+
+
+def lines_of_readme(folder):
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Predicting\n")[2].partition("\n## ")[0]
+    lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
+    text = re.sub(r"^folder = .*$", f"folder = {str(folder)!r}", "\n".join(lines), flags=re.MULTILINE)
+    assert str(folder) in text
+    return text
+
+
+def test_they_run_without_a_warning(tmp_path):
+    tiny(tmp_path / "bert", ["the river is a tributary of another"], layers=2)
+    FastBertModel.from_backbone(tmp_path / "bert", ["no", "yes"]).save_pretrained(tmp_path / "model")
+    load_tokenizer(tmp_path / "bert").save_pretrained(tmp_path / "model")
+    alone = f"from fastbert_core.encoding import load_tokenizer\nload_tokenizer({str(tmp_path / 'model')!r})\n"
+    code = f"{alone}{lines_of_readme(tmp_path / 'model')}\nprint(engine.predict('the river', speed=0.5))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Prediction(label=" in done.stdout
+    said = [line for line in re.split(r"[\r\n]+", done.stderr) if line and not line.startswith("Loading weights")]
+    assert said == []
