@@ -80,10 +80,10 @@ def encode(
 ) -> Encoded:
     """Tokenise texts, or pairs of texts, as [CLS] a [SEP] (b [SEP]), truncated to `max_tokens`.
 
-    A text costs its first `max_tokens` tokens, however long it is. Two long texts that share an odd number of tokens are
-    read until the shorter ends, since the longer keeps one more. The tokenizer's settings of truncation and padding are
-    taken away. Raises InputError if `max_tokens` has no room for a token of each text, or a sample would have no tokens
-    at all, as where the tokenizer adds no [CLS].
+    A text costs its first `max_tokens` tokens, however long it is. Two long texts that share an odd number of tokens
+    are read until the shorter ends, since the longer keeps one more. The tokenizer's settings of truncation and padding
+    are taken away. Raises InputError if `max_tokens` has no room for a token of each text, or a sample would have no
+    tokens at all, as where the tokenizer adds no [CLS].
     """
     around = frame(tokenizer, pairs is not None)
     if max_tokens < around.least:

@@ -102,10 +102,10 @@ class Engine:
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
         An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1],
-        sizes that are no positive integers, more layers than there are, samples that are no texts, that have
-        nothing to be seen or are too long, texts that do not match their pairs in form or number, and pairs where the model was trained on
-        single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a layer's
-        probabilities are not finite.
+        sizes that are no positive integers, more layers than there are, samples that are no texts, that have nothing
+        to be seen or are too long, texts that do not match their pairs in form or number, and pairs where the model
+        was trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a
+        layer's probabilities are not finite.
         """
         speed = check_speed(speed)
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)

@@ -47,7 +47,8 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
     and the file needs no label column.
 
     Errors: a missing, empty or truncated file, bytes that are not UTF-8, a header that lacks a column or has text_b
-    for a task of single texts, a wrong number of fields, a label that is no integer from 0 to N-1, a text without a visible character.
+    for a task of single texts, a wrong number of fields, a label that is no integer from 0 to N-1, a text without a
+    visible character.
     """
     lines = _lines(Path(path))
     wanted = ["text_a", "text_b"] if task.pair else ["text_a"]

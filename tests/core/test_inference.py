@@ -14,6 +14,7 @@ from fastbert_core.inference import Engine, Prediction
 from tests.core.small import (
     CLASSES,
     LONGEST,
+    SPECIAL,
     WORDS,
     assert_agrees,
     encoded_samples,
