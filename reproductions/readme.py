@@ -7,6 +7,7 @@ import pandas as pd
 from fastbert_core.files import atomic_write
 from fastbert_core.tasks import TASKS
 from reproductions.results import read_table
+from reproductions.show import below_one
 from reproductions.table2 import CHOSEN, TOLERATED_LOSS
 
 START, END = "<!-- table 2: written by python -m reproductions.readme -->", "<!-- end of table 2 -->"
@@ -65,6 +66,7 @@ def tally(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
             f"{'; '.join(losses)}.",
             f"- The fastest speed within {TOLERATED_LOSS} points of the teacher on dev costs, in points on the test "
             f"set: {'; '.join(costs)}.",
+            *(f"- {line}" for line in below_one(rows)),
         ]
     )
 
