@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import INTERVALS, comparison, note
+from plots.note import INTERVALS, comparison, heading, note
 from plots.page import finish, sheet
 from plots.style import METHODS, hollow, marks, points
 
@@ -30,7 +30,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
             speeds = ", ".join(sorted(found["setting"].str.removeprefix("speed=")))
             marks(axes, found, "mean_layers", model, f"{model.removeprefix('FastBERT ')} at speed {speeds}")
         hollow(axes, found["paper_layers"], found["reported_accuracy"], model)
-    curves.label(axes, "mean_layers")
+    curves.label(axes, rows, "mean_layers")
     both = pd.concat([rows["run_id"], table["run_id"]]).to_frame()
-    title = f"{rows['task'].iloc[0]}: the ablation, at equal cost (table 3)"
-    return finish(figure, title, note(both, tables["runs"], INTERVALS, comparison(tables["table2"])))
+    about = note(both, tables["runs"], INTERVALS, curves.UNMEASURED, comparison(tables["table2"], table))
+    return finish(figure, heading(rows, "the ablation, at equal cost", "table 3"), about)

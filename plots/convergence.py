@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plots.curves import PAPER_DENSE
-from plots.note import INTERVALS, note
+from plots.note import INTERVALS, heading, note
 from plots.page import finish, sheet
 from plots.style import METHODS, hollow, points
 
@@ -30,27 +30,27 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         right.plot(mine["epoch"], mine["flops"], look.line, marker=look.marker, color=look.color, label=label)
         hollow(left, mine["epoch"], mine["reported_accuracy"], model)
         hollow(right, mine["epoch"], mine["reported_flops"], model)
-    _zoom(left, rows)
+    below = _zoom(left, rows)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     highest = rows[["flops", "reported_flops"]].max(axis=None)
     right.set(ylabel="FLOPs (% of the dense teacher's)", ylim=(0, 1.05 * highest))  # whole markers
-    about = PAPER_NOTE if rows["reported_accuracy"].notna().any() else ""
-    samples = f"{rows['samples'].min()} dev rows"
-    title = f"{rows['task'].iloc[0]}: training by epoch (figure 7)"
-    return finish(figure, title, note(rows, tables["runs"], INTERVALS, KEPT, about, samples=samples))
+    paper = PAPER_NOTE if rows["reported_accuracy"].notna().any() else ""
+    about = note(rows, tables["runs"], INTERVALS, KEPT, paper, below, samples=f"{rows['samples'].min()} dev rows")
+    return finish(figure, heading(rows, "training by epoch", "figure 7"), about)
 
 
-def _zoom(axes: Axes, rows: pd.DataFrame) -> None:
-    """Show the trained model's accuracies, and say in words what lies below them: epoch 0, before training."""
+def _zoom(axes: Axes, rows: pd.DataFrame) -> str:
+    """Show the trained model's accuracies; epoch 0, which may lie below them, is an arrow then, and said in words."""
     trained = rows.loc[rows["epoch"] > 0, ["accuracy_low", "accuracy_high", "reported_accuracy"]].stack()
     if trained.empty:
-        return
+        return ""
     room = ROOM * max(trained.max() - trained.min(), 1)
     bottom = trained.min() - room
     axes.set_ylim(bottom, min(trained.max() + room, 100.5))
     first = rows[rows["epoch"] == 0]
     owners = {"accuracy": "", "reported_accuracy": "the paper's "}
     below = [f"{owner}{value:.1f}" for column, owner in owners.items() for value in first[column] if value < bottom]
-    if below:  # right of the line that comes up from there
-        text = f"epoch 0: {', '.join(below)} ↓"
-        axes.annotate(text, (1, bottom), (6, 3), textcoords="offset points", size=7)
+    if not below:
+        return ""
+    axes.annotate("↓", (0, bottom), (0, 3), textcoords="offset points", ha="center")
+    return f"Below the axis (↓), at epoch 0, before training: {', '.join(below)}."

@@ -2,17 +2,16 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from plots.note import note
+from plots.note import heading, note
 from plots.page import finish, sheet
-from plots.style import GREY, METHODS, hollow
+from plots.style import GREY, METHODS, hollow, layer_ticks
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
-    """From one task's rows of exit_layers.csv: a panel for each speed, the fastest first as in the paper."""
+    """From one task's rows of exit_layers.csv: a panel for each speed."""
     rows = tables["exit_layers"]
-    speeds = sorted(rows["speed"].unique(), reverse=True)
+    speeds = sorted(rows["speed"].unique())
     labels = "exit layer", "share of the test samples (%)"
     figure, axes = sheet(*labels, len(speeds), 3, sharex=True, sharey=True)
     for panel, speed in zip(axes, speeds, strict=True):
@@ -24,5 +23,5 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         panel.axvline(median, color=GREY, lw=1, ls="--", label="median")
         hollow(panel, mine["exit_layer"], mine["reported_percent"])
         panel.set_title(f"speed {speed:g}: mean {mean:.2f}, median {median:g}")
-    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-    return finish(figure, f"{rows['task'].iloc[0]}: where samples leave (figure 5)", note(rows, tables["runs"]))
+    layer_ticks(axes[0], rows["exit_layer"].max())
+    return finish(figure, heading(rows, "where samples leave", "figure 5"), note(rows, tables["runs"]))

@@ -4,14 +4,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.note import note
+from plots.note import heading, note
 from plots.page import finish, sheet
 from plots.style import METHODS, PALE, hollow, points
 
 COLUMNS = 4
 ABOUT = (
     "Bars, verdicts and AUROC (uncertainty as a detector of errors) are of seed {seed}. Bins of 0.1, upper end "
-    "excluded; an empty one has no point. 95% intervals."
+    "excluded; an empty one has no point, one of few samples a pale one. 95% intervals."
 )
 
 
@@ -22,8 +22,10 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     figure, axes = sheet("uncertainty", "accuracy, share (%)", len(layers), COLUMNS, sharex=True, sharey=True)
     for panel, layer in zip(axes, layers, strict=True):
         _panel(panel, rows[rows["layer"] == layer])
-    title = f"{rows['task'].iloc[0]}: accuracy by uncertainty, of every classifier (figure 4)"
-    return finish(figure, title, note(rows, tables["runs"], ABOUT.format(seed=rows["seed"].min())))
+    seed = rows["seed"].min()
+    verdicts = rows.loc[rows["seed"] == seed, "verdict"].dropna()
+    text = f"the surer, the more accurate (LUHA): holds for {(verdicts == 'holds').sum()} of {len(layers)} classifiers"
+    return finish(figure, heading(rows, text, "figure 4"), note(rows, tables["runs"], ABOUT.format(seed=seed)))
 
 
 def _panel(axes: Axes, rows: pd.DataFrame) -> None:
@@ -36,7 +38,11 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         filled = mine[mine["samples"] > 0]
         if seed == first:
             axes.bar(mine["middle"], mine["percent"], 0.09, color=PALE, label="share of the samples")
-            points(axes, filled, "middle", model, f"{classifier}'s accuracy", size=3)
+            few = filled["note"].notna()  # it says so of bins of few samples
+            points(axes, filled[~few], "middle", model, f"{classifier}'s accuracy", size=3)
+            if few.any():
+                label = f"pale: {filled.loc[few, 'note'].iloc[0]}"
+                points(axes, filled[few], "middle", model, label, size=2, alpha=0.35)
         else:
             axes.plot(filled["middle"], filled["accuracy"], color=METHODS[model].color, lw=0.6, label="other seeds")
     hollow(axes, rows["middle"], rows["reported_accuracy"], model)

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from fastbert_core.tasks import TASKS
+
 MANY = 6  # runs, above which they are only counted
 INTERVALS = "Bands and bars are 95% intervals."
 
@@ -31,8 +33,23 @@ def note(rows: pd.DataFrame, runs: pd.DataFrame, *about: str, samples: str = "")
     )
 
 
-def comparison(models: pd.DataFrame) -> str:
-    """What table 2 notes on BERT's row, for one task: how the data and encoder differ from the paper's."""
+def heading(rows: pd.DataFrame, text: str, place: str) -> str:
+    """A figure's title, which names the `place` in the paper if one of the tasks of `rows` is the paper's.
+
+    A single task's begins with its name.
+    """
+    tasks = rows["task"].unique()
+    text = f"{tasks[0]}: {text}" if len(tasks) == 1 else text
+    return text if TASKS.keys().isdisjoint(tasks) else f"{text} ({place})"
+
+
+def comparison(models: pd.DataFrame, shown: pd.DataFrame) -> str:
+    """What table 2 notes on BERT's row, for one task: how the data and encoder differ from the paper's.
+
+    Nothing if none of the rows that are `shown` has the paper's numbers beside it.
+    """
+    if shown["reported_accuracy"].isna().all():
+        return ""
     notes = models.loc[models["model"] == "BERT", "note"]
     return "".join(f"Beside the paper: {text}." for text in notes if text)
 

@@ -1,26 +1,67 @@
-"""Figure 3, all tasks at a glance."""
+"""Figure 3, all tasks at a glance: what the speedup costs, in points of accuracy lost to BERT of the same data."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from plots import curves
-from plots.note import INTERVALS, note, titled
+from plots.note import heading, note, titled
 from plots.page import finish, sheet
+from plots.style import GREY, hollow, marks, points
 
-PAPER_NOTE = "The paper's points are of its own data and encoder; table2.csv says for each task how ours differ."
+TOLERATED = 0.5  # points: "without losing accuracy"
+TICKS = (-2, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50)
+ABOUT = (
+    "Linear to half a point, logarithmic beyond. Bars: paired 95% intervals, of which {sure} lie within half a point."
+)
+PAPER_NOTE = "The paper's points lose to its own BERT, on its data and encoder; table2.csv says how ours differ."
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
-    """From all rows of speed_accuracy.csv and table2.csv."""
-    rows, models = curves.fastbert(tables), tables["table2"]
+    """From all rows of speed_accuracy.csv, table2.csv and comparisons.csv, which has the intervals of what is lost."""
+    rows, models, pairs = curves.fastbert(tables), tables["table2"], tables["comparisons"]
+    chosen = pairs[(pairs["against"] == "BERT") & pairs["setting"].str.endswith(curves.CHOSEN)]
     tasks = rows["task"].unique()
-    figure, axes = sheet("FLOPs speedup over BERT (×)", "accuracy (%)", len(tasks), 3)
+    labels = "FLOPs speedup over BERT (×)", "accuracy lost (points)"
+    figure, axes = sheet(*labels, len(tasks), 3, sharex=True, sharey=True)
     for panel, task in zip(axes, tasks, strict=True):
-        mine = rows[rows["task"] == task]
-        curves.curve(panel, mine, "speedup")
-        curves.rivals(panel, models[models["task"] == task], "speedup")
-        curves.papers_curve(panel, mine, "speedup")
-        panel.set_title(titled(mine, tables["runs"]))
-        panel.set_xlim(left=0)
-    title = "Accuracy on the test set against FLOPs speedup (figure 3)"
-    return finish(figure, title, note(pd.concat([rows, models]), tables["runs"], INTERVALS, PAPER_NOTE))
+        mine, beside, paired = (table[table["task"] == task] for table in (rows, models, chosen))
+        bert = beside[beside["model"] == "BERT"].iloc[0]
+        curve, beside = (_lost(table, bert) for table in (mine, beside))
+        curves.curve(panel, curve, "speedup", band=False)
+        curves.papers_curve(panel, curve, "speedup")
+        students = beside[beside["model"] == "DistilBERT"]
+        marks(panel, students, "speedup", "DistilBERT", "DistilBERT")
+        hollow(panel, students["reported_speedup"], students["reported_accuracy"], "DistilBERT")
+        panel.set_title("\n".join([titled(mine, tables["runs"]), *_chosen(panel, beside, paired)]))
+        panel.axhline(0, color="black", lw=0.8)
+        panel.axhline(TOLERATED, color=GREY, lw=0.8, ls="--", label="half a point lost")
+    axes[0].set_yscale("symlog", linthresh=TOLERATED, linscale=0.6)
+    axes[0].yaxis.set(major_locator=FixedLocator(TICKS), minor_locator=NullLocator(), major_formatter="{x:g}")
+    ends = [panel.dataLim.intervaly for panel in axes]
+    axes[0].set_ylim(1.4 * max(high for _, high in ends), min(low for low, _ in ends) - 0.1)  # a loss points down
+    axes[0].set_xlim(left=0)
+    kept, sure = (chosen["difference"] >= -TOLERATED).sum(), (chosen["without_loss"] == "yes").sum()
+    text = f"{kept} of {len(chosen)} tasks lose at most half a point at the speed chosen on dev"
+    about = [ABOUT.format(sure=sure), curves.UNMEASURED, curves.BELOW_ONE]
+    about += [PAPER_NOTE] * bool(rows["reported_accuracy"].notna().any())
+    title = heading(rows, text if len(chosen) else "accuracy lost against FLOPs speedup", "figure 3")
+    return finish(figure, title, note(pd.concat([rows, models]), tables["runs"], *about))
+
+
+def _lost(rows: pd.DataFrame, bert: pd.Series) -> pd.DataFrame:
+    """`rows` with points lost to `bert`, and the paper's to its own, in place of accuracies."""
+    columns = ("accuracy", "reported_accuracy")
+    return rows.assign(**{column: bert[column] - rows[column] for column in columns})
+
+
+def _chosen(axes: Axes, models: pd.DataFrame, paired: pd.DataFrame) -> list[str]:
+    """Mark the speed chosen on dev, with the interval of what it loses; its line of the panel's title."""
+    if paired.empty:
+        return []
+    pair, point = paired.iloc[0], models[models["setting"] == paired["setting"].iloc[0]]
+    ends = {"accuracy": "difference", "accuracy_low": "difference_high", "accuracy_high": "difference_low"}
+    point = point.assign(**{column: -pair[end] for column, end in ends.items()})
+    points(axes, point, "speedup", "FastBERT", "FastBERT at the speed chosen on dev", size=8, fmt="*")
+    return [f"{0 - pair['difference']:.2f} lost at {point['speedup'].iloc[0]:.1f}×"]

@@ -37,7 +37,7 @@ class Drawing(NamedTuple):
 
 
 FIGURES = {
-    "overview": Drawing(overview.draw, ("speed_accuracy", "table2"), by_task=False),
+    "overview": Drawing(overview.draw, ("speed_accuracy", "table2", "comparisons"), by_task=False),
     "speed_speedup": Drawing(speed_speedup.draw, ("speed_accuracy",), by_task=False),
     "speed_accuracy": Drawing(speed_accuracy.draw, ("speed_accuracy", "table2")),
     "luha": Drawing(luha.draw, ("luha",)),

@@ -5,11 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import INTERVALS, comparison, note
+from plots.note import INTERVALS, comparison, heading, note
 from plots.page import finish, sheet
 from plots.style import marks
-
-CHOSEN = "chosen on dev"  # how table 2 ends the setting of that row
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
@@ -21,14 +19,15 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         _table_speeds(panel, models[models["model"] == "FastBERT"], x)
         curves.rivals(panel, models, x)
         curves.papers_curve(panel, rows, x)
-        curves.label(panel, x)
-    title = f"{rows['task'].iloc[0]}: accuracy against cost (figure 3)"
-    return finish(figure, title, note(pd.concat([rows, models]), tables["runs"], INTERVALS, comparison(models)))
+        curves.label(panel, rows, x)
+    about = INTERVALS, curves.UNMEASURED, curves.BELOW_ONE, comparison(models, rows)
+    title = heading(rows, "accuracy against cost", "figure 3")
+    return finish(figure, title, note(pd.concat([rows, models]), tables["runs"], *about))
 
 
 def _table_speeds(axes: Axes, rows: pd.DataFrame, x: str) -> None:
     """Where FastBERT's rows of table 2 lie on the curve."""
-    chosen = rows["setting"].str.endswith(CHOSEN)
+    chosen = rows["setting"].str.endswith(curves.CHOSEN)
     for found, marker, size in ((rows[~chosen], "o", 5), (rows[chosen], "*", 9)):
         if not found.empty:
             speeds = ", ".join(found["setting"].str.removeprefix("speed="))

@@ -27,4 +27,5 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         gap = f"{speedup[worst] - line[worst]:+.1f}× at speed {speed[worst]:g}"
         panel.set_title(f"{titled(mine, tables['runs'])}\nlargest gap {gap}")
         panel.set_ylim(bottom=0)
-    return finish(figure, "FLOPs speedup by speed: how far from linear?", note(rows, tables["runs"]))
+    title = "FLOPs speedup by speed: how far from linear?"
+    return finish(figure, title, note(rows, tables["runs"], curves.BELOW_ONE))

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import matplotlib.style
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
 
 GREY, PALE = "#666666", "#d5d5d5"
 SHADES = "Blues"
 PAPER = "hollow: the paper's"
+MOST_TICKS = 12
 
 
 class Look(NamedTuple):
@@ -69,13 +71,21 @@ def marks(axes: Axes, rows: pd.DataFrame, x: str, model: str, label: str, marker
     axes.plot(rows[x], rows["accuracy"], ls="", label=label, zorder=4, **form)
 
 
-def points(axes: Axes, rows: pd.DataFrame, x: str, model: str, label: str, size: float = 4.5) -> None:
-    """Measured accuracies of `rows` with their 95% intervals: the markers of `model`."""
+def points(
+    axes: Axes, rows: pd.DataFrame, x: str, model: str, label: str, size: float = 4.5, **form: str | float
+) -> None:
+    """Measured accuracies of `rows` with their 95% intervals: the markers of `model`, unless `form` names others."""
     look = METHODS[model]
     distances = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
     distances = [side.clip(lower=0) for side in distances]  # rounding may leave an end on the wrong side
-    form = {"fmt": look.marker, "color": look.color, "ms": size, "elinewidth": 0.8}
+    form = {"fmt": look.marker, "color": look.color, "ms": size, "elinewidth": 0.8} | form
     axes.errorbar(rows[x], rows["accuracy"], distances, label=label, zorder=4, **form)
+
+
+def layer_ticks(axes: Axes, layers: int) -> None:
+    """Ticks of an x axis of layers: the first, and each further one, or as many as there is room for."""
+    step = -(-layers // MOST_TICKS)
+    axes.xaxis.set_major_locator(FixedLocator(sorted({1, *range(step, layers + 1, step)})))
 
 
 def hollow(axes: Axes, x: pd.Series, y: pd.Series, model: str = "FastBERT") -> None:

@@ -1,18 +1,19 @@
-"""Figure 6, a task: how unsure is each layer of the samples that reach it?"""
+"""Figure 6, a task: how unsure is each layer of the samples that reach it?
+
+Shaded by number, not by the share of those that reach a layer: where a single sample does, it is no 100%.
+"""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from plots.note import note
+from plots.note import heading, note
 from plots.page import finish, sheet
-from plots.style import METHODS, SHADES
+from plots.style import METHODS, SHADES, layer_ticks
 
-NORM = PowerNorm(0.4, 0, 100)  # small shares must show: most samples crowd into the lowest bin
-TICKS = (0, 1, 5, 20, 50, 100)
+PALEST = 0.4  # samples, so that one is told from none
 ABOUT = "Above each layer: the share of the test samples that reach it (%). Bins of 0.05, the upper end excluded."
 
 
@@ -21,21 +22,25 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     rows = tables["uncertainty"]
     speeds = sorted(rows["speed"].unique())
     figure, axes = sheet("layer", "uncertainty", len(speeds), 2, sharex=True, sharey=True)
+    most = max(rows["samples"].max(), 10)
     for panel, speed in zip(axes, speeds, strict=True):
-        mesh = _panel(panel, rows[rows["speed"] == speed], speed)
-    bar = figure.colorbar(mesh, ax=axes, ticks=TICKS, format="%g", aspect=40, pad=0.01)
-    bar.set_label("share of the samples that reach the layer (%)")
-    title = f"{rows['task'].iloc[0]}: uncertainty by layer, of the samples that reach it (figure 6)"
+        mesh = _panel(panel, rows[rows["speed"] == speed], speed, LogNorm(PALEST, most))
+    ticks = [10**power for power in range(len(str(most)))]
+    bar = figure.colorbar(mesh, ax=axes, ticks=ticks, format="{x:,.0f}", aspect=40, pad=0.01)
+    bar.ax.minorticks_off()
+    bar.ax.set_ylim(1, most)
+    bar.set_label("samples in a bin (logarithmic); white: none")
+    title = heading(rows, "uncertainty by layer, of the samples that reach it", "figure 6")
     return finish(figure, title, note(rows, tables["runs"], ABOUT))
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, speed: float) -> QuadMesh:
-    """One speed: a column for each layer, shaded by share."""
-    shares = rows.pivot(index="bin_low", columns="layer", values="percent")  # [bins, layers]
+def _panel(axes: Axes, rows: pd.DataFrame, speed: float, norm: LogNorm) -> QuadMesh:
+    """One speed: a column for each layer, shaded by number."""
+    counts = rows.pivot(index="bin_low", columns="layer", values="samples")  # [bins, layers]
     reaching = rows.groupby("layer")["samples"].sum()
-    layers = shares.columns.to_numpy(float)
-    edges = [*layers - 0.5, layers[-1] + 0.5], [*shares.index, rows["bin_high"].max()]
-    mesh = axes.pcolormesh(*edges, shares.to_numpy(float), cmap=SHADES, norm=NORM)
+    layers = counts.columns.to_numpy(float)
+    edges = [*layers - 0.5, layers[-1] + 0.5], [*counts.index, rows["bin_high"].max()]
+    mesh = axes.pcolormesh(*edges, counts.where(counts > 0).to_numpy(float), cmap=SHADES, norm=norm)
     for layer, share in (100 * reaching / reaching.iloc[0]).items():
         text = "<1" if 0 < share < 1 else f"{share:.0f}"
         axes.text(layer, 1.01, text, size=5.5, ha="center", va="bottom")
@@ -44,5 +49,5 @@ def _panel(axes: Axes, rows: pd.DataFrame, speed: float) -> QuadMesh:
     axes.set_title(f"speed {speed:g}", pad=10)
     axes.set_ylim(0, 1)
     axes.grid(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    layer_ticks(axes, int(layers[-1]))
     return mesh

@@ -10,6 +10,7 @@ from fastbert_core.files import atomic_write
 from fastbert_core.tasks import TASKS
 from reproductions.arguments import ArgumentParser, exit_code
 from reproductions.checkout import committed
+from reproductions.show import below_one
 from reproductions.store import read_table
 from reproductions.table2 import CHOSEN, TOLERATED_LOSS
 from reproductions.verdicts import LOSS_MARGIN, VERDICTS
@@ -71,6 +72,7 @@ def tally(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
             f"{'; '.join(losses)}.",
             f"- The fastest speed within {TOLERATED_LOSS} points of the teacher on dev costs, in points on the test "
             f"set: {'; '.join(costs)}.",
+            *(f"- {line}" for line in below_one(rows)),
         ]
     )
 

@@ -20,6 +20,11 @@ COLUMNS = {
     "verdict_relative": "relative",
 }
 
+BELOW_ONE = (
+    "A speedup below 1x: each executed layer also runs its student, of which BERT has none; where few samples leave "
+    "early, or the encoder is small, that costs more than leaving saves."
+)
+
 
 def task_rows(results_dir: Path, task: str, committed: Path) -> str:
     """Table 2's rows of a task, and below them the ones of `committed`, where that is another folder and has any."""
@@ -37,7 +42,12 @@ def table(results_dir: Path, name: str, task: str) -> str:
     if rows.empty:
         raise InputError(f"{table_path(results_dir, name)}: found no row of task {task}, expected a trace of it")
     with pd.option_context("display.width", 200, "display.max_columns", None):
-        return rows.to_string(index=False, na_rep="")
+        return "\n".join([rows.to_string(index=False, na_rep=""), *below_one(rows)])
+
+
+def below_one(rows: pd.DataFrame) -> list[str]:
+    """The line that explains a speedup below 1, if `rows` have one."""
+    return [BELOW_ONE] if "speedup" in rows and (rows["speedup"] < 1).any() else []
 
 
 def _rows(results_dir: Path, task: str) -> pd.DataFrame:
@@ -54,7 +64,7 @@ def _table(rows: pd.DataFrame) -> str:
     for column, form in forms.items():
         if column in shown:
             shown[column] = [form.format(value) if pd.notna(value) else "" for value in shown[column]]
-    return shown.fillna("").to_string(index=False) + "\n"
+    return "\n".join([shown.fillna("").to_string(index=False), *below_one(rows), ""])
 
 
 def _filled(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 from plots.gallery import Drawn, draw_folder
 
 CAPTIONS = {
-    "overview": "All tasks: accuracy against FLOPs speedup",
+    "overview": "All tasks: accuracy lost to BERT, against FLOPs speedup",
     "speed_speedup": "All tasks: FLOPs speedup by speed",
     "speed_accuracy": "Accuracy against cost",
     "luha": "Accuracy by uncertainty, of every classifier",

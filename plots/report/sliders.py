@@ -7,8 +7,8 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.uncertainty import exit_layers
+from plots.curves import CHOSEN
 from plots.note import runs_behind
-from plots.speed_accuracy import CHOSEN
 from reproductions.columns import TABLES
 from reproductions.store import load_stored, table_path, trace_path
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_hex
 
 from plots.curves import PAPER_DENSE, PAPER_LAYER
@@ -27,6 +28,10 @@ def hollow(axes):
     return np.concatenate(found) if found else np.empty((0, 2))
 
 
+def curve(axes, model="FastBERT"):
+    return np.concatenate(lines(axes, model))
+
+
 def texts(figure):
     return "\n".join(text.get_text() for text in figure.texts)
 
@@ -35,10 +40,26 @@ def test_the_curve_is_the_tables(draw, table):
     rows = table("speed_accuracy").query("model == 'FastBERT'")
     left, right = draw("speed_accuracy").axes
     for axes, x in ((left, "speedup"), (right, "mean_layers")):
-        np.testing.assert_array_equal(lines(axes, "FastBERT")[0], rows[[x, "accuracy"]])
-        (band,) = [c for c in axes.collections if len(c.get_paths()) and len(c.get_paths()[0].vertices) > 101]
-        heights = band.get_paths()[0].vertices[:, 1]
+        np.testing.assert_array_equal(curve(axes), rows[[x, "accuracy"]])
+        bands = [c for c in axes.collections if isinstance(c, FillBetweenPolyCollection)]
+        heights = np.concatenate([path.vertices[:, 1] for band in bands for path in band.get_paths()])
         assert (heights.min(), heights.max()) == (rows["accuracy_low"].min(), rows["accuracy_high"].max())
+
+
+def test_a_curve_is_broken_where_no_speed_is_measured_between(draw):
+    def leaping(rows):
+        at = rows["mean_layers"].where(rows["speed"] < 0.995, 1)
+        return rows.assign(mean_layers=at.where(rows["speed"] >= 0.995, 3.8 + 8.2 * (1 - rows["speed"])))
+
+    (axes,) = draw("ablation", speed_accuracy=leaping).axes
+    for model in ("FastBERT", "FastBERT without self-distillation"):
+        before, after = lines(axes, model)
+        assert (len(before), len(after)) == (100, 1)
+        assert np.abs(np.diff(before[:, 0])).max() < 1.1
+    joined = [line for line in axes.lines if len(line.get_xdata()) == 101]
+    assert len(joined) == 3
+    assert all(line.get_linewidth() < 1 and line.get_label().startswith("_") for line in joined)
+    assert "none is measured between" in texts(draw("ablation", speed_accuracy=leaping))
 
 
 def test_the_papers_points_are_hollow_and_converted_to_layers(draw, table):
@@ -85,9 +106,32 @@ def test_an_overview_has_a_panel_for_each_task(draw):
     def four(rows):
         return pd.concat([rows.assign(task=f"task-{number}") for number in range(4)])
 
-    figure = draw("overview", speed_accuracy=four, table2=four)
-    assert [axes.get_title() for axes in figure.axes] == [f"task-{number} (n = 60)" for number in range(4)]
+    figure = draw("overview", speed_accuracy=four, table2=four, comparisons=four)
+    assert [axes.get_title().split("\n")[0] for axes in figure.axes] == [f"task-{k} (n = 60)" for k in range(4)]
     assert [axes.get_xlabel() != "" for axes in figure.axes] == [False, True, True, True]
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+
+
+def test_the_overview_shows_points_lost_with_half_a_point_and_the_chosen_speed(draw, table):
+    (axes,) = draw("overview").axes
+    models, rows = table("table2"), table("speed_accuracy").query("model == 'FastBERT'")
+    bert = models.query("model == 'BERT'").iloc[0]
+    np.testing.assert_allclose(curve(axes)[:, 1], bert["accuracy"] - rows["accuracy"])
+    printed = rows.dropna(subset="reported_accuracy")
+    students = models.query("model == 'DistilBERT'")
+    expected = bert["reported_accuracy"] - pd.concat([printed, students])["reported_accuracy"]
+    np.testing.assert_allclose(np.sort(hollow(axes)[:, 1]), np.sort(expected))
+    assert lines(axes, "half a point lost")[0][:, 1].tolist() == [0.5, 0.5]
+    pair = table("comparisons").query("against == 'BERT'").iloc[-1]
+    (errorbar,) = axes.containers
+    assert errorbar[0].get_ydata() == [-pair["difference"]]
+    (bar,) = errorbar[2][0].get_segments()
+    np.testing.assert_allclose(np.sort(bar[:, 1]), [-pair["difference_high"], -pair["difference_low"]])
+    top, bottom = sorted(axes.get_ylim())
+    assert top < min(curve(axes)[:, 1].min(), bar[:, 1].min())
+    assert bottom > max(curve(axes)[:, 1].max(), bar[:, 1].max())
+    kept = int(pair["difference"] >= -0.5)
+    assert f"{kept} of 1 tasks lose at most half a point" in texts(draw("overview"))
 
 
 def test_the_largest_gap_from_a_straight_line_is_named(draw):
@@ -112,8 +156,13 @@ def test_luha_has_a_panel_for_each_classifier_with_the_papers_numbers_in_three(d
         assert [bar.get_height() for bar in axes.patches] == mine["percent"].tolist()
         np.testing.assert_array_equal(hollow(axes)[:, 1], mine["reported_accuracy"].dropna())
         assert len(hollow(axes)) == (10 if layer in (1, 6, 12) else 0)
-        (errorbar,) = [c for c in axes.containers if hasattr(c, "has_yerr")]
-        np.testing.assert_array_equal(errorbar[0].get_ydata(), mine["accuracy"].dropna())
+        bars = [bar for bar in axes.containers if hasattr(bar, "has_yerr")]
+        filled = mine[mine["samples"] > 0]
+        for few in (False, True):
+            drawn = [bar[0] for bar in bars if bar.get_label().startswith("pale: fewer than 30") == few]
+            expected = filled.loc[(filled["samples"] < 30) == few, "accuracy"]
+            assert [y for marks in drawn for y in marks.get_ydata()] == expected.tolist()
+            assert {marks.get_alpha() for marks in drawn} <= {0.35 if few else None}
 
 
 def test_further_seeds_of_luha_are_lines(draw):
@@ -124,7 +173,9 @@ def test_further_seeds_of_luha_are_lines(draw):
 
 def test_exit_layers_are_bars_with_mean_and_median(draw, table):
     figure = draw("exit_layers")
-    for axes, speed in zip(figure.axes, (0.8, 0.5, 0.3), strict=True):
+    for axes, speed in zip(figure.axes, (0.3, 0.5, 0.8), strict=True):  # as those of the uncertainties
+        assert axes.get_title().startswith(f"speed {speed}")
+        assert axes.get_xticks().tolist() == list(range(1, 13))
         mine = table("exit_layers").query(f"speed == {speed}")
         assert [bar.get_height() for bar in axes.patches] == mine["percent"].tolist()
         assert lines(axes, "mean")[0][0, 0] == mine["mean_layers"].iloc[0]
@@ -134,13 +185,18 @@ def test_exit_layers_are_bars_with_mean_and_median(draw, table):
 
 def test_uncertainty_is_shaded_by_layer_and_bin(draw, table):
     figure = draw("uncertainty")
-    for axes, speed in zip(figure.axes, (0, 0.3, 0.5, 0.8), strict=False):  # the last axes are the colour bar's
+    *panels, bar = figure.axes
+    assert bar.get_ylabel() == "samples in a bin (logarithmic); white: none"
+    for axes, speed in zip(panels, (0, 0.3, 0.5, 0.8), strict=True):
         mine = table("uncertainty").query(f"speed == {speed}")
-        shares = axes.collections[0].get_array()
+        counts = axes.collections[0].get_array()
+        one = axes.collections[0].to_rgba(1.0)[:3]
+        assert 0.75 < min(one) < 0.95  # pale, whoever else is there, and yet not white
+        assert axes.get_xticks().tolist() == list(range(1, 13))
         for layer, low in ((1, 0.0), (3, 0.45), (12, 0.95)):
-            expected = mine.query(f"layer == {layer} and bin_low == {low}")["percent"].iloc[0]
-            shown = shares[round(low * 20), layer - 1]
-            assert np.ma.is_masked(shown) if np.isnan(expected) else shown == expected
+            expected = mine.query(f"layer == {layer} and bin_low == {low}")["samples"].iloc[0]
+            shown = counts[round(low * 20), layer - 1]
+            assert np.ma.is_masked(shown) if expected == 0 else shown == expected
         reaching = mine.groupby("layer")["samples"].sum()
         assert axes.texts[0].get_text() == "100"
         share = 100 * reaching[12] / 60
@@ -152,7 +208,11 @@ def test_convergence_tells_stages_apart_and_says_what_lies_below(draw, table):
     rows = table("convergence")
     untrained = {"convergence": lambda rows: rows.assign(accuracy=rows["accuracy"].where(rows["epoch"] > 0, 7.1))}
     left, right = draw("convergence", **untrained).axes
-    assert sorted(text.get_text() for text in left.texts) == ["epoch 0: 7.1, the paper's 51.0 ↓"]
+    (arrow,) = left.texts
+    assert (arrow.get_text(), arrow.xy[0], arrow.get_ha()) == ("↓", 0, "center")
+    assert "at epoch 0, before training: 7.1, the paper's 51.0." in " ".join(
+        texts(draw("convergence", **untrained)).split()
+    )
     assert left.get_ylim()[0] > 51
     drawn = np.concatenate([line.get_xydata() for line in right.lines if line.get_label() != PAPER])
     np.testing.assert_allclose(drawn, np.column_stack([rows["epoch"], 100 / rows["speedup"]]))
@@ -172,7 +232,8 @@ def test_the_ablation_shows_variants_at_equal_cost(draw, table):
     assert {*map(tuple, hollow(axes))} == {*zip(shown["paper_layers"], shown["reported_accuracy"], strict=True)}
     assert len(shown) == 6
     for model in ("FastBERT", "FastBERT without self-distillation", "FastBERT with reverse KL"):
-        assert len(lines(axes, model)[0]) == 101
+        assert len(curve(axes, model)) == 101
+    assert axes.get_xticks().tolist() == list(range(1, 13))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -191,3 +252,22 @@ def test_labels_units_samples_and_seed_are_stated_and_nothing_overlaps(draw, nam
     page = figure.bbox.padded(0.5)
     assert all(page.x0 <= box.x0 and page.y0 <= box.y0 and box.x1 <= page.x1 and box.y1 <= page.y1 for box in boxes)
     assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].padded(-1).overlaps(pair[1].padded(-1))]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_task_of_ones_own_is_not_said_to_be_the_papers(draw, name):
+    def own(rows):
+        reported = [column for column in rows if column.startswith("reported") or column == "paper_layers"]
+        noted = {"note": "local files"} if "setting" in rows else {}
+        return rows.assign(task="tickets", **dict.fromkeys(reported, np.nan), **noted)
+
+    figure = draw(name, **dict.fromkeys(FIGURES[name].tables, own))
+    said = [texts(figure)]
+    for axes in figure.axes:
+        said += [axes.get_title(), *axes.get_legend_handles_labels()[1]]
+    said = "\n".join(said)
+    assert "tickets" in said
+    assert "paper" not in said
+    assert "(figure" not in said
+    assert "(table" not in said
+    assert "(figure" in texts(draw(name)) or name in ("ablation", "speed_speedup")

@@ -9,8 +9,10 @@ from plots.registry import FIGURES
 from plots.report import cli
 from plots.report.figures import CAPTIONS
 from plots.report.sliders import COLUMNS, PAPER_SPEEDS
+from plots.report.tables import OF_ALL_TASKS, shown_html
 from reproductions import table2
 from reproductions.measure import measure
+from reproductions.show import BELOW_ONE
 from reproductions.speed_accuracy import MODELS, SPEEDS
 from reproductions.store import load_stored, read_table, trace_path, write_table
 from tests.factories import make_task, store
@@ -116,3 +118,20 @@ def test_data_cannot_end_its_script_element(report, results):
     _, page, _ = report()
     assert "</script><b>" in [model["model"] for model in page.data["sliders"][SLIDER]]
     assert "b" not in page.tags
+
+
+def test_captions_name_the_papers_tables_only_where_its_numbers_stand(results):
+    (shown,) = [shown for shown in OF_ALL_TASKS if shown.table == "table2"]
+    rows = read_table(results, "table2")
+    assert "<caption>Table 2: every model and speed beside the paper&#x27;s<" in shown_html(shown, rows)
+    against_it = [name for name in rows if name.startswith(("reported", "paper", "relative", "verdict", "difference"))]
+    page = shown_html(shown, rows.assign(task="tickets", note=None, **dict.fromkeys(against_it)))
+    assert "<caption>Every model and speed<" in page
+    assert "paper" not in page
+
+
+def test_a_speedup_below_1_is_explained(results):
+    (shown,) = [shown for shown in OF_ALL_TASKS if shown.table == "table2"]
+    rows = read_table(results, "table2")
+    assert BELOW_ONE not in shown_html(shown, rows.assign(speedup=1.5))
+    assert BELOW_ONE in shown_html(shown, rows.assign(speedup=0.18))

@@ -19,7 +19,7 @@ HEADER = f"{','.join(TABLES['rivals'])}\n".encode()
     [
         ("table3", lambda text: "task\n", "table table3: "),
         ("luha", lambda text: text.splitlines()[0] + "\n", "table luha: "),
-        ("comparisons", lambda text: text + text.splitlines()[1] + "\n", "table comparisons: "),
+        ("comparisons", lambda text: text + text.splitlines()[1] + "\n", "table comparisons, figure overview: "),
     ],
 )
 def test_a_broken_table_is_listed_and_the_rest_is_shown(report, results, name, change, lost):
