@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench import subjects, tables
-from fastbert_core.inference import Engine
+from fastbert_core.engine import Engine
 from fastbert_core.precision import resolve_precision
 from reproductions.sources import runs_folder
 

@@ -15,8 +15,8 @@ from bench.turns import Work, in_turns
 from fastbert_core.adaptive import Predictions, embedded
 from fastbert_core.agreement import disagreements
 from fastbert_core.encoding import Encoded, collate
+from fastbert_core.engine import Engine
 from fastbert_core.flops import dense_true_macs, true_macs
-from fastbert_core.inference import Engine
 from fastbert_core.pooling import Group
 
 # So many times fewer executed layers than the encoder has; 1 is speed 0.

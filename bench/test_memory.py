@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import subjects
-from fastbert_core.inference import Engine
+from fastbert_core.engine import Engine
 from reproductions.arguments import ArgumentParser
 
 SHORT, GROWTH = 10_000, 1.3

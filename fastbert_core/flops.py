@@ -120,7 +120,7 @@ def true_operations(shape: EncoderShape, classes: int) -> list[Operation]:
     """The operations that one Transformer layer and one classifier of this suite execute for one sample.
 
     The encoder's attention products take 2 · hidden for each pair of tokens, whatever the heads. The classifier is
-    fastbert_core.classifier.Classifier: one query, its key and value projections folded.
+    fastbert_core.heads.Classifier: one query, its key and value projections folded.
     """
     _check_range("classes", classes, 1)
     h, i, c, heads = shape.hidden, shape.intermediate, shape.classifier, shape.classifier_heads

@@ -1,16 +1,25 @@
 """FastBERT: a BERT-family backbone with a student classifier on every layer but the last, the teacher's on that."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.masking_utils import create_bidirectional_mask
+from transformers.utils import ModelOutput
 
-from fastbert_core.classifier import Classifier
 from fastbert_core.errors import InputError, reason
+from fastbert_core.heads import Classifier
+from fastbert_core.losses import Targets, cross_entropy
 
 # Families whose models are `embeddings` and a plain `encoder.layer` stack of post-norm layers.
 BACKBONE_FAMILIES = ("bert", "roberta")
@@ -50,6 +59,20 @@ def bert_family(config: PreTrainedConfig, name: str | Path) -> PreTrainedConfig:
         expected = " or ".join(BACKBONE_FAMILIES)
         raise InputError(f"{name}: found a model of type {config.model_type!r}, expected {expected}")
     return config
+
+
+@dataclass
+class FastBertOutput(ModelOutput):
+    """What a forward pass gives.
+
+    loss: scalar, where labels were given
+    logits: [batch, classes], of the last exit, the teacher
+    exit_logits: [batch, layers, classes], of every exit, the teacher's last
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    exit_logits: Tensor | None = None
 
 
 class FastBertModel(PreTrainedModel):
@@ -170,7 +193,7 @@ class FastBertModel(PreTrainedModel):
         """New classifiers on `backbone`; `settings`: of FastBertConfig, where they are not the default."""
         config = FastBertConfig(
             **settings,
-            backbone=backbone.config.to_dict(),
+            backbone=_portable(backbone.config),
             id2label=dict(enumerate(class_names)),
             label2id={name: label for label, name in enumerate(class_names)},
         )
@@ -212,30 +235,56 @@ class FastBertModel(PreTrainedModel):
         """Logits [batch, classes] of the classifier on layer number `layer` (from 1)."""
         return self.classifiers[layer - 1](hidden, mask)
 
-    def forward(
+    def exit_logits(
         self,
         input_ids: Tensor,
         mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
-        classified: tuple[int, ...] | None = None,
+        layers: tuple[int, ...] | None = None,
     ) -> Tensor:
-        """Logits [batch, len(classified), classes] of the classifiers on the layers `classified` (default: all).
+        """Logits [batch, len(layers), classes] of the classifiers on the given layers (default: all).
 
         `input_ids` and `token_type_ids` are [batch, tokens]; `mask` [batch, tokens] is True at real tokens.
         """
-        classified = classified or tuple(range(1, self.layers + 1))
+        layers = layers or tuple(range(1, self.layers + 1))
         hidden = self.embed(input_ids, token_type_ids)
         attention_mask = self.attention_mask(hidden, mask)
         logits = {}
-        for layer in range(1, max(classified) + 1):
+        for layer in range(1, max(layers) + 1):
             hidden = self.run_layer(layer, hidden, attention_mask)
-            if layer in classified:
+            if layer in layers:
                 logits[layer] = self.classify(layer, hidden, mask)
-        return torch.stack([logits[layer] for layer in classified], dim=1)
+        return torch.stack([logits[layer] for layer in layers], dim=1)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        return_dict: bool | None = None,
+    ) -> FastBertOutput | tuple[Tensor, ...]:
+        """All exits, in Hugging Face's names and forms, so that `pipeline` and `Trainer` can use the model.
+
+        Args: `input_ids`, `attention_mask` (1 at real tokens) and `token_type_ids` [batch, tokens], `labels` [batch].
+        Returns a FastBertOutput, or a tuple of what it holds where `return_dict` is False. The loss is that of the
+        training `labels`: cross entropy summed over the exits; self-distillation is `fastbert_core.train`'s.
+        """
+        real = None if attention_mask is None else attention_mask.bool()
+        exits = self.exit_logits(input_ids, None if real is None or real.all() else real, token_type_ids)
+        loss = None if labels is None else cross_entropy(exits, Targets(labels))
+        output = FastBertOutput(loss, exits[:, -1], exits)
+        return output.to_tuple() if return_dict is False else output
 
 
 AutoConfig.register(FastBertConfig.model_type, FastBertConfig)
 AutoModel.register(FastBertConfig, FastBertModel)
+AutoModelForSequenceClassification.register(FastBertConfig, FastBertModel)
+
+
+def _portable(config: PreTrainedConfig) -> dict[str, Any]:
+    """A backbone's configuration without what is true on one machine alone: the folder it was loaded from."""
+    return {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
 
 
 def check_names(class_names: list[str] | tuple[str, ...]) -> list[str] | tuple[str, ...]:

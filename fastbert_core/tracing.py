@@ -50,7 +50,9 @@ def probabilities(
     with evaluating(model), autocast(device, precision), bar:
         for rows in sorted_batches(encoded.lengths, batch_size, TOKEN_BUDGET):
             batch = collate(encoded, rows, pad_id, device)
-            logits = model(batch.input_ids, batch.mask, batch.token_type_ids, classified)  # [b, layers, classes]
+            logits = model.exit_logits(
+                batch.input_ids, batch.mask, batch.token_type_ids, classified
+            )  # [b, layers, classes]
             output[rows] = p = logits.float().softmax(dim=-1).cpu().numpy()
             for at, layer in enumerate(classified):
                 check_finite(p[:, at], layer)

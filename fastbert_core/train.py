@@ -163,7 +163,7 @@ class _Exits:
         if self._stage.frozen:
             return self._from_states("train", rows, batch)
         with autocast(model.device, self._place.precision):
-            return model(batch.input_ids, batch.mask, batch.token_type_ids, self._layers)
+            return model.exit_logits(batch.input_ids, batch.mask, batch.token_type_ids, self._layers)
 
     def held_out(self) -> np.ndarray:
         """Probabilities float32 [rows, exits, classes] of the held-out rows."""

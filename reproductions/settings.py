@@ -13,7 +13,12 @@ from fastbert_core.tasks import TASKS, Task
 from fastbert_core.trainings import Schedule, Schedules
 from reproductions.profiles import PROFILES
 
-TRAINING_OF_VARIANT = {"default": "self-distillation", "reverse-kl": "reverse-kl", "labels": "labels"}
+TRAINING_OF_VARIANT = {
+    "default": "self-distillation",
+    "reverse-kl": "reverse-kl",
+    "labels": "labels",
+    "authors": "self-distillation",
+}
 
 
 @dataclass(frozen=True)
@@ -118,8 +123,12 @@ def settings_for(
     """
     fixed = {"profile": profile, "task": task.name, "model": model, "variant": variant, "precision": precision}
     names = [name for name in Settings.__dataclass_fields__ if name not in fixed]
-    said = {name: value for name, value in given.items() if value is not None}
-    return Settings(**fixed, **{name: said.get(name, lookup(profile, task, name, hidden)) for name in names})
+    said = _file()["variants"].get(variant, {})
+    said = said | {name: value for name, value in given.items() if value is not None}
+    values = {name: said.get(name, lookup(profile, task, name, hidden)) for name in names}
+    if values["classifier_rate"] is None:  # the encoder's
+        values["classifier_rate"] = values["fine_tuning_rate"]
+    return Settings(**fixed, **values)
 
 
 def most_rows(profile: str, task: Task, available: int) -> int | None:

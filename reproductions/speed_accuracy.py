@@ -15,6 +15,7 @@ MODELS = {
     "default": "FastBERT",
     "labels": "FastBERT without self-distillation",
     "reverse-kl": "FastBERT with reverse KL",
+    "authors": "FastBERT as the authors train",
 }
 
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
 
-from fastbert_core.classifier import Classifier
 from fastbert_core.flops import FLOPS_PER_MAC, EncoderShape
+from fastbert_core.heads import Classifier
 from fastbert_core.model import FastBertConfig, FastBertModel
 
 Counts = dict[str, Counter]  # module name ("" is the whole) -> operator -> count

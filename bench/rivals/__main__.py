@@ -26,8 +26,8 @@ from bench import subjects, tables
 from bench.rivals import authors, dense
 from bench.subjects import Subject
 from fastbert_core.encoding import Encoded
+from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
-from fastbert_core.inference import Engine
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import resolve_precision
 from reproductions.arguments import ArgumentParser, exit_code

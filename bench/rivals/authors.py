@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastbert_core.classifier import Classifier
 from fastbert_core.encoding import Encoded
+from fastbert_core.heads import Classifier
 from fastbert_core.model import FastBertModel
 from reproductions.arguments import ArgumentParser
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastbert_core.inference import Engine
+from fastbert_core.engine import Engine
 from tests.core.small import make_model, make_tokenizer
 
 

@@ -9,8 +9,8 @@ from transformers import RobertaConfig
 
 from fastbert_core import adaptive
 from fastbert_core.encoding import Encoded
+from fastbert_core.engine import Engine
 from fastbert_core.errors import RunError
-from fastbert_core.inference import Engine
 from fastbert_core.uncertainty import exit_layers
 from tests.core.small import (
     LAYERS,

@@ -66,17 +66,17 @@ def test_segments_of_a_pair_reach_the_embeddings(folder):
     for layer in (1, 2, 3):
         hidden = model.run_layer(layer, hidden, None)
     torch.testing.assert_close(hidden, expected)
-    assert not torch.allclose(model(ids), model(ids, token_type_ids=segments))
+    assert not torch.allclose(model(ids).logits, model(ids, token_type_ids=segments).logits)
 
 
 def test_forward_asks_the_named_classifiers(folder):
     model = FastBertModel.from_backbone(folder, ["a", "b", "c", "d"]).eval()
     ids, mask = inputs(True)
-    every = model(ids, mask)
+    every = model.exit_logits(ids, mask)
     assert every.shape == (3, 3, 4)
-    torch.testing.assert_close(model(ids, mask, classified=(3,)), every[:, 2:])
-    torch.testing.assert_close(model(ids, mask, classified=(1, 3)), every[:, ::2])
-    torch.testing.assert_close(model(ids, mask, classified=(3, 1)), every[:, [2, 0]])
+    torch.testing.assert_close(model.exit_logits(ids, mask, layers=(3,)), every[:, 2:])
+    torch.testing.assert_close(model.exit_logits(ids, mask, layers=(1, 3)), every[:, ::2])
+    torch.testing.assert_close(model.exit_logits(ids, mask, layers=(3, 1)), every[:, [2, 0]])
     assert len(model.students) == 2
     assert model.teacher is model.classifiers[2]
 
@@ -87,7 +87,7 @@ def test_saved_and_loaded_again(folder, tmp_path):
     assert [path.suffix for path in (tmp_path / "saved").glob("model*")] == [".safetensors"]
     again = FastBertModel.from_pretrained(tmp_path / "saved").eval()
     ids, mask = inputs(True)
-    assert torch.equal(model(ids, mask), again(ids, mask))
+    assert torch.equal(model.exit_logits(ids, mask), again.exit_logits(ids, mask))
     assert again.config.class_names == ["no", "yes", "perhaps"]
     assert again.layers == 3
 
@@ -98,7 +98,7 @@ def test_the_backbone_is_of_the_type_that_is_asked_for(folder, tmp_path):
         model = FastBertModel.from_pretrained(tmp_path / "saved", **options)
         assert model.dtype == dtype
         assert {parameter.dtype for parameter in model.parameters()} == {dtype}
-        assert torch.isfinite(model(inputs(False)[0])).all()
+        assert torch.isfinite(model(inputs(False)[0]).exit_logits).all()
 
 
 def test_whether_it_takes_pairs_is_kept(folder, tmp_path):

@@ -12,10 +12,10 @@ from fastbert_core.agreement import disagreements
 from fastbert_core.backbones import tiny
 from fastbert_core.checkpoint import load_checkpoint
 from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
 from fastbert_core.generated import generate
-from fastbert_core.inference import Engine
 from fastbert_core.model import FastBertModel
 from fastbert_core.tasks import TASKS
 from fastbert_core.trace import load_trace

@@ -25,7 +25,7 @@ def test_the_papers_own_hyper_parameters():
     for profile in ("paper", "standard"):  # its Chinese encoder is of BERT-base's size
         s = settings_for(profile, TASKS["book-review"], "fastbert", "default", "fp32")
         assert (s.fine_tuning_rate, s.fine_tuning_epochs) == (2e-5, 3)
-        assert (s.distillation_rate, s.distillation_epochs) == (2e-4, 5)
+        assert (s.distillation_rate, s.distillation_epochs) == (2e-4 if profile == "paper" else 1e-3, 5)
         assert (s.batch_size, s.max_tokens, s.warmup, s.seed, s.weight_decay) == (32, 128, 0.1, 7, 0.0)
 
 
@@ -34,11 +34,11 @@ def test_a_narrow_encoder_learns_faster_whatever_the_language():
     own = [dataclasses.replace(own, language=language) for language in ("en", "zh")]
     for task in (*own, *TASKS.values()):
         narrow = settings_for("standard", task, "fastbert", "default", "fp32", 384)
-        assert (narrow.fine_tuning_rate, narrow.fine_tuning_epochs, narrow.distillation_epochs) == (2e-4, 2, 2)
+        assert (narrow.fine_tuning_rate, narrow.fine_tuning_epochs, narrow.distillation_epochs) == (2e-4, 2, 5)
     for task in own:
         wide, narrow = (settings_for("standard", task, "fastbert", "default", "fp32", h) for h in (768, 384))
         assert (wide.fine_tuning_rate, wide.fine_tuning_epochs, wide.distillation_epochs) == (2e-5, 3, 5)
-        assert (narrow.fine_tuning_rate, narrow.fine_tuning_epochs, narrow.distillation_epochs) == (2e-4, 2, 2)
+        assert (narrow.fine_tuning_rate, narrow.fine_tuning_epochs, narrow.distillation_epochs) == (2e-4, 2, 5)
 
 
 def test_the_command_line_goes_before_the_file():
@@ -82,3 +82,16 @@ def test_a_task_of_the_users_own_wants_fastbert_alone():
         mine = settings_for("standard", dataclasses.replace(own, language=language), "fastbert", "default", "fp32")
         assert mine.train_rows == "all"
     assert len(planned_runs("standard", TASKS["yelp-polarity"])) == 6
+
+
+def test_the_authors_way_is_a_variant_of_its_own():
+    theirs = settings_for("standard", TASKS["book-review"], "fastbert", "authors", "fp32")
+    assert (theirs.classifier_init, theirs.bias_correction, theirs.until_flat) == ("pytorch", False, False)
+    assert theirs.training == standard().training == "self-distillation"
+    assert theirs.schedules.distillation.rate == 2e-4
+    assert theirs.fine_tuning_id("data", "backbone") != standard().fine_tuning_id("data", "backbone")
+
+
+def test_classifiers_learn_at_the_encoders_rate_unless_told():
+    assert standard().classifier_rate == standard().fine_tuning_rate
+    assert standard(classifier_rate=1.0).schedules.fine_tuning.classifier_rate == 1.0

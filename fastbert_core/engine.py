@@ -4,14 +4,15 @@ import copy
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from fastbert_core.adaptive import Predictions, one_by_one, pooled
-from fastbert_core.encoding import Encoded, check_vocabulary, encode
+from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_tokenizer
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
@@ -84,6 +85,14 @@ class Engine:
         self.in_flight = _size("in_flight", in_flight)
         self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
         self._shrunk = False  # once memory has run out, batches stay smaller
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **options: Any) -> "Engine":
+        """The engine of a trained model and its tokenizer (folder or hub id); `options`: those of the constructor.
+
+        Raises InputError if `source` holds no FastBERT with a tokenizer, and as the constructor does.
+        """
+        return cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
 
     def predict(
         self,

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastbert_core.classifier import Classifier
+from fastbert_core.heads import Classifier
 
 
 class FullAttentionClassifier(nn.Module):

@@ -9,8 +9,8 @@ import torch
 from transformers import BertTokenizerFast
 
 from fastbert_core.encoding import encode
+from fastbert_core.engine import Engine, Prediction
 from fastbert_core.errors import InputError, RunError
-from fastbert_core.inference import Engine, Prediction
 from tests.core.small import (
     CLASSES,
     LONGEST,
@@ -104,7 +104,7 @@ def test_nothing_in_nothing_out(engine):
 def test_long_texts_are_cut_and_say_so(model, tokenizer, caplog):
     engine = Engine(model, tokenizer, max_tokens=10)
     fitting, long = " ".join(WORDS[:8]), " ".join(WORDS * 50)
-    with caplog.at_level("INFO", logger="fastbert_core.inference"):
+    with caplog.at_level("INFO", logger="fastbert_core.engine"):
         found = engine.predict([fitting, long, "song"], 0.5)
     assert [p.truncated for p in found] == [False, True, False]
     assert found[0][:3] == found[1][:3]  # the first ten tokens are the same

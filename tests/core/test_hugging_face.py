@@ -1,0 +1,120 @@
+"""The model in Hugging Face's own hands: Auto classes, pipeline and Trainer."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Dataset
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    Trainer,
+    TrainingArguments,
+    pipeline,
+)
+
+import fastbert_core
+from fastbert_core.engine import Engine
+from fastbert_core.model import FastBertConfig, FastBertModel
+from tests.core.small import CLASSES, LAYERS, make_model, make_tokenizer, texts_of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_model().save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def texts():
+    return [text for text in texts_of(30) if text]
+
+
+def test_forward_gives_every_exit_the_last_ones_logits_and_a_loss():
+    model = make_model().eval()
+    ids, labels = torch.randint(5, 100, (3, 7)), torch.tensor([0, 2, 1])
+    output = model(ids, labels=labels)
+    assert output.exit_logits.shape == (3, LAYERS, len(CLASSES))
+    assert torch.equal(output.logits, output.exit_logits[:, -1])
+    expected = sum(torch.nn.functional.cross_entropy(output.exit_logits[:, at], labels) for at in range(LAYERS))
+    torch.testing.assert_close(output.loss, expected)
+    assert model(ids).loss is None
+    assert len(model(ids, labels=labels, return_dict=False)) == 3
+
+
+def test_attention_mask_is_hugging_faces():
+    model = make_model().eval()
+    ids, mask = torch.randint(5, 100, (2, 7)), torch.ones(2, 7, dtype=torch.int64)
+    mask[0, 4:] = 0
+    expected = model(ids[:1, :4]).exit_logits
+    torch.testing.assert_close(model(ids, attention_mask=mask).exit_logits[:1], expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(model(ids, torch.ones_like(mask)).exit_logits, model(ids).exit_logits)
+
+
+def test_auto_classes_find_it(folder):
+    assert isinstance(AutoConfig.from_pretrained(folder), FastBertConfig)
+    ids = torch.randint(5, 100, (2, 6))
+    expected = FastBertModel.from_pretrained(folder).eval()(ids).logits
+    for auto in (AutoModel, AutoModelForSequenceClassification):
+        torch.testing.assert_close(auto.from_pretrained(folder).eval()(ids).logits, expected)
+
+
+def test_a_saved_model_names_no_folder_of_the_machine(tmp_path):
+    encoder = tmp_path / "secret-place" / "encoder"
+    make_model().backbone.save_pretrained(encoder)
+    make_tokenizer().save_pretrained(encoder)
+    FastBertModel.from_backbone(encoder, CLASSES).save_pretrained(tmp_path / "model")
+    assert "secret-place" not in (tmp_path / "model" / "config.json").read_text("utf-8")
+    FastBertModel.from_pretrained(tmp_path / "model").save_pretrained(tmp_path / "again")
+    config = json.loads((tmp_path / "again" / "config.json").read_text("utf-8"))
+    assert str(tmp_path) not in json.dumps(config)
+
+
+def test_pipeline_classifies_as_the_engine_does_at_full_depth(folder, texts):
+    classify = pipeline("text-classification", model=str(folder), tokenizer=str(folder))
+    found = classify(texts, batch_size=8)
+    expected = Engine.from_pretrained(folder).predict(texts, speed=0.0)
+    assert [item["label"] for item in found] == [prediction.label for prediction in expected]
+
+
+class Rows(Dataset):
+    def __init__(self, encoded, labels):
+        self.encoded, self.labels = encoded, labels
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, row):
+        return {name: values[row] for name, values in self.encoded.items()} | {"labels": self.labels[row]}
+
+
+def test_trainer_trains_every_exit(folder, texts, tmp_path):
+    model, tokenizer = FastBertModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    rows = Rows(dict(tokenizer(texts, padding=True, return_tensors="pt")), torch.arange(len(texts)) % 3)
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    options = {
+        "max_steps": 2,
+        "per_device_train_batch_size": 4,
+        "report_to": [],
+        "use_cpu": True,
+        "save_strategy": "no",
+    }
+    trainer = Trainer(
+        model, TrainingArguments(str(tmp_path / "trainer"), **options), train_dataset=rows, eval_dataset=rows
+    )
+    trainer.train()
+    unmoved = [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])]
+    assert not [name for name in unmoved if name.startswith("classifiers")]
+    assert np.isfinite(trainer.evaluate()["eval_loss"])
+
+
+def test_public_names_are_the_modules_own():
+    assert fastbert_core.Engine is Engine
+    assert fastbert_core.FastBertModel is FastBertModel
+    assert set(fastbert_core.__all__) <= set(dir(fastbert_core))
+    with pytest.raises(AttributeError, match="no attribute 'Motor'"):
+        _ = fastbert_core.Motor
