@@ -11,6 +11,7 @@ from fastbert_core.tasks import TASKS, Task
 
 REQUIRED = {"name": str, "language": str, "labels": list, "train": str, "dev": str, "test": str}
 OPTIONAL = {"pair": bool, "backbone": str}
+STREAMS = ("/dev", "/dev/fd", "/proc/self/fd")  # folders of /dev/stdin and of <(…), where no data lie
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class TaskFile:
 
 
 def read_task_file(path: Path) -> TaskFile:
-    """Read a task from TOML. Paths in it, a backbone's folder among them, are relative to the file, or to the folder
-    one is in where it comes through a pipe, which lies nowhere.
+    """Read a task from TOML. Paths in it, a backbone's folder among them, are relative to the file.
+
+    Where it comes through one of the process's own STREAMS, they are relative to the folder one is in.
 
     Keys: name, language ("en" or "zh"), labels (class names in label order), train, dev, test (TSV files); and,
     if need be, pair (default false) and backbone (default: the profile's). Raises InputError naming the file and the
@@ -46,7 +48,7 @@ def read_task_file(path: Path) -> TaskFile:
         task = Task(table["name"], table["language"], tuple(table["labels"]), table.get("pair", False))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    folder = Path() if str(path.parent) in ("/dev", "/dev/fd") or not os.path.isfile(path) else path.parent
+    folder = Path() if str(path.parent) in STREAMS else path.parent
     backbone = table.get("backbone")
     if backbone is not None and os.path.isdir(folder / backbone):
         backbone = str(folder / backbone)

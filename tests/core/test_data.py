@@ -1,7 +1,11 @@
 import gzip
 import lzma
 import os
+<<<<<<< HEAD
 from unicodedata import category
+=======
+from threading import Thread
+>>>>>>> h4
 
 import numpy as np
 import pytest
@@ -136,6 +140,18 @@ def test_damaged_compressed_files(tmp_path, suffix, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"unreadable \(.*expected a whole \.(gz|xz) file"):
         read_tsv(path, SINGLE)
+
+
+@pytest.mark.parametrize("suffix", OPENERS)
+def test_a_named_pipe_is_read_as_a_file(tmp_path, suffix):
+    content = write(tmp_path / f"x.{suffix}", GOOD).read_bytes()
+    pipes = [tmp_path / "mine" / f"{split}.{suffix}" for split in ("train", "dev", "test")]
+    pipes[0].parent.mkdir()
+    for pipe in pipes:
+        os.mkfifo(pipe)
+        Thread(target=pipe.write_bytes, args=(content,), daemon=True).start()
+    data = load_folder(SINGLE, tmp_path)
+    assert [split.texts for split in (data.train, data.dev, data.test)] == [["one", "two", "three"]] * 3
 
 
 def test_missing_file_and_folder_in_its_place(tmp_path):

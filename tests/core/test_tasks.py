@@ -1,3 +1,7 @@
+import os
+from pathlib import Path
+from threading import Thread
+
 import pytest
 
 from fastbert_core.errors import InputError
@@ -134,7 +138,28 @@ def test_a_backbone_too_long_for_a_path_is_a_hub_id(tmp_path):
     assert read_task_file(write(tmp_path, TOML + f'backbone = "{"x" * 5000}"\n')).backbone == "x" * 5000
 
 
+def test_a_task_through_a_pipe_is_relative_to_the_folder_one_is_in(tmp_path, monkeypatch):
+    (tmp_path / "encoder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    reading, writing = os.pipe()
+    with open(writing, "w") as file:
+        file.write(TOML + 'backbone = "encoder"\n')
+    try:
+        found = read_task_file(f"/dev/fd/{reading}")
+    finally:
+        os.close(reading)
+    assert (found.train, found.dev, found.backbone) == (Path("train.tsv"), Path("sub/dev.tsv.gz"), "encoder")
+
+
+def test_a_task_in_a_named_pipe_is_relative_to_its_folder(tmp_path):
+    os.mkfifo(tmp_path / "my.toml")
+    Thread(target=(tmp_path / "my.toml").write_text, args=(TOML,), daemon=True).start()
+    assert read_task_file(tmp_path / "my.toml").train == tmp_path / "train.tsv"
+
+
 def test_missing_task_file(tmp_path):
+    with pytest.raises(InputError, match="no such task file"):
+        read_task_file(tmp_path)
     with pytest.raises(InputError, match="no such task file"):
         read_task_file(tmp_path / "none.toml")
     with pytest.raises(InputError, match="no such task file"):

@@ -133,7 +133,7 @@ def world(tmp_path_factory):
 
 
 @pytest.fixture
-def no_work(monkeypatch):
+def no_work(monkeypatch, world):
     """What takes long, fetches, or writes outside the working directory, taken out."""
 
     def stop(*_, **__):
