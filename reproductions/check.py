@@ -41,7 +41,7 @@ OF_THE_MOMENT = ["date", "command", "wall_seconds"]
 
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")  # a number without exponent or signs of grouping
 
-# A row of expected.csv: `metric` lies within `tolerance`, which has a `reason`, of `expected`, which has a `source`, and
+# A row of expected.csv: `metric` lies within `tolerance`, which has a `reason`, of `expected`, which has a `source`;
 # `updated` says why that was last changed. A row of the report: the same beside what was found.
 Claim = namedtuple("Claim", "tier task profile metric expected tolerance source reason updated")
 Finding = namedtuple("Finding", "tier task profile metric expected found difference allowed ok")

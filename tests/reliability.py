@@ -138,24 +138,24 @@ def observed(folder: Path) -> list[Place]:
 
 
 def points(places: Sequence[Place], wanted: int, rng: random.Random) -> list[tuple[Place, float]]:
-    """So many random places, in order, half of them with a random delay within the seconds until the next one."""
+    """So many random points, in order: by turns any place and any moment, so that files and training both get some."""
     first = {place[:2]: at for at, place in reversed([*enumerate(places)])}
-    chosen = rng.sample(range(len(places)), min(wanted, len(places)))
-    chosen = [places[at] for at in sorted(chosen, key=lambda at: first[places[at][:2]])]
-    return [(place, rng.choice((0.0, rng.uniform(0, place.seconds)))) for place in chosen]
+    chosen = []
+    for number in range(wanted):
+        by_time = rng.choices(places, [place.seconds for place in places])[0]
+        chosen.append((by_time, rng.uniform(0, by_time.seconds)) if number % 2 else (rng.choice(places), 0.0))
+    return sorted(chosen, key=lambda point: (first[point[0][:2]], point[1]))
 
 
 def stations(places: Sequence[Place]) -> list[tuple[Place, float]]:
-    """The first place of each kind where a run begins a file: kinds differ in more than digits of a file's name."""
+    """The first place of each kind at which a run begins a file, or a folder of files."""
     kinds = {}
     for place in (place for place in places if place.event in BEGUN):
         folder, name = os.path.split(place.path)
-        kinds.setdefault((place.event, folder if not name else re.sub(r"[0-9a-f]{16}", "", folder), _word(name)), place)
+        # Files of all runs are written alike; what a library writes into a folder depends on the run.
+        kind = (re.sub(r"[0-9a-f]{16}", "", folder), re.sub(r"\d+", "", name)) if name else folder
+        kinds.setdefault(kind, place)
     return [(place, 0.0) for place in kinds.values()]
-
-
-def _word(name: str) -> str:
-    return re.sub(r"\d+", "", name)
 
 
 def at(wanted: Place, delay: float, act: Callable[[], None]) -> Callable[[Place], None]:
