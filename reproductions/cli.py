@@ -5,7 +5,6 @@ Each command imports what it needs, so that help and the list of tasks come at o
 
 import argparse
 import logging
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve
 from fastbert_core.tasks import TASKS, Task, get_task
 from reproductions.arguments import EXIT_BAD_INPUT, ArgumentParser, exit_code, fail
 from reproductions.checkout import committed, in_checkout, is_committed
-from reproductions.gate.command import add_options
 from reproductions.profiles import GENERATED_PROFILES, PROFILES
 
 if TYPE_CHECKING:
@@ -109,9 +107,11 @@ def _parser() -> ArgumentParser:
     command.set_defaults(command=_flops)
 
     command = commands.add_parser("check", help="the gate: do accuracy, FLOPs and committed results still hold?")
-    add_options(command)
+    command.add_argument("--tier", action="append", choices=("exact", "live"), help="once for each (default: both)")
+    command.add_argument("--report", type=Path, metavar="FILE", help="write every finding as CSV")
+    command.add_argument("--update", action="store_true", help="expect from now on what was found")
+    command.add_argument("--reason", metavar="TEXT", help="why, with --update; it lands in the file")
     _results(command)
-    _sources(command)
     command.set_defaults(command=_check)
     return parser
 
@@ -293,10 +293,7 @@ def _flops(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from reproductions.gate.command import check
+    from reproductions.check import check
 
-    folder = options.results_dir / options.profile
-    if options.tier != ["live"] and not os.path.isdir(folder):  # told before live has trained for minutes
-        raise InputError(f"{folder}: found no such folder, expected the results of profile {options.profile}")
     _silence_transformers()
     return check(options, is_committed(options.results_dir, "results"))

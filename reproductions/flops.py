@@ -1,5 +1,8 @@
 """The `flops` command: table 1 and the paper's misprints, or the count of one configuration."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fastbert_core.backbones import read_shape
@@ -7,6 +10,7 @@ from fastbert_core.flops import (
     BERT_BASE,
     FLOPS_PER_MAC,
     PAPER_TOKENS,
+    Operation,
     dense_flops,
     dense_true_macs,
     paper_flops,
@@ -54,3 +58,30 @@ def print_count(
             print(f"{operation.block + ': ' + operation.name:<58}{count:>16}{exit_layer * count:>18}")
         print(f"{'FastBERT':<58}{'':>16}{total:>18}")
         print(f"{'dense model, all layers + teacher':<58}{'':>16}{whole:>18}  speedup {whole / total:.3f}\n")
+
+
+def fixed_numbers() -> dict[str, float]:
+    """FLOPs and MACs that arithmetic fixes, as they are counted today, each by its name; speedups to six decimals."""
+    numbers = {}
+    for name, shape in (("12x768", BERT_BASE), ("12x384", replace(BERT_BASE, hidden=384, intermediate=1536))):
+        paper, true, dense = paper_operations(shape), partial(true_operations, shape), dense_flops(shape)
+        everywhere = [o._replace(once=0, per_token=o.once + o.per_token) for o in paper]
+        for what, number in (
+            ("one Transformer layer: FLOPs", FLOPS_PER_MAC * _macs(paper, "Transformer")),
+            ("one classifier as table 1 prices it: FLOPs", FLOPS_PER_MAC * _macs(everywhere, "Classifier")),
+            ("one classifier as the code runs it: FLOPs", FLOPS_PER_MAC * _macs(paper, "Classifier")),
+            ("executed layer with its classifier: FLOPs", paper_flops(shape, 1)),
+            ("BERT, 12 layers + teacher: FLOPs", dense),
+            ("BERT with an output layer of 2 classes: MACs", dense // FLOPS_PER_MAC + true(2)[-1].macs(PAPER_TOKENS)),
+            ("BERT with an output layer of 14 classes: MACs", dense // FLOPS_PER_MAC + true(14)[-1].macs(PAPER_TOKENS)),
+            ("FastBERT, speed=0: FLOPs", paper_flops(shape, shape.layers)),
+            ("FastBERT, speed=0: speedup", round(dense / paper_flops(shape, shape.layers), 6)),
+            ("FastBERT, leaving at layer 1: speedup", round(dense / paper_flops(shape, 1), 6)),
+            ("encoder alone, 128 real tokens: true MACs", shape.layers * _macs(true(2), "Transformer")),
+        ):
+            numbers[f"{name}, {what}"] = number
+    return numbers
+
+
+def _macs(operations: Iterable[Operation], block: str) -> int:
+    return sum(operation.macs(PAPER_TOKENS) for operation in operations if operation.block == block)

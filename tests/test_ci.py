@@ -2,13 +2,18 @@
 
 import configparser
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
+from reproductions.check import Finding
+
 ROOT = Path(__file__).parent.parent
+COMPARE = ROOT / ".github" / "compare_reports.py"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def test_the_gate_runs_on_the_base_first_and_both_are_told(workflow):
     for step, name in ((base, "base"), (change, "head")):
         assert f'tox -e regression -- --report "$RUNNER_TEMP/{name}.csv"' in step["run"]
         assert f'"$RUNNER_TEMP/{name}.csv"' in told["run"]
-    assert "reproductions.gate.summary" in told["run"]
+    assert f"python {COMPARE.relative_to(ROOT)}" in told["run"]
     assert "$GITHUB_STEP_SUMMARY" in told["run"]
 
 
@@ -55,3 +60,42 @@ def test_actions_are_of_a_major_version_and_may_only_read(workflow):
         assert "permissions" not in job
         for action in (step["uses"] for step in job["steps"] if "uses" in step):
             assert re.fullmatch(r"actions/[a-z-]+@v\d+", action)
+
+
+def compared(*reports):
+    """The lines that tell of two reports of the gate."""
+    command = [sys.executable, str(COMPARE), *map(str, reports)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def report(path, accuracy, layers, ok):
+    """A report of three claims: two numbers and a file."""
+    live = ("live", "dbpedia", "smoke")
+    rows = [
+        Finding._fields,
+        Finding(*live, "accuracy", "90.25", accuracy, "", "1", "yes"),
+        Finding(*live, "mean layers", "4.000", layers, "", "0.150", ok),
+        Finding("exact", "", "standard", "table2.csv", "same bytes", "same bytes", "", "0", "yes"),
+    ]
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+    return path
+
+
+def test_what_a_change_finds_otherwise_is_told_failures_first(tmp_path):
+    base = report(tmp_path / "base.csv", "90.25", "4.000", "yes")
+    head = report(tmp_path / "head.csv", "90.00", "4.500", "no")
+    lines = compared(base, head)
+    assert lines[2] == "2 of 3 claims hold; 2 found otherwise than in the base."
+    assert lines[6:] == [
+        "| live dbpedia smoke mean layers | 4.000 | 4.500 | +0.500 | 0.150 | no |",
+        "| live dbpedia smoke accuracy | 90.25 | 90.00 | -0.25 | 1 | yes |",
+    ]
+
+
+def test_a_base_without_a_gate_is_no_error_and_the_live_numbers_are_told(tmp_path):
+    lines = compared(tmp_path / "none.csv", report(tmp_path / "head.csv", "90.25", "", "no"))
+    assert lines[2] == "2 of 3 claims hold; there is no base to compare with."
+    assert lines[6:] == [
+        "| live dbpedia smoke mean layers |  |  |  | 0.150 | no |",
+        "| live dbpedia smoke accuracy |  | 90.25 |  | 1 | yes |",
+    ]

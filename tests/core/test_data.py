@@ -1,11 +1,8 @@
 import gzip
 import lzma
 import os
-<<<<<<< HEAD
-from unicodedata import category
-=======
 from threading import Thread
->>>>>>> h4
+from unicodedata import category
 
 import numpy as np
 import pytest

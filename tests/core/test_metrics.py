@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from reproductions.results import trace_path
 
 from fastbert_core import metrics, trace
 from fastbert_core.errors import InputError
@@ -17,6 +16,7 @@ from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, at_layer, at_speed, curve, dense, encoder_shape, histograms
 from fastbert_core.trace import load_trace
 from fastbert_core.uncertainty import uncertainty
+from reproductions.store import trace_path
 from tests.factories import BERT, binary_trace, make_trace, softmax, trace_of
 
 EXECUTED = 1_853_915_136  # FLOPs of one executed layer of the paper's FastBERT

@@ -1,6 +1,7 @@
 """Command lines: whatever words they are made of, they end with an exit code, and bad ones in one line."""
 
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from plots import cli as plots_cli
 from plots import gallery
 from plots.registry import FIGURES
 from reproductions import cli
+from reproductions.check import EXPECTED
 from reproductions.measure import measure
 from reproductions.profiles import PROFILES
 from reproductions.store import load_traces, read_table
@@ -30,7 +32,6 @@ GOOD = {  # by what an option or argument is called: what it may well be
     "data_dir": ("data", "empty"),
     "backbone": ("encoder", "empty"),
     "task_file": ("my.toml", "bad.toml"),
-    "work_dir": ("work",),
     "report": ("report.csv", "none/report.csv"),
     "output": ("report.html",),
     "task": tuple(TASKS),
@@ -133,7 +134,7 @@ def world(tmp_path_factory):
 
 
 @pytest.fixture
-def no_work(monkeypatch, world):
+def no_work(monkeypatch, world, tmp_path):
     """What takes long, fetches, or writes outside the working directory, taken out."""
 
     def stop(*_, **__):
@@ -143,18 +144,16 @@ def no_work(monkeypatch, world):
         load_traces(results_dir, read_table(results_dir, "runs"))
         return [results_dir / "table2.csv"]
 
-    for module in ("measure", "run", "gate.exact"):
+    for module in ("measure", "run", "check"):
         monkeypatch.setattr(f"reproductions.{module}.measure", glance)
     monkeypatch.setattr("reproductions.run.execute", stop)
     monkeypatch.setattr("fastbert_core.offline.fetch_backbone", stop)
     monkeypatch.setattr("reproductions.flops.print_paper", lambda: None)
     monkeypatch.setattr("reproductions.checkout.ROOT", world)
     monkeypatch.setattr("reproductions.job._macs_per_second", lambda *_: 1e12)
-    monkeypatch.setattr("reproductions.gate.goldens.flops", dict)
-    monkeypatch.setattr("reproductions.gate.live.train_twice", lambda *_: ({}, []))
-    monkeypatch.setattr("reproductions.gate.deep.retrained", stop)
-    monkeypatch.setattr("reproductions.gate.expectations.write_expectations", lambda *_: None)
-    monkeypatch.setattr("reproductions.gate.page.write_page", lambda *_: None)
+    monkeypatch.setattr("reproductions.flops.fixed_numbers", dict)
+    monkeypatch.setattr("reproductions.check.train_twice", lambda *_: ({}, []))
+    monkeypatch.setattr("reproductions.check.EXPECTED", Path(shutil.copy(EXPECTED, tmp_path)))
 
 
 @given(words=command_lines({name: command._actions for name, command in SUBCOMMANDS.items()}))

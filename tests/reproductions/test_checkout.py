@@ -105,8 +105,8 @@ def test_nothing_is_published_without_a_checkout(checkout, tmp_path, capsys):
 
 
 def test_the_gate_says_at_once_that_there_are_no_results(checkout, monkeypatch, capsys):
-    monkeypatch.setattr("reproductions.gate.command.check", None)  # which would train first
-    for words in ([], ["--tier", "live", "--tier", "exact"], ["--tier", "deep", "dbpedia"]):
+    monkeypatch.setattr("reproductions.check.train_twice", None)  # which would train first
+    for words in ([], ["--tier", "live", "--tier", "exact"]):
         assert cli.main(["check", *words, "--results-dir", "results"]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line == ("error: results/standard: found no such folder, expected the results of profile standard")
@@ -117,7 +117,7 @@ def test_the_pages_are_those_of_the_checkout(checkout, tmp_path, capsys):
     (checkout / "results" / "README.md").write_text(f"b\n{columns.START}{columns.END}\n")
     assert (readme.main([]), columns.main([])) == (0, 0)
     assert "| book-review | measured" in (checkout / "README.md").read_text()
-    assert "### luha.csv" in (checkout / "results" / "README.md").read_text()
+    assert "| `luha.csv` |" in (checkout / "results" / "README.md").read_text()
     assert times(tmp_path / "elsewhere") == {}
 
 

@@ -24,11 +24,7 @@ def written(tmp_path_factory) -> tuple[Path, str]:
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as output:
         patch.setattr("reproductions.table1.table", functools.cache(table1.table))  # the witnesses count for long
         print_paper()
-<<<<<<< HEAD
-    write_paper(folder / "results")
-=======
-        write_paper(folder / "results", folder / "audit.md")
->>>>>>> h4
+        write_paper(folder / "results")
     return folder, output.getvalue()
 
 

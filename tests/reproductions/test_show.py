@@ -1,10 +1,10 @@
 """What the command line prints of the tables."""
 
 import pytest
-from reproductions.results import read_table, write_table
 
 from reproductions import show
 from reproductions.measure import measure
+from reproductions.store import read_table, write_table
 from tests.factories import make_task, store
 
 TINY = {"layers": 12, "hidden": 16, "intermediate": 32, "heads": 2}  # beside which a student is large

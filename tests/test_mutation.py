@@ -7,20 +7,25 @@ import subprocess
 
 import pytest
 
-from tests.mutation.__main__ import MUTANTS, ROOT, main
-from tests.mutation.mutants import Mutant, MutantError, load, mutated
+from tests.mutation import MUTANTS, ROOT, load, main, mutated
 
 CODE = "def double(x):\n    return 2 * x\n\n\ndef unused(x):\n    return x - 1\n"
-TESTS = "from code_ import double\ndef test_a():\n    assert double(0) == 0\ndef test_b():\n    assert double(1) == 2\n"
-CAUGHT = {"name": "tripled", "file": "code_.py", "old": "2 * x", "new": "3 * x"}
-ESCAPES = {"name": "unused-wrong", "file": "code_.py", "old": "x - 1", "new": "x + 1"}
-NOWHERE = {"name": "nowhere", "file": "code_.py", "old": "4 * x", "new": "5 * x"}
-UNREADABLE = {"name": "unreadable", "file": "code_.py", "old": "def double(x):", "new": "def double(x:"}
+TESTS = """
+from reproductions.code_ import double
+def test_a():
+    assert double(0) == 0
+def test_b():
+    assert double(1) == 2
+"""
+CAUGHT = {"name": "tripled", "old": "2 * x", "new": "3 * x"}
+ESCAPES = {"name": "unused-wrong", "old": "x - 1", "new": "x + 1"}
+NOWHERE = {"name": "nowhere", "old": "4 * x", "new": "5 * x"}
+UNREADABLE = {"name": "unreadable", "old": "def double(x):", "new": "def double(x:"}
 
 
 GATE = """
 import sys
-from code_ import double
+from reproductions.code_ import double
 right = double(1) == 2
 with open(sys.argv[-1], "w") as file:
     file.write(f"metric,ok\\nfirst,yes\\nsecond,{'yes' if right else 'no'}\\n")
@@ -32,19 +37,25 @@ sys.exit(not right)
 def root(tmp_path):
     """A tree with a tested function and an untested one."""
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    (tmp_path / "code_.py").write_text(CODE)
+    (tmp_path / "reproductions").mkdir()
+    (tmp_path / "reproductions" / "code_.py").write_text(CODE)
     (tmp_path / "test_code.py").write_text(TESTS)
     return tmp_path
 
 
-def run(root, *mutants, tier="test_code.py", arguments=()):
-    """Exit code and report of the runner on these mutants."""
-    listed = root.parent / f"{root.name}.toml"
+def load_tables(root, *mutants, tier="test_code.py"):
+    """The mutants, written to a list beside the tree and read again."""
     tables = [{"what": "…", "tier": tier} | mutant for mutant in mutants]
     lines = [["[[mutant]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())] for table in tables]
-    listed.write_text("\n".join(line for table in lines for line in table), encoding="utf-8")
-    report = root.parent / f"{root.name}.csv"
-    code = main(["--report", str(report), *arguments], root, listed)
+    root.with_suffix(".toml").write_text("\n".join(line for table in lines for line in table), encoding="utf-8")
+    return load(root.with_suffix(".toml"))
+
+
+def run(root, *mutants, tier="test_code.py", arguments=()):
+    """Exit code and report of the runner on these mutants."""
+    load_tables(root, *mutants, tier=tier)
+    report = root.with_suffix(".csv")
+    code = main(["--report", str(report), *arguments], root, root.with_suffix(".toml"))
     return code, report.read_text(encoding="utf-8") if report.is_file() else None
 
 
@@ -60,17 +71,16 @@ def test_some_mutants_are_no_report_of_all(root, capsys):
 
 
 def test_the_committed_report_tells_of_every_mutant():
-    rows = list(csv.reader((ROOT / "docs" / "mutations.csv").open(encoding="utf-8")))
+    rows = list(csv.reader((ROOT / "docs" / "dev" / "mutations.csv").open(encoding="utf-8")))
     assert [row[0] for row in rows[1:]] == [mutant.name for mutant in load(MUTANTS)]
 
 
 def test_nothing_escapes(root):
     assert run(root, CAUGHT)[0] == 0
-    assert (root / "code_.py").read_text() == CODE
+    assert (root / "reproductions" / "code_.py").read_text() == CODE
 
 
 def test_the_gate_answers_with_its_first_claim_that_fails(root):
-    (root / "reproductions").mkdir()
     (root / "reproductions" / "__main__.py").write_text(GATE)
     code, report = run(root, CAUGHT, ESCAPES, tier="check --tier exact")
     assert code == 1
@@ -80,7 +90,7 @@ def test_the_gate_answers_with_its_first_claim_that_fails(root):
 @pytest.mark.parametrize(
     ("mutant", "tier", "message"),
     [
-        (NOWHERE, "test_code.py", "nowhere: found its old text 0 times in code_.py, expected once"),
+        (NOWHERE, "test_code.py", "nowhere: found its old text 0 times in fastbert_core, reproductions, expected once"),
         (CAUGHT | {"old": "return"}, "test_code.py", "tripled: found its old text 2 times"),
         (UNREADABLE, "test_code.py", "pytest test_code.py: exit code 2"),
         (CAUGHT, "test_nothing.py", "pytest test_nothing.py: exit code 4"),
@@ -92,7 +102,7 @@ def test_what_proves_nothing_is_an_error(root, capsys, mutant, tier, message):
 
 
 def test_a_tier_that_fails_without_mutants_is_an_error(root, capsys):
-    (root / "code_.py").write_text(CODE.replace("2 * x", "2 + x"))
+    (root / "reproductions" / "code_.py").write_text(CODE.replace("2 * x", "2 + x"))
     assert run(root, ESCAPES) == (2, None)
     assert "test_code.py::test_a fails without any mutant" in capsys.readouterr().err
 
@@ -102,11 +112,19 @@ def test_an_unknown_name_is_an_error(capsys):
     assert "found no mutant kl-sideways" in capsys.readouterr().err
 
 
+def test_a_mutant_is_found_in_whichever_file_and_however_it_is_broken_into_lines(root):
+    (root / "reproductions" / "code_.py").unlink()
+    (root / "reproductions" / "moved.py").write_text(CODE.replace("2 * x", "(\n        2\n        * x\n    )"))
+    (mutant,) = load_tables(root, CAUGHT)
+    path, text = mutated(mutant, root)
+    assert (path.name, text) == ("moved.py", CODE.replace("2 * x", "(\n        3 * x\n    )"))
+
+
 @pytest.mark.parametrize("mutant", load(MUTANTS), ids=lambda mutant: mutant.name)
 def test_every_mutant_fits_the_tree(mutant):
-    text = (ROOT / mutant.file).read_text(encoding="utf-8")
-    ast.parse(changed := mutated(mutant, text))
-    assert changed != text
+    path, changed = mutated(mutant, ROOT)
+    ast.parse(changed)
+    assert changed != path.read_text(encoding="utf-8")
     target = mutant.tier.split("::")[0]
     assert target.split()[0] == "check" or (ROOT / target).is_file()
 
@@ -114,8 +132,3 @@ def test_every_mutant_fits_the_tree(mutant):
 def test_the_list_is_long_enough_and_names_are_different():
     names = [mutant.name for mutant in load(MUTANTS)]
     assert len(names) == len(set(names)) >= 18
-
-
-def test_a_text_that_stands_twice_is_refused():
-    with pytest.raises(MutantError, match="found its old text 2 times"):
-        mutated(Mutant("m", "…", "f", "a", "b", "t"), "aa")

@@ -1,1 +1,0 @@
-"""The code broken on purpose, to see that a test or the gate notices: `python -m tests.mutation`."""

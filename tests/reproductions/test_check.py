@@ -1,0 +1,353 @@
+"""The gate: what is as it was passes, what was tampered with fails by name, and claims change with a reason only."""
+
+import csv
+import re
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reproductions import check, cli, flops
+from reproductions.check import Claim, held, live_numbers, read_claims, repeated, updated
+from reproductions.measure import measure
+from reproductions.store import find_traces, read_table, table_path, write_table
+from reproductions.sums import sums_path
+from tests.factories import make_trace, store
+
+PROJECT = Path(__file__).parents[2]
+PLACE = ("live", "dbpedia", "smoke")
+GOOD = "live,dbpedia,smoke,accuracy,71.5,1,a run,noise,"
+
+
+def replace(path, old, new):
+    """Put `new` in the place of the first `old` in a text file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def list_sums(folder):
+    """SHA256SUMS by other means than the suite's."""
+    traces = folder / "traces"
+    names = sorted(path.relative_to(traces).as_posix() for path in traces.glob("*/*.npz"))
+    lines = [f"{check.sha256(traces / name)}  {name}\n" for name in names]
+    sums_path(folder).write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A results folder in order: one small task of the smoke profile, quick to measure."""
+    results = tmp_path_factory.mktemp("kept")
+    traces = [make_trace(40, variant=variant) for variant in ("default", "labels", "reverse-kl")]
+    traces += [make_trace(40, split="dev"), make_trace(40, split="dev", epoch=3, stage="self-distillation")]
+    folder = store(results / "smoke", traces, profile="smoke")
+    measure(folder)
+    list_sums(folder)
+    return results
+
+
+@pytest.fixture
+def copy(kept, tmp_path):
+    """A copy to tamper with: the profile's folder."""
+    return Path(shutil.copytree(kept, tmp_path / "results")) / "smoke"
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Runs the exact tier on a profile's folder: the exit code, and the failing rows of the report by metric."""
+
+    def checked(folder, *options):
+        report = tmp_path / "report.csv"
+        arguments = ["--profile", "smoke", "--results-dir", str(folder.parent), "--report", str(report), *options]
+        code = cli.main(["check", "--tier", "exact", *arguments])
+        with open(report, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) > 20
+        return code, {row["metric"]: row for row in rows if row["ok"] != "yes"}
+
+    return checked
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A copy of the claims, which the gate reads and updates."""
+    path = Path(shutil.copy(check.EXPECTED, tmp_path / "expected.csv"))
+    monkeypatch.setattr(check, "EXPECTED", path)
+    return path
+
+
+def test_what_is_in_order_passes(kept, gate, capsys):
+    assert gate(kept / "smoke") == (0, {})
+    assert re.fullmatch(r"exact: (\d+) of \1 as expected\n", capsys.readouterr().out)
+
+
+def test_a_changed_digit_is_named_by_line_and_column(copy, gate, capsys):
+    path = table_path(copy, "table2")
+    lines = path.read_text().splitlines()
+    accuracy = lines[2].split(",")[3]
+    path.write_text("\n".join([*lines[:2], lines[2].replace(f",{accuracy},", ",12.34,", 1), *lines[3:]]) + "\n")
+    code, failed = gate(copy)
+    assert (code, list(failed)) == (1, ["table2.csv, line 3, accuracy"])
+    row = failed["table2.csv, line 3, accuracy"]
+    assert (row["tier"], row["profile"], row["expected"], row["found"]) == ("exact", "smoke", "12.34", accuracy)
+    assert Decimal(row["difference"]) == Decimal(accuracy) - Decimal("12.34")
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in (*failed, "expected", "found", "difference", "allowed"))
+
+
+def test_a_missing_row_is_named(copy, gate):
+    path = table_path(copy, "speed_accuracy")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:3] + lines[4:]))
+    assert gate(copy)[0] == 1
+    assert list(gate(copy)[1]) == ["speed_accuracy.csv, line 4, speed"]
+    path.write_text("".join(lines[:-1]))
+    assert list(gate(copy)[1]) == [f"speed_accuracy.csv, line {len(lines)}, task"]
+
+
+@pytest.mark.parametrize("spoil", ["\r\n", "a\rb", '"'])
+def test_a_line_that_is_none_of_a_csv_is_named(copy, gate, spoil):
+    path = table_path(copy, "exit_layers")
+    path.write_bytes(path.read_bytes().replace(b"\n", spoil.encode(), 1))
+    code, failed = gate(copy)
+    assert code == 1
+    assert "exit_layers.csv, line 1" in next(iter(failed))
+
+
+def test_a_table_that_no_trace_gives_keeps_its_form_and_is_of_the_same_data(copy, gate):
+    path = Path(shutil.copy(PROJECT / "results" / "standard" / "padding.csv", copy))
+    (row,) = gate(copy)[1].values()
+    assert (row["metric"], row["task"], row["expected"]) == ("padding.csv, data_sha256", "book-review", "d" * 64)
+    replace(path, ",10000,", ",010000,")
+    assert any(metric.startswith("padding.csv, line ") for metric in gate(copy)[1])
+    replace(path, ",010000,", ",many,")
+    code, failed = gate(copy)
+    assert code == 1
+    assert f"{path}, line" in failed["padding.csv"]["found"]
+
+
+def test_missing_and_foreign_files_are_named_and_locks_are_none(copy, gate):
+    (copy / ".lock").touch()
+    (copy / "traces" / ".x.npz.partial").touch()
+    assert gate(copy) == (0, {})
+    table_path(copy, "luha").unlink()
+    (copy / "mine.csv").write_text("task\n")
+    code, failed = gate(copy)
+    assert (code, len(failed)) == (1, 2)
+    assert (failed["luha.csv"]["expected"], failed["luha.csv"]["found"]) == ("no file", "a file")
+    assert (failed["mine.csv"]["expected"], failed["mine.csv"]["found"]) == ("a file", "no file")
+
+
+def test_a_table_that_the_traces_no_longer_allow_is_named(copy, gate):
+    for path in find_traces(copy, epoch=3):
+        path.unlink()
+    list_sums(copy)
+    code, failed = gate(copy)
+    assert (code, list(failed)) == (1, ["convergence.csv"])
+
+
+def test_a_flipped_byte_of_a_trace_is_named(copy, gate):
+    path = find_traces(copy, split="test")[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    code, failed = gate(copy)
+    name = f"traces/{path.parent.name}/{path.name}"
+    assert (code, set(failed)) == (1, {name, "measured from the traces"})
+    assert failed[name]["found"] == check.sha256(path)
+    assert failed["measured from the traces"]["found"].startswith(f"{path}: ")
+
+
+def test_missing_and_foreign_traces_and_hashes_of_another_form_are_named(copy, gate):
+    path = find_traces(copy, split="dev", epoch=3)[0]
+    moved = path.rename(path.with_name("fastbert-default-seed7-dev-epoch33.npz"))
+    failed = gate(copy)[1]
+    assert failed[f"traces/book-review/{path.name}"]["found"] == "no file"
+    assert failed[f"traces/book-review/{moved.name}"]["expected"] == "not in SHA256SUMS"
+    moved.rename(path)
+    replace(sums_path(copy), "  book-review", " book-review")
+    code, failed = gate(copy)
+    assert (code, list(failed)) == (1, ["SHA256SUMS"])
+    assert "SHA256SUMS, line 1: found" in failed["SHA256SUMS"]["found"]
+
+
+def test_a_run_must_name_clean_code_and_leave_a_test_trace(copy, gate):
+    runs = read_table(copy, "runs")
+    runs.loc[0, "git_dirty"] = "yes"
+    runs.loc[1, ["git_sha", "git_dirty"]] = None
+    write_table(copy, "runs", runs)
+    code, failed = gate(copy)
+    dirty, bare = (f"run {run}, code" for run in runs["run_id"][:2])
+    assert (code, set(failed)) == (1, {dirty, bare})
+    assert (failed[dirty]["found"], failed[bare]["found"]) == (f"{'0' * 40} and changes to it", "no commit")
+    find_traces(copy, split="test", variant="labels")[0].unlink()
+    run_id = runs.loc[runs["variant"] == "labels", "run_id"].iloc[0]
+    assert gate(copy)[1][f"run {run_id}, test trace"]["found"] == "no file"
+
+
+def test_a_run_that_is_not_listed_is_named(copy, gate):
+    run_id = read_table(copy, "exit_layers")["run_id"].iloc[-1]
+    replace(table_path(copy, "exit_layers"), run_id, "unheard-of")
+    failed = gate(copy)[1]
+    assert failed["exit_layers.csv, run_id"]["found"] == "unheard-of not among them"
+    assert "exit_layers.csv, line 2, run_id" in failed
+
+
+def test_runs_out_of_order_are_named(copy, gate):
+    replace(table_path(copy, "runs"), "smoke", "quick")
+    code, failed = gate(copy)
+    assert (code, set(failed)) == (1, {"measured from the traces", "runs.csv"})
+    assert all("runs.csv, line 2: profile: found quick" in row["found"] for row in failed.values())
+
+
+def test_the_committed_count_is_held_against_todays(copy, gate):
+    shutil.copytree(PROJECT / "results" / "paper", copy.parent / "paper")
+    replace(copy.parent / "paper" / "table1.csv", "21785247744", "21785247745")
+    ((metric, row),) = gate(copy)[1].items()
+    assert re.fullmatch(r"paper/table1\.csv, line \d+, analytic", metric)
+    assert (row["found"], row["difference"]) == ("21785247744", "-1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tier", "exact", "--results-dir", "nowhere"], "standard: found no such folder"),
+        (["--update"], "expected --update and --reason together"),
+        (["--reason", "why"], "expected --update and --reason together"),
+        (["--update", "--reason", " \n "], "expected --update and --reason together"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_2(arguments, message, capsys):
+    assert cli.main(["check", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_claims_and_what_is_counted_belong_together():
+    claims = read_claims(check.EXPECTED)
+    exact = {claim.metric: claim for claim in claims if claim.tier == "exact"}
+    assert exact.keys() <= flops.fixed_numbers().keys()
+    assert len(exact) == 14
+    assert all(Decimal(claim.tolerance) == 0 for metric, claim in exact.items() if not metric.endswith("speedup"))
+    assert any(claim.tier == "live" for claim in claims)
+
+
+def test_a_wrong_number_fails_until_it_is_updated_with_a_reason(copy, gate, own):
+    before = read_claims(own)
+    replace(own, "21785247744", "21785247743")
+    code, failed = gate(copy)
+    assert (code, list(failed)) == (1, ["12x768, BERT, 12 layers + teacher: FLOPs"])
+    (row,) = failed.values()
+    assert [row[c] for c in ("expected", "found", "difference", "allowed")] == ["21785247743", "21785247744", "1", "0"]
+    assert gate(copy, "--update", "--reason", "it was\nwrong") == (0, {})
+    changed = [new for old, new in zip(before, read_claims(own), strict=True) if old != new]
+    exact = [claim for claim in changed if claim.tolerance == "0"]
+    assert [(claim.metric, claim.expected, claim.updated) for claim in exact] == [
+        (*failed, "21785247744", "it was wrong")
+    ]
+    assert {claim.tier for claim in changed} == {"exact"}
+    assert gate(copy) == (0, {})
+
+
+def test_a_claim_that_nothing_is_found_for_fails_and_no_update_helps(copy, gate, own):
+    replace(own, "one Transformer layer", "one Mamba layer")
+    for options in ((), ("--update", "--reason", "new")):
+        code, failed = gate(copy, *options)
+        assert (code, list(failed)) == (1, ["12x768, one Mamba layer: FLOPs"])
+        assert failed["12x768, one Mamba layer: FLOPs"]["found"] == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("slow" + GOOD[4:], "line 3: tier: found 'slow', expected one of exact, live"),
+        (GOOD.replace("71.5", "nan"), "line 3: expected: found 'nan', expected a number"),
+        (GOOD.replace("71.5", "1e999999"), "line 3: expected: found '1e999999', expected a number"),
+        (GOOD.replace("71.5", ""), "line 3: expected: found '', expected a number"),
+        (GOOD.replace(",1,", ",-1,"), "line 3: tolerance: found '-1', expected a number of at least 0"),
+        (GOOD.replace(",1,", ",inf,"), "line 3: tolerance: found 'inf', expected a number"),
+        (GOOD.replace("noise", " "), "line 3: reason: found ' ', expected a text"),
+        (GOOD.replace("accuracy", ""), "line 3: metric: found '', expected a text"),
+        (GOOD + ",", "line 3: found live,dbpedia"),
+        (GOOD.replace("accuracy", "first"), "line 3: metric: found 'first', expected each claim once"),
+        ('"' + GOOD, "expected the gate's claims, a CSV in UTF-8"),
+        ("", "line 3: found , expected tier,task"),
+        (GOOD, "found no claim of exact, expected some"),
+    ],
+)
+def test_bad_claims_exit_2_and_name_the_line(own, capsys, line, message):
+    own.write_text(f"{','.join(Claim._fields)}\n{GOOD.replace('accuracy', 'first')}\n{line}\n")
+    assert cli.main(["check"]) == 2
+    error = capsys.readouterr().err
+    assert f"{own}" in error
+    assert message in error
+
+
+def test_claims_must_be_there(own, capsys):
+    for content in ("", ",".join(Claim._fields[1:]) + "\n"):
+        own.write_text(content)
+        assert cli.main(["check"]) == 2
+        assert "line 1: found " in capsys.readouterr().err
+    own.unlink()
+    assert cli.main(["check"]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+decimals = st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**6), max_value=10**6)
+
+
+@given(expected=decimals, off=decimals, allowed=decimals.map(abs))
+def test_a_number_holds_just_as_far_as_its_tolerance(expected, off, allowed):
+    finding = held(PLACE, "x", f"{expected:f}", f"{expected + off:f}", f"{allowed:f}")
+    assert (finding.ok == "yes") == (abs(off) <= allowed)
+    assert Decimal(finding.difference) == off
+
+
+@pytest.mark.parametrize("found", ["", "nan", "inf", "1e3", "1,000"])
+def test_what_is_no_plain_number_never_holds(found):
+    assert held(PLACE, "x", "1", found, "1000000").ok == "no"
+    claim = Claim(*PLACE, "x", "1", "1000000", "a", "b", "")
+    assert updated([claim], {claim[:4]: found}, "why") == [claim]
+
+
+def test_equal_numbers_in_other_letters_are_not_the_same_text():
+    assert [held(PLACE, "x", "1.0", found, *more).ok for found, *more in (("1.00",), ("1.0",), ("1.00", "0"))] == [
+        *("no", "yes", "yes")
+    ]
+
+
+def test_two_runs_are_compared_to_the_bit(copy, tmp_path):
+    first, second = (Path(shutil.copytree(copy, tmp_path / name)) for name in ("first", "second"))
+    runs = read_table(second, "runs")
+    write_table(second, "runs", runs.assign(date="2031-01-01", command="python", wall_seconds=1.5))
+    found = repeated(first, second, "dbpedia")
+    assert all(finding.ok == "yes" for finding in found)
+    assert len(found) == len([path for path in copy.rglob("*") if path.is_file()])
+    first, second = (Path(shutil.copytree(copy, tmp_path / name)) for name in ("third", "fourth"))
+    path = find_traces(second)[-1]
+    path.write_bytes(path.read_bytes()[:-1])
+    replace(table_path(second, "luha"), ",student,", ",teacher,")
+    write_table(second, "runs", runs.assign(threads=4))
+    table_path(second, "table3").unlink()
+    failed = [finding.metric for finding in repeated(first, second, "dbpedia") if finding.ok == "no"]
+    assert failed[:2] == ["luha.csv, line 2, classifier", "runs.csv, line 2, threads"]
+    assert failed[2:] == ["table3.csv", f"traces/book-review/{path.name}"]
+
+
+def test_live_numbers_are_those_of_tables_2_and_3(copy):
+    tables = {name: read_table(copy, name).set_index(["model", "setting"]) for name in ("table2", "table3")}
+    numbers = live_numbers(copy, "book-review")
+    for name, row in (("table2", ("FastBERT", "speed=0.5")), ("table3", ("FastBERT with reverse KL", "speed=0.7"))):
+        for measured in ("accuracy", "mean_layers", "mflops"):
+            found = numbers["live", "book-review", "smoke", f"{', '.join(row)}: {measured}"]
+            assert float(found) == tables[name].loc[row, measured]
+    assert len(numbers) == 3 * sum(map(len, tables.values()))
+    assert live_numbers(copy, "dbpedia") == live_numbers(copy / "nowhere", "dbpedia") == {}
+
+
+def test_a_run_that_ends_badly_says_why(tmp_path):
+    finding = check._run("imdb", tmp_path / "first")
+    assert finding.ok == "no"
+    assert finding.found.startswith("exit code 2, error: unknown task 'imdb'")
