@@ -5,12 +5,12 @@ import os
 import pytest
 import torch
 
-from bench import subjects, tables
+from bench import models, tables
 from fastbert_core.engine import Engine
 from fastbert_core.precision import resolve_precision
 from reproductions.sources import runs_folder
 
-TASKS = [task for task in subjects.TASKS if task in subjects.available()] or [subjects.SMOKE]
+TASKS = [task for task in models.TASKS if task in models.available()] or [models.SMOKE]
 FACTS = tables.facts()  # at the start: the machine is asked at the end, when the code may have changed
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 # bf16 only where the device multiplies it in hardware.
@@ -30,7 +30,7 @@ def pytest_addoption(parser):
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.section("what was measured")
-    if TASKS != [subjects.SMOKE]:
+    if TASKS != [models.SMOKE]:
         terminalreporter.write_line(f"the trained models of {' and '.join(TASKS)}")
         return
     why = f"{runs_folder()} has none that results/standard/runs.csv names"
@@ -46,19 +46,19 @@ def pytest_benchmark_update_machine_info(machine_info):
 @pytest.fixture(scope="session", params=TASKS)
 def whole(request):
     """A subject with all its texts."""
-    return subjects.load(request.param)
+    return models.load(request.param)
 
 
 @pytest.fixture(scope="session")
 def subject(whole, request):
     """A subject with as many texts as throughput is timed on."""
-    return subjects.sample(whole, request.config.getoption("--bench-rows"))
+    return models.sample(whole, request.config.getoption("--bench-rows"))
 
 
 @pytest.fixture(scope="session")
 def singles(whole, request):
     """A subject with as many texts as latency is timed on."""
-    return subjects.sample(whole, request.config.getoption("--bench-singles"))
+    return models.sample(whole, request.config.getoption("--bench-singles"))
 
 
 @pytest.fixture(scope="session", params=PLACES, ids="-".join)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import subjects
-from bench.subjects import Subject
-from bench.turns import Work, in_turns
+from bench import models
+from bench.interleaved import Work, in_turns
+from bench.models import Subject
 from fastbert_core.adaptive import Predictions, embedded
 from fastbert_core.agreement import disagreements
 from fastbert_core.encoding import Encoded, collate
@@ -41,7 +41,7 @@ def time_speeds(benchmark: BenchmarkFixture, engine: Engine, subject: Subject, b
         return [Work(partial(dense, engine, part.encoded, batch)), *at_speeds]
 
     if not benchmark.disabled:
-        for work in works(subjects.sample(subject, WARMING)):
+        for work in works(models.sample(subject, WARMING)):
             work.do()
     timed = works(subject)
     benchmark.pedantic(in_turns, (engine.model, timed), rounds=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.subjects import SMOKE
+from bench.models import SMOKE
 from bench.tables import measured, write
 from fastbert_core.errors import InputError
 from reproductions.arguments import ArgumentParser, exit_code

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import subjects
+from bench import models
 from fastbert_core.engine import Engine
 from reproductions.arguments import ArgumentParser
 
@@ -32,7 +32,7 @@ def peak_of(texts: int) -> float:
 
 def stream(texts: int) -> None:
     """Predict so many short texts at the smoke model's speed of a quarter of the layers; prints the peak in MiB."""
-    subject = subjects.load(subjects.SMOKE)
+    subject = models.load(models.SMOKE)
     source = (
         f"{text[:20]} {number}"
         for number, text in zip(range(texts), itertools.cycle(subject.split.texts), strict=False)

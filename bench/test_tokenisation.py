@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.subjects import MAX_TOKENS
+from bench.models import MAX_TOKENS
 from fastbert_core.encoding import encode
 
 

@@ -16,7 +16,7 @@ from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.flops import dense_true_macs
 from reproductions import store
-from reproductions.learnt import check_seeds
+from reproductions.seeds import check_seeds
 from reproductions.settings import Settings, distilbert_layers
 from reproductions.sources import runs_folder
 

@@ -7,18 +7,18 @@ import pandas as pd
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
 from reproductions import reported
-from reproductions.ablation import table3
 from reproductions.comparability import Paper, compared_tasks
-from reproductions.convergence import convergence
-from reproductions.exit_layers import exit_layers
-from reproductions.hidden_cost import hidden_cost
-from reproductions.learnt import check_seeds, comparable
-from reproductions.luha import luha
+from reproductions.figure3_speed_accuracy import speed_accuracy
+from reproductions.figure4_luha import luha
+from reproductions.figure5_exit_layers import exit_layers
+from reproductions.figure6_uncertainty import uncertainty_distribution
+from reproductions.figure7_convergence import convergence
 from reproductions.questions import page
-from reproductions.speed_accuracy import speed_accuracy
+from reproductions.seeds import check_seeds, comparable
 from reproductions.store import load_traces, read_table, table_path, write_table
 from reproductions.table2 import comparisons, table2
-from reproductions.uncertainty_distribution import uncertainty_distribution
+from reproductions.table3 import table3
+from reproductions.true_macs import hidden_cost
 
 
 def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:

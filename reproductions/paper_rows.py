@@ -4,9 +4,9 @@ import pandas as pd
 
 from fastbert_core.flops import BERT_BASE, paper_flops
 from fastbert_core.metrics import at_flops, encoder_shape
-from reproductions.averaged import Averaged, paired
 from reproductions.columns import TABLES
 from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
+from reproductions.compare import Averaged, paired
 from reproductions.profiles import COMPARED_PROFILES
 from reproductions.statistics import Interval, difference_of_proportions
 from reproductions.verdicts import ACCURACY_MARGIN, LOSS_MARGIN, ONE_SIDED, Excess, excess_error, excess_loss, judge

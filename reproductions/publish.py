@@ -6,7 +6,7 @@ from fastbert_core.files import atomic_write
 from fastbert_core.trace import Trace, trace_bytes
 from reproductions import store
 from reproductions.job import Job
-from reproductions.learnt import giving_way
+from reproductions.seeds import giving_way
 from reproductions.sums import record_sums
 
 

@@ -19,7 +19,7 @@ from fastbert_core.metrics import encoder_shape
 from fastbert_core.tasks import SAFE_NAME
 from fastbert_core.trace import Trace, load_trace
 from reproductions.columns import TABLES, key_of
-from reproductions.learnt import giving_way
+from reproductions.seeds import giving_way
 
 _TRACE_NAME = re.compile(
     r"(?P<model>[a-z0-9]+)-(?P<variant>[a-z0-9-]+)-seed(?P<seed>\d+)-(?P<split>[a-z]+)(-epoch(?P<epoch>\d+))?\.npz"

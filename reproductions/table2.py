@@ -8,10 +8,10 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed, curve, dense
 from fastbert_core.trace import Trace
-from reproductions.averaged import Averaged, paired, provenance, select, tasks_of
 from reproductions.comparability import Paper
+from reproductions.compare import Averaged, paired, provenance, select, tasks_of
+from reproductions.figure3_speed_accuracy import SPEEDS
 from reproductions.paper_rows import judged, paper_row
-from reproductions.speed_accuracy import SPEEDS
 from reproductions.statistics import holm, mcnemar
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)

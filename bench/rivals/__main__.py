@@ -22,9 +22,9 @@ import cpuinfo
 import numpy as np
 import torch
 
-from bench import subjects, tables
+from bench import models, tables
+from bench.models import Subject
 from bench.rivals import authors, dense
-from bench.subjects import Subject
 from fastbert_core.encoding import Encoded
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
 
 def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"default: {' and '.join(subjects.TASKS)}")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"default: {' and '.join(models.TASKS)}")
     parser.add_argument("--rows", type=_count, default=384, help="test texts of a task (default: 384)")
     parser.add_argument("--rounds", type=_count, default=2, help="timed rounds (default: 2)")
     options = parser.parse_args(arguments)
@@ -81,32 +81,32 @@ def _count(text: str) -> int:
 
 
 def measure(tasks: list[str], texts: int, rounds: int) -> Path:
-    """Measure the tasks, or those of `subjects.TASKS` that are at hand, and write the table; returns its path.
+    """Measure the tasks, or those of `models.TASKS` that are at hand, and write the table; returns its path.
 
     Raises InputError for a task without a trained model, and where its files are not in order.
     """
-    trained = subjects.available()
+    trained = models.available()
     missing = [task for task in tasks if task not in trained]
     if missing:
         expected = f"one of {', '.join(trained)}" if trained else "no task, for none has one"
         raise InputError(f"found no trained model of {', '.join(missing)}, expected {expected}")
-    names = tasks or [task for task in subjects.TASKS if task in trained] or [subjects.SMOKE]
-    if names == [subjects.SMOKE]:
+    names = tasks or [task for task in models.TASKS if task in trained] or [models.SMOKE]
+    if names == [models.SMOKE]:
         print(
             "no trained model at hand (FASTBERT_RUNS, FASTBERT_DATA): THE SMOKE MODEL, which says nothing of FastBERT"
         )
     where = tables.measured({"cpu": cpuinfo.get_cpu_info()} | tables.facts())
     rows = []
     for name in names:
-        subject = subjects.sample(subjects.load(name), texts)
+        subject = models.sample(models.load(name), texts)
         rows += [row | where for row in compare(subject, rounds)]
-    return tables.write("rivals", rows, names == [subjects.SMOKE])
+    return tables.write("rivals", rows, names == [models.SMOKE])
 
 
 def compare(subject: Subject, rounds: int) -> list[dict]:
     """The rows of a subject: each rival against our engine at its best, the authors' package at batch 1 too."""
     # The smoke model has no dev rows: its test texts stand for them.
-    speed = chosen_speed([subject.trace if subject.is_smoke else subjects.dev_trace(subject.name)])
+    speed = chosen_speed([subject.trace if subject.is_smoke else models.dev_trace(subject.name)])
     precisions = list(dict.fromkeys(["fp32", resolve_precision("auto", torch.device("cpu"))]))
     alone = _ours(subject, speed, "fp32", 1)
     ours = [_ours(subject, speed, precision, batch) for precision in precisions for batch in BATCHES]
@@ -137,7 +137,7 @@ def _compact(subject: Subject) -> FastBertModel | None:
     """The 6-layer DistilBERT of the task, where it has been trained; the smoke model's is cut out of it."""
     if subject.is_smoke:
         return subject.model.first_of_blocks(6)
-    folder = subjects.available("distilbert", "6-layers").get(subject.name)
+    folder = models.available("distilbert", "6-layers").get(subject.name)
     return None if folder is None else FastBertModel.from_pretrained(folder).eval()
 
 
@@ -180,7 +180,7 @@ def assert_ours(subject: Subject, speed: float, found: dict[str, np.ndarray]) ->
 
 def _in_rounds(subject: Subject, ways: list[Way], rounds: int) -> list[Measured]:
     """The ways, one after the other in every round, so that a drift of the machine's pace meets them all."""
-    few = subjects.sample(subject, WARMING).encoded
+    few = models.sample(subject, WARMING).encoded
     for way in ways:
         way.labels(few)
     found, seconds = {}, defaultdict(list)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.subjects import Subject
+from bench.models import Subject
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.model import FastBertModel
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reproductions.averaged import Paired
+from reproductions.compare import Paired
 
 
 class Answer(NamedTuple):

@@ -8,8 +8,8 @@ import pandas as pd
 from fastbert_core.metrics import at_flops, dense
 from fastbert_core.trace import Trace
 from reproductions.answers.answer import Answer, counted, interval, lead, signs, unanswered
-from reproductions.averaged import Averaged, paired, select, tasks_of
-from reproductions.luha import ALPHA
+from reproductions.compare import Averaged, paired, select, tasks_of
+from reproductions.figure4_luha import ALPHA
 from reproductions.paper_rows import AT_CHANCE
 from reproductions.statistics import holm, mcnemar
 from reproductions.table2 import STUDENTS

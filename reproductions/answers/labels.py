@@ -9,7 +9,7 @@ from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, at_speed, dense, encoder_shape
 from fastbert_core.trace import Trace
 from reproductions.answers.answer import Answer, counted, interval, lead, unanswered
-from reproductions.averaged import Averaged, paired, select, tasks_of
+from reproductions.compare import Averaged, paired, select, tasks_of
 
 EASY = 95.0  # per cent of the teacher, from which a task counts as very easy
 DEPTHS = (1.5, 2.0, 3.0, 4.0, 6.0)  # mean executed layers at which variants are compared

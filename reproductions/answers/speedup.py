@@ -9,8 +9,8 @@ from fastbert_core.metrics import curve
 from fastbert_core.trace import Trace
 from reproductions import reported
 from reproductions.answers.answer import Answer, unanswered
-from reproductions.averaged import select, tasks_of
-from reproductions.speed_accuracy import SPEEDS
+from reproductions.compare import select, tasks_of
+from reproductions.figure3_speed_accuracy import SPEEDS
 
 
 def linear(traces: Sequence[Trace]) -> Answer:

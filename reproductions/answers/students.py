@@ -10,8 +10,8 @@ import pandas as pd
 from fastbert_core.metrics import at_flops, dense
 from fastbert_core.trace import Trace
 from reproductions.answers.answer import Answer, counted, interval, signs, unanswered
-from reproductions.averaged import Averaged, paired, select, tasks_of
-from reproductions.luha import ALPHA, BINS, FEW, bin_of
+from reproductions.compare import Averaged, paired, select, tasks_of
+from reproductions.figure4_luha import ALPHA, BINS, FEW, bin_of
 from reproductions.statistics import holm, mcnemar
 
 

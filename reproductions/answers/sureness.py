@@ -9,8 +9,8 @@ import pandas as pd
 from fastbert_core.metrics import at_speed, dense
 from fastbert_core.trace import Trace
 from reproductions.answers.answer import Answer, unanswered
-from reproductions.averaged import Averaged, select, tasks_of
 from reproductions.calibration import at_temperature, confidence, fitted_temperature
+from reproductions.compare import Averaged, select, tasks_of
 from reproductions.table2 import PAPER_SPEEDS
 
 CALIBRATED = 5.0  # points that confidence may lie off accuracy

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from bench import performance, report, subjects, tables
+from bench import models, performance, report, tables
 from bench.clock import clocked
 from bench.naive import compacting
 from fastbert_core.agreement import disagreements
@@ -294,7 +294,7 @@ def test_the_page_is_written_from_the_tables(tmp_path, monkeypatch, capsys):
 
 
 def test_compacting_answers_as_the_trace_says():
-    subject = subjects.load(subjects.SMOKE)
+    subject = models.load(models.SMOKE)
     for reduction in (1, 4):
         speed = subject.speed(reduction)
         found = compacting(subject.model, subject.encoded, subject.tokenizer.pad_token_id, speed, 7)
@@ -303,7 +303,7 @@ def test_compacting_answers_as_the_trace_says():
 
 
 def test_the_clock_tells_parts_and_layers_apart():
-    subject = subjects.load(subjects.SMOKE)
+    subject = models.load(models.SMOKE)
     with clocked(subject.model, "embed", "run_layer") as spent:
         compacting(subject.model, subject.encoded, subject.tokenizer.pad_token_id, 0.0, 32)
     assert set(spent) == {("embed", None), *(("run_layer", layer) for layer in range(1, 13))}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench import subjects
+from bench import models
+from bench.models import Subject
 from bench.rivals.__main__ import assert_ours, main
-from bench.subjects import Subject
 from fastbert_core.trace import Trace
 
 
@@ -25,7 +25,7 @@ def test_counts_are_whole_numbers_of_at_least_1(option, value, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(run_id, complaint, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(subjects, "RESULTS", tmp_path)
+    monkeypatch.setattr(models, "RESULTS", tmp_path)
     (tmp_path / "runs.csv").write_text(f"run_id,task,model,variant,seed\n{run_id},dbpedia,fastbert,default,7\n")
     for variable in ("FASTBERT_RUNS", "FASTBERT_DATA"):
         monkeypatch.setenv(variable, str(tmp_path / "runs"))
@@ -36,7 +36,7 @@ def test_bad_input_is_one_line_and_exit_2(run_id, complaint, tmp_path, monkeypat
 
 
 def test_a_task_without_a_model_is_told_which_have_one(monkeypatch, capsys):
-    monkeypatch.setattr(subjects, "available", lambda: {"dbpedia": None, "yahoo": None})
+    monkeypatch.setattr(models, "available", lambda: {"dbpedia": None, "yahoo": None})
     assert main(["dbpedia", "weibo"]) == 2
     expected = "error: found no trained model of weibo, expected one of dbpedia, yahoo\n"
     assert capsys.readouterr().err == expected

@@ -4,7 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-from reproductions.speed_accuracy import MODELS
+from reproductions.figure3_speed_accuracy import MODELS
 
 NAMES = sorted(MODELS.values())  # as speed_accuracy.csv has them
 SLIDER = "standard-book-review-slider"

@@ -11,9 +11,9 @@ from plots.report.figures import CAPTIONS
 from plots.report.sliders import COLUMNS, PAPER_SPEEDS
 from plots.report.tables import OF_ALL_TASKS, shown_html
 from reproductions import table2
+from reproductions.figure3_speed_accuracy import MODELS, SPEEDS
 from reproductions.measure import measure
 from reproductions.show import BELOW_ONE
-from reproductions.speed_accuracy import MODELS, SPEEDS
 from reproductions.store import load_stored, read_table, trace_path, write_table
 from tests.factories import make_task, store
 from tests.plots.report_page import NAMES, SLIDER, Page, edit

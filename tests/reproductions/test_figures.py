@@ -6,11 +6,11 @@ import pytest
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import at_speed, dense
 from reproductions import reported
-from reproductions.convergence import convergence
-from reproductions.exit_layers import exit_layers
-from reproductions.speed_accuracy import speed_accuracy
+from reproductions.figure3_speed_accuracy import speed_accuracy
+from reproductions.figure5_exit_layers import exit_layers
+from reproductions.figure6_uncertainty import uncertainty_distribution
+from reproductions.figure7_convergence import convergence
 from reproductions.statistics import accuracy_interval, wilson
-from reproductions.uncertainty_distribution import uncertainty_distribution
 from tests.factories import make_task, make_trace
 
 FIGURE3, FIGURE5, FIGURE7 = (

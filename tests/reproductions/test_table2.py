@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from fastbert_core.metrics import at_speed, dense
-from reproductions.averaged import Averaged, paired
 from reproductions.comparability import Paper, compared_tasks
+from reproductions.compare import Averaged, paired
 from reproductions.paper_rows import paper_row
 from reproductions.statistics import difference_of_proportions, holm, paired_interval
 from reproductions.table2 import chosen_speed, comparisons, models_of, table2

@@ -6,9 +6,9 @@ from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
 from fastbert_core.generated import generate
 from fastbert_core.tasks import TASKS
-from reproductions.hidden_cost import COLUMNS, hidden_cost
 from reproductions.padding import padding, record_padding
 from reproductions.store import read_table
+from reproductions.true_macs import COLUMNS, hidden_cost
 from tests.factories import BERT, make_task, make_trace
 
 

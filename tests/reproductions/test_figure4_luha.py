@@ -6,7 +6,7 @@ import pytest
 
 from fastbert_core.uncertainty import uncertainty
 from reproductions import reported
-from reproductions.luha import NAMES, bin_of, check, luha, verdict
+from reproductions.figure4_luha import NAMES, bin_of, check, luha, verdict
 from reproductions.statistics import Trend, auroc, spearman, wilson
 from tests.factories import binary_trace, make_trace
 

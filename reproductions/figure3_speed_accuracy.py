@@ -8,7 +8,7 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed, dense
 from fastbert_core.trace import Trace
-from reproductions.averaged import Averaged, select, tasks_of
+from reproductions.compare import Averaged, select, tasks_of
 
 SPEEDS = np.arange(101) / 100
 MODELS = {

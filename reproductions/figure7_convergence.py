@@ -7,7 +7,7 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed, dense
 from fastbert_core.trace import Trace
-from reproductions.averaged import Averaged
+from reproductions.compare import Averaged
 
 SPEED = 0.5
 TUNING = "fine-tuning"

@@ -1,13 +1,13 @@
 import pytest
 
-from bench import subjects
+from bench import models
 from reproductions import sources
 
 
 @pytest.fixture
 def listed(tmp_path, monkeypatch):
     """The run of a trained model, as runs.csv lists it; runs lie in the user's cache folder, data at hand."""
-    monkeypatch.setattr(subjects, "RESULTS", tmp_path)
+    monkeypatch.setattr(models, "RESULTS", tmp_path)
     monkeypatch.setattr(sources.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.delenv("FASTBERT_RUNS", raising=False)
     monkeypatch.setenv("FASTBERT_DATA", str(tmp_path))
@@ -22,20 +22,20 @@ def trained_in(runs):
 
 
 def test_models_trained_without_the_variable_are_found(listed):
-    assert subjects.available() == {}
+    assert models.available() == {}
     model = trained_in(listed / "cache" / "fastbert-suite" / "runs")
-    assert subjects.available() == {"dbpedia": model}
+    assert models.available() == {"dbpedia": model}
 
 
 def test_the_variable_goes_before_the_cache(listed, monkeypatch):
     trained_in(listed / "cache" / "fastbert-suite" / "runs")
     monkeypatch.setenv("FASTBERT_RUNS", str(listed / "named"))
-    assert subjects.available() == {}
+    assert models.available() == {}
     model = trained_in(listed / "named")
-    assert subjects.available() == {"dbpedia": model}
+    assert models.available() == {"dbpedia": model}
 
 
 def test_without_data_no_model_is_at_hand(listed, monkeypatch):
     trained_in(listed / "cache" / "fastbert-suite" / "runs")
     monkeypatch.delenv("FASTBERT_DATA")
-    assert subjects.available() == {}
+    assert models.available() == {}

@@ -3,8 +3,8 @@
 import pytest
 
 from fastbert_core.metrics import at_layer, at_speed
-from reproductions.ablation import table3
 from reproductions.comparability import Paper
+from reproductions.table3 import table3
 from tests.factories import make_task, make_trace, runs_of
 
 PAPER = Paper.load({"book-review", "yelp-polarity"})

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
-from reproductions.averaged import provenance, select, tasks_of
+from reproductions.compare import provenance, select, tasks_of
 
 SPEEDS = (0.0, 0.3, 0.5, 0.8)
 BINS = 20

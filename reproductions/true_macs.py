@@ -7,7 +7,7 @@ import pandas as pd
 from fastbert_core.flops import PAPER_TOKENS, dense_true_macs, true_macs
 from fastbert_core.metrics import at_speed, encoder_shape
 from fastbert_core.trace import Trace
-from reproductions.averaged import select, tasks_of
+from reproductions.compare import select, tasks_of
 from reproductions.table2 import PAPER_SPEEDS
 
 COLUMNS = (

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.trace import Trace
-from reproductions.averaged import select, tasks_of
+from reproductions.compare import select, tasks_of
 from reproductions.statistics import Trend, auroc, cochran_armitage, holm, rise, spearman, wilson
 
 BINS = 10
