@@ -15,6 +15,7 @@ import torch
 from fastbert_core import backbones, generated
 from fastbert_core.data import load_folder
 from fastbert_core.encoding import Encoded, encode, load_tokenizer
+from fastbert_core.exit_rules import exit_layers
 from fastbert_core.files import within
 from fastbert_core.flops import EncoderShape, paper_flops
 from fastbert_core.metrics import threshold_for_flops
@@ -23,7 +24,6 @@ from fastbert_core.tasks import get_task
 from fastbert_core.trace import Trace, load_trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
-from fastbert_core.uncertainty import exit_layers
 from reproductions.sources import runs_folder
 
 RESULTS = Path(__file__).parent.parent / "results" / "standard"

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import exit_layers
 from fastbert_core.trace import Trace
-from fastbert_core.uncertainty import exit_layers
+from fastbert_core.uncertainty import check_speed
 
 # float32 matrix products differ in their last bits with batch and padding. A sample that is nearer than this to the
 # threshold at some layer up to its exit, or to a tie of two classes, may leave elsewhere or with the other class.
@@ -39,7 +40,7 @@ def disagreements(
         raise InputError(f"predictions: found {len(labels)}, expected the trace's {len(trace.labels)} samples")
     u = trace.uncertainties[:, :max_layers]  # [samples, layers]
     p = trace.probabilities[:, :max_layers]
-    expected = exit_layers(u, speed)
+    expected = exit_layers(u, check_speed(speed))
     at_exit = p[np.arange(len(p)), expected - 1]  # [samples, classes]
     differ = (exits != expected) | (labels != at_exit.argmax(axis=-1))
 

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import exit_layers
 from fastbert_core.flops import EncoderShape, dense_flops, paper_flops, paper_flops_by_exit
 from fastbert_core.trace import Trace
-from fastbert_core.uncertainty import check_speed, exit_layers
+from fastbert_core.uncertainty import check_speed
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def describe(trace: Trace) -> str:
 
 def at_speed(trace: Trace, speed: float) -> Outcome:
     """Adaptive inference (section 3.4): each sample leaves at the first layer whose uncertainty is below `speed`."""
-    return _leaving(trace, exit_layers(_every_layer(trace).uncertainties, speed))
+    return _leaving(trace, exit_layers(_every_layer(trace).uncertainties, check_speed(speed)))
 
 
 def at_layer(trace: Trace, layer: int) -> Outcome:

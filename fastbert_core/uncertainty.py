@@ -1,4 +1,4 @@
-"""Uncertainty (paper, equation 7) and the exit rule (paper, section 3.4)."""
+"""Uncertainty (paper, equation 7), whose threshold is the speed."""
 
 import numpy as np
 
@@ -40,14 +40,3 @@ def check_speed(speed: float) -> float:
     if not 0.0 <= value <= 1.0:
         raise InputError(f"speed: found {speed!r}, expected a number in [0, 1]")
     return value
-
-
-def exit_layers(uncertainties: np.ndarray, speed: float) -> np.ndarray:
-    """Number of executed layers of each sample, counted from 1.
-
-    `uncertainties` [samples, layers]; the result [samples] is int64 in 1..layers. A sample leaves
-    at the first layer whose uncertainty is strictly below `speed` (so speed 0 never exits early),
-    and at the last layer in any case.
-    """
-    stays = np.asarray(uncertainties)[:, :-1] >= check_speed(speed)  # [samples, layers - 1]
-    return 1 + np.logical_and.accumulate(stays, axis=1).sum(axis=1)

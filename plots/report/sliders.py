@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from fastbert_core.uncertainty import exit_layers
+from fastbert_core.exit_rules import exit_layers
 from plots.curves import CHOSEN
 from plots.note import runs_behind
 from reproductions.columns import TABLES

@@ -11,7 +11,7 @@ from fastbert_core import adaptive
 from fastbert_core.encoding import Encoded
 from fastbert_core.engine import Engine
 from fastbert_core.errors import RunError
-from fastbert_core.uncertainty import exit_layers
+from fastbert_core.exit_rules import exit_layers
 from tests.core.small import (
     LAYERS,
     LONGEST,

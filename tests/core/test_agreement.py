@@ -3,8 +3,8 @@ import pytest
 
 from fastbert_core.agreement import disagreements
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import exit_layers
 from fastbert_core.trace import Trace
-from fastbert_core.uncertainty import exit_layers
 
 
 def make(rows, layers=None):

@@ -11,10 +11,11 @@ from transformers import BertConfig
 
 from fastbert_core.adaptive import one_by_one
 from fastbert_core.encoding import Encoded
+from fastbert_core.exit_rules import exit_layers
 from fastbert_core.flops import BERT_BASE, EncoderShape, dense_flops, dense_true_macs, paper_flops, true_macs
 from fastbert_core.heads import Classifier
 from fastbert_core.model import FastBertModel
-from fastbert_core.uncertainty import exit_layers, uncertainty
+from fastbert_core.uncertainty import uncertainty
 from reproductions.witnesses import (
     Executed,
     PaperClassifier,

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fastbert_core.errors import InputError, RunError
-from fastbert_core.uncertainty import check_finite, check_speed, exit_layers, uncertainty
+from fastbert_core.exit_rules import exit_layers
+from fastbert_core.uncertainty import check_finite, check_speed, uncertainty
 
 
 @pytest.mark.parametrize("classes", [2, 5, 14])
