@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from fastbert_core.encoding import Encoded, collate
+from fastbert_core.exit_rules import ExitRule
 from fastbert_core.model import FastBertModel
 from fastbert_core.pooling import Group, Pool, Shapes, cut
-from fastbert_core.uncertainty import check_finite, uncertainty
+from fastbert_core.uncertainty import check_finite
 
 # Batches that are queued before the answer of the last one is read, so that a GPU never waits for the host.
 AHEAD = {"cpu": 0, "cuda": 1}
@@ -24,7 +25,7 @@ class Predictions:
     """What the model says of many samples, in input order.
 
     labels: int64 [samples]; exit_layers: int64 [samples], layers executed, from 1; uncertainties: float64 [samples],
-    of the classifier that decided
+    what the exit rule scored where they left
     """
 
     labels: np.ndarray
@@ -40,29 +41,47 @@ class Predictions:
         return len(self.labels)
 
 
+class Leaving(NamedTuple):
+    """When samples leave: where the score of `rule` falls below `threshold`, and at layer `last` in any case."""
+
+    rule: ExitRule
+    threshold: float
+    last: int
+
+    def judge(self, said: np.ndarray | None, p: np.ndarray, layer: int) -> tuple[np.ndarray, ...]:
+        """What a layer's probabilities `p`, [batch, classes], make of samples whose earlier exits `said` theirs.
+
+        Returns what to keep of all their exits, [batch, layers, classes] or None where the rule does not look back; the
+        scores and the answers, [batch]; and who stays, bool [batch].
+        """
+        check_finite(p, layer)
+        every = p[:, None] if said is None else np.concatenate([said, p[:, None]], axis=1)
+        scores, answers = self.rule.score(every)[:, -1], self.rule.answer(every)[:, -1]
+        kept = every if self.rule.looks_back else None
+        return kept, scores, answers, (scores >= self.threshold) & (layer < self.last)
+
+
 @torch.inference_mode()
-def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, last: int) -> Predictions:
-    """Each sample alone and unpadded, until its uncertainty is below `speed` or it has executed `last` layers.
+def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving) -> Predictions:
+    """Each sample alone and unpadded, until the rule says that it leaves.
 
     Raises RunError, naming the layer, for probabilities that are not finite, as `pooled` does.
     """
     found, device = Predictions.empty(len(encoded)), model.device
     for sample in range(len(encoded)):
         batch = collate(encoded, np.array([sample]), pad_id, device)
-        hidden = model.embed(batch.input_ids, batch.token_type_ids)
-        for layer in range(1, last + 1):
+        hidden, layer, stays, said = model.embed(batch.input_ids, batch.token_type_ids), 0, True, None
+        while stays:
+            layer += 1
             hidden = model.run_layer(layer, hidden, None)
             p = _probabilities(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
-            check_finite(p, layer)
-            u = uncertainty(p)[0]
-            if u < speed or layer == last:
-                break
-        found.labels[sample], found.exit_layers[sample], found.uncertainties[sample] = p.argmax(), layer, u
+            said, scores, answers, (stays,) = leaving.judge(said, p, layer)
+        found.labels[sample], found.exit_layers[sample], found.uncertainties[sample] = answers[0], layer, scores[0]
     return found
 
 
 @torch.inference_mode()
-def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, last: int, shapes: Shapes) -> Predictions:
+def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving, shapes: Shapes) -> Predictions:
     """The same for all samples together: who stays after a layer waits until a batch of the next is full.
 
     The deepest full batch runs first, and new samples start where there is none, so little ever waits. When nothing
@@ -79,12 +98,10 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, la
             return found
         if group is None or len(running) > ahead:
             group, p = running.popleft().answer()
-            check_finite(p, group.layer)
-            u = uncertainty(p)  # [b]
-            stays = (u >= speed) & (group.layer < last)
+            group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer)
             done = group.samples[~stays]
-            found.labels[done], found.exit_layers[done] = p[~stays].argmax(axis=-1), group.layer
-            found.uncertainties[done] = u[~stays]
+            found.labels[done], found.exit_layers[done] = answers[~stays], group.layer
+            found.uncertainties[done] = scores[~stays]
             pool.add(group, stays)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastbert_core.errors import InputError
-from fastbert_core.exit_rules import exit_layers
+from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
 
@@ -26,27 +26,33 @@ class Disagreements(NamedTuple):
 
 
 def disagreements(
-    trace: Trace, labels: np.ndarray, exits: np.ndarray, speed: float, max_layers: int | None = None
+    trace: Trace,
+    labels: np.ndarray,
+    exits: np.ndarray,
+    speed: float,
+    max_layers: int | None = None,
+    rule: str = "entropy",
 ) -> Disagreements:
     """Compare an engine's labels and exit layers, int64 [samples], with what `trace` says at `speed`.
 
-    `max_layers`: the engine's last layer where it is not the encoder's. Raises InputError unless the trace
-    holds every layer, and as many samples.
+    `max_layers`: the engine's last layer where it is not the encoder's; `speed` is the threshold of `rule`. Raises
+    InputError unless the trace holds every layer, and as many samples.
     """
     layers = trace.metadata["layers"]
     if layers != list(range(1, len(layers) + 1)):
         raise InputError(f"trace: found layers {layers}, expected every one from 1")
     if not len(labels) == len(exits) == len(trace.labels):
         raise InputError(f"predictions: found {len(labels)}, expected the trace's {len(trace.labels)} samples")
-    u = trace.uncertainties[:, :max_layers]  # [samples, layers]
-    p = trace.probabilities[:, :max_layers]
-    expected = exit_layers(u, check_speed(speed))
-    at_exit = p[np.arange(len(p)), expected - 1]  # [samples, classes]
-    differ = (exits != expected) | (labels != at_exit.argmax(axis=-1))
+    p = trace.probabilities[:, :max_layers]  # [samples, layers, classes]
+    scores, answers = RULES[rule].score(p), RULES[rule].answer(p)  # [samples, layers]
+    expected = exit_layers(scores, check_speed(speed))
+    differ = (exits != expected) | (labels != answers[np.arange(len(p)), expected - 1])
 
-    # At the last layer no threshold decides.
-    decided = np.arange(1, u.shape[1]) <= expected[:, None]  # [samples, layers - 1]
-    near_threshold = (decided & (np.abs(u[:, :-1] - speed) <= TOLERANCE)).any(axis=1)
-    top_two = np.sort(at_exit, axis=-1)[:, -2:].astype(np.float64)
-    near = near_threshold | (top_two[:, 1] - top_two[:, 0] <= TOLERANCE)
+    # At the last layer no threshold decides; a tie matters where the sample leaves, and before where a rule looks back.
+    layer = np.arange(1, p.shape[1] + 1)
+    near_threshold = (np.abs(scores - speed) <= TOLERANCE) & (layer <= expected[:, None]) & (layer < p.shape[1])
+    top_two = np.sort(p, axis=-1)[..., -2:].astype(np.float64)
+    asked = layer <= expected[:, None] if RULES[rule].looks_back else layer == expected[:, None]
+    near_tie = (top_two[..., 1] - top_two[..., 0] <= TOLERANCE) & asked
+    near = (near_threshold | near_tie).any(axis=1)
     return Disagreements(np.flatnonzero(differ & ~near), np.flatnonzero(differ & near))

@@ -1,4 +1,4 @@
-"""Predicting with a trained model: one text, a list, a stream or encoded samples, at a given speed."""
+"""Predicting with a trained model: one text, a list, a stream or encoded samples, under any exit rule."""
 
 import copy
 import logging
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from fastbert_core.adaptive import Predictions, one_by_one, pooled
+from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
 from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_tokenizer
 from fastbert_core.errors import InputError, RunError
+from fastbert_core.exit_rules import RULES
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.pooling import SHRINK, Shapes
@@ -45,7 +46,7 @@ class Prediction(NamedTuple):
 
 
 class Engine:
-    """A trained model that predicts at any speed.
+    """A trained model that predicts at any speed, under any exit rule.
 
     precision: `fp32`, `bf16`, or `auto`: bf16 where the device has it. Weights and hidden states are of that type.
     device: `cpu` or `cuda`; None leaves the model where it is
@@ -101,57 +102,59 @@ class Engine:
         pairs: str | Iterable[str] | None = None,
         max_layers: int | None = None,
         batch_size: int | None = None,
+        rule: str = "entropy",
     ) -> Prediction | list[Prediction] | Iterator[Prediction] | Predictions:
         """Classify; a sample leaves at the first layer whose uncertainty is below `speed`, in [0, 1].
 
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
         samples give Predictions. `pairs` holds the second texts, in the form of the first; Encoded samples hold theirs.
         max_layers: every sample leaves there at the latest; None is the last layer.
+        rule: one of RULES, whose threshold `speed` then is; entropy is FastBERT's.
         batch_size: samples of a full batch, which the token budget limits too; None leaves it to that. With 1 each
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
-        An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1],
-        sizes that are no positive integers, more layers than there are, samples that are no texts, that have nothing
-        to be seen or are too long, texts that do not match their pairs in form or number, and pairs where the model
-        was trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a
-        layer's probabilities are not finite.
+        An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1], an
+        unknown rule, sizes that are no positive integers, more layers than there are, samples that are no texts, that
+        have nothing to be seen or are too long, texts that do not match their pairs in form or number, and pairs where
+        the model was trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and
+        if a layer's probabilities are not finite.
         """
-        speed = check_speed(speed)
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
+        leaving = Leaving(RULES[rule], check_speed(speed), last)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
         if isinstance(texts, Encoded):
-            return self._classify(texts, speed, last, rows)
+            return self._classify(texts, leaving, rows)
         if self.model.config.pair not in (None, pairs is not None):
             expected = "a second text for each" if self.model.config.pair else "none"
             found = "none" if pairs is None else type(pairs).__name__
             raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
         _size("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
         if isinstance(texts, str):
-            return next(self._stream(paired([texts], None if pairs is None else [pairs]), speed, last, 1))
-        predictions = self._stream(paired(texts, pairs), speed, last, rows)
+            return next(self._stream(paired([texts], None if pairs is None else [pairs]), leaving, 1))
+        predictions = self._stream(paired(texts, pairs), leaving, rows)
         return predictions if isinstance(texts, Iterator) else list(predictions)
 
     def shapes(self, batch_size: int | None = None) -> Shapes:
         """The shapes that batches have."""
         return Shapes(self._longest, self._token_budget, batch_size, BATCH_COST[self.model.device.type])
 
-    def _stream(self, items: Iterator[TextPair], speed: float, last: int, rows: int | None) -> Iterator[Prediction]:
+    def _stream(self, items: Iterator[TextPair], leaving: Leaving, rows: int | None) -> Iterator[Prediction]:
         for stretch in stretches(items, 1 if rows == 1 else self.in_flight):
             texts, pairs = zip(*stretch, strict=True)
             encoded = encode(self._tokenizer, texts, None if pairs[0] is None else pairs, self.max_tokens)
             if cut := int(encoded.truncated.sum()):
                 log.info("%d of %d texts were cut to %d tokens", cut, len(encoded), self.max_tokens)
-            yield from self._predictions(encoded, speed, last, rows)
+            yield from self._predictions(encoded, leaving, rows)
 
-    def _predictions(self, encoded: Encoded, speed: float, last: int, rows: int | None) -> Iterator[Prediction]:
-        names, found = self.model.config.class_names, self._classify(encoded, speed, last, rows)
+    def _predictions(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Iterator[Prediction]:
+        names, found = self.model.config.class_names, self._classify(encoded, leaving, rows)
         columns = (found.labels, found.exit_layers, found.uncertainties, encoded.truncated)
         for index, exit_layer, uncertainty, cut in zip(*(column.tolist() for column in columns), strict=True):
             yield Prediction(names[index], index, exit_layer, uncertainty, cut)
 
-    def _classify(self, encoded: Encoded, speed: float, last: int, rows: int | None) -> Predictions:
+    def _classify(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""
         lengths, pad_id = encoded.lengths, self.tokenizer.pad_token_id
         shapes = self.shapes(rows)
@@ -161,8 +164,8 @@ class Engine:
         alone = rows == 1 or len(lengths) == 1
         try:
             if alone:
-                return one_by_one(self.model, encoded, pad_id, speed, last)
-            return pooled(self.model, encoded, pad_id, speed, last, shapes.smaller() if self._shrunk else shapes)
+                return one_by_one(self.model, encoded, pad_id, leaving)
+            return pooled(self.model, encoded, pad_id, leaving, shapes.smaller() if self._shrunk else shapes)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -173,7 +176,7 @@ class Engine:
         self._shrunk = True
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
-        return self._classify(encoded, speed, last, rows)
+        return self._classify(encoded, leaving, rows)
 
 
 def _size(name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from fastbert_core.exit_rules import exit_layers
+from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.flops import EncoderShape, dense_flops, paper_flops, paper_flops_by_exit
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
@@ -69,6 +69,12 @@ def describe(trace: Trace) -> str:
 def at_speed(trace: Trace, speed: float) -> Outcome:
     """Adaptive inference (section 3.4): each sample leaves at the first layer whose uncertainty is below `speed`."""
     return _leaving(trace, exit_layers(_every_layer(trace).uncertainties, check_speed(speed)))
+
+
+def at_threshold(trace: Trace, threshold: float, rule: str) -> Outcome:
+    """Early exit under any of RULES: each sample leaves at the first layer whose score is below `threshold`."""
+    p, chosen = _every_layer(trace).probabilities, RULES[rule]
+    return _leaving(trace, exit_layers(chosen.score(p), threshold), chosen.answer(p))
 
 
 def at_layer(trace: Trace, layer: int) -> Outcome:
@@ -172,9 +178,11 @@ def _smallest_so_far(trace: Trace) -> np.ndarray:
     return np.minimum.accumulate(trace.uncertainties[:, :-1], axis=1)
 
 
-def _leaving(trace: Trace, exit_layer: np.ndarray) -> Outcome:
+def _leaving(trace: Trace, exit_layer: np.ndarray, answers: np.ndarray | None = None) -> Outcome:
+    """What leaving at `exit_layer` comes to; `answers` [samples, layers] where they are not each layer's own."""
     shape = encoder_shape(trace)
-    answers = np.take_along_axis(trace.predictions, exit_layer[:, None] - 1, axis=1)[:, 0]
+    answers = trace.predictions if answers is None else answers
+    answers = np.take_along_axis(answers, exit_layer[:, None] - 1, axis=1)[:, 0]
     flops = _mean_flops(shape, len(exit_layer), int(exit_layer.sum()))
     return Outcome(answers, answers == trace.labels, exit_layer, flops, dense_flops(shape) / flops)
 

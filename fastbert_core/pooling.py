@@ -58,6 +58,7 @@ class Group:
     lengths: int64 [batch], real tokens
     hidden: [batch, tokens, hidden] after `layer` executed layers; 0 is the embeddings
     masks: as the classifiers and as the layers take them; None until the group first runs
+    said: probabilities float32 [batch, layer, classes] of all exits so far; None where the exit rule does not look back
     """
 
     samples: np.ndarray
@@ -65,6 +66,7 @@ class Group:
     hidden: Tensor
     layer: int = 0
     masks: tuple[Tensor | None, Tensor | None] | None = None
+    said: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -151,7 +153,9 @@ def cut(lengths: np.ndarray, shapes: Shapes) -> list[slice]:
 
 
 def _part(group: Group, rows: slice, width: int) -> Group:
-    return Group(group.samples[rows], group.lengths[rows], group.hidden[rows, :width].contiguous(), group.layer)
+    said = None if group.said is None else group.said[rows]
+    hidden = group.hidden[rows, :width].contiguous()
+    return Group(group.samples[rows], group.lengths[rows], hidden, group.layer, said=said)
 
 
 class _Buffer:
@@ -162,6 +166,7 @@ class _Buffer:
         self.hidden = like.hidden.new_empty(capacity, width, like.hidden.shape[2])
         self.samples = np.empty(capacity, np.int64)
         self.lengths = np.empty(capacity, np.int64)
+        self.said = None if like.said is None else np.empty((capacity, *like.said.shape[1:]), like.said.dtype)
 
     @property
     def room(self) -> int:
@@ -171,6 +176,8 @@ class _Buffer:
         """Copy the given rows (int64) of `group`, none of which is longer than the buffer is wide."""
         new = slice(self.filled, self.filled + len(rows))
         self.samples[new], self.lengths[new] = group.samples[rows], group.lengths[rows]
+        if self.said is not None:
+            self.said[new] = group.said[rows]
         index = torch.from_numpy(rows).to(group.hidden.device, non_blocking=True)
         place, width = self.hidden[new], group.hidden.shape[1]  # place: [rows, buffer's width, hidden]
         if width >= place.shape[1]:
@@ -182,4 +189,6 @@ class _Buffer:
 
     def group(self) -> Group:
         """The rows so far."""
-        return Group(self.samples[: self.filled], self.lengths[: self.filled], self.hidden[: self.filled], self.layer)
+        filled = slice(self.filled)
+        said = None if self.said is None else self.said[filled]
+        return Group(self.samples[filled], self.lengths[filled], self.hidden[filled], self.layer, said=said)

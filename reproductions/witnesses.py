@@ -61,7 +61,7 @@ class Executed(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits [batch, len(classified), classes] from token ids [batch, tokens]."""
-        return self.model(input_ids, classified=self.classified)
+        return self.model.exit_logits(input_ids, layers=self.classified)
 
 
 def count_fvcore(module: nn.Module, *inputs: Tensor, count_sdpa: bool = False) -> Counts:

@@ -13,10 +13,15 @@ from fastbert_core.registry import Registry
 
 
 class ExitRule(Protocol):
-    """A rule. `p` holds class probabilities [samples, layers so far, classes], in any float type."""
+    """A rule. `p` holds class probabilities [samples, layers so far, classes], in any float type.
+
+    looks_back: whether a layer's score or answer depends on layers before it; if not, the engine keeps none of them
+    """
+
+    looks_back: bool
 
     def score(self, p: np.ndarray) -> np.ndarray:
-        """Float64 [samples, layers so far]: the lower, the sooner a sample leaves."""
+        """Float64 [samples, layers so far] in [0, 1]: the lower, the sooner a sample leaves."""
 
     def answer(self, p: np.ndarray) -> np.ndarray:
         """Int64 [samples, layers so far]: the class that is answered on leaving there."""
@@ -24,6 +29,8 @@ class ExitRule(Protocol):
 
 class OwnAnswer:
     """The answer of most rules: the most probable class of the layer at which the sample leaves."""
+
+    looks_back = False
 
     def answer(self, p: np.ndarray) -> np.ndarray:
         """Most probable class of each layer."""

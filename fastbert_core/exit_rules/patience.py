@@ -11,6 +11,8 @@ class Patience(OwnAnswer):
     With patience P a sample leaves as soon as c reaches P: a threshold between 1 / (1 + P) and 1 / P.
     """
 
+    looks_back = True
+
     def score(self, p: np.ndarray) -> np.ndarray:
         """1 where a layer disagrees with the one before, or is the first."""
         said = p.argmax(axis=-1)

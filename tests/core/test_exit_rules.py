@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastbert_core.agreement import disagreements
+from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import RULES, check_threshold, exit_layers, run_lengths
 from fastbert_core.uncertainty import uncertainty
+from tests.core.small import make_model, make_tokenizer, trace_of, varied
 
 
 def said(seed, samples=40, layers=6, classes=4):
@@ -37,6 +40,33 @@ def test_a_sample_s_score_does_not_depend_on_the_others(name):
     p, rule = said(1), RULES[name]
     one_by_one = np.concatenate([rule.score(p[row : row + 1]) for row in range(len(p))])
     np.testing.assert_array_equal(one_by_one, rule.score(p))
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_the_engine_leaves_where_the_trace_does(name, batch_size):
+    model, encoded = make_model(), varied(120)
+    trace = trace_of(model, encoded)
+    scores, engine = RULES[name].score(trace.probabilities), Engine(model, make_tokenizer())
+    for threshold in np.minimum(
+        np.quantile(scores, [0.2, 0.5, 0.8]) + 1e-3, 1.0
+    ):  # patience has few scores: not at one
+        found = engine.predict(encoded, float(threshold), batch_size=batch_size, rule=name)
+        broken, excused = disagreements(trace, found.labels, found.exit_layers, threshold, rule=name)
+        assert broken.size == 0
+        assert excused.size <= 1
+        np.testing.assert_allclose(found.uncertainties, scores[np.arange(120), found.exit_layers - 1], atol=1e-4)
+        assert len(np.unique(found.exit_layers)) > 1
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_scores_lie_between_0_and_1_and_looking_back_is_said(name):
+    p, rule = said(4), RULES[name]
+    scores = rule.score(p)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    if not rule.looks_back:
+        np.testing.assert_array_equal(rule.score(p[:, 3:4]), scores[:, 3:4])
+        np.testing.assert_array_equal(rule.answer(p[:, 3:4]), rule.answer(p)[:, 3:4])
 
 
 @pytest.mark.parametrize("name", RULES)

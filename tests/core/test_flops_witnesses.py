@@ -9,9 +9,9 @@ from fvcore.nn import FlopCountAnalysis
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
 
-from fastbert_core.adaptive import one_by_one
+from fastbert_core.adaptive import Leaving, one_by_one
 from fastbert_core.encoding import Encoded
-from fastbert_core.exit_rules import exit_layers
+from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.flops import BERT_BASE, EncoderShape, dense_flops, dense_true_macs, paper_flops, true_macs
 from fastbert_core.heads import Classifier
 from fastbert_core.model import FastBertModel
@@ -156,13 +156,13 @@ def test_adaptive_inference_at_batch_1_executes_the_true_macs():
     lengths = torch.randint(2, shape.max_tokens + 1, (samples,)).numpy()
     ids = torch.randint(0, 32, (lengths.sum(),))
     with torch.no_grad():
-        logits = torch.cat([model(text[None]) for text in ids.split(lengths.tolist())])
+        logits = torch.cat([model.exit_logits(text[None]) for text in ids.split(lengths.tolist())])
     uncertainties = uncertainty(logits.softmax(dim=-1).numpy())  # [samples, layers]
     speed = float(np.quantile(uncertainties, 0.2))
 
     encoded = Encoded(ids.numpy().astype(np.int32), None, np.concatenate([[0], lengths.cumsum()]))
     with FlopCounterMode(display=False) as counter:
-        found = one_by_one(model, encoded, pad_id=0, speed=speed, last=shape.layers)
+        found = one_by_one(model, encoded, 0, Leaving(RULES["entropy"], speed, shape.layers))
     assert len(set(found.exit_layers)) > 4
     assert found.exit_layers.tolist() == exit_layers(uncertainties, speed).tolist()
     assert counter.get_total_flops() == 2 * true_macs(shape, found.exit_layers, lengths, len(names)).sum()
