@@ -18,7 +18,6 @@ from reproductions.checkout import committed, in_checkout, is_committed
 from reproductions.profiles import GENERATED_PROFILES, PROFILES
 
 if TYPE_CHECKING:
-    from reproductions.job import Job
     from reproductions.sources import Named
 
 LARGEST_SEED = 2**32 - 1
@@ -79,7 +78,7 @@ def _parser() -> ArgumentParser:
     command.add_argument("--device", default="cpu", choices=DEVICES)
     command.add_argument("--precision", default="auto", choices=PRECISIONS, help="of training; traces are fp32")
     command.add_argument("--replace", action="store_true", help="let a run take the place of another of the same key")
-    command.add_argument("--dry-run", action="store_true", help="say what would run, with rows and minutes")
+    command.add_argument("--dry-run", action="store_true", help="say what would be fetched and run, and how long")
     command.set_defaults(command=_run)
 
     command = commands.add_parser("measure", help="every table and curve again, from the stored traces")
@@ -175,11 +174,10 @@ def _run(options: argparse.Namespace) -> int:
     planned = partial(plan, profile=profile, named=named, device=device, precision=precision, log=tqdm.write, **given)
     results_dir, code = options.results_dir / profile, 0
     if options.dry_run:
-        for task in tasks:  # what is wrong with one hides no other
-            try:
-                _show_plan(planned([task]), results_dir, options.replace)
-            except InputError as error:
-                code = fail(str(error), EXIT_BAD_INPUT)
+        from reproductions.dry_run import dry_run
+
+        for error in dry_run(tasks, profile, named, planned, results_dir, options.replace):
+            code = fail(str(error), EXIT_BAD_INPUT)
     else:
         run(planned(tasks), results_dir, options.replace, tqdm.write, _questions(options, profile))
         beside = committed("results", profile) if in_checkout() else results_dir
@@ -187,14 +185,6 @@ def _run(options: argparse.Namespace) -> int:
             print(show.task_rows(results_dir, task.name, beside))
     print(notice, end="")
     return code
-
-
-def _show_plan(jobs: "Sequence[Job]", results_dir: Path, replace: bool) -> None:
-    from reproductions.job import estimated_minutes, is_done
-
-    for job in jobs:
-        state = "done" if is_done(job, results_dir, replace) else f"about {estimated_minutes(job):.0f} minutes"
-        print(f"{job.name}: run {job.run_id}, {len(job.train)} training rows: {state}")
 
 
 def _silence_transformers() -> None:
