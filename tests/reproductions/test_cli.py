@@ -87,7 +87,7 @@ def test_variants_and_distilbert_stand_beside_fastbert(smoke):
 
 
 @pytest.mark.smoke
-def test_a_task_of_the_users_own(tmp_path, capsys):
+def test_a_task_of_the_users_own(tmp_path, tmp_path_factory, capsys):
     data = generate(TASKS["lcqmc"], {"train": 96, "dev": 20, "test": 30})
     for split in ("train", "dev", "test"):
         rows = getattr(data, split)
@@ -104,6 +104,9 @@ def test_a_task_of_the_users_own(tmp_path, capsys):
         rows = read_table(tmp_path / "results" / "smoke", name)
         assert (rows["task"] == "mine").all()
     assert trace_path(tmp_path / "results" / "smoke", "mine", "fastbert", "default", 7, "test").is_file()
+    for run_id in read_table(tmp_path / "results" / "smoke", "runs")["run_id"]:
+        model = FastBertModel.from_pretrained(tmp_path_factory.getbasetemp() / "runs" / run_id / "model")
+        assert model.config.pair is True
 
 
 @pytest.mark.smoke
