@@ -75,10 +75,9 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     if options.update:
         claims = updated(claims, numbers, reason)
         _write(EXPECTED, Claim, claims)
-    findings += [
-        held(claim[:3], claim.metric, claim.expected, numbers.get(claim[:4], ""), claim.tolerance)
-        for claim in claims
-        if claim.tier in tiers
+    asked = [claim for claim in claims if claim.tier in tiers]
+    findings[:0] = [
+        held(claim[:3], claim.metric, claim.expected, numbers.get(claim[:4], ""), claim.tolerance) for claim in asked
     ]
     print(summary(sorted(findings, key=lambda finding: TIERS.index(finding.tier))))
     if options.report:
