@@ -1,4 +1,4 @@
-"""What a run without git, on a task the paper does not have, leaves empty: every figure and the report go without it."""
+"""What a run without git, of a task that the paper lacks, leaves empty: all figures and the report go without it."""
 
 import pandas as pd
 import pytest
