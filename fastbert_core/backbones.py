@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast, PreTrainedConfig
 
-from fastbert_core.encoding import load_tokenizer
+from fastbert_core.encoding import check_vocabulary, load_tokenizer
 from fastbert_core.errors import InputError, reason
 from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
@@ -83,10 +83,7 @@ def check_encoder(folder: Path, pair: bool = False) -> None:
     """
     config = bert_family(_config(folder), folder)
     tokenizer = load_tokenizer(folder)
-    tokens = 1 + max(tokenizer.get_vocab().values(), default=0)
-    if tokens > config.vocab_size:
-        found = f"{folder}: found a tokenizer of {tokens} tokens"
-        raise InputError(f"{found}, expected at most the encoder's {config.vocab_size}")
+    check_vocabulary(tokenizer, config.vocab_size, folder)
     if config.model_type == "roberta" and tokenizer.pad_token_id != config.pad_token_id:  # positions follow from it
         found = f"{folder}: found a tokenizer that pads with token {tokenizer.pad_token_id}"
         raise InputError(f"{found}, expected {config.pad_token_id} as in config.json")

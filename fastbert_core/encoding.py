@@ -43,7 +43,7 @@ class Encoded:
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int, name: str | Path) -> None:
     """Raise InputError, naming `name`, if the tokenizer makes tokens beyond an encoder's `size` embeddings."""
-    tokens = 1 + max(tokenizer.get_vocab().values())
+    tokens = 1 + max(tokenizer.get_vocab().values(), default=0)
     if tokens > size:
         raise InputError(f"{name}: found a tokenizer of {tokens} tokens, expected at most the encoder's {size}")
 

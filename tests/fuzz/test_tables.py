@@ -34,8 +34,10 @@ def _cells(column):
     low, high = column.low or 0, 10**5 if column.high is None else column.high
     if column.type == "whole":
         return st.integers(int(low), int(high)).map(str)
+    if column.type == "number" and column.decimals is None:
+        return st.integers(int(low), int(high)).map(lambda n: str(n / 2))
     if column.type == "number":
-        places = column.decimals or 0
+        places = column.decimals
         return st.integers(int(low) * 10**places, int(high) * 10**places).map(lambda n: f"{n / 10**places:.{places}f}")
     if column.type == "json":
         return st.sampled_from(("{}", '{"batch": 32}', '{"a": "b, \\n\\"c\\""}'))

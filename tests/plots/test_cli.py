@@ -45,7 +45,7 @@ def test_a_broken_table_is_one_line_and_exit_code_1(results, capsys):
     assert main(["--results-dir", str(results.parent)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: not drawn: exit_layers: ")
-    assert "exit_layers.csv, line 1: found" in line
+    assert "exit_layers.csv, line 1: column 2: found none, expected speed" in line
 
 
 def test_a_profile_without_a_run_is_said_and_no_error(tmp_path, capsys):
