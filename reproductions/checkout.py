@@ -19,7 +19,7 @@ def committed(*names: str) -> Path:
     Raises InputError where there is no checkout.
     """
     if not in_checkout():
-        raise InputError(f"{ROOT}: found no checkout of the suite, expected one for {'/'.join(names)}")
+        raise InputError(f"{ROOT}: found no checkout of the suite, expected one that holds {'/'.join(names)}")
     path, here = ROOT.joinpath(*names), Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 

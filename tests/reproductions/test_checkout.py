@@ -100,7 +100,7 @@ def test_nothing_is_published_without_a_checkout(checkout, tmp_path, capsys):
     for words in (["measure", "--publish"], ["run", "book-review", "--publish"], ["flops", "--publish"], ["check"]):
         assert cli.main(words) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"error: {checkout}: found no checkout of the suite, expected one for results")
+        assert line.startswith(f"error: {checkout}: found no checkout of the suite, expected one that holds results")
     assert times(tmp_path) == before
 
 
