@@ -6,6 +6,7 @@ import logging
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,16 @@ class TaskData:
     test: Split
     source: str
     sha256: str
+
+    @cached_property
+    def learnable(self) -> Split:
+        """The training rows whose texts do not stand in the test set too."""
+        return without(self.train, self.test)
+
+    @cached_property
+    def held_out(self) -> Split:
+        """The dev rows whose texts do not stand in the test set too."""
+        return without(self.dev, self.test)
 
 
 def assemble(task: Task, train: Split, dev: Split, test: Split, source: str, train_name: str) -> TaskData:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from fastbert_core.backbones import Backbone, read_shape
-from fastbert_core.data import Split, TaskData, check_classes, halves, take_rows, without
+from fastbert_core.data import Split, TaskData, check_classes, halves, take_rows
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.flops import dense_true_macs
@@ -54,7 +54,7 @@ class Job:
         Raises InputError if there are too few, or a class is not among them.
         """
         task, wanted = self.settings.task, self.settings.train_rows
-        rows = without(self.data.train, self.data.test)
+        rows = self.data.learnable
         if wanted == "all":
             return rows
         if wanted > len(rows):
@@ -75,7 +75,7 @@ class Job:
 
     @cached_property
     def _dev_halves(self) -> tuple[Split, Split]:
-        s, parts = self.settings, halves(without(self.data.dev, self.data.test), DEV_SEED)
+        s, parts = self.settings, halves(self.data.held_out, DEV_SEED)
         rows = s.selection_rows, s.calibration_rows
         return tuple(part.take(np.arange(min(n, len(part)))) for part, n in zip(parts, rows, strict=True))
 

@@ -37,11 +37,13 @@ def plan(
         data = load_data(profile, task, named)
         backbone = load_encoder(profile, task, named, data, log)
         log(f"{task.name}: {len(data.train)} / {len(data.dev)} / {len(data.test)} rows, {data.source}; {backbone.name}")
+        if left_out := len(data.train) - len(data.learnable):
+            log(f"{task.name}: {left_out} training rows left out, their texts stand in the test set too")
         check_encoder(backbone.source, task.pair)
         shape = read_shape(backbone.source)
         if shape.layers < 2:
             raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
-        train_rows = given.get("train_rows") or most_rows(profile, task, len(data.train))
+        train_rows = given.get("train_rows") or most_rows(profile, task, len(data.learnable))
         for model, variant in planned_runs(profile, task):
             if model == "distilbert" and not _is_student(distilbert_layers(variant), shape.layers):
                 log(f"{task.name}: {model}-{variant} left out, the encoder has {shape.layers} layers")

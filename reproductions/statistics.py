@@ -33,20 +33,6 @@ def wilson(successes: int | np.ndarray, trials: int | np.ndarray, level: float =
     return Interval(np.minimum(np.maximum(centre - half, 0), share), np.maximum(np.minimum(centre + half, 1), share))
 
 
-def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Interval:
-    """Percentile bootstrap interval of the mean of `values` [samples] over samples.
-
-    Correctness averaged over seeds, and differences of it, take few distinct values; how often each is drawn in a
-    resample is multinomial, so drawing those counts is the ordinary bootstrap, without its cost. The interval has no
-    width if all values are equal.
-    """
-    distinct, counts = np.unique(values, return_counts=True)
-    samples = len(values)
-    drawn = np.random.default_rng(seed).multinomial(samples, counts / samples, size=RESAMPLES)
-    tail = (1 - CONFIDENCE) / 2
-    return Interval(*(float(end) for end in np.quantile(drawn @ distinct / samples, [tail, 1 - tail])))
-
-
 def paired_interval(first: np.ndarray, second: np.ndarray, level: float = CONFIDENCE) -> Interval:
     """Interval of mean(first) − mean(second), both bool [seeds, samples], of the same seeds and samples.
 
