@@ -8,7 +8,7 @@ from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from fastbert_core.encoding import encode
 from fastbert_core.errors import InputError
-from fastbert_core.tokens import plain
+from fastbert_core.tokens import plain, tokens
 
 ENDS = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
 # What decides where a tokenizer splits, and what it drops, joins or takes whole.
@@ -110,6 +110,21 @@ def test_every_text_is_cut_where_its_tokenizer_cuts_it(name, margin, a, b, max_t
     if b is not None:
         assert [found.segments[row].tolist() for row in rows] == expected["token_type_ids"]
     assert found.truncated.tolist() == [len(ids) > max_tokens for ids in whole]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@given(text=text, most=st.integers(1, 30))
+@settings(max_examples=60, deadline=None)
+def test_windows_see_every_token_once(name, text, most):
+    tokenizer = TOKENIZERS[name]
+    tokenizer.truncation_side = "left"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastbert_core.tokens.MARGIN", 24)
+        (found,) = tokens(tokenizer, [text], most)
+        last = found.take(most)
+    whole = plain(tokenizer).encode(text, add_special_tokens=False).ids
+    assert found.count == len(whole)
+    assert last == whole[-most:]
 
 
 class Counting:
