@@ -1,7 +1,7 @@
 """docs/safety.md, held: no code in data, no remote code, pinned versions, and no name that leads out of a folder.
 
 What a name in a path may do is tested where the path is made (tests/core/test_files.py, tests/reproductions/
-test_results.py), what is downloaded in tests/core/test_offline.py.
+test_store.py), what is downloaded in tests/core/test_offline.py.
 """
 
 import ast
