@@ -23,7 +23,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     for panel, layer in zip(axes, layers, strict=True):
         _panel(panel, rows[rows["layer"] == layer])
     seed = rows["seed"].min()
-    verdicts = rows.loc[rows["seed"] == seed, "verdict"].dropna()
+    verdicts = rows.loc[rows["seed"] == seed, "verdict"]
     text = f"the surer, the more accurate (LUHA): holds for {(verdicts == 'holds').sum()} of {len(layers)} classifiers"
     return finish(figure, heading(rows, text, "figure 4"), note(rows, tables["runs"], ABOUT.format(seed=seed)))
 
@@ -38,7 +38,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         filled = mine[mine["samples"] > 0]
         if seed == first:
             axes.bar(mine["middle"], mine["percent"], 0.09, color=PALE, label="share of the samples")
-            few = filled["note"].notna()  # it says so of bins of few samples
+            few = filled["note"] != ""  # it says so of bins of few samples
             points(axes, filled[~few], "middle", model, f"{classifier}'s accuracy", size=3)
             if few.any():
                 label = f"pale: {filled.loc[few, 'note'].iloc[0]}"

@@ -22,6 +22,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From all rows of speed_accuracy.csv, table2.csv and comparisons.csv, which has the intervals of what is lost."""
     rows, models, pairs = curves.fastbert(tables), tables["table2"], tables["comparisons"]
     chosen = pairs[(pairs["against"] == "BERT") & pairs["setting"].str.endswith(curves.CHOSEN)]
+    chosen = chosen.dropna(subset=["difference"])
     tasks = rows["task"].unique()
     labels = "FLOPs speedup over BERT (×)", "accuracy lost (points)"
     figure, axes = sheet(*labels, len(tasks), 3, sharex=True, sharey=True)

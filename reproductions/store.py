@@ -156,7 +156,7 @@ def _natural(column: pd.Series) -> pd.Series:
 
 def record_run(results_dir: Path, run: dict) -> Path:
     """Add a row to runs.csv, in the place of those that `giving_way` finds."""
-    row = pd.DataFrame([run])
+    row = pd.DataFrame([dict.fromkeys(TABLES["runs"]) | run])
     if table_path(results_dir, "runs").exists():
         runs = read_table(results_dir, "runs")
         row = pd.concat([runs[~giving_way(runs, run)].astype(object), row.astype(object)])

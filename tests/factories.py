@@ -95,7 +95,7 @@ def make_task(task: str = "book-review", seeds: tuple[int, ...] = (7,), **option
         shared = {"task": task, "seed": seed, "encoder": encoder, "skill": skill, **options}
         traces += [make_trace(**shared), make_trace(split="dev", **shared)]
         traces += [make_trace(**shared | {"variant": "labels", "skill": 0.9 * skill})]
-        traces += [make_trace(variant="reverse-kl", **shared)]
+        traces += [make_trace(variant=variant, **shared) for variant in ("reverse-kl", "authors")]
         for students in (6, 3, 1):
             student = {**shared, "encoder": {**encoder, "layers": students}, "layers": [students], "skill": 0.8 * skill}
             traces.append(make_trace(model="distilbert", variant=f"{students}-layers", **student))

@@ -178,7 +178,7 @@ def test_a_task_through_a_pipe_is_relative_to_the_folder_one_is_in(tmp_path, mon
         found = read_task_file(f"/dev/fd/{reading}")
     finally:
         os.close(reading)
-    assert (found.train, found.dev, found.backbone) == (Path("train.tsv"), Path("sub/dev.tsv.gz"), "encoder")
+    assert (found.train, found.dev, found.backbone) == (Path("train.tsv"), Path("sub/dev.tsv.gz"), Path("encoder"))
 
 
 def test_a_task_in_a_named_pipe_is_relative_to_its_folder(tmp_path):

@@ -62,7 +62,7 @@ def test_the_speed_chosen_on_dev_is_marked_for_the_model_it_was_chosen_for(repor
     settings = read_table(results, "table2")["setting"]
     (chosen,) = settings[settings.str.endswith("chosen on dev")]
     models = page.data["sliders"][SLIDER]
-    assert [model["chosen"] for model in models] == [float(chosen.split("=")[1].split()[0]), None, None]
+    assert [model["chosen"] for model in models] == [float(chosen.split("=")[1].split()[0]), None, None, None]
     assert page.data["paperSpeeds"] == list(PAPER_SPEEDS) == list(table2.PAPER_SPEEDS)
 
 

@@ -119,7 +119,7 @@ def test_a_name_with_a_line_end_behind_it_is_another_name(tmp_path):
 
 
 def test_settings_that_are_no_json_object_are_refused(tmp_path, runs):
-    for text in ("{", "[1]", "lr=2e-5", "[" * 100_000):
+    for text in ("{", "[1]", "lr=2e-5", "[" * 200):
         message = refusal(write_table, tmp_path, "runs", runs.assign(hyperparameters=text))
         assert message.endswith(f"hyperparameters: found {text}, expected a JSON object")
 
