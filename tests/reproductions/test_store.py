@@ -234,7 +234,7 @@ def test_a_trace_of_another_name_is_refused(tmp_path, name):
 
 def test_traces_are_found_by_what_they_are_of(tmp_path):
     store(tmp_path, make_task(samples=5))
-    assert len(find_traces(tmp_path)) == 16
+    assert len(find_traces(tmp_path)) == 17
     assert [path.name for path in find_traces(tmp_path, model="fastbert", split="test")] == [
         "fastbert-default-seed7-test.npz",
         "fastbert-labels-seed7-test.npz",
