@@ -236,6 +236,7 @@ def test_traces_are_found_by_what_they_are_of(tmp_path):
     store(tmp_path, make_task(samples=5))
     assert len(find_traces(tmp_path)) == 17
     assert [path.name for path in find_traces(tmp_path, model="fastbert", split="test")] == [
+        "fastbert-authors-seed7-test.npz",
         "fastbert-default-seed7-test.npz",
         "fastbert-labels-seed7-test.npz",
         "fastbert-reverse-kl-seed7-test.npz",
