@@ -63,8 +63,16 @@ class Job:
             "backbone_sha256": self.backbone.sha256,
             "data_sha256": self.data.sha256,
             "train_rows": len(self.train),
+            "precision": self.settings.precision,
             "hyperparameters": json.dumps(self.settings.hyperparameters, sort_keys=True),
         }
+
+    @property
+    def second_stage(self) -> str | None:
+        """What follows fine-tuning; nothing where all classifiers have learnt from the labels."""
+        if self.settings.model == "distilbert":
+            return "compact"
+        return None if self.settings.variant == "labels" else "self-distillation"
 
     @property
     def folder(self) -> Path:

@@ -98,5 +98,6 @@ def execute(job: Job, results_dir: Path, log: Log) -> None:
         with atomic_files(job.folder / "model") as folder:
             model.save_pretrained(folder)
             stations.tokenizer.save_pretrained(folder)
-        for seed in publish(job, traces, record.columns(stations.first_record), results_dir):
+        columns = record.columns(stations.first_record, job.settings.precision, job.second_stage)
+        for seed in publish(job, traces, columns, results_dir):
             log(f"{job.name}: seed {seed} gave way, it learnt from something else")

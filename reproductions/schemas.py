@@ -243,6 +243,9 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "test_rows": whole("test rows", 1),
             "hyperparameters": json_object("settings of the training"),
             "precision": text("precision of the training"),
+            "stages": text(
+                "of each stage: precision, and instruction sets and threads that computed it", optional=True
+            ),
             "device": text("processor or GPU; where several went on with it, joined by ;"),
             "threads": whole("CPU threads when it started", 1),
             "versions": json_object("versions of Python and the libraries then"),
