@@ -1,7 +1,10 @@
 """What backbone and teacher say in self-distillation: they are frozen, so once is enough where there is room for it."""
 
+import math
+import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,13 +65,14 @@ def frozen_states(
 class KeptStates:
     """The states of all samples in a nameless file in `folder`, gone with the process however it ends.
 
-    Float32 [tokens, layers - 1, hidden], the tokens in the order of `encoded`. Raises OSError, naming `folder`, where
-    the disk is full.
+    Float32 [tokens, layers - 1, hidden], the tokens in the order of `encoded`. A batch is read from it, not mapped:
+    pages of a map would count as the process's own memory, gigabytes after an epoch. Raises OSError, naming `folder`,
+    where the disk is full.
     """
 
     def __init__(self, model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path) -> None:
-        shape = (len(encoded.ids), model.layers - 1, model.backbone.config.hidden_size)
-        row_bytes = 4 * shape[1] * shape[2]
+        self._of_token = model.layers - 1, model.backbone.config.hidden_size
+        self._token_bytes = 4 * math.prod(self._of_token)
         self._offsets, self._lengths = encoded.offsets, encoded.lengths
         self._teacher = np.empty((len(encoded), model.config.num_labels), np.float32)
         bar = tqdm(total=len(encoded), desc="frozen states", unit="sample", disable=None)
@@ -84,19 +88,22 @@ class KeptStates:
                 self._teacher[rows] = teacher.float().numpy()
                 states = torch.stack(hidden, dim=2).float().numpy()  # [b, n, layers - 1, hidden]
                 for row, state in zip(rows, states, strict=True):
-                    file.seek(int(encoded.offsets[row]) * row_bytes)
+                    file.seek(int(encoded.offsets[row]) * self._token_bytes)
                     file.write(state[: encoded.lengths[row]])
                 bar.update(len(rows))
             file.flush()
-            self._hidden = np.memmap(file, np.float32, "r", shape=shape)  # outlives the file object
+            self._file = os.dup(file.fileno())  # outlives the file object
+        weakref.finalize(self, os.close, self._file)
 
     def __call__(self, rows: np.ndarray, batch: Batch) -> tuple[list[Tensor], Tensor]:
         b, n = batch.input_ids.shape
-        _, layers, width = self._hidden.shape
+        layers, width = self._of_token
         padded = np.zeros((layers, b, n, width), np.float32)
         for at, row in enumerate(rows):
-            start, length = self._offsets[row], self._lengths[row]
-            padded[:, at, :length] = self._hidden[start : start + length].transpose(1, 0, 2)
+            start, length = int(self._offsets[row]), int(self._lengths[row])
+            content = os.pread(self._file, length * self._token_bytes, start * self._token_bytes)
+            states = np.frombuffer(content, np.float32).reshape(length, layers, width)
+            padded[:, at, :length] = states.transpose(1, 0, 2)
         return list(torch.from_numpy(padded).unbind()), torch.from_numpy(self._teacher[rows])
 
 

@@ -2,14 +2,18 @@
 
 import ctypes
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # glibc's malloc.h: options of mallopt, by number.
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: -1}
+GIVE_BACK = {MMAP_THRESHOLD: 2**20}
 # Where glibc's own adaptation ends, which setting any of them has switched off.
 USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 * 2**20, TRIM_THRESHOLD: 64 * 2**20}
+AMPLE = 12 * 2**30
 
 
 @contextmanager
@@ -17,18 +21,28 @@ def freed_memory_kept() -> Iterator[None]:
     """Within, what is freed is kept for the next allocation; at the end it goes back to the system.
 
     Otherwise glibc maps each tensor above 32 MiB anew, and the kernel zeroes it page by page: a tenth or more of a
-    training step's time on two cores. It is the main thread's memory; where the C library is another, nothing happens.
+    training step's time on two cores. But what is kept has holes, into which the next tensors do not fit: a third to a
+    half of what is in use. So where fewer than AMPLE bytes can be had, each tensor is a map of its own that ends with
+    it, as slow as that is. It is the main thread's memory; where the C library is another, nothing happens.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
-    _set(libc, KEEP)
+    _set(libc, KEEP if available() >= AMPLE else GIVE_BACK)
     try:
         yield
     finally:
         _set(libc, USUAL)
         libc.malloc_trim(0)
+
+
+def available(system: Path = Path("/")) -> int:
+    """Bytes of memory that Linux can give out without swapping, no more than a container's limit."""
+    found = re.search(r"^MemAvailable: *(\d+) kB", (system / "proc/meminfo").read_text(), re.MULTILINE)
+    limit = system / "sys/fs/cgroup/memory.max"
+    limits = re.findall(r"\d+", limit.read_text()) if limit.is_file() else []
+    return min([1024 * int(found[1]), *map(int, limits)])
 
 
 def _set(libc: ctypes.CDLL, options: dict[int, int]) -> None:

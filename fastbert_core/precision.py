@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # it takes seconds, and the names below are wanted without it
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("cpu", "cuda")
+# What a CPU multiplies bf16 with, by PyTorch's names.
+BF16_UNITS = ("amx_bf16", "avx512_bf16")
 
 
 def resolve_device(name: str) -> "torch.device":
@@ -28,16 +30,28 @@ def resolve_precision(name: str, device: "torch.device") -> str:
 
     Without such hardware PyTorch emulates bf16, a hundred times slower than fp32.
     """
-    import torch
 
     if name not in PRECISIONS:
         raise InputError(f"precision: found {name!r}, expected one of {', '.join(PRECISIONS)}")
     if name != "auto":
         return name
+    return "bf16" if multiplies_bf16(device) else "fp32"
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether `device` multiplies bf16 in hardware."""
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(torch.cpu.get_capabilities().get(unit) for unit in BF16_UNITS)
+
+
+def instruction_set(device: torch.device) -> str:
+    """What decides the last bits of a product on `device`: `AVX2`, `AVX512 avx512_bf16`; of a GPU, `sm_90`."""
+    if device.type == "cuda":
+        return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
     capabilities = torch.cpu.get_capabilities()
-    return "bf16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "fp32"
+    units = [unit for unit in BF16_UNITS if capabilities.get(unit)]
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *units])
 
 
 def autocast(device: "torch.device", precision: str) -> contextlib.AbstractContextManager:

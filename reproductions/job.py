@@ -86,6 +86,7 @@ class Job:
             "backbone_sha256": self.backbone.sha256,
             "data_sha256": self.data.sha256,
             "train_rows": len(self.train),
+            "precision": self.settings.precision,
             "hyperparameters": json.dumps(self.settings.hyperparameters, sort_keys=True),
         }
 

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +16,11 @@ import torch
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
+from fastbert_core.precision import instruction_set
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "numpy")
+# Of whoever worked on a run or a stage, what is kept of all of them.
+SHARED = ("device", "arithmetic")
 # What decides a measurement. Results, figures and pages change with every run, and a user's own files lie about.
 CODE = ("fastbert_core", "reproductions", "bench", "tests", "pyproject.toml", "constraints.txt")
 
@@ -24,8 +28,8 @@ CODE = ("fastbert_core", "reproductions", "bench", "tests", "pyproject.toml", "c
 class RunRecord:
     """The diary of a run, or of a first stage that runs share, kept in its folder over kills and resumes.
 
-    It holds when, where and from which code it started, which other commits and devices went on with it, and the
-    seconds it has taken.
+    It holds when, where and from which code it started, which other commits, devices and arithmetics went on with it,
+    and the seconds it has taken.
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -36,7 +40,7 @@ class RunRecord:
         if self.path.is_file():
             try:
                 self.entries = json.loads(self.path.read_text(encoding="utf-8"))
-                _ = self.entries["git_sha"], self.entries["resumed_at"], self.entries["device"]
+                _ = [self.entries[name] for name in ("git_sha", "resumed_at", *SHARED)]
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
                     f"{self.path}: no record of a run ({error}); delete {folder} to start afresh"
@@ -56,7 +60,8 @@ class RunRecord:
             self.entries["resumed_at"].append(self._code["git_sha"])
         if self._code["git_dirty"] == "yes":
             self.entries["git_dirty"] = "yes"
-        self.entries["device"] = _joined(self.entries["device"], self._machine["device"])
+        for name in SHARED:
+            self.entries[name] = _joined(self.entries[name], self._machine[name])
         now = time.monotonic()
         self.entries["wall_seconds"] += now - self._seen
         self._seen = now
@@ -70,9 +75,13 @@ class RunRecord:
         with atomic_write(self.path) as file:
             file.write(json.dumps(self.entries, indent=1).encode())
 
-    def columns(self, first_stage: "RunRecord") -> dict:
-        """The run as columns of runs.csv, with the code, the devices and the seconds of its first stage."""
-        own, first = self.entries, first_stage.entries
+    def columns(self, first_stage: "RunRecord", precision: str, stages: Sequence[str]) -> dict:
+        """The run as columns of runs.csv, with the code, the devices and the seconds of its first stage.
+
+        `stages` names the first stage and, where anything was trained after it, the one that this record is of.
+        """
+        own, first = dict(self.entries), first_stage.entries
+        arithmetics = dict(zip(stages, (first["arithmetic"], own.pop("arithmetic")), strict=False))
         others = dict.fromkeys([first["git_sha"], *first["resumed_at"], *own["resumed_at"]])
         others.pop(own["git_sha"], None)
         dirty = "yes" if "yes" in (own["git_dirty"], first["git_dirty"]) else own["git_dirty"]
@@ -80,13 +89,16 @@ class RunRecord:
             "git_dirty": dirty,
             "resumed_at": ";".join(filter(None, others)) or None,
             "device": _joined(first["device"], own["device"]),
+            "stages": "; ".join(
+                f"{stage}: {precision}, {found.replace(';', ' and ')}" for stage, found in arithmetics.items()
+            ),
             "wall_seconds": own["wall_seconds"] + first["wall_seconds"],
         }
 
 
-def _joined(*devices: str) -> str:
+def _joined(*texts: str) -> str:
     """The different ones of all, joined by ; as each of them may be already."""
-    return ";".join(dict.fromkeys(";".join(devices).split(";")))
+    return ";".join(dict.fromkeys(";".join(texts).split(";")))
 
 
 def git_state() -> dict[str, str | None]:
@@ -114,11 +126,13 @@ def command_line() -> str:
 
 
 def machine(device: torch.device) -> dict:
-    """Device, CPU threads and versions, as columns of runs.csv."""
+    """Device, CPU threads and versions, as columns of runs.csv; `arithmetic` is what decides a product's last bits."""
     versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    threads = torch.get_num_threads()
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({_processor()})",
-        "threads": torch.get_num_threads(),
+        "arithmetic": f"{instruction_set(device)}, {threads} thread{'s' * (threads > 1)}",
+        "threads": threads,
         "versions": json.dumps(versions, sort_keys=True),
     }
 

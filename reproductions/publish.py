@@ -28,7 +28,6 @@ def publish(job: Job, traces: list[Trace], record: dict, results_dir: Path) -> l
         "data_source": data.source,
         "dev_rows": len(job.selection),
         "test_rows": len(data.test),
-        "precision": s.precision,
         **job.learnt_from,
     }
     seeds = {s.seed}

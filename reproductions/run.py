@@ -102,7 +102,8 @@ def execute(job: Job, results_dir: Path, log: Log) -> None:
             model.save_pretrained(folder)
             stations.tokenizer.save_pretrained(folder)
         learnt = stations.learnt()
-        for seed in publish(job, traces, record.columns(stations.first_record) | learnt, results_dir):
+        record_columns = record.columns(stations.first_record, job.settings.precision, list(stations.notes))
+        for seed in publish(job, traces, record_columns | learnt, results_dir):
             log(f"{job.name}: seed {seed} gave way, it learnt from something else")
         for doubt in doubts(traces[0], learnt["baseline_accuracy"]):
             log(f"{job.name}: DOUBTFUL: {doubt}")

@@ -11,7 +11,7 @@ from fastbert_core.trace import Trace
 log = logging.getLogger(__name__)
 
 MODEL = ["task", "model", "variant"]
-SOURCES = ["train_rows", "backbone_sha256", "data_sha256"]
+SOURCES = ["train_rows", "backbone_sha256", "data_sha256", "precision"]
 LEARNT_FROM = [*SOURCES, "hyperparameters"]
 
 

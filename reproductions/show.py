@@ -18,6 +18,7 @@ COLUMNS = {
     "macro_f1": "macro-F1",
     "verdict": "verdict",
     "verdict_relative": "relative",
+    "trained": "trained in",
 }
 
 BELOW_ONE = (
@@ -27,9 +28,18 @@ BELOW_ONE = (
 
 
 def task_rows(results_dir: Path, task: str, committed: Path) -> str:
-    """Table 2's rows of a task, and below them the ones of `committed`, where that is another folder and has any."""
-    parts = [f"{task}, this run ({results_dir}):", _table(_rows(results_dir, task))]
-    if committed.resolve() != results_dir.resolve() and not (stored := _rows(committed, task)).empty:
+    """Table 2's rows of a task, and below them the ones of `committed`, where that is another folder and has any.
+
+    A row that was trained in another precision than the committed one says so.
+    """
+    mine, stored = _rows(results_dir, task), _rows(committed, task)
+    beside = committed.resolve() != results_dir.resolve() and not stored.empty
+    if beside:
+        theirs = mine.merge(stored, how="left", on=["model", "setting"], suffixes=("", "_stored"))["precision_stored"]
+        told = mine["precision"] + ", committed: " + theirs
+        mine["trained"] = told.where(mine["precision"] != theirs)
+    parts = [f"{task}, this run ({results_dir}):", _table(mine)]
+    if beside:
         parts += [f"{task}, as committed ({committed}):", _table(stored)]
     return "\n".join(parts)
 
@@ -51,14 +61,18 @@ def below_one(rows: pd.DataFrame) -> list[str]:
 
 
 def _rows(results_dir: Path, task: str) -> pd.DataFrame:
+    """Table 2's rows of a task, with the precision in which their runs were trained."""
     if not table_path(results_dir, "table2").is_file():
-        return pd.DataFrame(columns=["task", *COLUMNS])
-    table = read_table(results_dir, "table2")
-    return table[table["task"] == task]
+        return pd.DataFrame(columns=["task", "precision", *COLUMNS])
+    table, runs = (read_table(results_dir, name) for name in ("table2", "runs"))
+    of_run = dict(zip(runs["run_id"], runs["precision"], strict=True))
+    rows = table[table["task"] == task].reset_index(drop=True)
+    found = [dict.fromkeys(of_run[run] for run in ids.split(";") if run in of_run) for ids in rows["run_id"]]
+    return rows.assign(precision=[";".join(precisions) for precisions in found])
 
 
 def _table(rows: pd.DataFrame) -> str:
-    shown = _filled(rows[list(COLUMNS)].rename(columns=COLUMNS))
+    shown = _filled(rows.reindex(columns=COLUMNS).rename(columns=COLUMNS))
     forms = {"accuracy": "{:.2f}", "layers": "{:.2f}", "speedup": "{:.2f}x", "paper": "{:.2f}", "paper's": "{:.2f}x"}
     forms |= {"macro-F1": "{:.2f}"}
     for column, form in forms.items():

@@ -127,6 +127,7 @@ def run_row(trace: Trace, **changes: object) -> dict:
         "test_rows": len(trace.labels),
         "hyperparameters": '{"batch": 32}',
         "precision": "bf16",
+        "stages": "fine-tuning: bf16, AVX512 avx512_bf16, 2 threads",
         "device": "cpu",
         "threads": 2,
         "versions": '{"torch": "2.13.0"}',

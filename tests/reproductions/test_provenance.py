@@ -9,15 +9,17 @@ from reproductions import provenance
 from reproductions.provenance import RunRecord
 
 CPU = torch.device("cpu")
+STAGE = "fp32", "self-distillation"  # what runs.csv says of a record's own stage
 
 
 @pytest.fixture
 def code(monkeypatch):
     """Sets the commit that the code claims to be at, whether it is dirty, and the device it runs on."""
 
-    def at(sha, dirty="no", device="cpu (a)"):
+    def at(sha, dirty="no", device="cpu (a)", arithmetic="AVX2, 2 threads"):
+        known = {"device": device, "arithmetic": arithmetic, "threads": 2, "versions": "{}"}
         monkeypatch.setattr(provenance, "git_state", lambda: {"git_sha": sha, "git_dirty": dirty})
-        monkeypatch.setattr(provenance, "machine", lambda _: {"device": device, "threads": 2, "versions": "{}"})
+        monkeypatch.setattr(provenance, "machine", lambda _: known)
 
     return at
 
@@ -52,7 +54,7 @@ def test_who_finds_everything_done_leaves_no_mark(tmp_path, code):
     worked(tmp_path)
     before = (tmp_path / "run.json").read_bytes()
     code("b", dirty="yes", device="gpu")
-    columns = RunRecord(tmp_path, CPU).columns(RunRecord(tmp_path, CPU))
+    columns = RunRecord(tmp_path, CPU).columns(RunRecord(tmp_path, CPU), *STAGE)
     assert (columns["git_sha"], columns["resumed_at"], columns["git_dirty"]) == ("a", None, "no")
     assert columns["device"] == "cpu (a)"
     assert (tmp_path / "run.json").read_bytes() == before
@@ -72,15 +74,39 @@ def test_a_run_names_the_code_and_the_device_of_its_first_stage(tmp_path, code):
     first = worked(tmp_path / "first")
     code("b")
     own = worked(tmp_path / "own")
-    columns = own.columns(first)
+    columns = own.columns(first, *STAGE)
     assert (columns["git_sha"], columns["resumed_at"], columns["git_dirty"]) == ("b", "a", "yes")
     assert columns["device"] == "gpu;cpu (a)"
     assert columns["wall_seconds"] == own.entries["wall_seconds"] + first.entries["wall_seconds"]
 
 
+def test_each_stage_names_the_arithmetic_that_computed_it(tmp_path, code):
+    """The same processor, and other bits: by instruction set, and by threads."""
+    code("a", arithmetic="AVX2, 2 threads")
+    first = worked(tmp_path / "first")
+    code("a", arithmetic="AVX512 avx512_bf16, 1 thread")
+    worked(tmp_path / "own")
+    code("a", arithmetic="AVX2, 1 thread")
+    own = worked(tmp_path / "own")
+    assert own.columns(first, "bf16", "compact")["stages"] == (
+        "fine-tuning: bf16, AVX2, 2 threads; compact: bf16, AVX512 avx512_bf16, 1 thread and AVX2, 1 thread"
+    )
+    on_labels = own.columns(first, "fp32", None)
+    assert on_labels["stages"] == "fine-tuning: fp32, AVX2, 2 threads"
+    assert "arithmetic" not in on_labels
+    assert "arithmetic" in own.entries  # which a resume goes on with
+
+
+def test_the_machine_tells_its_arithmetic(monkeypatch):
+    monkeypatch.setattr(provenance, "instruction_set", lambda device: "AVX2")
+    threads = iter([1, 2])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: next(threads))
+    assert [provenance.machine(CPU)["arithmetic"] for _ in range(2)] == ["AVX2, 1 thread", "AVX2, 2 threads"]
+
+
 def test_one_commit_is_named_once(tmp_path, code):
     code("a")
-    assert worked(tmp_path / "own").columns(worked(tmp_path / "first"))["resumed_at"] is None
+    assert worked(tmp_path / "own").columns(worked(tmp_path / "first"), *STAGE)["resumed_at"] is None
 
 
 def test_results_and_a_users_files_do_not_make_the_code_dirty(tmp_path, monkeypatch):
@@ -107,7 +133,7 @@ def test_results_and_a_users_files_do_not_make_the_code_dirty(tmp_path, monkeypa
     assert provenance.git_state() == {"git_sha": None, "git_dirty": None}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"git_sha": "a", "resumed_at": []}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"git_sha": "a", "resumed_at": [], "device": "cpu"}'])
 def test_a_damaged_record_is_named(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(InputError, match=r"run\.json: no record of a run"):

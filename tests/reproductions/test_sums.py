@@ -24,7 +24,7 @@ from tests.factories import make_trace, runs_of
 
 TASK = TASKS["dbpedia"]
 RECORD = {"git_sha": "0" * 40, "git_dirty": "no", "resumed_at": None, "date": "2025-01-31", "command": "run"}
-RECORD |= {"wall_seconds": 1.0, "device": "cpu", "threads": 2, "versions": "{}"}
+RECORD |= {"wall_seconds": 1.0, "stages": None, "device": "cpu", "threads": 2, "versions": "{}"}
 
 
 def make_run(seed, train_rows, epochs, variant="default"):

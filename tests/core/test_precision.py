@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from fastbert_core import precision
+from fastbert_core.errors import InputError
+from fastbert_core.precision import instruction_set, resolve_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("multiplies", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_what_the_device_multiplies_in_hardware(monkeypatch, multiplies, expected):
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: multiplies)
+    assert resolve_precision("auto", CPU) == expected
+    assert [resolve_precision(name, CPU) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
+    with pytest.raises(InputError, match="precision: found 'fp8', expected one of auto, fp32, bf16"):
+        resolve_precision("fp8", CPU)
+
+
+@pytest.mark.parametrize(
+    ("capability", "units", "expected"),
+    [
+        ("AVX2", {"avx2": True, "amx_bf16": False}, "AVX2"),
+        ("AVX512", {"avx512_bf16": True, "amx_bf16": False}, "AVX512 avx512_bf16"),
+        ("AVX512", {"avx512_bf16": True, "amx_bf16": True}, "AVX512 amx_bf16 avx512_bf16"),
+    ],
+)
+def test_the_instruction_set_of_a_processor(monkeypatch, capability, units, expected):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    assert instruction_set(CPU) == expected
