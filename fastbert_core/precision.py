@@ -30,7 +30,6 @@ def resolve_precision(name: str, device: "torch.device") -> str:
 
     Without such hardware PyTorch emulates bf16, a hundred times slower than fp32.
     """
-
     if name not in PRECISIONS:
         raise InputError(f"precision: found {name!r}, expected one of {', '.join(PRECISIONS)}")
     if name != "auto":
@@ -38,15 +37,19 @@ def resolve_precision(name: str, device: "torch.device") -> str:
     return "bf16" if multiplies_bf16(device) else "fp32"
 
 
-def multiplies_bf16(device: torch.device) -> bool:
+def multiplies_bf16(device: "torch.device") -> bool:
     """Whether `device` multiplies bf16 in hardware."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return any(torch.cpu.get_capabilities().get(unit) for unit in BF16_UNITS)
 
 
-def instruction_set(device: torch.device) -> str:
+def instruction_set(device: "torch.device") -> str:
     """What decides the last bits of a product on `device`: `AVX2`, `AVX512 avx512_bf16`; of a GPU, `sm_90`."""
+    import torch
+
     if device.type == "cuda":
         return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
     capabilities = torch.cpu.get_capabilities()

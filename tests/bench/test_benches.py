@@ -11,7 +11,19 @@ ROOT = Path(__file__).parents[2]
 def test_the_benches_run(tmp_path):
     bare = {name: value for name, value in os.environ.items() if name not in ("FASTBERT_DATA", "FASTBERT_MODELS")}
     few = ("--bench-rows", "48", "--bench-singles", "4", "--ignore", "bench/test_memory.py")
-    command = (sys.executable, "-m", "pytest", "bench", "-q", "-rs", "-p", "no:cacheprovider", *few)
+    command = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "bench",
+        "-q",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.conftest",
+        *few,
+    )
     done = subprocess.run(
         command, cwd=ROOT, env=bare | {"FASTBERT_RUNS": str(tmp_path)}, capture_output=True, text=True, check=False
     )

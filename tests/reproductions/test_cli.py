@@ -21,7 +21,7 @@ from fastbert_core.precision import resolve_precision
 from fastbert_core.tasks import TASKS
 from fastbert_core.trace import load_trace
 from fastbert_core.tracing import probabilities
-from reproductions import cli
+from reproductions import cli, provenance
 from reproductions.run import plan, run
 from reproductions.settings import lookup
 from reproductions.sources import Named
@@ -85,6 +85,11 @@ def test_variants_and_distilbert_stand_beside_fastbert(smoke):
     assert len([name for name in variants if name.startswith("FastBERT")]) == 3
     runs = read_table(smoke / "smoke", "runs")
     assert len(runs) == runs["run_id"].nunique() == 4
+    arithmetic = f"{resolve_precision('auto', CPU)}, {provenance.machine(CPU)['arithmetic']}"
+    stages = {"labels": ["labels"], "3-layers": ["fine-tuning", "shallow"]}
+    for run in runs.itertuples():
+        named = stages.get(run.variant, ["fine-tuning", "self-distillation"])
+        assert run.stages == "; ".join(f"{stage}: {arithmetic}" for stage in named)
 
 
 @pytest.mark.smoke

@@ -3,11 +3,11 @@
 import dataclasses
 
 import pytest
-from reproductions.results import read_table, record_run, write_table
 
 from fastbert_core.errors import InputError
 from reproductions import show
 from reproductions.measure import measure
+from reproductions.store import read_table, record_run, write_table
 from tests.factories import make_task, make_trace, run_row, store
 
 

@@ -9,7 +9,7 @@ from reproductions import provenance
 from reproductions.provenance import RunRecord
 
 CPU = torch.device("cpu")
-STAGE = "fp32", "self-distillation"  # what runs.csv says of a record's own stage
+STAGES = "fp32", ["fine-tuning", "self-distillation"]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_who_finds_everything_done_leaves_no_mark(tmp_path, code):
     worked(tmp_path)
     before = (tmp_path / "run.json").read_bytes()
     code("b", dirty="yes", device="gpu")
-    columns = RunRecord(tmp_path, CPU).columns(RunRecord(tmp_path, CPU), *STAGE)
+    columns = RunRecord(tmp_path, CPU).columns(RunRecord(tmp_path, CPU), *STAGES)
     assert (columns["git_sha"], columns["resumed_at"], columns["git_dirty"]) == ("a", None, "no")
     assert columns["device"] == "cpu (a)"
     assert (tmp_path / "run.json").read_bytes() == before
@@ -74,7 +74,7 @@ def test_a_run_names_the_code_and_the_device_of_its_first_stage(tmp_path, code):
     first = worked(tmp_path / "first")
     code("b")
     own = worked(tmp_path / "own")
-    columns = own.columns(first, *STAGE)
+    columns = own.columns(first, *STAGES)
     assert (columns["git_sha"], columns["resumed_at"], columns["git_dirty"]) == ("b", "a", "yes")
     assert columns["device"] == "gpu;cpu (a)"
     assert columns["wall_seconds"] == own.entries["wall_seconds"] + first.entries["wall_seconds"]
@@ -88,11 +88,11 @@ def test_each_stage_names_the_arithmetic_that_computed_it(tmp_path, code):
     worked(tmp_path / "own")
     code("a", arithmetic="AVX2, 1 thread")
     own = worked(tmp_path / "own")
-    assert own.columns(first, "bf16", "compact")["stages"] == (
-        "fine-tuning: bf16, AVX2, 2 threads; compact: bf16, AVX512 avx512_bf16, 1 thread and AVX2, 1 thread"
+    assert own.columns(first, "bf16", ["fine-tuning", "shallow"])["stages"] == (
+        "fine-tuning: bf16, AVX2, 2 threads; shallow: bf16, AVX512 avx512_bf16, 1 thread and AVX2, 1 thread"
     )
-    on_labels = own.columns(first, "fp32", None)
-    assert on_labels["stages"] == "fine-tuning: fp32, AVX2, 2 threads"
+    on_labels = own.columns(first, "fp32", ["labels"])
+    assert on_labels["stages"] == "labels: fp32, AVX2, 2 threads"
     assert "arithmetic" not in on_labels
     assert "arithmetic" in own.entries  # which a resume goes on with
 
@@ -106,7 +106,7 @@ def test_the_machine_tells_its_arithmetic(monkeypatch):
 
 def test_one_commit_is_named_once(tmp_path, code):
     code("a")
-    assert worked(tmp_path / "own").columns(worked(tmp_path / "first"), *STAGE)["resumed_at"] is None
+    assert worked(tmp_path / "own").columns(worked(tmp_path / "first"), *STAGES)["resumed_at"] is None
 
 
 def test_results_and_a_users_files_do_not_make_the_code_dirty(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from reproductions.store import (
 )
 from tests.factories import make_task, make_trace, run_row, runs_of, store
 
-WIDTH = len(TABLES["runs"])
+WIDTH, DEVICE = len(TABLES["runs"]), 1 + list(TABLES["runs"]).index("device")
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_settings_that_are_no_json_object_are_refused(tmp_path, runs):
         ("run_id,task", "task,run_id", "line 1: column 1: found task, expected run_id"),
         ("wall_seconds\n", "wall_seconds,best\n", f"line 1: column {WIDTH + 1}: found best, expected none"),
         ("wall_seconds\n", "wall_seconds,task\n", f"line 1: column {WIDTH + 1}: found task, expected none"),
-        ("device,", "", "line 1: column 21: found threads, expected device"),
+        ("device,", "", f"line 1: column {DEVICE}: found threads, expected device"),
         ("standard", "quick", "line 2: profile: found quick, expected one of smoke, standard, offline, paper"),
         ("20000,", "", f"line 2: found {WIDTH - 1} fields, expected {WIDTH}"),
         ("fastbert,default,8", "fastbert,default,7", "line 3: task, model, variant, seed: found book-review, fastbert"),
