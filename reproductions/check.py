@@ -27,6 +27,7 @@ import pandas as pd
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write, sha256
 from reproductions import flops
+from reproductions.checkout import committed as kept_at
 from reproductions.measure import measure
 from reproductions.sources import RUNS
 from reproductions.store import read_table, trace_path, write_table
@@ -182,7 +183,7 @@ def recomputed(results_dir: Path, profile: str, committed: bool) -> Iterator[Fin
                     yield held(place, name, "in order", str(error).replace(str(made), str(folder)))
             yield same_files(place, name, folder / name, made / name)
         if page in written:
-            yield same_files(place, "docs/questions.md", Path("docs/questions.md"), page)
+            yield same_files(place, "docs/questions.md", kept_at("docs", "questions.md"), page)
 
 
 def same_files(place: tuple, name: str, expected: Path, found: Path) -> Finding:

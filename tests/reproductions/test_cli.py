@@ -87,9 +87,9 @@ def test_variants_and_distilbert_stand_beside_fastbert(smoke):
     assert len(runs) == runs["run_id"].nunique() == 4
     arithmetic = f"{resolve_precision('auto', CPU)}, {provenance.machine(CPU)['arithmetic']}"
     stages = {"labels": ["labels"], "3-layers": ["fine-tuning", "shallow"]}
-    for run in runs.itertuples():
-        named = stages.get(run.variant, ["fine-tuning", "self-distillation"])
-        assert run.stages == "; ".join(f"{stage}: {arithmetic}" for stage in named)
+    for row in runs.itertuples():
+        named = stages.get(row.variant, ["fine-tuning", "self-distillation"])
+        assert row.stages == "; ".join(f"{stage}: {arithmetic}" for stage in named)
 
 
 @pytest.mark.smoke
