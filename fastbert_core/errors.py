@@ -1,9 +1,22 @@
 """The two ways a job can end badly, told apart so that the command line can pick its exit code."""
 
+LONGEST = 800  # bytes of a message, so that the line it is printed in stays below 1,000
+GAP = " ... "
+
 
 def one_line(text: str) -> str:
-    """`text` with everything that is not printable, line ends among it, written as an escape."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    """`text` with everything that is not printable, line ends among it, written as an escape.
+
+    Of what is longer than LONGEST bytes in UTF-8 the middle is left out: the file is named first, the remedy last.
+    """
+    if len(text) > 2 * LONGEST:  # whose middle need not be escaped
+        text = text[:LONGEST] + text[-LONGEST:]
+    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    whole = line.encode()
+    if len(whole) <= LONGEST:
+        return line
+    half = (LONGEST - len(GAP)) // 2
+    return whole[:half].decode(errors="ignore") + GAP + whole[-half:].decode(errors="ignore")
 
 
 def reason(error: BaseException) -> str:
@@ -12,7 +25,7 @@ def reason(error: BaseException) -> str:
 
 
 class _OneLine(Exception):
-    """An error whose message is one printable line, whatever files, paths and other errors it quotes."""
+    """An error whose message is one short printable line, whatever files, paths and other errors it quotes."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))

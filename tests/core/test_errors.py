@@ -1,6 +1,6 @@
 import pytest
 
-from fastbert_core.errors import InputError, RunError, one_line, reason
+from fastbert_core.errors import LONGEST, InputError, RunError, one_line, reason
 
 
 @pytest.mark.parametrize("kind", [InputError, RunError])
@@ -17,3 +17,20 @@ def test_a_printable_line_stays_as_it_is():
 def test_the_reason_is_the_first_line_or_the_kind():
     assert reason(ValueError("\n first\nsecond")) == "first"
     assert reason(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize("filling", ["a", "é", "語", "\U0001f600", "\0", "\r0\tone\u2028"])
+def test_a_message_stays_below_1000_bytes_and_keeps_both_ends(filling):
+    for length in (300, 799, 100_000):
+        line = str(InputError(f"x.tsv:1: found {filling * length}, expected one column 'label'"))
+        assert len(f"error: {line}; python -m reproductions --help tells more\n".encode()) < 1000
+        assert line.startswith("x.tsv:1: found ")
+        assert line.endswith(", expected one column 'label'")
+        assert line.isprintable()
+        assert one_line(line) == line
+
+
+def test_a_message_as_long_as_may_be_is_whole():
+    assert one_line("語" * (LONGEST // 3)) == "語" * (LONGEST // 3)
+    assert one_line("a" * LONGEST) == "a" * LONGEST
+    assert one_line("a" * LONGEST + "b") == "a" * 397 + " ... " + "a" * 396 + "b"
