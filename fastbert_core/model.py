@@ -1,6 +1,7 @@
 """FastBERT: a BERT-family backbone with a student classifier on every layer but the last, the teacher's on that."""
 
 import copy
+import re
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from fastbert_core.errors import InputError, reason
 
 # Families whose models are `embeddings` and a plain `encoder.layer` stack of post-norm layers.
 BACKBONE_FAMILIES = ("bert", "roberta")
+# Names of weights within the encoder, whatever model it was saved as a part of; others are a pooler's or a head's.
+WITHIN = re.compile(r"(^|\.)(embeddings|encoder)\.")
 
 
 class FastBertConfig(PreTrainedConfig):
@@ -148,7 +151,12 @@ class FastBertModel(PreTrainedModel):
         return self.classifiers[:-1]
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Embeddings [batch, tokens, hidden] of token ids [batch, tokens]."""
+        """Embeddings [batch, tokens, hidden] of token ids [batch, tokens].
+
+        An encoder of one segment, as RoBERTa is, has them all in that: a tokenizer of BERT's kind may count two.
+        """
+        if self.backbone.config.type_vocab_size == 1:
+            token_type_ids = None
         return self.backbone.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
 
     def attention_mask(self, hidden: Tensor, mask: Tensor | None) -> Tensor | None:
@@ -193,7 +201,8 @@ class FastBertModel(PreTrainedModel):
 def load_backbone(source: str | Path) -> PreTrainedModel:
     """The bare encoder at `source` (folder or hub id) in float32.
 
-    Raises InputError if it is none, or damaged, or lacks weights: transformers would make them up.
+    Raises InputError if it is none, or damaged, or if weights and config.json are not of one encoder: transformers
+    would make up what is missing or of another shape, and pass over what is left. Heads upon the encoder may be.
     """
     try:
         bert_family(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
@@ -205,11 +214,18 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are named below
         )
     except InputError:
         raise
     except Exception as error:  # transformers, safetensors and the hub client share no base class
         raise InputError(f"{source}: cannot be loaded as an encoder: {reason(error)}") from error
+    if differing := sorted(found["mismatched_keys"]):
+        name, stored, expected = differing[0][0], *(list(shape) for shape in differing[0][1:])
+        raise InputError(f"{source}: found weights {name} of shape {stored}, expected {expected} as in config.json")
     if missing := sorted(found["missing_keys"]):
         raise InputError(f"{source}: found no weights of {len(missing)} parameters, such as {missing[0]}, expected all")
+    if left := sorted(name for name in found["unexpected_keys"] if WITHIN.search(name)):
+        found_left = f"found {len(left)} weights that config.json has no place for, such as {left[0]}"
+        raise InputError(f"{source}: {found_left}, expected those of the encoder alone")
     return model

@@ -2,7 +2,15 @@ import json
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, GPT2Config, RobertaConfig, RobertaModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+    GPT2Config,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from fastbert_core.errors import InputError
 from fastbert_core.model import FastBertConfig, FastBertModel, load_backbone
@@ -66,6 +74,14 @@ def test_segments_of_a_pair_reach_the_embeddings(folder):
         hidden = model.run_layer(layer, hidden, None)
     torch.testing.assert_close(hidden, expected)
     assert not torch.allclose(model(ids), model(ids, token_type_ids=segments))
+
+
+@pytest.mark.parametrize("config", [BertConfig, RobertaConfig])
+def test_an_encoder_of_one_segment_reads_pairs_in_that(config):
+    model = FastBertModel.from_config(config(**SIZES | {"type_vocab_size": 1}), ["a", "b"]).eval()
+    ids, mask = inputs(True)
+    segments = (torch.arange(9) > 4).long().expand(3, 9)
+    assert torch.equal(model(ids, mask, segments), model(ids, mask))
 
 
 def test_forward_asks_the_named_classifiers(folder):
@@ -153,6 +169,26 @@ def test_weights_that_are_not_there_are_not_made_up(folder):
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 4}))  # of which the file holds three
     with pytest.raises(InputError, match=r"bert: found no weights of 16 parameters, such as encoder\.layer\.3\."):
         load_backbone(folder)
+
+
+def test_weights_of_another_shape_are_refused_by_name(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 21}))
+    shapes = r"embeddings\.position_embeddings\.weight of shape \[20, 24\], expected \[21, 24\] as in config\.json"
+    with pytest.raises(InputError, match=f"bert: found weights {shapes}$"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize("kind", [BertForMaskedLM, BertForSequenceClassification])
+def test_heads_upon_the_encoder_may_be_left_out_but_nothing_within(tmp_path, kind):
+    kind(BertConfig(**SIZES)).save_pretrained(tmp_path)
+    assert load_backbone(tmp_path).config.num_hidden_layers == 3
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
+    with pytest.raises(
+        InputError, match=r"16 weights that config\.json has no place for, such as .*encoder\.layer\.2\."
+    ):
+        load_backbone(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
