@@ -1,5 +1,7 @@
 """Pre-trained encoders: where one is found, what identifies it, and a tiny random one for tests."""
 
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -7,18 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast
+from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast, PreTrainedConfig
 
 from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError, reason
 from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
-from fastbert_core.model import bert_family
+from fastbert_core.model import bert_family, load_backbone
 
-# What identifies the encoder in a Hugging Face folder; tokenizer_config.json, which may say how its tokenizer treats
-# capitals, does not.
+# What identifies the encoder in a Hugging Face folder: its weights, and all that says which tokens a text becomes.
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
-CONTENT = (*WEIGHTS, "vocab.txt", "vocab.json", "merges.txt", "tokenizer.json")
+VOCABULARY = ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.json")
+CONTENT = (*WEIGHTS, *VOCABULARY, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+# Of JSON files, what tells where or by which version they were written.
+DESCRIPTIVE = ("_name_or_path", "name_or_path", "tokenizer_file", "special_tokens_map_file", "transformers_version")
 
 
 @dataclass(frozen=True)
@@ -32,38 +36,79 @@ class Backbone:
 
 def from_folder(folder: Path, name: str | None = None) -> Backbone:
     """The encoder in a Hugging Face folder. Raises InputError if the folder is not there or holds none."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such backbone folder")
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: found no config.json, expected a Hugging Face folder of a BERT-family encoder")
     if not list(folder.glob("*.safetensors")):
         raise InputError(f"{folder}: found no .safetensors file, expected the encoder's weights")
     files = sorted({path for pattern in CONTENT for path in folder.glob(pattern)})
-    return Backbone(name or folder.resolve().name, folder, sha256(*files))
+    return Backbone(name or folder.resolve().name, folder, _identity(files))
+
+
+def _identity(files: Sequence[Path]) -> str:
+    """SHA-256 over names and content of the files. JSON counts without its layout and what in it is DESCRIPTIVE."""
+    digest = hashlib.sha256()
+    for path in files:
+        content = _json_sha256(path) if path.suffix == ".json" else sha256(path)
+        digest.update(f"{content}  {path.name}\n".encode())
+    return digest.hexdigest()
+
+
+def _json_sha256(path: Path) -> str:
+    try:
+        table = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: found {reason(error)}, expected JSON") from error
+    if isinstance(table, dict):
+        table = {key: value for key, value in table.items() if key not in DESCRIPTIVE}
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
 def read_shape(folder: Path) -> EncoderShape:
     """The sizes of the encoder in a Hugging Face folder. Raises InputError, naming the file, if it describes none."""
+    config = _config(folder)
+    try:
+        return EncoderShape.from_config(config)
+    except Exception as error:  # the sizes of an odd configuration may be anything
+        path = folder / "config.json"
+        raise InputError(f"{path}: found {reason(error)}, expected an encoder's configuration") from error
+
+
+def check_encoder(folder: Path, pair: bool = False) -> None:
+    """Raise InputError unless a FastBERT can stand on the encoder in a Hugging Face folder, so that none is trained on.
+
+    It must be of the BERT family, with the weights of its config.json. The tokenizer there must put [CLS] before a
+    text, or a `pair` of texts, and have no token and no segment without an embedding.
+    """
+    config = bert_family(_config(folder), folder)
+    tokenizer = load_tokenizer(folder)
+    tokens = 1 + max(tokenizer.get_vocab().values(), default=0)
+    if tokens > config.vocab_size:
+        found = f"{folder}: found a tokenizer of {tokens} tokens"
+        raise InputError(f"{found}, expected at most the encoder's {config.vocab_size}")
+    if config.model_type == "roberta" and tokenizer.pad_token_id != config.pad_token_id:  # positions follow from it
+        found = f"{folder}: found a tokenizer that pads with token {tokenizer.pad_token_id}"
+        raise InputError(f"{found}, expected {config.pad_token_id} as in config.json")
+    output = tokenizer("a", "b" if pair else None, return_token_type_ids=True)
+    if output["input_ids"][:1] != [tokenizer.cls_token_id]:
+        found = f"{folder}: found a tokenizer that puts no {tokenizer.cls_token} before a text"
+        raise InputError(f"{found}, expected one that does, for the classifiers read that")
+    segments = 1 + max(output["token_type_ids"])
+    if segments > config.type_vocab_size != 1:  # an encoder of one segment is asked for no other
+        found = f"{folder}: found a tokenizer of {segments} segments"
+        raise InputError(f"{found}, expected at most the encoder's {config.type_vocab_size}")
+    load_backbone(folder)
+
+
+def _config(folder: Path) -> PreTrainedConfig:
     path = folder / "config.json"
     if not os.path.isfile(path):
         raise InputError(f"{folder}: found no config.json, expected a Hugging Face folder of an encoder")
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        return EncoderShape.from_config(config)
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # what transformers makes of an odd configuration shares no base class
         raise InputError(f"{path}: found {reason(error)}, expected an encoder's configuration") from error
-
-
-def check_encoder(folder: Path) -> None:
-    """Raise InputError unless a FastBERT can stand on the encoder in a Hugging Face folder.
-
-    It must be of the BERT family, and have an embedding for every token of the tokenizer there.
-    """
-    config = bert_family(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False), folder)
-    tokens = 1 + max(load_tokenizer(folder).get_vocab().values())
-    if tokens > config.vocab_size:
-        found = f"{folder}: found a tokenizer of {tokens} tokens"
-        raise InputError(f"{found}, expected at most the encoder's {config.vocab_size}")
 
 
 def from_hub(name: str) -> Backbone:
@@ -73,7 +118,8 @@ def from_hub(name: str) -> Backbone:
     try:
         folder = snapshot_download(name, allow_patterns=[*CONTENT, "*.json"])
     except Exception as error:  # the hub client's errors share no base class
-        raise InputError(f"backbone {name!r}: cannot be had from the hub: {reason(error)}") from error
+        expected = "expected a folder, or an encoder that the hub has"
+        raise InputError(f"backbone {name!r}: cannot be had from the hub ({reason(error)}), {expected}") from error
     return from_folder(Path(folder), name)
 
 

@@ -28,16 +28,16 @@ def plan(
     """The runs that the tasks want in a profile; data and encoder of a task are loaded once for all of them.
 
     `given`: seed and train_rows, None where settings.toml decides. A DistilBERT whose layers cannot be taken from the
-    encoder's blocks, or would be all of them, is left out. Raises InputError for an encoder of a single layer, which
-    has no students, or for shorter texts, and for training rows that are not to be had.
+    encoder's blocks, or would be all of them, is left out. Raises InputError for an encoder that `check_encoder`
+    refuses, of a single layer, which has no students, or for shorter texts, and for training rows that are not there.
     """
     jobs = []
     for task in tasks:
         data = load_data(profile, task, named)
         backbone = load_encoder(profile, task, named, data, log)
         log(f"{task.name}: {len(data.train)} / {len(data.dev)} / {len(data.test)} rows, {data.source}; {backbone.name}")
+        check_encoder(backbone.source, task.pair)
         shape = read_shape(backbone.source)
-        check_encoder(backbone.source)
         if shape.layers < 2:
             raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
         train_rows = given.get("train_rows") or most_rows(profile, task, len(data.train))
