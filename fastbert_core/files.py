@@ -99,6 +99,14 @@ def within(folder: Path, *names: str | Path) -> Path:
     return path
 
 
+def expanded(path: str) -> Path:
+    """`path` with the home folder in the place of ~, where there is such a folder."""
+    try:
+        return Path(os.path.expanduser(path))
+    except ValueError:  # ~ before what can be no user's name
+        return Path(path)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

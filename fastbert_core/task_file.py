@@ -1,30 +1,35 @@
 """The user's own task, read from a TOML file."""
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastbert_core.errors import InputError
+from fastbert_core.files import expanded
 from fastbert_core.tasks import TASKS, Task
 
 REQUIRED = {"name": str, "language": str, "labels": list, "train": str, "dev": str, "test": str}
 OPTIONAL = {"pair": bool, "backbone": str}
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class TaskFile:
-    """The user's own task, its three TSV files, and its backbone (a folder or hub id) where one is named."""
+    """The user's own task, its three TSV files, and its backbone (a folder, or a hub id) where one is named."""
 
     task: Task
     train: Path
     dev: Path
     test: Path
-    backbone: str | None
+    backbone: Path | str | None
 
 
 def read_task_file(path: Path) -> TaskFile:
-    """Read a task from TOML. Paths in it, a backbone's folder among them, are relative to the file.
+    """Read a task from TOML. Paths in it, a backbone's folder among them, are relative to the file, or begin with ~.
+
+    A backbone that is no folder, and may be a hub id, is taken for one.
 
     Keys: name, language ("en" or "zh"), labels (class names in label order), train, dev, test (TSV files); and,
     if need be, pair (default false) and backbone (default: the profile's). Raises InputError naming the file and the
@@ -34,7 +39,7 @@ def read_task_file(path: Path) -> TaskFile:
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such task file")
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:  # unreadable, not TOML or not UTF-8, or nested without end
         raise InputError(f"{path}: {error}, expected a TOML file") from error
     _check_keys(path, table)
@@ -45,9 +50,9 @@ def read_task_file(path: Path) -> TaskFile:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     backbone = table.get("backbone")
-    if backbone is not None and os.path.isdir(path.parent / backbone):
-        backbone = str(path.parent / backbone)
-    train, dev, test = (path.parent / table[split] for split in ("train", "dev", "test"))
+    if backbone is not None and (os.path.isdir(path.parent / expanded(backbone)) or not HUB_ID.fullmatch(backbone)):
+        backbone = path.parent / expanded(backbone)
+    train, dev, test = (path.parent / expanded(table[split]) for split in ("train", "dev", "test"))
     return TaskFile(task, train, dev, test, backbone)
 
 

@@ -17,8 +17,8 @@ from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve
 from fastbert_core.tasks import TASKS, Task, get_task
 from reproductions import flops, show
 from reproductions.arguments import EXIT_BAD_INPUT, ArgumentParser
+from reproductions.dry_run import dry_run
 from reproductions.gate.command import add_options, check
-from reproductions.job import Job, estimated_minutes, is_done
 from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.padding import padding, record_padding
@@ -81,7 +81,7 @@ def _parser() -> ArgumentParser:
     command.add_argument("--device", default="cpu", choices=DEVICES)
     command.add_argument("--precision", default="auto", choices=PRECISIONS, help="of training; traces are fp32")
     command.add_argument("--replace", action="store_true", help="let a run take the place of another of the same key")
-    command.add_argument("--dry-run", action="store_true", help="say what would run, with rows and minutes")
+    command.add_argument("--dry-run", action="store_true", help="say what would be fetched and run, and how long")
     command.set_defaults(command=_run)
 
     command = commands.add_parser("measure", help="every table and curve again, from the stored traces")
@@ -160,23 +160,14 @@ def _run(options: argparse.Namespace) -> int:
     planned = partial(plan, profile=profile, named=named, device=device, precision=precision, log=tqdm.write, **given)
     results_dir, code = options.results_dir / profile, 0
     if options.dry_run:
-        for task in tasks:  # what is wrong with one hides no other
-            try:
-                _show_plan(planned([task]), results_dir, options.replace)
-            except InputError as error:
-                code = _fail(str(error), EXIT_BAD_INPUT)
+        for error in dry_run(tasks, profile, named, planned, results_dir, options.replace):
+            code = _fail(str(error), EXIT_BAD_INPUT)
     else:
         run(planned(tasks), results_dir, options.replace, tqdm.write, _questions(results_dir))
         for task in tasks:
             print(show.task_rows(results_dir, task.name, COMMITTED / profile))
     print(notice, end="")
     return code
-
-
-def _show_plan(jobs: Sequence[Job], results_dir: Path, replace: bool) -> None:
-    for job in jobs:
-        state = "done" if is_done(job, results_dir, replace) else f"about {estimated_minutes(job):.0f} minutes"
-        print(f"{job.name}: run {job.run_id}, {len(job.train)} training rows: {state}")
 
 
 def _named(options: argparse.Namespace, task_file: str | None = None) -> Named:

@@ -1,7 +1,8 @@
 """Where a task's data and encoder come from, and when `standard` turns into `offline`."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fastbert_core import backbones, generated, hub, offline
 from fastbert_core.backbones import Backbone
 from fastbert_core.data import TaskData, load_files, load_folder
 from fastbert_core.errors import InputError
+from fastbert_core.files import expanded
 from fastbert_core.task_file import TaskFile, read_task_file
 from fastbert_core.tasks import Task
 from reproductions.profiles import GENERATED_PROFILES
@@ -59,16 +61,35 @@ class Named:
 def _folder(value: str | None, name: str) -> Path | None:
     if value is None:
         return None
-    folder = Path(os.path.expanduser(value))
+    folder = expanded(value)
     if not value or not os.path.isdir(folder):  # an empty path would be the folder one is in
         raise InputError(f"{name}: found no folder {value or repr(value)}, expected one")
     return folder
 
 
+def cache_folder() -> Path:
+    """Where what is fetched lives, whatever FASTBERT_RUNS says: the suite's folder in the user's cache."""
+    return Path(platformdirs.user_cache_dir("fastbert-suite"))
+
+
 def runs_folder() -> Path:
     """Where checkpoints and trained models live: FASTBERT_RUNS, or a folder in the user's cache."""
     named = os.environ.get(RUNS)
-    return Path(os.path.expanduser(named)) if named else Path(platformdirs.user_cache_dir("fastbert-suite")) / "runs"
+    return expanded(named) if named else cache_folder() / "runs"
+
+
+@contextlib.contextmanager
+def runs_in(folder: Path) -> Iterator[None]:
+    """Checkpoints and models live in `folder` for a while."""
+    named = os.environ.get(RUNS)
+    os.environ[RUNS] = str(folder)
+    try:
+        yield
+    finally:
+        if named is None:
+            del os.environ[RUNS]
+        else:
+            os.environ[RUNS] = named
 
 
 def settle_profile(profile: str, named: Named) -> str:
@@ -84,9 +105,12 @@ def settle_profile(profile: str, named: Named) -> str:
     if not named.names_data:
         missing.append(f"the data (name a folder with --data-dir or {DATA})")
     if not named.names_encoder:
-        missing.append(f"the encoder (name a folder with --backbone or {MODELS})")
-    wanted = " and ".join(missing)
-    raise InputError(f"profile {profile}: the hub cannot be reached, and nothing else was named for {wanted}")
+        places = "--backbone" if named.task_file is None else "backbone in the task file, --backbone"
+        missing.append(f"the encoder (name a folder with {places} or {MODELS})")
+    error = f"profile {profile}: the hub cannot be reached, and nothing else was named for {' and '.join(missing)}"
+    if named.task_file is not None:
+        error += f"; --profile offline takes {offline.WHAT}, --profile smoke a tiny random encoder"
+    raise InputError(error)
 
 
 def load_data(profile: str, task: Task, named: Named) -> TaskData:
@@ -100,17 +124,42 @@ def load_data(profile: str, task: Task, named: Named) -> TaskData:
     return hub.load_hub(task)
 
 
-def load_encoder(profile: str, task: Task, named: Named, data: TaskData, log: Callable[[str], None]) -> Backbone:
-    """The encoder: a tiny random one in `smoke`, the wheel's in `offline`, else the named folder's, else the hub's."""
+def data_to_fetch(profile: str, task: Task, named: Named) -> str | None:
+    """What `load_data` would ask the hub for; None where it asks for nothing."""
+    if named.names_data or profile in GENERATED_PROFILES or task.hub is None:
+        return None
+    return f"data set {task.hub.path} from the hub or its cache"
+
+
+def load_encoder(profile: str, task: Task, named: Named, data: TaskData | None, log: Callable[[str], None]) -> Backbone:
+    """The encoder: a tiny random one in `smoke`, the wheel's in `offline`, else the named folder's, else the hub's.
+
+    data: whose words the tiny one knows; the others do without
+    """
     if profile == "smoke":
         return backbones.tiny(runs_folder() / "tiny" / f"{task.name}-{data.sha256[:16]}", data.train.texts)
-    name = lookup(profile, task, "backbone")
     if profile == "offline":
-        return backbones.from_folder(offline.fetch_backbone(runs_folder().parent, log), name)
+        return backbones.from_folder(offline.fetch_backbone(cache_folder(), log), lookup(profile, task, "backbone"))
+    source = _encoder_source(profile, task, named)
+    return backbones.from_folder(source) if isinstance(source, Path) else backbones.from_hub(source)
+
+
+def encoder_to_fetch(profile: str, task: Task, named: Named) -> str | None:
+    """What `load_encoder` would fetch; None where it fetches nothing."""
+    if profile == "smoke":
+        return None
+    if profile == "offline":
+        return None if offline.backbone_folder(cache_folder()).is_dir() else offline.WHAT
+    source = _encoder_source(profile, task, named)
+    return None if isinstance(source, Path) else f"encoder {source} from the hub or its cache"
+
+
+def _encoder_source(profile: str, task: Task, named: Named) -> Path | str:
+    """The folder, or the hub id, of a pre-trained encoder."""
     if named.backbone is not None:
-        return backbones.from_folder(named.backbone)
-    if named.task_file is not None and (own := named.task_file.backbone) is not None:
-        return backbones.from_folder(Path(own)) if Path(own).is_dir() else backbones.from_hub(own)
+        return named.backbone
+    if named.task_file is not None and named.task_file.backbone is not None:
+        return named.task_file.backbone
     if named.models is not None:
-        return backbones.from_folder(named.models / name)
-    return backbones.from_hub(lookup(profile, task, "hub"))
+        return named.models / lookup(profile, task, "backbone")
+    return lookup(profile, task, "hub")

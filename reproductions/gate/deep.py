@@ -1,9 +1,7 @@
 """The deep tier: a task trained and traced again from scratch, its committed rows of table 2 compared by interval."""
 
-import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
@@ -26,7 +24,7 @@ from reproductions.provenance import git_state
 from reproductions.results import load_traces, read_table, table_path
 from reproductions.run import Log, run
 from reproductions.settings import Settings, settings_for
-from reproductions.sources import RUNS, Named, load_data, load_encoder, settle_profile
+from reproductions.sources import Named, load_data, load_encoder, runs_in, settle_profile
 from reproductions.statistics import Interval, bootstrap_mean, difference_of_proportions
 from reproductions.table2 import PAPER_SPEEDS
 
@@ -48,7 +46,7 @@ def retrained(
         raise InputError(f"{table_path(committed, 'runs')}: found no run of {task}, expected one to compare with")
     if settle_profile(profile, named) != profile:
         raise InputError(f"profile {profile}: found neither data nor encoder named nor the hub, expected one of them")
-    with _runs_in(folder / "runs"):
+    with runs_in(folder / "runs"):
         data = load_data(profile, get_task(task), named)
         backbone = load_encoder(profile, get_task(task), named, data, log)
         run([_job(row, data, backbone, device) for row in runs.itertuples()], again, False, log)
@@ -78,20 +76,6 @@ def _job(row: tuple, data: TaskData, backbone: Backbone, device: torch.device) -
     if foreign := sorted(said.keys() - known.keys()):
         raise InputError(f"run {row.run_id}: found hyperparameters {', '.join(foreign)}, expected those of Settings")
     return Job(dataclasses.replace(settings, **said), data, backbone, device)
-
-
-@contextlib.contextmanager
-def _runs_in(folder: Path) -> Iterator[None]:
-    """Checkpoints and models live in `folder` for a while."""
-    named = os.environ.get(RUNS)
-    os.environ[RUNS] = str(folder)
-    try:
-        yield
-    finally:
-        if named is None:
-            del os.environ[RUNS]
-        else:
-            os.environ[RUNS] = named
 
 
 def compared(task: str, profile: str, committed: Path, again: Path) -> Iterator[Finding]:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from fastbert_core.errors import InputError
@@ -100,8 +102,38 @@ def test_task_file_backbone_is_a_folder_beside_it_or_a_hub_id(tmp_path):
     assert read_task_file(path).backbone == "encoder"
     (tmp_path / "encoder").mkdir()
     found = read_task_file(path)
-    assert found.backbone == str(tmp_path / "encoder")
+    assert found.backbone == tmp_path / "encoder"
     assert found.task.pair
+
+
+@pytest.mark.parametrize(
+    ("named", "folder"),
+    [
+        ("/models/bertt", "/models/bertt"),
+        ("../models/bert", "HERE/../models/bert"),
+        ("~/models/bert", "HOME/models/bert"),
+        ("./bert/model.safetensors", "HERE/bert/model.safetensors"),
+        ("models/en/bert", "HERE/models/en/bert"),
+        ("google-bert/bert-base-uncased", None),
+        ("bert-base-uncased", None),
+    ],
+)
+def test_what_can_be_no_hub_id_is_a_folder(tmp_path, monkeypatch, named, folder):
+    monkeypatch.setenv("HOME", "/home/me")
+    found = read_task_file(write(tmp_path, TOML + f'backbone = "{named}"\n')).backbone
+    assert found == (
+        named if folder is None else Path(folder.replace("HERE", str(tmp_path)).replace("HOME", "/home/me"))
+    )
+
+
+def test_a_task_files_paths_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    found = read_task_file(write(tmp_path, TOML.replace("train.tsv", "~/train.tsv").replace("sub/", "~\\u0000/")))
+    assert (found.train, found.dev) == (Path("/home/me/train.tsv"), tmp_path / "~\0/dev.tsv.gz")
+
+
+def test_a_task_file_may_begin_with_a_byte_order_mark(tmp_path):
+    assert read_task_file(write(tmp_path, "\ufeff" + TOML)) == read_task_file(write(tmp_path, TOML))
 
 
 @pytest.mark.parametrize(

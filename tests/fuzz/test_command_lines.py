@@ -127,6 +127,7 @@ def world(tmp_path_factory):
         for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
             patch.delenv(name, raising=False)
         patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(hub, "hub_reachable", lambda: False)
         yield folder
 

@@ -1,6 +1,7 @@
 """Task files: what is in order is read as it stands, and no name or path in one leads where the user did not point."""
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -102,7 +103,7 @@ def check(folder, data):
     (folder / "sub").mkdir(exist_ok=True)
     found = outcome(read_task_file, path, folder=folder, name=str(path))
     try:
-        table = tomllib.loads(data.decode())
+        table = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         table = {}
     assert (found is REFUSED) == (not in_order(table))
@@ -114,9 +115,14 @@ def check(folder, data):
         table.get("pair", False),
     )
     assert list(found.task.classes) == table["labels"]
-    assert (found.train, found.dev, found.test) == tuple(folder / table[split] for split in ("train", "dev", "test"))
-    assert found.backbone in (table.get("backbone"), str(folder / table.get("backbone", "")))
+    assert (found.train, found.dev, found.test) == tuple(folder / home(table[key]) for key in ("train", "dev", "test"))
+    assert found.backbone in (table.get("backbone"), folder / home(table.get("backbone", "")))
     assert (Path("results") / found.task.name).parts == ("results", found.task.name)
+
+
+def home(path):
+    """The path that stands in a task file, with the home folder for ~."""
+    return path if "\0" in path else os.path.expanduser(path)
 
 
 def in_order(table):

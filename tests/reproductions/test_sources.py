@@ -3,7 +3,9 @@ import pytest
 from fastbert_core import hub
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import TASKS
-from reproductions.sources import Named, load_data, settle_profile
+from reproductions import sources
+from reproductions.sources import Named, load_data, load_encoder, runs_folder, settle_profile
+from tests.reproductions.own_task import write_task_file
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,43 @@ def test_paper_never_falls_back(reachable):
     reachable(False)
     with pytest.raises(InputError, match=r"profile paper: the hub cannot be reached, .* the data .* and the encoder"):
         settle_profile("paper", Named())
+
+
+@pytest.mark.parametrize(("named", "where"), [(None, "cache/fastbert-suite/runs"), ("work/runs", "work/runs")])
+def test_what_is_fetched_goes_to_the_cache_wherever_runs_live(tmp_path, monkeypatch, named, where):
+    monkeypatch.setattr(sources.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
+    monkeypatch.delenv("FASTBERT_RUNS", raising=False)
+    if named is not None:
+        monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / named))
+    fetched = []
+    monkeypatch.setattr(
+        sources.offline, "fetch_backbone", lambda cache, log: fetched.append(cache) or tmp_path / "none"
+    )
+    with pytest.raises(InputError, match="no such backbone folder"):
+        load_encoder("offline", TASKS["dbpedia"], Named(), None, print)
+    assert fetched == [tmp_path / "cache" / "fastbert-suite"]
+    assert runs_folder() == tmp_path / where
+
+
+def test_without_a_hub_an_own_task_is_told_which_encoders_would_do(tmp_path, reachable):
+    reachable(False)
+    named = Named.from_user(None, None, str(write_task_file(tmp_path)))
+    with pytest.raises(
+        InputError, match=r"backbone in the task file, --backbone or FASTBERT_MODELS\); --profile offline"
+    ):
+        settle_profile("standard", named)
+    assert settle_profile("offline", named) == "offline"
+
+
+def test_a_backbone_that_is_no_folder_and_not_to_be_had_is_named_as_both(monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no hub\nat all")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    with pytest.raises(
+        InputError, match=r"'bertt': cannot be had from the hub \(no hub\), expected a folder, or an enc"
+    ):
+        sources.backbones.from_hub("bertt")
 
 
 def test_a_named_folder_without_the_task_is_no_reason_to_ask_the_hub(tmp_path, monkeypatch, reachable):

