@@ -5,24 +5,24 @@ from pathlib import Path
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
 from reproductions import reported
 from reproductions.ablation import table3
+from reproductions.calibration import calibration
 from reproductions.comparability import Paper, compared_tasks
 from reproductions.convergence import convergence
+from reproductions.equal_flops import equal_flops
 from reproductions.exit_layers import exit_layers
 from reproductions.hidden_cost import hidden_cost
 from reproductions.learnt import check_seeds, comparable
 from reproductions.luha import luha
-from reproductions.questions import page
 from reproductions.speed_accuracy import speed_accuracy
 from reproductions.store import load_traces, read_table, table_path, write_table
 from reproductions.table2 import comparisons, table2
 from reproductions.uncertainty_distribution import uncertainty_distribution
 
 
-def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:
-    """Write every CSV that the traces of `results_dir` allow, and the page of questions to `questions` if named.
+def measure(results_dir: Path) -> list[Path]:
+    """Write every CSV that the traces of `results_dir` allow.
 
     Everything is computed before anything is written; measuring again gives the same bytes. A CSV that the traces no
     longer allow is removed. Returns the files written. Raises InputError if there are no traces, a trace or runs.csv is
@@ -51,13 +51,10 @@ def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:
         "uncertainty": uncertainty_distribution(traces),
         "convergence": convergence(traces, figure("figure7_convergence")),
         "true_macs": hidden_cost(traces),
+        "equal_flops": equal_flops(traces),
+        "calibration": calibration(traces),
     }
-    text = page(traces) if questions else ""
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]
     for name in (name for name, table in tables.items() if table.empty):
         table_path(results_dir, name).unlink(missing_ok=True)
-    if questions:
-        with atomic_write(questions) as file:
-            file.write(text.encode())
-        written.append(questions)
     return written

@@ -18,9 +18,9 @@ holds if what is found lies within the tolerance of what is expected. A number t
 
 Where another file already is the expectation, none is repeated here:
 
-- *exact*: every CSV of `results/standard/` and `docs/questions.md` follow from the committed traces,
-  `results/paper/table1.csv` from arithmetic, the tables of `results/README.md` from the schemas, and
-  this page from its file: each is made again, and must have the same bytes. `padding.csv` and `runs.csv` follow from no
+- *exact*: every CSV of `results/standard/` follows from the committed traces, `results/paper/table1.csv` from
+  arithmetic, the generated blocks of README, docs and `results/README.md` from the CSVs, and this page from its file:
+  each is made again, and must have the same bytes. `padding.csv` and `runs.csv` follow from no
   trace: they must keep their schema. Each `run_id` stands in `runs.csv`; each run there names a commit without changes
   and has its test trace; the traces are the files that `traces/SHA256SUMS` lists, and no others.
 - *live*: two runs of `python -m reproductions run TASK --profile smoke --seed 7 --precision fp32`, each from nothing
