@@ -94,8 +94,8 @@ def headline(tables: Tables) -> str:
     findings = {
         f"FLOPs at the fastest speed that costs at most {TOLERATED_LOSS} points on dev": (
             f"{chosen['speedup'].median():.1f}x fewer in the median, {chosen['speedup'].min():.1f}x to "
-            f"{chosen['speedup'].max():.1f}x; on {kept} the test set confirms the loss, interval and all"
-            f" ([by task](docs/results.md))"
+            f"{chosen['speedup'].max():.1f}x; on {kept} the test set's interval of the loss lies below it"
+            " ([by task](docs/results.md#what-an-early-exit-costs))"
         ),
         "Loss to the own teacher beside the paper's, at its mean layers": (
             f"{', '.join(counts)} of {(verdicts != '').sum()} ([rule](results/README.md#verdicts))"
@@ -141,8 +141,9 @@ def losses(tables: Tables) -> str:
         for speed in PAPER_SPEEDS:
             if (key := (task, f"speed={speed:g}")) in rows.index and (verdict := rows.loc[key, "verdict_relative"]):
                 ours, theirs = rows.loc[key, ["relative_loss", "reported_loss"]]
-                line[f"as many layers as the paper at {speed:g}"] = f"{ours:+.2f} (paper {theirs:+.2f}), {verdict}"
-        line["chosen on dev"] = f"{own['setting'].removesuffix(CHOSEN)}: {own['mean_layers']:.1f} layers"
+                line[f"at the layers of speed {speed:g}"] = f"{ours:+.2f} (paper {theirs:+.2f}), {verdict}"
+        line["chosen on dev"] = own["setting"].removesuffix(CHOSEN).strip().replace("=", " ")
+        line["mean layers"] = f"{own['mean_layers']:.1f}"
         lines.append(line | {"speedup": f"{own['speedup']:.1f}x", "loss": f"{0 - own['difference']:+.2f}"})
     return _markdown(pd.DataFrame(lines).fillna(""))
 
