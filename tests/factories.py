@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.trace import Trace, save_trace
+from reproductions.columns import TABLES
 from reproductions.store import trace_path, write_table
 
 BERT = {"layers": 12, "hidden": 768, "intermediate": 3072, "heads": 12}
@@ -109,7 +110,7 @@ def run_row(trace: Trace, **changes: object) -> dict:
     """The row of runs.csv for the run that left `trace`; `changes` replace values."""
     metadata = trace.metadata
     key = {name: metadata[name] for name in ("run_id", "task", "model", "variant", "seed")}
-    row = {
+    row = dict.fromkeys(TABLES["runs"]) | {
         **key,
         "profile": "standard",
         "git_sha": "0" * 40,

@@ -49,7 +49,7 @@ def test_flops_prints_and_writes_nothing(checkout, tmp_path, monkeypatch, capsys
     counted = pd.read_csv(ROOT / "results" / "paper" / "table1.csv")  # to count it anew takes half a minute
     monkeypatch.setattr("reproductions.table1.table", lambda: counted)
     assert cli.main(["flops"]) == 0
-    assert "Audit of the paper: " in capsys.readouterr().out
+    assert "Table 1: BERT-base" in capsys.readouterr().out
     assert times(tmp_path) == before
 
 
