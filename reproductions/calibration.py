@@ -1,17 +1,51 @@
-"""Whether a classifier is as sure as it is right, and how sure it would be at another temperature.
+"""Calibration: whether the teacher is as sure as it is right, and what a temperature fitted on dev changes.
 
 Fitting one temperature on held-out data: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
+from reproductions.compare import select, tasks_of
 
 WARMEST = 20.0  # of the temperatures that are tried; the coldest is its inverse
+SPEED = 0.5  # at which the tempered classifiers are compared with those as trained
+
+
+def calibration(traces: Sequence[Trace]) -> pd.DataFrame:
+    """`calibration.csv`: each FastBERT as trained (temperature 1), and at the temperature fitted on its dev trace."""
+    rows = []
+    for task in tasks_of(traces):
+        dev = {trace.metadata["seed"]: trace for trace in select(traces, task, split="dev")}
+        for test in select(traces, task):
+            if held_out := dev.get(test.metadata["seed"]):
+                fitted = fitted_temperature(held_out)
+                rows += [_row(test, 1.0, "no"), _row(at_temperature(test, fitted), fitted, "yes")]
+    return pd.DataFrame(rows)
+
+
+def _row(trace: Trace, temperature: float, fitted: str) -> dict:
+    leaving = at_speed(trace, SPEED)
+    return {
+        "task": trace.metadata["task"],
+        "seed": trace.metadata["seed"],
+        "fitted": fitted,
+        "temperature": temperature,
+        "accuracy": 100 * float(trace.correct[:, -1].mean()),
+        "confidence": confidence(trace),
+        "least_uncertainty": float(trace.uncertainties[:, -1].min()),
+        "speed": SPEED,
+        "accuracy_at_speed": leaving.accuracy,
+        "mean_layers": leaving.mean_layers,
+        "run_id": trace.metadata["run_id"],
+    }
 
 
 def confidence(trace: Trace) -> float:

@@ -26,8 +26,7 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write, sha256
-from reproductions import flops
-from reproductions.checkout import committed as kept_at
+from reproductions import checkout, flops, pages
 from reproductions.measure import measure
 from reproductions.sources import RUNS
 from reproductions.store import read_table, trace_path, write_table
@@ -52,7 +51,7 @@ Numbers = dict[tuple[str, ...], str]  # what was measured, by the first four fie
 def check(options: argparse.Namespace, committed: bool) -> int:
     """Run the tiers, print the summary, and return the exit code: 0 if every claim holds, 1 if one does not.
 
-    committed: whether the results folder is the committed one, which results/paper and docs/questions.md belong to.
+    committed: whether the results folder is the committed one, which results/paper and the pages belong to.
     Raises InputError for options that do not go together, an expected.csv that is not in order, and no results.
     """
     tiers, reason = options.tier or TIERS, " ".join((options.reason or "").split())
@@ -68,6 +67,7 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     if "exact" in tiers:
         numbers |= {("exact", "", "", name): str(number) for name, number in flops.fixed_numbers().items()}
         findings += [*recomputed(options.results_dir, options.profile, committed), *provenance(folder)]
+        findings += made_pages() if committed else []
     for task in dict.fromkeys(claim.task for claim in claims if claim.tier == "live" and "live" in tiers):
         print(f"live: {task}, profile {LIVE_PROFILE}, trained twice", flush=True)
         measured, others = train_twice(task)
@@ -158,7 +158,7 @@ def recomputed(results_dir: Path, profile: str, committed: bool) -> Iterator[Fin
     """A finding for each file of the profile's folder, made again, and for table 1, counted again."""
     place, folder = ("exact", "", profile), results_dir / profile
     with tempfile.TemporaryDirectory() as temporary:
-        made, page = Path(temporary, profile), Path(temporary, "questions.md")
+        made = Path(temporary, profile)
         paper = Path(temporary, "count", "paper")
         if committed or (results_dir / "paper").is_dir():
             flops.write_paper(paper.parent)
@@ -167,7 +167,7 @@ def recomputed(results_dir: Path, profile: str, committed: bool) -> Iterator[Fin
             yield same_files(("exact", "", ""), f"paper/{name}", results_dir / "paper" / name, paper / name)
         shutil.copytree(folder, made, ignore=shutil.ignore_patterns(".*"))
         try:
-            written = measure(made, page if committed and profile == "standard" else None)
+            written = measure(made)
         except InputError as error:
             yield held(place, "measured from the traces", "everything", str(error).replace(str(made), str(folder)))
             return
@@ -182,8 +182,15 @@ def recomputed(results_dir: Path, profile: str, committed: bool) -> Iterator[Fin
                 except InputError as error:
                     yield held(place, name, "in order", str(error).replace(str(made), str(folder)))
             yield same_files(place, name, folder / name, made / name)
-        if page in written:
-            yield same_files(place, "docs/questions.md", kept_at("docs", "questions.md"), page)
+
+
+def made_pages() -> Iterator[Finding]:
+    """A finding for each page: its generated blocks, made again."""
+    for path in pages.pages():
+        name = os.path.relpath(path, checkout.ROOT)
+        with tempfile.TemporaryDirectory() as temporary:
+            (again := Path(temporary, path.name)).write_text(pages.made(path), encoding="utf-8")
+            yield same_files(("exact", "", ""), name, path, again)
 
 
 def same_files(place: tuple, name: str, expected: Path, found: Path) -> Finding:

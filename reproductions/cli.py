@@ -156,7 +156,7 @@ def _list(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from reproductions import show
+    from reproductions import pages, show
     from reproductions.run import plan, run
 
     _silence_transformers()
@@ -179,7 +179,9 @@ def _run(options: argparse.Namespace) -> int:
         for error in dry_run(tasks, profile, named, planned, results_dir, options.replace):
             code = fail(str(error), EXIT_BAD_INPUT)
     else:
-        run(planned(tasks), results_dir, options.replace, tqdm.write, _questions(options, profile))
+        run(planned(tasks), results_dir, options.replace, tqdm.write)
+        if options.publish:
+            pages.write()
         beside = committed("results", profile) if in_checkout() else results_dir
         for task in tasks:
             print(show.task_rows(results_dir, task.name, beside))
@@ -243,19 +245,18 @@ def _padding(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
+    from reproductions import pages
     from reproductions.lock import locked
     from reproductions.measure import measure
 
     results_dir = options.results_dir / options.profile
     with locked(results_dir, print):
-        written = measure(results_dir, _questions(options, options.profile))
+        written = measure(results_dir)
+        if options.publish:
+            written += pages.write()
     for path in written:
         print(path)
     return 0
-
-
-def _questions(options: argparse.Namespace, profile: str) -> Path | None:
-    return committed("docs", "questions.md") if options.publish and profile == "standard" else None
 
 
 def _print_table(options: argparse.Namespace) -> int:

@@ -8,20 +8,12 @@ import csv
 import json
 import math
 import re
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from fastbert_core.files import atomic_write
-from reproductions.arguments import ArgumentParser, exit_code
-from reproductions.checkout import committed
-
 PATH = Path(__file__).parent / "columns.csv"
-START, END = "<!-- columns: written by python -m reproductions.columns -->", "<!-- end of columns -->"
 KINDS = {"text": "a text", "json": "a JSON object", "number": "a number", "whole": "a whole number"}
 
 
@@ -137,28 +129,3 @@ def documentation() -> str:
         decimals = "" if column.decimals is None else f", {column.decimals} decimals"
         lines.append(f"| `{name}` | {column.about} | {cell}{decimals} | {', '.join(tables)} |")
     return "\n".join(lines)
-
-
-def with_columns(text: str) -> str:
-    """`text` with the documentation between its two markers."""
-    head, _, rest = text.partition(START)
-    return f"{head}{START}\n\n{documentation()}\n\n{END}{rest.partition(END)[2]}"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the tables into results/README.md; returns the exit code."""
-    return exit_code(partial(_write, arguments))
-
-
-def _write(arguments: Sequence[str] | None) -> int:
-    ArgumentParser(prog="python -m reproductions.columns", description=__doc__).parse_args(arguments)
-    path = committed("results", "README.md")
-    written = with_columns(path.read_text(encoding="utf-8"))
-    with atomic_write(path) as file:
-        file.write(written.encode())
-    print(path)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,15 +5,15 @@ from pathlib import Path
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
 from reproductions import reported
+from reproductions.calibration import calibration
 from reproductions.comparability import Paper, compared_tasks
+from reproductions.equal_flops import equal_flops
 from reproductions.figure3_speed_accuracy import speed_accuracy
 from reproductions.figure4_luha import luha
 from reproductions.figure5_exit_layers import exit_layers
 from reproductions.figure6_uncertainty import uncertainty_distribution
 from reproductions.figure7_convergence import convergence
-from reproductions.questions import page
 from reproductions.seeds import check_seeds, comparable
 from reproductions.store import load_traces, read_table, table_path, write_table
 from reproductions.table2 import comparisons, table2
@@ -21,8 +21,8 @@ from reproductions.table3 import table3
 from reproductions.true_macs import hidden_cost
 
 
-def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:
-    """Write every CSV that the traces of `results_dir` allow, and the page of questions to `questions` if named.
+def measure(results_dir: Path) -> list[Path]:
+    """Write every CSV that the traces of `results_dir` allow.
 
     Everything is computed before anything is written; measuring again gives the same bytes. A CSV that the traces no
     longer allow is removed. Returns the files written. Raises InputError if there are no traces, a trace or runs.csv is
@@ -51,13 +51,10 @@ def measure(results_dir: Path, questions: Path | None = None) -> list[Path]:
         "uncertainty": uncertainty_distribution(traces),
         "convergence": convergence(traces, figure("figure7_convergence")),
         "true_macs": hidden_cost(traces),
+        "equal_flops": equal_flops(traces),
+        "calibration": calibration(traces),
     }
-    text = page(traces) if questions else ""
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]
     for name in (name for name, table in tables.items() if table.empty):
         table_path(results_dir, name).unlink(missing_ok=True)
-    if questions:
-        with atomic_write(questions) as file:
-            file.write(text.encode())
-        written.append(questions)
     return written

@@ -62,12 +62,12 @@ def _is_student(layers: int, depth: int) -> bool:
     return layers < depth and depth % layers == 0
 
 
-def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log, questions: Path | None = None) -> None:
+def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log) -> None:
     """Make the runs that `results_dir` does not hold yet, and measure again after each task's last.
 
     All keys are looked at before anything is trained. Raises InputError if one is held by another run, or other seeds
     of it learnt from something else, and `replace` does not say that it may go. While another process works on
-    `results_dir`, waits. `questions`: as `measure` takes it.
+    `results_dir`, waits.
     """
     results_dir.mkdir(parents=True, exist_ok=True)
     with locked(results_dir, log):
@@ -80,9 +80,9 @@ def run(jobs: Sequence[Job], results_dir: Path, replace: bool, log: Log, questio
                 log(f"{job.name}: run {job.run_id}, {len(job.train)} training rows")
                 execute(job, results_dir, log)
             log(f"{task}: measuring")
-            measure(results_dir, questions)
+            measure(results_dir)
         if not todo:  # the last run may have been killed before it was measured
-            measure(results_dir, questions)
+            measure(results_dir)
 
 
 def execute(job: Job, results_dir: Path, log: Log) -> None:

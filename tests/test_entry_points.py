@@ -54,7 +54,7 @@ def times():
 
 def test_help_is_printed_and_nothing_is_written(tmp_path):
     names, before = list(entry_points()), times()
-    assert {"reproductions", "reproductions.readme", "plots.report", "bench.performance", "tests.mutation"} <= {*names}
+    assert {"reproductions", "reproductions.pages", "plots.report", "bench.report", "tests.mutation"} <= {*names}
     # One after the other in one process, since most of them import torch.
     done = python("-W", "ignore", "-c", ASK, *names, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

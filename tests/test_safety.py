@@ -1,4 +1,4 @@
-"""docs/safety.md, held: no code in data, no remote code, pinned versions, and no name that leads out of a folder.
+"""docs/dev/safety.md, held: no code in data, no remote code, pinned versions, and no name that leads out of a folder.
 
 What a name in a path may do is tested where the path is made (tests/core/test_files.py, tests/reproductions/
 test_store.py), what is downloaded in tests/core/test_offline.py.

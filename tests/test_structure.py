@@ -81,7 +81,7 @@ def test_tox_lets_what_is_interrupted_end_by_itself():
         assert tox["reproduce"][name] == f"{{[testenv]{name}}}"
 
 
-def test_the_readme_names_every_command():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_commands_names_every_one():
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for command in ("list", "run", "measure", "flops", "luha", "ablation", "padding", "check"):
-        assert f"python -m reproductions {command}" in readme
+        assert f"python -m reproductions {command}" in page

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from bench import models, performance, report, tables
+from bench import models, report, tables
 from bench.clock import clocked
 from bench.naive import compacting
 from fastbert_core.agreement import disagreements
@@ -263,34 +263,6 @@ def test_a_table_of_other_columns_is_refused(tmp_path, monkeypatch):
     path.write_text("task,rival\n")
     with pytest.raises(InputError, match=r"rivals\.csv, line 1: column 3: found none, expected precision"):
         tables.read("rivals")
-
-
-def test_the_committed_page_is_of_the_committed_tables():
-    assert performance.PAGE.read_text(encoding="utf-8") == performance.page()  # python -m bench.performance
-
-
-def test_the_page_is_written_from_the_tables(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
-    monkeypatch.setattr(performance, "PAGE", tmp_path / "docs" / "performance.md")
-    assert performance.main([]) == 2
-    assert "found no efficiency.csv" in capsys.readouterr().err
-    benchmarks = [timed(way(0.0, 12, 24.0), way(0.5, 3, 8.0), way(None, 12, 20.0))]
-    benchmarks += [stations(engine, speed) for engine in ("compacting", "pooled") for speed in (0.0, 0.5)]
-    rate = {"what": "self-distillation", "mean_tokens": 64.0, "seconds": 0.1, "before": {"frozen pass": 2.0}}
-    del (found := timed()["extra_info"])["ways"]
-    benchmarks.append({"extra_info": found | rate})
-    path = tmp_path / "report.json"
-    path.write_text(json.dumps(report_of(*benchmarks)))
-    assert report.main([str(path)]) == 0
-    assert performance.main([]) == 0
-    page = (tmp_path / "docs" / "performance.md").read_text()
-    assert "- efficiency, stations, rates: Some CPU; 2 threads; avx2; torch 2.13.0; commit 0123456; 2026-01-02" in page
-    assert "| book-review | cpu | fp32 | latency | 1 | 0.5000 | 10 | 3.000 | 4.000 | 3.000 | 0.750 |" in page
-    assert "| book-review | cpu | fp32 | frozen pass | 10 | 64.00 | 5.0 |" in page
-    assert "| book-review | cpu | fp32 | self-distillation | 10 | 64.00 | 100.0 |" in page
-    assert "| layer 1 | 4000 | 4000 | 4000 | 4000 |" in page
-    assert "| layer | 6000 | 6000 | 6000 | 6000 |" in page
-    assert "| all | 10000 | 10000 | 10000 | 10000 |" in page
 
 
 def test_compacting_answers_as_the_trace_says():

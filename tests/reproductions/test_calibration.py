@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions.answers import sureness
-from reproductions.calibration import WARMEST, at_temperature, confidence, fitted_temperature
+from reproductions.calibration import WARMEST, at_temperature, calibration, confidence, fitted_temperature
 from tests.factories import binary_trace, make_trace, softmax, trace_of
 
 
@@ -57,30 +56,26 @@ def test_a_probability_of_0_keeps_a_temperature_finite():
     assert np.isfinite(at_temperature(trace, fitted_temperature(trace)).probabilities).all()
 
 
-def test_the_answer_tells_who_is_less_sure_than_right_and_how_much_longer_its_samples_stay():
+def test_the_table_tells_who_is_less_sure_than_right_and_how_much_longer_its_samples_stay():
     def task(name, temperature):
         test, dev = calibrated(4000), calibrated(500, seed=1)
         for trace, split in ((test, "test"), (dev, "dev")):
             trace.metadata.update(task=name, split=split, seed=7)
         return [at_temperature(test, temperature), at_temperature(dev, temperature)]
 
-    answer = sureness.as_sure_as_right([*task("ag-news", 1.0), *task("dbpedia", 3.0), *task("yahoo", 0.4)])
-    assert (
-        answer.line
-        == "1 of 3 teachers are, within 5 points; less sure than right on dbpedia; more sure than right on yahoo."
-    )
-    table = answer.table.set_index("task")
-    as_is, rescaled = (
-        table[column].str.extract(r"(.+) at (.+)").astype(float) for column in ("speed 0.5", "at the temperature")
-    )
-    assert as_is.loc["dbpedia", 1] > rescaled.loc["dbpedia", 1] + 0.1
-    assert as_is.loc["yahoo", 1] < rescaled.loc["yahoo", 1] - 0.1
+    table = calibration([*task("ag-news", 1.0), *task("dbpedia", 3.0), *task("yahoo", 0.4)]).set_index("task")
+    as_is, fitted = table[table["fitted"] == "no"], table[table["fitted"] == "yes"]
+    off = as_is["confidence"] - as_is["accuracy"]
+    assert abs(off["ag-news"]) < 2
+    assert off["dbpedia"] < -5
+    assert off["yahoo"] > 5
+    assert (as_is["temperature"] == 1).all()
+    assert as_is.loc["dbpedia", "mean_layers"] > fitted.loc["dbpedia", "mean_layers"] + 0.1
+    assert as_is.loc["yahoo", "mean_layers"] < fitted.loc["yahoo", "mean_layers"] - 0.1
     # The three differ in their temperature alone.
-    np.testing.assert_allclose(rescaled, rescaled.loc[["ag-news"] * 3], atol=0.02)
+    for column in ("mean_layers", "accuracy_at_speed", "confidence"):
+        np.testing.assert_allclose(fitted[column], fitted.loc["ag-news", column], atol=0.02)
 
 
 def test_a_temperature_is_not_taken_from_the_dev_trace_of_another_seed():
-    traces = [make_trace(), make_trace(split="dev", seed=8)]
-    assert (
-        sureness.as_sure_as_right(traces).line == "Not answered here: it needs a FastBERT test trace and its dev trace."
-    )
+    assert calibration([make_trace(), make_trace(split="dev", seed=8)]).empty

@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from reproductions import cli, columns, readme
+from reproductions import cli, pages
 from reproductions.checkout import ROOT, committed, is_committed
 from reproductions.measure import measure
 from tests.factories import make_task, store
@@ -49,7 +49,7 @@ def test_flops_prints_and_writes_nothing(checkout, tmp_path, monkeypatch, capsys
     counted = pd.read_csv(ROOT / "results" / "paper" / "table1.csv")  # to count it anew takes half a minute
     monkeypatch.setattr("reproductions.table1.table", lambda: counted)
     assert cli.main(["flops"]) == 0
-    assert "What the paper cannot mean as printed" in capsys.readouterr().out
+    assert "Table 1: BERT-base" in capsys.readouterr().out
     assert times(tmp_path) == before
 
 
@@ -64,9 +64,11 @@ def test_flops_is_published_into_the_checkout(checkout, monkeypatch, capsys):
 
 def test_measuring_is_published_into_the_checkout(checkout, tmp_path):
     (checkout / "results" / "standard" / "luha.csv").unlink()
+    (checkout / "docs").mkdir()
+    (checkout / "docs" / "questions.md").write_text(f"{pages.BEGIN}students -->\n{pages.END}\n")
     assert cli.main(["measure", "--publish"]) == 0
     assert (checkout / "results" / "standard" / "luha.csv").is_file()
-    assert (checkout / "docs" / "questions.md").is_file()
+    assert "| book-review |" in (checkout / "docs" / "questions.md").read_text()
     assert times(tmp_path / "elsewhere") == {}
 
 
@@ -113,10 +115,11 @@ def test_the_gate_says_at_once_that_there_are_no_results(checkout, monkeypatch, 
 
 
 def test_the_pages_are_those_of_the_checkout(checkout, tmp_path, capsys):
-    (checkout / "README.md").write_text(f"a\n{readme.START}{readme.END}\n")
-    (checkout / "results" / "README.md").write_text(f"b\n{columns.START}{columns.END}\n")
-    assert (readme.main([]), columns.main([])) == (0, 0)
-    assert "| book-review | measured" in (checkout / "README.md").read_text()
+    for path, name in ((checkout / "README.md", "table2"), (checkout / "results" / "README.md", "columns")):
+        path.write_text(f"a\n{pages.BEGIN}{name} -->\n{pages.END}\n")
+    assert pages.main([]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(checkout / name) for name in ("README.md", "results/README.md")]
+    assert "| book-review " in (checkout / "README.md").read_text()
     assert "| `luha.csv` |" in (checkout / "results" / "README.md").read_text()
     assert times(tmp_path / "elsewhere") == {}
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastbert_core.tasks import SAFE_NAME
-from reproductions import columns
-from reproductions.columns import KINDS, TABLES, documentation, key_of, with_columns
+from reproductions.columns import KINDS, TABLES, documentation, key_of
 from reproductions.profiles import PROFILES
 from reproductions.store import read_table, write_table
 
@@ -28,9 +27,7 @@ def test_every_table_is_committed_and_described():
     assert {path.stem for path in COMMITTED} == set(TABLES)
 
 
-def test_the_readme_documents_every_column_once_for_each_meaning():
-    text = (RESULTS / "README.md").read_text(encoding="utf-8")
-    assert with_columns(text) == text  # else: python -m reproductions.columns
+def test_the_documentation_has_every_column_once_for_each_meaning():
     rows = [line.strip("| ").split(" | ") for line in documentation().splitlines() if line.startswith("| `")]
     documented = [(table, *row[:2]) for row in rows if len(row) == 4 for table in row[3].split(", ")]
     described = [
@@ -58,10 +55,3 @@ def test_only_runs_and_bench_hold_times():
     timed = ("second", "date", "machine")
     holders = {table for table, its in TABLES.items() if any(word in name for name in its for word in timed)}
     assert holders == {"runs", *(path.stem for path in COMMITTED if path.parts[0] == "bench")}
-
-
-def test_asking_for_help_writes_nothing(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        columns.main(["--help"])
-    assert (stop.value.code, list(tmp_path.iterdir())) == (0, [])

@@ -1,1 +1,0 @@
-"""Answers to a careful reader's questions, each a pure function of traces."""

@@ -1,0 +1,91 @@
+"""FastBERT at the FLOPs of another model: of DistilBERT, of one student alone, of the training on labels."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.flops import paper_flops
+from fastbert_core.metrics import at_flops, at_speed, dense, encoder_shape
+from fastbert_core.trace import Trace
+from reproductions.compare import Averaged, paired, provenance, select, tasks_of
+from reproductions.figure3_speed_accuracy import MODELS
+from reproductions.statistics import crossed_bootstrap, holm, mcnemar
+from reproductions.table2 import CHOSEN, STUDENTS
+from reproductions.table3 import PAPER_SPEEDS
+
+DISTILBERT, ONE_STUDENT, ON_LABELS = "DistilBERT", "one student", MODELS["labels"]
+ALL_DEPTHS = "all mean layers"  # the area between two curves: their mean over mean layers 1, 2, … to the last
+
+
+def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
+    """`equal_flops.csv`: FastBERT at the slowest speed whose mean FLOPs are at most the other's, against the other.
+
+    McNemar's p-values are Holm-corrected over all rows against the same other model.
+    """
+    rows = []
+    for task in tasks_of(traces):
+        fastbert = select(traces, task)
+        for against, setting, other in _others(task, traces):
+            adaptive = Averaged(fastbert, partial(at_flops, flops=other.flops))
+            if difference := paired(adaptive, other):
+                first = (side.of_seeds(difference.seeds[:1])[0] for side in (adaptive, other))
+                numbers = {
+                    "against_accuracy": other.accuracy,
+                    "mflops": other.flops / 1e6,
+                    "accuracy": adaptive.accuracy,
+                    "difference": difference.difference,
+                    "difference_low": difference.low,
+                    "difference_high": difference.high,
+                    "mcnemar_p": mcnemar(*first),
+                    **_provenance(difference.seeds, fastbert, other.traces),
+                }
+                rows.append({"task": task, "against": against, "against_setting": setting} | numbers)
+        if area := _area(fastbert, select(traces, task, variant="labels")):
+            rows.append({"task": task, "against": ON_LABELS, "against_setting": ALL_DEPTHS} | area)
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows)
+    return table.assign(mcnemar_p_holm=table.groupby("against")["mcnemar_p"].transform(holm))
+
+
+def _others(task: str, traces: Sequence[Trace]) -> Iterator[tuple[str, str, Averaged]]:
+    """The models that FastBERT is compared with: name, setting, and what they do on the test set."""
+    for variant in STUDENTS:
+        if distilbert := select(traces, task, "distilbert", variant):
+            yield DISTILBERT, f"{distilbert[0].metadata['layers'][-1]} layers", Averaged(distilbert, dense)
+    fastbert, dev = select(traces, task), select(traces, task, split="dev")
+    students = fastbert[0].metadata["layers"][:-1]
+    best = max(students, key=lambda k: Averaged(dev, partial(dense, layer=k)).accuracy) if dev and students else None
+    for layer in students:
+        setting = f"layer={layer} {CHOSEN}" if layer == best else f"layer={layer}"
+        yield ONE_STUDENT, setting, Averaged(fastbert, partial(dense, layer=layer))
+    if on_labels := select(traces, task, variant="labels"):
+        for speed in PAPER_SPEEDS:
+            yield ON_LABELS, f"speed={speed:g}", Averaged(on_labels, partial(at_speed, speed=speed))
+
+
+def _area(first: Sequence[Trace], second: Sequence[Trace]) -> dict | None:
+    """The columns of the comparison over all depths; None without a seed in common."""
+    seeds = sorted({t.metadata["seed"] for t in first} & {t.metadata["seed"] for t in second})
+    if not seeds:
+        return None
+    unit, depths = paper_flops(encoder_shape(first[0]), 1), first[0].metadata["layers"]
+    sides = [[Averaged(group, partial(at_flops, flops=depth * unit)) for depth in depths] for group in (first, second)]
+    right = [sum(used.of_seeds(seeds).astype(np.int64) for used in side) for side in sides]  # of so many depths
+    low, high = crossed_bootstrap(right[0] - right[1])
+    ours, theirs = (100 * float(side.mean()) / len(depths) for side in right)
+    return {
+        "against_accuracy": theirs,
+        "mflops": float(np.mean([used.flops for used in sides[1]])) / 1e6,
+        "accuracy": ours,
+        "difference": ours - theirs,
+        "difference_low": 100 * low / len(depths),
+        "difference_high": 100 * high / len(depths),
+        **_provenance(seeds, first, second),
+    }
+
+
+def _provenance(seeds: Sequence[int], *groups: Sequence[Trace]) -> dict[str, str]:
+    return provenance(*([trace for trace in group if trace.metadata["seed"] in seeds] for group in groups))

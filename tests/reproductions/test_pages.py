@@ -1,0 +1,123 @@
+"""Pages: prose by hand stays, blocks follow from the tables, and the committed pages are made from committed tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastbert_core.errors import InputError
+from reproductions import blocks, pages
+from reproductions.checkout import ROOT
+from reproductions.columns import TABLES
+from reproductions.figure4_luha import check
+from tests.factories import binary_trace
+
+
+@pytest.mark.parametrize("path", pages.pages(), ids=str)
+def test_a_committed_page_is_of_the_committed_tables(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert pages.made(path) == path.read_text(encoding="utf-8")  # else: python -m reproductions.pages
+
+
+def test_every_block_stands_on_a_page():
+    shown = {name for path in pages.pages() for _, name, _ in pages.BLOCK.findall(path.read_text(encoding="utf-8"))}
+    assert shown == set(blocks.BLOCKS)
+
+
+def test_prose_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(pages.BLOCKS, "mine", lambda tables: "new")
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- table: mine -->\nold\n<!-- end -->\nb <!-- end -->\n<!-- table: mine -->\n<!-- end -->\n")
+    block = "<!-- table: mine -->\n\nnew\n\n<!-- end -->"
+    assert pages.made(page) == f"a\n{block}\nb <!-- end -->\n{block}\n"
+    page.write_text(pages.made(page))
+    assert pages.made(page) == page.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!-- table: unknown -->\n<!-- end -->\n",
+        "<!-- table: columns -->\n",
+        "<!-- table: columns -->\n<!-- table: columns -->\n<!-- end -->\n",
+        "<!-- table: columns --> <!-- end -->\n",
+    ],
+)
+def test_a_block_out_of_order_is_refused_by_name(text, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(InputError, match=r"page\.md: found "):
+        pages.made(page)
+
+
+@pytest.mark.parametrize("name", blocks.BLOCKS)
+def test_without_rows_a_block_says_so(name):
+    nothing = blocks.Tables({name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()})
+    assert isinstance(blocks.BLOCKS[name](nothing), str)
+
+
+def shown(name, **tables):
+    """The cells of a block's table by row."""
+    empty = {table: pd.DataFrame(columns=list(columns)) for table, columns in TABLES.items()}
+    lines = blocks.BLOCKS[name](blocks.Tables(empty | tables)).splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+
+
+def test_measured_stands_over_reported_and_what_is_missing_is_empty():
+    columns = ["task", "model", "setting", "accuracy", "speedup", "reported_accuracy", "reported_speedup", "train_rows"]
+    rows = pd.DataFrame(
+        [
+            ("dbpedia", "BERT", "12 layers", 98.3, 1.0, 99.31, 1.0, 12022),
+            ("dbpedia", "FastBERT", "speed=0.1", 98.2, 3.681, np.nan, np.nan, 12022),
+            ("book-review", "DistilBERT", "1 layers", 80.0, 12.023, 81.33, np.nan, 4000),
+            ("mine", "BERT", "12 layers", 50.0, 1.0, np.nan, np.nan, 10),
+        ],
+        columns=columns,
+    ).assign(test_rows=7600)
+    found = [{key: cell for key, cell in row.items() if cell} for row in shown("table2", table2=rows)]
+    assert found == [
+        {"task": "book-review", "": "measured, 4,000 / 7,600 rows", "DistilBERT, 1 layers": "80.00 · 12.02x"},
+        {"": "paper", "DistilBERT, 1 layers": "81.33"},
+        {
+            "task": "dbpedia",
+            "": "measured, 12,022 / 7,600 rows",
+            "BERT": "98.30 · 1.00x",
+            "FastBERT, speed 0.1": "98.20 · 3.68x",
+        },
+        {"": "paper", "BERT": "99.31 · 1.00x"},
+    ]
+
+
+def test_a_student_that_is_rarely_sure_loses_by_its_shares():
+    """Layer 1 is the most accurate where it is sure and where it is not, but rarely sure; layers 2 and 3 mostly are."""
+    rng = np.random.default_rng(0)
+    sure = np.stack([rng.random(4000) < share for share in (0.2, 0.95, 0.95)], axis=1)
+    accuracy = np.where(sure, [0.995, 0.985, 0.985], [0.75, 0.65, 0.65])
+    trace = binary_trace(np.where(sure, 0.999, 0.6), rng.random((4000, 3)) < accuracy)
+    (row,) = shown("students", luha=check(trace))
+    by_share, within = float(row["from the shares"]), float(row["from accuracy within bins"])
+    assert row["more accurate in"] == "2 of 2 bins"
+    assert by_share < -10
+    assert within > 0
+    difference = 100 * (trace.correct[:, 0].mean() - trace.correct[:, 2].mean())
+    assert by_share + within == pytest.approx(difference, abs=0.011)
+
+
+def test_a_bin_that_one_side_leaves_empty_counts_as_shares_alone():
+    rng = np.random.default_rng(0)
+    correct = np.stack([rng.random(4000) < accuracy for accuracy in (0.7, 0.8, 0.9)], axis=1)
+    confidence = np.tile([0.6, 0.8, 0.999], (4000, 1))  # each layer in a bin of its own
+    (row,) = shown("students", luha=check(binary_trace(confidence, correct)))
+    assert float(row["from accuracy within bins"]) == 0
+    assert float(row["from the shares"]) == pytest.approx(
+        100 * (correct[:, 0].mean() - correct[:, 2].mean()), abs=0.006
+    )
+
+
+def test_how_far_from_a_line():
+    speed = np.arange(101) / 100
+    rows = pd.DataFrame({"task": "dbpedia", "model": "FastBERT", "speed": speed, "speedup": 1 + speed**2})
+    (row,) = shown("linear", speed_accuracy=rows)
+    assert row["speed 0.5"] == "1.25x"
+    assert row["farthest from the line"] == "-0.25x at speed 0.5"
+    assert row["R²"] == f"{np.corrcoef(speed, speed**2)[0, 1] ** 2:.3f}"
