@@ -22,8 +22,6 @@ from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 
-import pandas as pd
-
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write, sha256
 from reproductions import checkout, flops, pages
@@ -228,7 +226,7 @@ def _runs(place: tuple, folder: Path) -> Iterator[Finding]:
     runs = read_table(folder, "runs")
     for run in runs.itertuples():
         own, code = ("exact", run.task, folder.name), "no commit"
-        if run.git_sha and not pd.isna(run.git_dirty):
+        if run.git_sha and run.git_dirty:
             code = "a commit" if run.git_dirty == "no" else f"{run.git_sha} and changes to it"
         trace = trace_path(folder, run.task, run.model, run.variant, run.seed, "test")
         yield held(own, f"run {run.run_id}, code", "a commit", code)

@@ -178,11 +178,13 @@ def test_a_run_must_name_clean_code_and_leave_a_test_trace(copy, gate):
     runs = read_table(copy, "runs")
     runs.loc[0, "git_dirty"] = "yes"
     runs.loc[1, ["git_sha", "git_dirty"]] = None
+    runs.loc[2, "git_dirty"] = None
     write_table(copy, "runs", runs)
     code, failed = gate(copy)
-    dirty, bare = (f"run {run}, code" for run in runs["run_id"][:2])
-    assert (code, set(failed)) == (1, {dirty, bare})
-    assert (failed[dirty]["found"], failed[bare]["found"]) == (f"{'0' * 40} and changes to it", "no commit")
+    dirty, bare, unknown = (f"run {run}, code" for run in runs["run_id"][:3])
+    assert (code, set(failed)) == (1, {dirty, bare, unknown})
+    assert failed[dirty]["found"] == f"{'0' * 40} and changes to it"
+    assert failed[bare]["found"] == failed[unknown]["found"] == "no commit"
     find_traces(copy, split="test", variant="labels")[0].unlink()
     run_id = runs.loc[runs["variant"] == "labels", "run_id"].iloc[0]
     assert gate(copy)[1][f"run {run_id}, test trace"]["found"] == "no file"
