@@ -10,7 +10,7 @@ from importlib import resources
 from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
 from fastbert_core.tasks import TASKS, Task
-from fastbert_core.trainings import Schedule, Schedules
+from fastbert_core.trainings import TRAININGS, Schedule, Schedules
 from reproductions.profiles import PROFILES
 
 TRAINING_OF_VARIANT = {
@@ -18,6 +18,14 @@ TRAINING_OF_VARIANT = {
     "reverse-kl": "reverse-kl",
     "labels": "labels",
     "authors": "self-distillation",
+    "two-stage": "two-stage",
+    "joint": "joint",
+    "joint-linear": "joint-linear",
+    "alternating": "alternating",
+    "joint-self-distillation": "joint-self-distillation",
+    "gradient-equilibrium": "gradient-equilibrium",
+    "mixed": "mixed",
+    "sweet": "sweet",
 }
 
 
@@ -77,7 +85,8 @@ class Settings:
 
     def fine_tuning_id(self, data_sha256: str, backbone_sha256: str) -> str:
         """Identity of the first stage, which runs that differ in the second alone have in common."""
-        plain = replace(self, model="", variant="labels" if self.variant == "labels" else "")
+        shared = self.model == "distilbert" or TRAININGS[self.training](self.schedules)[0].name == "fine-tuning"
+        plain = replace(self, model="", variant="" if shared else self.variant)
         later = ("distillation_epochs", "distillation_rate", "until_flat", "calibration_rows", "epoch_trace_rows")
         values = {name: value for name, value in asdict(plain).items() if name not in later}
         return _identity(values, data_sha256, backbone_sha256)

@@ -66,6 +66,7 @@ def test_runs_share_their_first_stage_unless_it_differs():
         return dataclasses.replace(standard(), **changes).fine_tuning_id("data", "backbone")
 
     assert first() == first(variant="reverse-kl") == first(model="distilbert", variant="6-layers")
+    assert first() == first(variant="two-stage") == first(variant="mixed") != first(variant="joint")
     assert first() == first(distillation_epochs=9, distillation_rate=1.0)
     assert len({first(), first(variant="labels"), first(seed=8), first(fine_tuning_rate=1.0), first(train_rows=5)}) == 5
 
