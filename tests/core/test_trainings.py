@@ -149,6 +149,19 @@ def test_the_last_exit_and_all_take_turns_in_the_loop(tmp_path, monkeypatch):
     assert steps == [(step, step % 2 == 1) for step in range(6)]
 
 
+def test_gradients_meet_in_the_loop_as_the_stage_says(tmp_path):
+    one_step = Schedules(*[dataclasses.replace(SCHEDULE, epochs=1, batch_size=24)] * 2)
+    after = {}
+    for name, gradients in (("joint", "sum"), ("gradient-equilibrium", "mean"), ("sweet", "own")):
+        assert [stage.gradients for stage in TRAININGS[name](one_step)] == [gradients]
+        after[name] = run(name, tmp_path / name, schedules=one_step)[0].state_dict()
+    for key, joint in after.pop("joint").items():
+        # All classifiers and the last layer learn as in joint training, every other layer in a way of its own.
+        same = key.startswith("classifiers.") or f".layer.{LAYERS - 1}." in key
+        mean, own = (state[key] for state in after.values())
+        assert [torch.equal(joint, mean), torch.equal(joint, own), torch.equal(mean, own)] == [same] * 3, key
+
+
 def test_a_stage_that_matches_wants_a_deep_teacher(tmp_path):
     (stage,) = TRAININGS["pkd"](SCHEDULES)
     place = Workplace(tmp_path, PAD, "fp32", lambda _: None)
