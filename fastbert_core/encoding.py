@@ -106,7 +106,7 @@ def encode(
             segments.extend([around.of_texts[at]] * share + around.segments[at + 1])
     return Encoded(
         ids=np.array(ids, np.int32),
-        segments=None if pairs is None else np.array(segments, np.int8),
+        segments=np.array(segments, np.int8) if any(segments) else None,
         offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
         truncated=np.array(truncated, bool),
     )

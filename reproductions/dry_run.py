@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fastbert_core.backbones import check_encoder
+from fastbert_core.encoder_folder import check_encoder
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import Task
 from reproductions.job import Job, estimated_minutes, is_done

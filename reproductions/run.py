@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fastbert_core.backbones import check_encoder, read_shape
+from fastbert_core.encoder_folder import check_encoder, read_shape
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_files
 from fastbert_core.tasks import Task

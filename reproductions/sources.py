@@ -8,9 +8,9 @@ from pathlib import Path
 
 import platformdirs
 
-from fastbert_core import backbones, generated, hub, offline
-from fastbert_core.backbones import Backbone
+from fastbert_core import encoder_folder, generated, hub, offline
 from fastbert_core.data import TaskData, load_files, load_folder
+from fastbert_core.encoder_folder import Backbone
 from fastbert_core.errors import InputError
 from fastbert_core.files import expanded
 from fastbert_core.task_file import TaskFile, read_task_file
@@ -137,11 +137,13 @@ def load_encoder(profile: str, task: Task, named: Named, data: TaskData | None, 
     data: whose words the tiny one knows; the others do without
     """
     if profile == "smoke":
-        return backbones.tiny(runs_folder() / "tiny" / f"{task.name}-{data.sha256[:16]}", data.train.texts)
+        return encoder_folder.tiny(runs_folder() / "tiny" / f"{task.name}-{data.sha256[:16]}", data.train.texts)
     if profile == "offline":
-        return backbones.from_folder(offline.fetch_backbone(cache_folder(), log), lookup(profile, task, "backbone"))
+        return encoder_folder.from_folder(
+            offline.fetch_backbone(cache_folder(), log), lookup(profile, task, "backbone")
+        )
     source = _encoder_source(profile, task, named)
-    return backbones.from_folder(source) if isinstance(source, Path) else backbones.from_hub(source)
+    return encoder_folder.from_folder(source) if isinstance(source, Path) else encoder_folder.from_hub(source)
 
 
 def encoder_to_fetch(profile: str, task: Task, named: Named) -> str | None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fastbert_core import hub, offline
-from fastbert_core.backbones import tiny
+from fastbert_core.encoder_folder import tiny
 from reproductions import cli
 from reproductions.dry_run import duration
 from tests.reproductions.own_task import write_task_file

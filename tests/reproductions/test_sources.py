@@ -108,7 +108,7 @@ def test_a_backbone_that_is_no_folder_and_not_to_be_had_is_named_as_both(monkeyp
     with pytest.raises(
         InputError, match=r"'bertt': cannot be had from the hub \(no hub\), expected a folder, or an enc"
     ):
-        sources.backbones.from_hub("bertt")
+        sources.encoder_folder.from_hub("bertt")
 
 
 def test_a_named_folder_without_the_task_is_no_reason_to_ask_the_hub(tmp_path, monkeypatch, reachable):

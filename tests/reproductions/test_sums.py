@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastbert_core.backbones import Backbone
+from fastbert_core.encoder_folder import Backbone
 from fastbert_core.errors import InputError
 from fastbert_core.files import sha256
 from fastbert_core.generated import generate
