@@ -71,7 +71,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if not tokenizer.is_fast:
         raise InputError(f"{source}: found {type(tokenizer).__name__}, written in Python, expected a fast tokenizer")
     if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
-        raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected a BERT-family one")
+        raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected one with both")
     return tokenizer
 
 

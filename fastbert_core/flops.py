@@ -49,13 +49,11 @@ class EncoderShape:
     extra: dict[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        sizes = {name: (size, 1) for name, size in vars(self).items() if name not in ("family", "extra")}
         if not isinstance(self.family, str) or not isinstance(self.extra, dict):
-            raise InputError(
-                f"encoder: found family {self.family!r} and extra {self.extra!r}, expected a name and a table"
-            )
-        sizes |= {name: (size, 0) for name, size in self.extra.items()}
-        for name, (size, least) in sizes.items():
+            found = f"family {self.family!r} and extra {self.extra!r}"
+            raise InputError(f"encoder: found {found}, expected a name and a table")
+        sizes = [(name, size, 1) for name, size in vars(self).items() if name not in ("family", "extra")]
+        for name, size, least in (*sizes, *((name, size, 0) for name, size in self.extra.items())):
             if isinstance(size, bool) or not isinstance(size, int) or not least <= size <= LARGEST:
                 raise InputError(f"encoder {name}: found {size!r}, expected an integer from {least} to {LARGEST}")
         for width, heads in (("hidden", "heads"), ("classifier", "classifier_heads")):

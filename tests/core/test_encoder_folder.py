@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from transformers import BertTokenizerFast, GPT2Config, RobertaConfig, RobertaModel, RobertaPreLayerNormConfig
+from transformers import BertTokenizerFast, GPT2Config, RobertaConfig, RobertaModel, XLMRobertaXLConfig
 
 from fastbert_core.encoder_folder import check_encoder, from_folder, read_shape, tiny
 from fastbert_core.errors import InputError
@@ -67,7 +67,7 @@ def test_a_tokenizer_that_puts_no_cls_before_a_text_is_refused(folder):
         check_encoder(folder)
 
 
-@pytest.mark.parametrize(("config", "meant"), [(GPT2Config, ""), (RobertaPreLayerNormConfig, "; did you mean 'xlm-r")])
+@pytest.mark.parametrize(("config", "meant"), [(GPT2Config, ""), (XLMRobertaXLConfig, "; did you mean 'xlm-roberta'")])
 def test_an_encoder_of_an_unknown_family_is_told_those_that_there_are(tmp_path, config, meant):
     config().save_pretrained(tmp_path)
     expected = f"encoder family: found '{config.model_type}', expected one of albert, bert, .*, xlnet"
