@@ -63,7 +63,8 @@ def encoder_shape(trace: Trace) -> EncoderShape:
 
 def describe(trace: Trace) -> str:
     """The trace's key in words, for messages."""
-    return "trace of {task}, {model} {variant}, seed {seed}, {split}".format(**trace.metadata)
+    known = {"task": "a task", "training": "a training", "seed": "unknown"} | trace.metadata
+    return "trace of {task}, {training}, seed {seed}, {split}".format(**known)
 
 
 def at_speed(trace: Trace, speed: float) -> Outcome:
