@@ -28,6 +28,13 @@ class Deberta(Family):
         return real, encoder.get_attention_mask(real), encoder.get_rel_pos(hidden), encoder.get_rel_embedding()
 
     def layer(self, model: PreTrainedModel, number: int, hidden: Tensor, context: tuple) -> Tensor:
+        """Hidden states after layer `number`, in the weights' precision: transformers' code fails under autocast."""
+        import torch
+
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.plain_layer(model, number, hidden, context)
+
+    def plain_layer(self, model: PreTrainedModel, number: int, hidden: Tensor, context: tuple) -> Tensor:
         """Hidden states after layer `number`; the first takes embeddings that are 0 at padding."""
         real, attention_mask, distances, embeddings = context
         hidden = hidden * real[..., None] if number == 1 else hidden
@@ -57,7 +64,7 @@ class DebertaV2(Deberta):
 
     def layer(self, model: PreTrainedModel, number: int, hidden: Tensor, context: tuple) -> Tensor:
         """Hidden states after layer `number`."""
-        output, conv = super().layer(model, number, hidden, context), model.encoder.conv
+        output, conv = self.plain_layer(model, number, hidden, context), model.encoder.conv
         if number > 1 or conv is None:
             return output
         real = context[0]

@@ -8,10 +8,11 @@ from transformers import AutoConfig, AutoModel, BertTokenizerFast
 
 from fastbert_core.agreement import disagreements
 from fastbert_core.backbones import FAMILIES
-from fastbert_core.encoding import Encoded
+from fastbert_core.encoding import Batch, Encoded
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.flops import EncoderShape, dense_true_macs, paper_flops_by_exit, true_macs
+from fastbert_core.frozen import _pass
 from fastbert_core.model import FastBertModel
 from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
@@ -128,6 +129,16 @@ def test_the_classifiers_read_cls_first_wherever_it_stands():
 
 
 @each
+def test_students_of_a_frozen_backbone_read_what_they_read_in_the_whole_model(family, variant):
+    model = model_of(family, variant)
+    ids, mask, types = batch(family, [23, 9, 14])
+    with torch.no_grad():
+        kept, teacher = _pass(model, Batch(ids, mask, types))
+        logits = [*(head(hidden, mask) for head, hidden in zip(model.students, kept, strict=True)), teacher]
+        torch.testing.assert_close(torch.stack(logits, dim=1), model.exit_logits(ids, mask, types))
+
+
+@each
 def test_the_engine_leaves_where_the_trace_does(family, variant):
     model = model_of(family, variant)
     for weights in model.classifiers.parameters():
@@ -181,6 +192,17 @@ def test_the_paper_s_unit_prices_all_layers_but_the_first_alike(family, variant)
     assert (further == further[0]).all()
     assert paper_flops_by_exit(shape, tokens=30)[0] >= further[0] > 0
     assert EncoderShape(**vars(shape)) == shape
+
+
+@each
+def test_every_layer_runs_and_learns_under_autocast(family, variant):
+    model = model_of(family, variant)
+    ids, mask, types = batch(family, [9, 5])
+    exact = model.exit_logits(ids, mask, types)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(ids, mask, types, labels=torch.tensor([0, 1]))
+    assert (output.exit_logits - exact).abs().max() < 0.1
+    output.loss.backward()
 
 
 @each
