@@ -42,6 +42,7 @@ class Family:
     pooler: whether transformers puts a pooler on it unless told otherwise
     sdpa: whether transformers has more than eager attention for it
     cls_first: whether its tokenizers put [CLS] before a text; if not, after it
+    query_and_key: where in a layer these projections are; None where scores are more than products of them
     pooled: whether the engine can re-form its batches: whether `context` follows from `hidden` and `mask` alone
     """
 
@@ -50,6 +51,7 @@ class Family:
     pooler = True
     sdpa = True
     cls_first = True
+    query_and_key: tuple[str, str] | None = ("attention.self.query", "attention.self.key")
     pooled = True
 
     def embed(self, model: PreTrainedModel, ids: Tensor, types: Tensor | None) -> Tensor:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Albert(Family):
     """Consecutive layers run the same group of weights; a group is usually the only one, and of one inner layer."""
 
+    query_and_key = ("albert_layers.0.attention.query", "albert_layers.0.attention.key")
+
     def embed(self, model: PreTrainedModel, ids: Tensor, types: Tensor | None) -> Tensor:
         """Embeddings, projected to the layers' width."""
         return model.encoder.embedding_hidden_mapping_in(super().embed(model, ids, types))

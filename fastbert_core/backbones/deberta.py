@@ -18,6 +18,7 @@ class Deberta(Family):
 
     pooler = False
     sdpa = False
+    query_and_key = None
 
     def context(
         self, model: PreTrainedModel, hidden: Tensor, mask: Tensor | None, types: Tensor | None = None

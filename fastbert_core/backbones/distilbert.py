@@ -17,6 +17,7 @@ class DistilBert(Family):
     stack = "transformer.layer"
     intermediate = "hidden_dim"
     pooler = False
+    query_and_key = ("attention.q_lin", "attention.k_lin")
 
     def embed(self, model: PreTrainedModel, ids: Tensor, types: Tensor | None) -> Tensor:
         """Embeddings of token ids alone."""

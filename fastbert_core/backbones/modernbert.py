@@ -21,6 +21,7 @@ class ModernBert(Family):
 
     stack = "layers"
     pooler = False
+    query_and_key = None
 
     def embed(self, model: PreTrainedModel, ids: Tensor, types: Tensor | None) -> Tensor:
         """Embeddings of token ids alone."""

@@ -16,6 +16,7 @@ class MPNet(Roberta):
     """It has no segments; positions are counted as in RoBERTa, the padding token being 1 whatever the configuration."""
 
     sdpa = False
+    query_and_key = None
 
     def embed(self, model: PreTrainedModel, ids: Tensor, types: Tensor | None) -> Tensor:
         """Embeddings of token ids alone."""

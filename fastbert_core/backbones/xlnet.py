@@ -24,6 +24,7 @@ class XLNet(Family):
     intermediate = "d_inner"
     pooler = False
     sdpa = False
+    query_and_key = None
     cls_first = False
     pooled = False
 

@@ -13,6 +13,7 @@ from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.flops import EncoderShape, dense_true_macs, paper_flops_by_exit, true_macs
 from fastbert_core.frozen import _pass
+from fastbert_core.matching import attention_scores
 from fastbert_core.model import FastBertModel
 from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
@@ -126,6 +127,24 @@ def test_the_classifiers_read_cls_first_wherever_it_stands():
     assert torch.equal(read[0], hidden[0, [2, 0, 1, 3, 4]])
     assert torch.equal(read[1], hidden[1, [4, 0, 1, 2, 3]])
     assert torch.equal(read[1:], model.read(hidden[1:], None))
+
+
+@each
+def test_scores_are_those_of_the_model_s_own_attention(family, variant):
+    model = model_of(family, variant, "eager")
+    ids, mask, types = batch(family, [23, 9, 14])
+    hidden = list(model.hidden_states(ids, mask, types))
+    if model.family.query_and_key is None:
+        with pytest.raises(InputError, match=f"model: found one of family {family}, expected one with BERT's"):
+            attention_scores(model, 1, hidden[0])
+        return
+    given = {"token_type_ids": types} if model.backbone.config.to_dict().get("type_vocab_size", 1) > 1 else {}
+    found = model.backbone(ids, attention_mask=mask.float(), output_attentions=True, **given).attentions
+    found = found[:: len(found) // model.layers]
+    for layer in range(1, model.layers + 1):
+        scores = attention_scores(model, layer, hidden[layer - 1])
+        expected = scores.masked_fill(~mask[:, None, None, :], float("-inf")).softmax(-1)
+        torch.testing.assert_close(expected, found[layer - 1], rtol=0, atol=1e-5)
 
 
 @each
