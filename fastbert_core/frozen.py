@@ -22,7 +22,7 @@ from fastbert_core.tracing import TOKEN_BUDGET, evaluating
 
 MAX_BYTES = 32 * 2**30
 
-# From the rows of a batch, and the batch: hidden states [b, n, hidden] of every layer but the last, teacher's logits.
+# From the rows of a batch, and the batch: what the students read, [b, n, hidden] each, and the teacher's logits.
 Frozen = Callable[[np.ndarray, Batch], tuple[list[Tensor], Tensor]]
 
 
@@ -109,11 +109,11 @@ class KeptStates:
 
 def _pass(model: FastBertModel, batch: Batch) -> tuple[list[Tensor], Tensor]:
     hidden = model.embed(batch.input_ids, batch.token_type_ids)
-    attention_mask = model.attention_mask(hidden, batch.mask)
+    context = model.context(hidden, batch.mask, batch.token_type_ids)
     states = []
     for layer in range(1, model.layers + 1):
-        hidden = model.run_layer(layer, hidden, attention_mask)
-        states.append(hidden)
+        hidden = model.run_layer(layer, hidden, context)
+        states.append(model.read(hidden, batch.mask))
     return states[:-1], model.classify(model.layers, hidden, batch.mask)
 
 

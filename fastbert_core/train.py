@@ -186,7 +186,7 @@ class _Exits:
         with autocast(model.device, self._place.precision):
             if stage.matches:
                 matched = match(model, self._deep, batch, attention=stage.matches == "hidden-and-attention")
-                last = model.classify(model.layers, matched.student.hidden[-1], batch.mask)
+                last = model.teacher(matched.student.hidden[-1], batch.mask)
                 return last[:, None], targets._replace(matched=matched)
             ids, mask, types = batch.input_ids, batch.mask, batch.token_type_ids
             return model.exit_logits(ids, mask, types, self._layers, stage.gradients), targets
