@@ -21,6 +21,8 @@ from fastbert_core.uncertainty import uncertainty
 SUM_TOLERANCE = 1e-4
 # A trace ends with the SHA-256 of all bytes before it, in hex: the zip archive's comment. The first had none.
 DIGEST_BYTES = 64
+OPTIONAL = ("logsumexp",)  # of a trace's arrays
+LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
 METADATA = {
     "run_id": str,
     "task": str,
@@ -42,6 +44,7 @@ class Trace:
     probabilities: float32 [samples, layers, classes], each row sums to 1
     labels: int64 [samples]
     tokens: int32 [samples], after truncation, special tokens included
+    logsumexp: float32 [samples, layers] of the logits, whose scale probabilities have lost; None where it is not kept
     metadata: JSON-like; holds at least the keys of METADATA, in their types. `layers` lists the layer numbers
         (from 1) of the second axis, `classes` the class names of the third, `encoder` the
         dimensions that FLOPs are counted from (see fastbert_core.flops.EncoderShape).
@@ -51,11 +54,20 @@ class Trace:
     labels: np.ndarray
     tokens: np.ndarray
     metadata: dict
+    logsumexp: np.ndarray | None = None
 
     @cached_property
     def uncertainties(self) -> np.ndarray:
         """Uncertainty of every layer for every sample, float64 [samples, layers]."""
         return uncertainty(self.probabilities)
+
+    @cached_property
+    def exponentials(self) -> np.ndarray:
+        """e^z of the logits z, float64 [samples, layers, classes]. Raises InputError unless logsumexp was kept."""
+        if self.logsumexp is None:
+            where = "trace of {task}, {model} {variant}, seed {seed}, {split}".format(**self.metadata)
+            raise InputError(f"{where}: found no logsumexp, expected a trace that keeps it")
+        return self.probabilities * np.exp(self.logsumexp.astype(np.float64))[..., None]
 
     @cached_property
     def predictions(self) -> np.ndarray:
@@ -79,6 +91,8 @@ def trace_bytes(trace: Trace, path: Path) -> bytes:
     """Check `trace` and make the file of it, whose bytes depend on its content alone; `path` is named in messages."""
     check_trace(trace, str(path))
     arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
+    if trace.logsumexp is not None:
+        arrays["logsumexp"] = trace.logsumexp
     text = json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False)
     arrays["metadata"] = np.frombuffer(text.encode(), np.uint8)
     buffer = io.BytesIO()
@@ -103,7 +117,8 @@ def load_trace(path: Path) -> Trace:
     _check_digest(content, path)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in ("probabilities", "labels", "tokens", "metadata")}
+            names = ("probabilities", "labels", "tokens", "metadata", *(name for name in OPTIONAL if name in stored))
+            arrays = {name: stored[name] for name in names}
         metadata = json.loads(arrays.pop("metadata").tobytes().decode())
     except Exception as error:  # what zipfile, its decompressors and numpy's parser raise shares no base class
         raise InputError(
@@ -146,6 +161,10 @@ def check_trace(trace: Trace, name: str) -> None:
     require(worst <= SUM_TOLERANCE, f"a row {worst:.2g} away from summing to 1", f"at most {SUM_TOLERANCE:g}")
     lowest, highest = labels.min(), labels.max()
     require(lowest >= 0 and highest < classes, f"labels from {lowest} to {highest}", f"0 to {classes - 1}")
+    if (z := trace.logsumexp) is not None:
+        found = f"logsumexp of type {z.dtype} and shape {z.shape}"
+        require(z.dtype == np.float32 and z.shape == (samples, layers), found, f"float32 of {samples, layers}")
+        require(bool((np.abs(z) <= LARGEST_LOGSUMEXP).all()), "a logsumexp beyond it", f"{LARGEST_LOGSUMEXP:g} at most")
     require(tokens.min() > 0, f"a sample of {tokens.min()} tokens", "at least one")
     _check_metadata(trace, require)
 
