@@ -26,6 +26,11 @@ class Curve(NamedTuple):
         """Accuracy at a mean cost, on the straight line between the points beside it."""
         return np.interp(cost, self.cost, self.accuracy)
 
+    def within(self, cost: float) -> int:
+        """The dearest point of a mean cost of at most `cost`; -1 if there is none."""
+        # Sums of floats, of which the same cost may come out a little larger.
+        return int(self.cost.searchsorted(cost * (1 + 1e-12), side="right")) - 1
+
     @property
     def area(self) -> float:
         """Mean accuracy over all costs from the cheapest to the dearest: the exact area under the lines."""
@@ -35,8 +40,8 @@ class Curve(NamedTuple):
 def curve(scores: np.ndarray, correct: np.ndarray, cost: np.ndarray) -> Curve:
     """The curve of a rule.
 
-    scores: [samples, layers]; correct: bool [samples, layers], of its answers; cost: of leaving at each layer, ascending,
-    in any unit, [layers] or [samples, layers]
+    scores: [samples, layers]; correct: bool [samples, layers], of its answers
+    cost: of leaving at each layer, ascending, in any unit, [layers] or [samples, layers]
     """
     thresholds = np.append(every_threshold(scores), np.inf)
     spent, right = (totals(scores, values, thresholds) / len(scores) for values in (cost, correct))
