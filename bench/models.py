@@ -21,10 +21,11 @@ from fastbert_core.flops import EncoderShape, paper_flops
 from fastbert_core.metrics import threshold_for_flops
 from fastbert_core.model import FastBertModel
 from fastbert_core.tasks import get_task
-from fastbert_core.trace import Trace, load_trace
+from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
 from reproductions.sources import runs_folder
+from reproductions.store import find_runs
 
 RESULTS = Path(__file__).parent.parent / "results" / "standard"
 TASKS = ("book-review", "dbpedia")  # measured unless others are asked for: the 12x768 encoder, and the 12x384 one
@@ -98,7 +99,7 @@ class Subject:
         return Subject(self.name, self.model, self.tokenizer, self.split.take(rows), kept)
 
 
-def available(model: str = "fastbert", variant: str = "default") -> dict[str, Path]:
+def available(training: str = "self-distillation") -> dict[str, Path]:
     """The trained models at hand: task -> folder, for those that runs.csv names and `runs_folder()` holds.
 
     There are none without FASTBERT_DATA, which names their texts.
@@ -107,7 +108,7 @@ def available(model: str = "fastbert", variant: str = "default") -> dict[str, Pa
     if not os.environ.get("FASTBERT_DATA") or not table.is_file():
         return {}
     with open(table, encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["model"], row["variant"]) == (model, variant)]
+        rows = [row for row in csv.DictReader(file) if row["training"] == training]
     folders = {row["task"]: within(runs_folder(), row["run_id"], "model") for row in rows if row["seed"] == str(SEED)}
     return {task: folder for task, folder in folders.items() if folder.is_dir()}
 
@@ -119,7 +120,7 @@ def load(name: str) -> Subject:
 
 def dev_trace(name: str) -> Trace:
     """The trace of a trained subject's dev rows."""
-    return load_trace(RESULTS / "traces" / name / f"fastbert-default-seed{SEED}-dev.npz")
+    return _trace(available()[name], "dev")
 
 
 def sample(subject: Subject, rows: int) -> Subject:
@@ -130,10 +131,15 @@ def sample(subject: Subject, rows: int) -> Subject:
 
 
 def _trained(task: str, folder: Path) -> Subject:
-    trace = load_trace(RESULTS / "traces" / task / f"fastbert-default-seed{SEED}-test.npz")
+    trace = _trace(folder, "test")
     data = load_folder(get_task(task), Path(os.environ["FASTBERT_DATA"]).expanduser())
-    assert trace.metadata["run_id"] == folder.parent.name, f"{folder}: its trace is of run {trace.metadata['run_id']}"
     return Subject(task, FastBertModel.from_pretrained(folder).eval(), load_tokenizer(folder), data.test, trace)
+
+
+def _trace(folder: Path, split: str) -> Trace:
+    """The trace of the model in `folder`, which its run has in the results."""
+    run = next(run for run in find_runs(RESULTS) if run.row["run_id"] == folder.parent.name)
+    return next(run.traces(split=split, epoch=None))
 
 
 def _smoke() -> Subject:

@@ -17,7 +17,7 @@ from bench.models import SMOKE
 from bench.tables import measured, write
 from fastbert_core.errors import InputError
 from reproductions.arguments import ArgumentParser, exit_code
-from reproductions.store import check_table
+from reproductions.tables import check_table
 
 KEY = ("task", "device", "precision", "mode", "batch")
 

@@ -9,7 +9,7 @@ import torch
 
 from reproductions.columns import TABLES
 from reproductions.provenance import git_state
-from reproductions.store import read_table, table_path, write_table
+from reproductions.tables import read_table, table_path, write_table
 
 MEASURED = ("machine", "git_sha", "git_dirty", "date")  # columns that say where a row comes from
 ROOT = Path(__file__).parent.parent / "results"

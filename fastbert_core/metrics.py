@@ -64,7 +64,8 @@ def encoder_shape(trace: Trace) -> EncoderShape:
 
 def describe(trace: Trace) -> str:
     """The trace's key in words, for messages."""
-    return "trace of {task}, {model} {variant}, seed {seed}, {split}".format(**trace.metadata)
+    known = {"task": "a task", "training": "a training", "seed": "unknown"} | trace.metadata
+    return "trace of {task}, {training}, seed {seed}, {split}".format(**known)
 
 
 def at_speed(trace: Trace, speed: float) -> Outcome:
@@ -87,7 +88,10 @@ def judged(trace: Trace, rule: str | ExitRule) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(rule, str) and rule in BOUNDS:
         return BOUNDS[rule].score(p, trace.labels), BOUNDS[rule].answer(p)
     rule = get_rule(rule)
-    p = trace.exponentials if rule.unnormalised else p
+    if rule.unnormalised and trace.logsumexp is None:
+        raise InputError(f"{describe(trace)}: found no logsumexp, expected a trace that keeps it")
+    if rule.unnormalised:
+        p = p * np.exp(trace.logsumexp.astype(np.float64))[..., None]  # e^z of the logits z
     return rule.score(p), rule.answer(p)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import expanded, readable
-from fastbert_core.tasks import TASKS, Task
+from fastbert_core.tasks import TASKS, Task, read_task
 
 REQUIRED = {"name": str, "language": str, "labels": list, "train": str, "dev": str, "test": str}
 OPTIONAL = {"pair": bool, "backbone": str}
@@ -49,7 +49,7 @@ def read_task_file(path: Path) -> TaskFile:
     if table["name"] in TASKS:
         raise InputError(f"{path}: name is {table['name']!r}, one of the suite's own tasks, expected another name")
     try:
-        task = Task(table["name"], table["language"], tuple(table["labels"]), table.get("pair", False))
+        task = read_task(table["name"], table)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     folder = Path() if str(path.parent) in STREAMS else path.parent

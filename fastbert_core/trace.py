@@ -1,6 +1,5 @@
-"""Traces: what every classifier said of every sample, stored once and measured for ever after."""
+"""Traces: the class probabilities of every exit for every sample of a split, which all measurements are made of."""
 
-import hashlib
 import io
 import json
 import os
@@ -19,16 +18,10 @@ from fastbert_core.uncertainty import uncertainty
 
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
 SUM_TOLERANCE = 1e-4
-# A trace ends with the SHA-256 of all bytes before it, in hex: the zip archive's comment. The first had none.
-DIGEST_BYTES = 64
-OPTIONAL = ("logsumexp",)  # of a trace's arrays
+MEMBERS = ("probabilities", "labels", "tokens", "metadata")
+OPTIONAL = ("logsumexp",)  # members that a trace may have
 LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
 METADATA = {
-    "run_id": str,
-    "task": str,
-    "model": str,
-    "variant": str,
-    "seed": int,
     "split": str,
     "classes": list,
     "layers": list,
@@ -60,14 +53,6 @@ class Trace:
     def uncertainties(self) -> np.ndarray:
         """Uncertainty of every layer for every sample, float64 [samples, layers]."""
         return uncertainty(self.probabilities)
-
-    @cached_property
-    def exponentials(self) -> np.ndarray:
-        """e^z of the logits z, float64 [samples, layers, classes]. Raises InputError unless logsumexp was kept."""
-        if self.logsumexp is None:
-            where = "trace of {task}, {model} {variant}, seed {seed}, {split}".format(**self.metadata)
-            raise InputError(f"{where}: found no logsumexp, expected a trace that keeps it")
-        return self.probabilities * np.exp(self.logsumexp.astype(np.float64))[..., None]
 
     @cached_property
     def predictions(self) -> np.ndarray:
@@ -103,22 +88,23 @@ def trace_bytes(trace: Trace, path: Path) -> bytes:
             member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w") as stream:
                 np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
-        archive.comment = bytes(DIGEST_BYTES)
-    content = buffer.getvalue()[:-DIGEST_BYTES]
-    return content + hashlib.sha256(content).hexdigest().encode()
+    return buffer.getvalue()
 
 
 def load_trace(path: Path) -> Trace:
     """Read and check a trace. Raises InputError, naming the file, if it is missing, damaged or not a trace."""
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such trace")
-    with open(path, "rb") as file:
-        content = file.read()
-    _check_digest(content, path)
+    return parse_trace(Path(path).read_bytes(), path)
+
+
+def parse_trace(content: bytes, path: Path) -> Trace:
+    """The trace that `content`, the bytes of `path`, is. Raises InputError, naming it, if it is none."""
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            names = ("probabilities", "labels", "tokens", "metadata", *(name for name in OPTIONAL if name in stored))
-            arrays = {name: stored[name] for name in names}
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:  # reads a member to its end, and so checks its CRC
+            kept = [name for name in OPTIONAL if f"{name}.npy" in archive.namelist()]
+            members = {name: io.BytesIO(archive.read(f"{name}.npy")) for name in (*MEMBERS, *kept)}
+        arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name, file in members.items()}
         metadata = json.loads(arrays.pop("metadata").tobytes().decode())
     except Exception as error:  # what zipfile, its decompressors and numpy's parser raise shares no base class
         raise InputError(
@@ -127,14 +113,6 @@ def load_trace(path: Path) -> Trace:
     trace = Trace(metadata=metadata, **arrays)
     check_trace(trace, str(path))
     return trace
-
-
-def _check_digest(content: bytes, path: Path) -> None:
-    """Raise InputError unless the file ends with the hash of its content, or as a zip archive without comment does."""
-    uncommented = content[-22:-18] == b"PK\5\6" and content[-2:] == b"\0\0"
-    body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-    if not uncommented and hashlib.sha256(body).hexdigest().encode() != digest:
-        raise InputError(f"{path}: found content that does not match its sha256, expected the trace as it was written")
 
 
 def check_trace(trace: Trace, name: str) -> None:

@@ -16,7 +16,7 @@ from plots import BENCH
 from plots.registry import BENCH_FIGURES, FIGURES, Drawing
 from plots.style import applied
 from reproductions.columns import TABLES
-from reproductions.store import read_table, table_path
+from reproductions.tables import read_table, table_path
 
 # Straight to the canvas: `Figure.savefig` draws everything twice. SVG comes last, since it changes the figure's dpi.
 # The metadata leave out the time and the version of matplotlib.

@@ -18,8 +18,8 @@ from plots import (
     uncertainty,
 )
 
-TEST_TRACES = "fastbert-default-seed*-test.npz"
-EPOCH_TRACES = "fastbert-default-seed*-epoch*.npz"
+TEST_TRACES = "*-self-distillation-seed*/test.npz"
+EPOCH_TRACES = "*-self-distillation-seed*/epoch-*.npz"
 
 
 class Drawing(NamedTuple):

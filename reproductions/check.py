@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -27,8 +28,8 @@ from fastbert_core.files import atomic_write, sha256
 from reproductions import checkout, flops, pages
 from reproductions.measure import measure
 from reproductions.sources import RUNS
-from reproductions.store import read_table, trace_path, write_table
-from reproductions.sums import read_sums, sums_path
+from reproductions.store import RECORD, find_runs
+from reproductions.tables import read_table, write_table
 
 TIERS = ("exact", "live")
 EXPECTED = Path(__file__).parent / "expected.csv"
@@ -213,24 +214,34 @@ def same_files(place: tuple, name: str, expected: Path, found: Path) -> Finding:
 
 
 def provenance(folder: Path) -> Iterator[Finding]:
-    """A finding for each run's commit and test trace, each table's runs and data, and each trace's hash."""
+    """A finding for each run's commit and test trace, each trace's hash, and each table's runs and data."""
     place = ("exact", "", folder.name)
-    for name, told in (("runs.csv", _runs), ("SHA256SUMS", _traces)):
+    for what, told in (("runs", _runs), ("tables", _tables)):
         try:
             yield from told(place, folder)
         except InputError as error:
-            yield held(place, name, "in order", str(error))
+            yield held(place, what, "in order", str(error))
 
 
 def _runs(place: tuple, folder: Path) -> Iterator[Finding]:
+    known, traces = set(), folder / "traces"
+    for run in find_runs(folder):
+        row, own, code = run.row, ("exact", run.row["task"], folder.name), "no commit"
+        if row["git_sha"] and row["git_dirty"]:
+            code = "a commit" if row["git_dirty"] == "no" else f"{row['git_sha']} and changes to it"
+        yield held(own, f"run {row['run_id']}, code", "a commit", code)
+        yield held(own, f"run {row['run_id']}, test trace", "a file", "a file" if "test.npz" in run.sums else "no file")
+        for name, digest in run.sums.items():
+            path = run.folder / name
+            found = sha256(path) if path.is_file() else "no file"
+            yield held(own, path.relative_to(folder).as_posix(), digest, found)
+        known |= {run.folder / name for name in (RECORD, *run.sums)}
+    for path in sorted(path for path in traces.rglob("[!.]*") if path.is_file() and path not in known):
+        yield held(place, path.relative_to(folder).as_posix(), "a file that a run lists", "a file")
+
+
+def _tables(place: tuple, folder: Path) -> Iterator[Finding]:
     runs = read_table(folder, "runs")
-    for run in runs.itertuples():
-        own, code = ("exact", run.task, folder.name), "no commit"
-        if run.git_sha and run.git_dirty:
-            code = "a commit" if run.git_dirty == "no" else f"{run.git_sha} and changes to it"
-        trace = trace_path(folder, run.task, run.model, run.variant, run.seed, "test")
-        yield held(own, f"run {run.run_id}, code", "a commit", code)
-        yield held(own, f"run {run.run_id}, test trace", "a file", "a file" if trace.is_file() else "no file")
     data = set(zip(runs["task"], runs["data_sha256"], strict=True))
     for path in sorted(folder.glob("*.csv")):
         try:
@@ -245,15 +256,6 @@ def _runs(place: tuple, folder: Path) -> Iterator[Finding]:
         for task, other in sorted((task, sha) for task, sha in of - data if task in {*runs["task"]}):
             known = ";".join(sorted(sha for name, sha in data if name == task))
             yield held(("exact", task, folder.name), f"{path.name}, data_sha256", known, other)
-
-
-def _traces(place: tuple, folder: Path) -> Iterator[Finding]:
-    listed, traces = read_sums(folder), sums_path(folder).parent
-    paths = {path.relative_to(traces).as_posix(): path for path in traces.rglob("[!.]*") if path.is_file()}
-    paths.pop(sums_path(folder).name, None)
-    for name in sorted(listed.keys() | paths.keys()):
-        found = sha256(paths[name]) if name in paths else "no file"
-        yield held(place, f"traces/{name}", listed.get(name, "not in SHA256SUMS"), found)
 
 
 def train_twice(task: str) -> tuple[Numbers, list[Finding]]:
@@ -291,10 +293,14 @@ def live_numbers(folder: Path, task: str) -> Numbers:
 
 
 def repeated(first: Path, second: Path, task: str) -> list[Finding]:
-    """A finding for each file of two results folders, the same in both; what runs.csv says of the moment is removed."""
+    """A finding for each file of two results folders, the same in both; what runs say of the moment is removed."""
     sides = (first, second)
-    for side in (side for side in sides if (side / "runs.csv").is_file()):
-        read_table(side, "runs").drop(columns=OF_THE_MOMENT).to_csv(side / "runs.csv", index=False)
+    for side in sides:
+        for path in side.glob("runs.csv"):
+            read_table(side, "runs").drop(columns=OF_THE_MOMENT).to_csv(path, index=False)
+        for path in side.glob(f"traces/*/*/{RECORD}"):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            path.write_text(json.dumps({name: record[name] for name in record if name not in OF_THE_MOMENT}))
     names = {path.relative_to(side) for side in sides for path in side.rglob("[!.]*") if path.is_file()}
     place = ("live", task, LIVE_PROFILE)
     return [same_files(place, name, *(side / name for side in sides)) for name in sorted(map(str, names))]

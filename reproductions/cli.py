@@ -157,7 +157,8 @@ def _run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from reproductions import pages, show
-    from reproductions.run import plan, run
+    from reproductions.plan import plan
+    from reproductions.run import run
 
     _silence_transformers()
     named = _named(options, options.task_file)

@@ -9,17 +9,16 @@ import numpy as np
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
 from fastbert_core.trace import Trace
+from reproductions.seeds import DEFAULT
 from reproductions.statistics import CONFIDENCE, Interval, accuracy_interval, macro_f1, paired_interval
 
 
-def select(
-    traces: Sequence[Trace], task: str, model: str = "fastbert", variant: str = "default", split: str = "test"
-) -> list[Trace]:
+def select(traces: Sequence[Trace], task: str, training: str = DEFAULT, split: str = "test") -> list[Trace]:
     """The traces of one trained model, by seed; epoch traces are left out.
 
     Raises InputError if the seeds were trained on another encoder or for other classes: no average is of both.
     """
-    wanted = {"task": task, "model": model, "variant": variant, "split": split, "epoch": None}
+    wanted = {"task": task, "training": training, "split": split, "epoch": None}
     found = [t for t in traces if all(t.metadata.get(name) == want for name, want in wanted.items())]
     found.sort(key=lambda trace: trace.metadata["seed"])
     for trace in found[1:]:

@@ -1,22 +1,35 @@
 """`run --dry-run`: what would be fetched and run, in rows and minutes. It fetches nothing and leaves no file."""
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
-from fastbert_core.backbones import check_encoder
+import torch
+
+from fastbert_core.backbones import check_encoder, read_shape
+from fastbert_core.data import take_rows
+from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
+from fastbert_core.flops import dense_true_macs
 from fastbert_core.tasks import Task
-from reproductions.job import Job, estimated_minutes, is_done
-from reproductions.settings import planned_runs
+from reproductions.plan import Run, is_done
+from reproductions.settings import planned_trainings
 from reproductions.sources import Named, data_to_fetch, encoder_to_fetch, load_data, load_encoder, runs_in
+from reproductions.store import find_runs
+
+# Of the rate of one large matrix product, what training reaches: dropout, AdamW and the rest take their share.
+EFFICIENCY = 0.6
+# An epoch of the students alone, in passes through the encoder.
+STUDENTS = 0.15
 
 
 def dry_run(
     tasks: Sequence[Task],
     profile: str,
     named: Named,
-    planned: Callable[[list[Task]], list[Job]],
+    planned: Callable[[list[Task]], list[Run]],
     results_dir: Path,
     replace: bool,
 ) -> list[InputError]:
@@ -25,21 +38,22 @@ def dry_run(
     planned: the runs of tasks whose data and encoder are at hand
     """
     wrong, minutes, done, uncounted = [], [], 0, 0
+    stored = find_runs(results_dir)
     with tempfile.TemporaryDirectory() as scratch, runs_in(Path(scratch)):  # smoke makes its encoders there
         for task in tasks:
             try:
                 if wanted := _to_fetch(task, profile, named):
-                    runs = [f"{model}-{variant}" for model, variant in planned_runs(profile, task)]
+                    runs = planned_trainings(profile, task)
                     print(f"{task.name}, {', '.join(runs)}: {wanted} would be fetched first")
                     uncounted += len(runs)
                     continue
-                for job in planned([task]):
-                    line = f"{job.name}: run {job.run_id}, {len(job.train)} training rows"
-                    if is_done(job, results_dir, replace):
+                for run in planned([task]):
+                    line = f"{run.name}: run {run.run_id}, {len(run.train)} training rows"
+                    if is_done(run, stored, replace):
                         done += 1
                         print(f"{line}: done")
                     else:
-                        minutes.append(estimated_minutes(job))
+                        minutes.append(estimated_minutes(run))
                         print(f"{line}: {duration(minutes[-1])}")
             except InputError as error:
                 wrong.append(error)
@@ -62,6 +76,37 @@ def _to_fetch(task: Task, profile: str, named: Named) -> str:
     if data and not encoder:
         check_encoder(load_encoder(profile, task, named, None, print).source, task.pair)
     return " and ".join(filter(None, (data, encoder)))
+
+
+def estimated_minutes(run: Run) -> float:
+    """Minutes that a run will take, roughly: its multiply-accumulates over the rate of this machine's matrix product.
+
+    A training step counts three passes, the backward pass twice a forward one; a shallow model counts by its depth.
+    Self-distillation is one pass, whose states the epochs then share. What runs have in common, the first stage and
+    the soft labels, is counted for each.
+    """
+    s, classes = run.settings, len(run.data.task.classes)
+    sample = take_rows(run.train, min(256, len(run.train)), s.seed)
+    tokens = encode(load_tokenizer(run.backbone.source), sample.texts, sample.pairs, s.max_tokens).lengths
+    shape = read_shape(run.backbone.source)
+    once = float(dense_true_macs(shape, tokens, classes).mean())  # of a sample through all layers
+    passes = 3 * s.fine_tuning_epochs * len(run.train) + len(run.data.test)
+    passes += sum((1 + STUDENTS * s.distillation_epochs) * len(run.train) for stage in s.later if stage.frozen)
+    if s.layers:
+        passes = len(run.train) + s.layers / shape.layers * passes
+    return once * passes / (EFFICIENCY * _macs_per_second(run.device, s.precision)) / 60
+
+
+@cache
+def _macs_per_second(device: torch.device, precision: str) -> float:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right = torch.randn(2048, 768, device=device, dtype=dtype), torch.randn(768, 3072, device=device, dtype=dtype)
+    seconds = []
+    for _ in range(6):  # the quickest: whatever else runs must not count
+        start = time.perf_counter()
+        (left @ right)[0, 0].item()
+        seconds.append(time.perf_counter() - start)
+    return 2048 * 768 * 3072 / min(seconds)
 
 
 def duration(minutes: float) -> str:

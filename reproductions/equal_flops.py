@@ -42,7 +42,7 @@ def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
                     **_provenance(difference.seeds, fastbert, other.traces),
                 }
                 rows.append({"task": task, "against": against, "against_setting": setting} | numbers)
-        if area := _area(fastbert, select(traces, task, variant="labels")):
+        if area := _area(fastbert, select(traces, task, "labels")):
             rows.append({"task": task, "against": ON_LABELS, "against_setting": ALL_DEPTHS} | area)
     if not rows:
         return pd.DataFrame()
@@ -52,8 +52,8 @@ def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
 
 def _others(task: str, traces: Sequence[Trace]) -> Iterator[tuple[str, str, Averaged]]:
     """The models that FastBERT is compared with: name, setting, and what they do on the test set."""
-    for variant in STUDENTS:
-        if distilbert := select(traces, task, "distilbert", variant):
+    for training in STUDENTS:
+        if distilbert := select(traces, task, training):
             yield DISTILBERT, f"{distilbert[0].metadata['layers'][-1]} layers", Averaged(distilbert, dense)
     fastbert, dev = select(traces, task), select(traces, task, split="dev")
     students = fastbert[0].metadata["layers"][:-1]
@@ -61,7 +61,7 @@ def _others(task: str, traces: Sequence[Trace]) -> Iterator[tuple[str, str, Aver
     for layer in students:
         setting = f"layer={layer} {CHOSEN}" if layer == best else f"layer={layer}"
         yield ONE_STUDENT, setting, Averaged(fastbert, partial(dense, layer=layer))
-    if on_labels := select(traces, task, variant="labels"):
+    if on_labels := select(traces, task, "labels"):
         for speed in PAPER_SPEEDS:
             yield ON_LABELS, f"speed={speed:g}", Averaged(on_labels, partial(at_speed, speed=speed))
 

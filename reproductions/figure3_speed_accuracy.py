@@ -1,4 +1,4 @@
-"""The speed-accuracy curves (figure 3): FastBERT, and the ablation's variants, at 101 speeds."""
+"""The speed-accuracy curves (figure 3): FastBERT, and the ablation's trainings, at 101 speeds."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from reproductions.compare import Averaged, select, tasks_of
 
 SPEEDS = np.arange(101) / 100
 MODELS = {
-    "default": "FastBERT",
+    "self-distillation": "FastBERT",
     "labels": "FastBERT without self-distillation",
     "reverse-kl": "FastBERT with reverse KL",
     "authors": "FastBERT as the authors train",
@@ -20,15 +20,15 @@ MODELS = {
 
 
 def speed_accuracy(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFrame:
-    """`speed_accuracy.csv`: a row for each task, variant and speed, several seeds averaged.
+    """`speed_accuracy.csv`: a row for each task, training and speed, several seeds averaged.
 
     `reported` holds figure 3 (task, speed, accuracy, speedup), which is of FastBERT at 20 of the speeds.
     """
     curves = [
-        _averaged_curve(select(traces, task, variant=variant)).assign(task=task, model=model)
+        _averaged_curve(select(traces, task, training)).assign(task=task, model=model)
         for task in tasks_of(traces)
-        for variant, model in MODELS.items()
-        if select(traces, task, variant=variant)
+        for training, model in MODELS.items()
+        if select(traces, task, training)
     ]
     if not curves:
         return pd.DataFrame()

@@ -19,7 +19,7 @@ from fastbert_core.flops import (
     true_operations,
 )
 from reproductions import reported, table1
-from reproductions.store import write_table
+from reproductions.tables import write_table
 
 
 def print_paper() -> None:

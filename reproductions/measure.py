@@ -15,23 +15,25 @@ from reproductions.figure5_exit_layers import exit_layers
 from reproductions.figure6_uncertainty import uncertainty_distribution
 from reproductions.figure7_convergence import convergence
 from reproductions.seeds import check_seeds, comparable
-from reproductions.store import load_traces, read_table, table_path, write_table
+from reproductions.store import find_runs, runs_table
 from reproductions.table2 import comparisons, table2
 from reproductions.table3 import table3
+from reproductions.tables import table_path, write_table
 from reproductions.true_macs import hidden_cost
 
 
 def measure(results_dir: Path) -> list[Path]:
-    """Write every CSV that the traces of `results_dir` allow.
+    """Write every CSV that the runs of `results_dir` allow.
 
     Everything is computed before anything is written; measuring again gives the same bytes. A CSV that the traces no
-    longer allow is removed. Returns the files written. Raises InputError if there are no traces, a trace or runs.csv is
+    longer allow is removed. Returns the files written. Raises InputError if there are no traces, a run is
     not in order, or seeds of one model learnt from different things. Models that learnt from other things than their
     task's FastBERT are left out, with a warning.
     """
-    runs = read_table(results_dir, "runs")
-    check_seeds(runs, table_path(results_dir, "runs"))
-    traces = comparable(load_traces(results_dir, runs), runs)
+    stored = find_runs(results_dir)
+    runs = runs_table(stored)
+    check_seeds(runs, results_dir)
+    traces = comparable([trace for run in stored for trace in run.traces()], runs)
     if not traces:
         raise InputError(f"{results_dir}: found no traces, expected some under traces/")
     compared = compared_tasks(traces, runs)
@@ -42,6 +44,7 @@ def measure(results_dir: Path) -> list[Path]:
         return table[table["task"].isin(compared)]
 
     tables = {
+        "runs": runs,
         "table2": table2(traces, runs, paper),
         "comparisons": comparisons(traces),
         "table3": table3(traces, runs, paper),

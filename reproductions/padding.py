@@ -10,7 +10,7 @@ from fastbert_core.backbones import Backbone, read_shape
 from fastbert_core.data import TaskData
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.flops import PAPER_TOKENS, dense_flops, dense_true_macs, paper_flops, true_macs
-from reproductions.store import read_table, table_path, write_table
+from reproductions.tables import read_table, table_path, write_table
 
 # The depths of table 3, and the shallowest.
 EXIT_LAYERS = (1, 2, 6)

@@ -18,8 +18,10 @@ from fastbert_core.metrics import Outcome, dense, encoder_shape, judged, leaving
 from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.trace import Trace
 from reproductions.compare import provenance, select, tasks_of
+from reproductions.seeds import comparable
 from reproductions.statistics import holm, mcnemar, paired_interval
-from reproductions.store import load_traces, read_table, write_table
+from reproductions.store import find_runs, load_traces, runs_table
+from reproductions.tables import write_table
 
 BASE = "entropy"  # FastBERT's rule, which all others are compared with
 TARGETS = (2, 3, 4, 6)  # speedups of the leaderboard
@@ -67,8 +69,8 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     points, rows = [], []
     for task in tasks_of(traces):
         for training in _trainings(traces, task):
-            tests = select(traces, task, variant=training)
-            of_seed = {dev.metadata["seed"]: dev for dev in select(traces, task, variant=training, split="dev")}
+            tests = select(traces, task, training=training)
+            of_seed = {dev.metadata["seed"]: dev for dev in select(traces, task, training=training, split="dev")}
             devs = [of_seed.get(test.metadata["seed"]) for test in tests]
             key = {"task": task, "training": training}
             every = {name: list(map(partial(Side, name), tests, devs)) for name in able(tests, devs)}
@@ -97,9 +99,13 @@ def left_out(traces: Sequence[Trace]) -> list[str]:
 
 
 def _trainings(traces: Sequence[Trace], task: str) -> list[str]:
-    """What FastBERTs of a task were trained by, as trace files name it."""
-    found = {trace.metadata["variant"] for trace in traces if trace.metadata["model"] == "fastbert"}
-    return sorted(variant for variant in found if select(traces, task, variant=variant))
+    """By what the models of a task were trained that have classifiers to leave at."""
+    layers = {
+        trace.metadata["training"]: trace.metadata["layers"]
+        for trace in traces
+        if (trace.metadata["task"], trace.metadata["split"]) == (task, "test")
+    }
+    return sorted(training for training, every in layers.items() if len(every) > 1)
 
 
 def _points(sides: Sequence[Side]) -> pd.DataFrame:
@@ -164,17 +170,23 @@ def _against(sides: Sequence[Side], base: Sequence[Side]) -> dict:
 
 
 def traces_of(results_dir: Path, tasks: Sequence[str] | None = None) -> list[Trace]:
-    """The trained FastBERTs' test and dev traces, of all tasks or of some. Raises InputError if there are none."""
-    runs = read_table(results_dir, "runs")
-    keys = [{"task": task} for task in tasks] if tasks is not None else [{}]
-    splits = [key | {"split": split} for key in keys for split in ("test", "dev")]
-    found = [trace for key in splits for trace in load_traces(results_dir, runs, model="fastbert", epoch=None, **key)]
-    for task in tasks or [""]:
-        if not any(task in ("", trace.metadata["task"]) for trace in found):
-            raise InputError(f"{results_dir}: found no trace of {task or 'any task'}, expected some under traces/")
-    return found
+    """The trained models' test and dev traces, of all tasks or of some, as far as they may stand beside each other.
+
+    Raises InputError where a task has none.
+    """
+    traces = [
+        trace
+        for task in tasks or [None]
+        for trace in load_traces(results_dir, epoch=None, **({"task": task} if task else {}))
+    ]
+    traces = comparable(traces, runs_table(find_runs(results_dir)))
+    found = tasks_of(traces)
+    for task in tasks or ["any task"] * (not found):
+        if task not in found:
+            raise InputError(f"{results_dir}: found no trace of {task}, expected some under traces/")
+    return traces
 
 
 def write_rules(results_dir: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
-    """Write both tables, and return where."""
+    """Write both tables, and return where they lie."""
     return [write_table(results_dir, name, table) for name, table in tables.items()]

@@ -2,36 +2,34 @@
 
 import hashlib
 import json
+import re
 import tomllib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 
 from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
 from fastbert_core.tasks import TASKS, Task
-from fastbert_core.trainings import Schedule, Schedules
+from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
 from reproductions.profiles import PROFILES
 
-TRAINING_OF_VARIANT = {
-    "default": "self-distillation",
-    "reverse-kl": "reverse-kl",
-    "labels": "labels",
-    "authors": "self-distillation",
-}
+DEEP = "self-distillation"  # the training whose first stage gives a shallow training its deep teacher
+SHALLOW = re.compile(r"(?P<recipe>[a-z]+)-(?P<layers>\d+)")
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides what a run learns, but for its data and backbone, which count by their hashes.
 
-    `train_rows` is a number or "all"; `precision` is that of training, resolved: fp32 or bf16.
+    `training` is what files and tables call it: one of TRAININGS, with the layers of a shallow one behind it
+    (distilbert-6), or of [trainings] in settings.toml. `train_rows` is a number or "all"; `precision` is that of
+    training, resolved: fp32 or bf16.
     """
 
     profile: str
     task: str
-    model: str
-    variant: str
+    training: str
     seed: int
     precision: str
     max_tokens: int
@@ -52,9 +50,22 @@ class Settings:
     epoch_trace_rows: int
 
     @property
-    def training(self) -> str:
-        """The name of its training."""
-        return "distilbert" if self.model == "distilbert" else TRAINING_OF_VARIANT[self.variant]
+    def layers(self) -> int | None:
+        """How many layers a shallow training leaves of the encoder; None for a deep one."""
+        return shallow_layers(self.training)
+
+    @property
+    def first(self) -> Stage:
+        """The first stage of all: of a shallow training, that of its deep teacher."""
+        return self._stages(DEEP)[0] if self.layers else self._stages(self.training)[0]
+
+    @property
+    def later(self) -> tuple[Stage, ...]:
+        """The stages after the first; of a shallow training, its own."""
+        return self._stages(self.training.rpartition("-")[0]) if self.layers else self._stages(self.training)[1:]
+
+    def _stages(self, training: str) -> tuple[Stage, ...]:
+        return TRAININGS[_file()["trainings"].get(training, {}).get("is", training)](self.schedules)
 
     @property
     def schedules(self) -> Schedules:
@@ -68,19 +79,18 @@ class Settings:
     @property
     def hyperparameters(self) -> dict:
         """The settings that runs.csv has no column of its own for."""
-        columns = ("profile", "task", "model", "variant", "seed", "precision", "train_rows")
+        columns = ("profile", "task", "training", "seed", "precision", "train_rows")
         return {name: value for name, value in asdict(self).items() if name not in columns}
 
     def run_id(self, data_sha256: str, backbone_sha256: str) -> str:
         """Identity of the run: equal for equal settings, data and backbone, and for nothing else."""
         return _identity(asdict(self), data_sha256, backbone_sha256)
 
-    def fine_tuning_id(self, data_sha256: str, backbone_sha256: str) -> str:
-        """Identity of the first stage, which runs that differ in the second alone have in common."""
-        plain = replace(self, model="", variant="labels" if self.variant == "labels" else "")
-        later = ("distillation_epochs", "distillation_rate", "until_flat", "calibration_rows", "epoch_trace_rows")
-        values = {name: value for name, value in asdict(plain).items() if name not in later}
-        return _identity(values, data_sha256, backbone_sha256)
+    def first_id(self, data_sha256: str, backbone_sha256: str) -> str:
+        """Identity of the first stage, which runs that differ in later ones alone have in common."""
+        shared = ("profile", "task", "seed", "precision", "max_tokens", "classifier_init", "train_rows")
+        values = {name: getattr(self, name) for name in (*shared, "selection_rows", "epoch_trace_rows")}
+        return _identity(values | asdict(self.first), data_sha256, backbone_sha256)
 
 
 def _identity(values: dict, data_sha256: str, backbone_sha256: str) -> str:
@@ -111,8 +121,7 @@ def lookup(profile: str, task: Task, name: str, hidden: int = BERT_BASE.hidden) 
 def settings_for(
     profile: str,
     task: Task,
-    model: str,
-    variant: str,
+    training: str,
     precision: str,
     hidden: int = BERT_BASE.hidden,
     **given: object,
@@ -121,10 +130,9 @@ def settings_for(
 
     `given` holds what the command line says (seed, train_rows), None where it does not.
     """
-    fixed = {"profile": profile, "task": task.name, "model": model, "variant": variant, "precision": precision}
+    fixed = {"profile": profile, "task": task.name, "training": training, "precision": precision}
     names = [name for name in Settings.__dataclass_fields__ if name not in fixed]
-    said = _file()["variants"].get(variant, {})
-    said = said | {name: value for name, value in given.items() if value is not None}
+    said = _file()["trainings"].get(training, {}) | {name: value for name, value in given.items() if value is not None}
     values = {name: said.get(name, lookup(profile, task, name, hidden)) for name in names}
     if values["classifier_rate"] is None:  # the encoder's
         values["classifier_rate"] = values["fine_tuning_rate"]
@@ -140,12 +148,17 @@ def most_rows(profile: str, task: Task, available: int) -> int | None:
     return None if most is None or available <= most else most
 
 
-def planned_runs(profile: str, task: Task) -> list[tuple[str, str]]:
-    """(model, variant) of each run that a task wants in a profile, in order: of the user's own, FastBERT alone."""
-    runs = lookup(profile, task, "runs") if task.name in TASKS else _file()["common"]["runs"]
-    return [tuple(run.split("-", 1)) for run in runs]
+def own_backbones(profile: str, task: str) -> tuple[object, ...]:
+    """The names of a profile's own encoder for one of the paper's tasks, of its folder and of the hub's; else none."""
+    return tuple(lookup(profile, TASKS[task], name) for name in ("backbone", "hub")) if task in TASKS else ()
 
 
-def distilbert_layers(variant: str) -> int:
-    """Depth of the DistilBERT that a variant, such as `6-layers`, names."""
-    return int(variant.removesuffix("-layers"))
+def planned_trainings(profile: str, task: Task) -> list[str]:
+    """The training of each run that a task wants in a profile, in order; of a user's own task, FastBERT's alone."""
+    return lookup(profile, task, "runs") if task.name in TASKS else _file()["common"]["runs"]
+
+
+def shallow_layers(training: str) -> int | None:
+    """The layers of a shallow training's model, such as 6 of `distilbert-6`; None of a deep one."""
+    match = SHALLOW.fullmatch(training)
+    return int(match["layers"]) if match else None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from reproductions.store import read_table, table_path
+from reproductions.tables import read_table, table_path
 
 COLUMNS = {
     "model": "model",

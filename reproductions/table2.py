@@ -15,7 +15,7 @@ from reproductions.paper_rows import judged, paper_row
 from reproductions.statistics import holm, mcnemar
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)
-STUDENTS = ("6-layers", "3-layers", "1-layers")
+STUDENTS = ("distilbert-6", "distilbert-3", "distilbert-1")
 CHOSEN = "chosen on dev"
 TOLERATED_LOSS = 0.5  # points: "without losing accuracy", and what the speed chosen on dev may lose there
 DISTILBERT_NOTE = "student of the fine-tuned teacher's layers, distilled on soft labels and labels"
@@ -31,7 +31,7 @@ def models_of(task: str, traces: Sequence[Trace]) -> Models:
     fastbert = select(traces, task)
     models = {("BERT", _depth(fastbert[0])): Averaged(fastbert, dense)}
     for student in STUDENTS:
-        if distilbert := select(traces, task, "distilbert", student):
+        if distilbert := select(traces, task, student):
             models["DistilBERT", _depth(distilbert[0])] = Averaged(distilbert, dense)
     for speed in PAPER_SPEEDS:
         models["FastBERT", f"speed={speed:g}"] = Averaged(fastbert, partial(at_speed, speed=speed))

@@ -15,7 +15,7 @@ from reproductions.paper_rows import judged, paper_row
 PAPER_SPEEDS = (0.2, 0.7)
 FIXED_DEPTH = "FastBERT without adaptive inference"
 NOTES = {
-    "default": "",
+    "self-distillation": "",
     "labels": "all classifiers trained on labels",
     "reverse-kl": "KL(student‖teacher), equation 5",
     "authors": "initialisation, AdamW and rates as the authors' code",
@@ -23,18 +23,18 @@ NOTES = {
 
 
 def table3(traces: Sequence[Trace], runs: pd.DataFrame, paper: Paper) -> pd.DataFrame:
-    """`table3.csv`: every variant at the paper's two speeds, and FastBERT at every fixed depth, beside the paper's.
+    """`table3.csv`: every training at the paper's two speeds, and FastBERT at every fixed depth, beside the paper's.
 
-    The variants' whole curves are in speed_accuracy.csv. All losses are against the teacher of the default FastBERT.
+    The trainings' whole curves are in speed_accuracy.csv. All losses are against the teacher of the default FastBERT.
     """
     rows = []
     for task in tasks_of(traces):
         fastbert = select(traces, task)
         teacher = Averaged(fastbert, dense)
-        for variant, model in MODELS.items():
-            for speed in PAPER_SPEEDS if (kept := select(traces, task, variant=variant)) else ():
+        for training, model in MODELS.items():
+            for speed in PAPER_SPEEDS if (kept := select(traces, task, training)) else ():
                 used = Averaged(kept, partial(at_speed, speed=speed))
-                rows.append(paper_row(model, f"speed={speed:g}", used, teacher, runs, paper, NOTES[variant]))
+                rows.append(paper_row(model, f"speed={speed:g}", used, teacher, runs, paper, NOTES[training]))
         for layer in fastbert[0].metadata["layers"]:
             used = Averaged(fastbert, partial(at_layer, layer=layer))
             rows.append(paper_row(FIXED_DEPTH, f"layer={layer}", used, teacher, runs, paper))

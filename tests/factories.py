@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fastbert_core.trace import Trace, save_trace
+from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
-from reproductions.store import trace_path, write_table
+from reproductions.seeds import KEY
+from reproductions.store import find_runs, put_run, run_folder, runs_table
+from reproductions.tables import write_table
 
+BACKBONE = "google-bert/bert-base-chinese"
 BERT = {"layers": 12, "hidden": 768, "intermediate": 3072, "heads": 12}
 
 
@@ -19,8 +22,7 @@ def make_trace(
     samples: int = 300,
     classes: int = 2,
     task: str = "book-review",
-    model: str = "fastbert",
-    variant: str = "default",
+    training: str = "self-distillation",
     seed: int = 7,
     split: str = "test",
     epoch: int | None = None,
@@ -38,8 +40,8 @@ def make_trace(
     layers = list(range(1, encoder["layers"] + 1)) if layers is None else layers
     metadata = {
         "task": task,
-        "model": model,
-        "variant": variant,
+        "backbone": BACKBONE,
+        "training": training,
         "seed": seed,
         "split": split,
         "classes": [f"class {index}" for index in range(classes)],
@@ -47,7 +49,7 @@ def make_trace(
         "encoder": encoder,
         "precision": "fp32",
     }
-    metadata["run_id"] = hashlib.sha256(f"{task} {model} {variant} {seed}".encode()).hexdigest()[:12]
+    metadata["run_id"] = hashlib.sha256(f"{task} {training} {seed}".encode()).hexdigest()[:12]
     if epoch is not None:
         metadata |= {"epoch": epoch, "stage": stage}
     data = _generator(task, split, samples, classes)
@@ -87,18 +89,18 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def make_task(task: str = "book-review", seeds: tuple[int, ...] = (7,), **options: object) -> list[Trace]:
-    """Everything a finished task has: FastBERT and its variants, DistilBERT, dev and epoch traces."""
+    """Everything a finished task has: FastBERT and its other trainings, DistilBERT, dev and epoch traces."""
     encoder = options.pop("encoder", BERT)
     depth, skill = encoder["layers"], options.pop("skill", 1.0)
     traces = []
     for seed in seeds:
         shared = {"task": task, "seed": seed, "encoder": encoder, "skill": skill, **options}
         traces += [make_trace(**shared), make_trace(split="dev", **shared)]
-        traces += [make_trace(**shared | {"variant": "labels", "skill": 0.9 * skill})]
-        traces += [make_trace(variant=variant, **shared) for variant in ("reverse-kl", "authors")]
+        traces += [make_trace(**shared | {"training": "labels", "skill": 0.9 * skill})]
+        traces += [make_trace(training=training, **shared) for training in ("reverse-kl", "authors")]
         for students in (6, 3, 1):
             student = {**shared, "encoder": {**encoder, "layers": students}, "layers": [students], "skill": 0.8 * skill}
-            traces.append(make_trace(model="distilbert", variant=f"{students}-layers", **student))
+            traces.append(make_trace(training=f"distilbert-{students}", **student))
         for epoch in range(9):
             tuning = epoch < 4
             stage, stored = ("fine-tuning", [depth]) if tuning else ("self-distillation", None)
@@ -109,7 +111,7 @@ def make_task(task: str = "book-review", seeds: tuple[int, ...] = (7,), **option
 def run_row(trace: Trace, **changes: object) -> dict:
     """The row of runs.csv for the run that left `trace`; `changes` replace values."""
     metadata = trace.metadata
-    key = {name: metadata[name] for name in ("run_id", "task", "model", "variant", "seed")}
+    key = {name: metadata[name] for name in ("run_id", *KEY)}
     row = dict.fromkeys(TABLES["runs"]) | {
         **key,
         "profile": "standard",
@@ -118,7 +120,6 @@ def run_row(trace: Trace, **changes: object) -> dict:
         "resumed_at": None,
         "date": "2025-01-31T12:00:00+00:00",
         "command": f"python -m reproductions run {metadata['task']}",
-        "backbone": "google-bert/bert-base-chinese",
         "backbone_sha256": "b" * 64,
         "data_source": "a folder",
         "data_sha256": "d" * 64,
@@ -146,12 +147,25 @@ def runs_of(traces: list[Trace], **changes: object) -> pd.DataFrame:
 
 
 def store(results_dir: Path, traces: list[Trace], **changes: object) -> Path:
-    """Write `traces` and the runs.csv that they need into a results folder; returns the folder."""
-    for trace in traces:
-        names = ("task", "model", "variant", "seed", "split", "epoch")
-        save_trace(trace, trace_path(results_dir, *(trace.metadata.get(name) for name in names)))
-    write_table(results_dir, "runs", runs_of(traces, **changes))
+    """Put the runs of `traces` into a results folder; returns the folder."""
+    Path(results_dir).mkdir(parents=True, exist_ok=True)
+    for row in runs_of(traces).to_dict("records"):
+        mine = [trace for trace in traces if trace.metadata["run_id"] == row["run_id"]]
+        put_run(results_dir, row | changes, mine)
+    write_table(results_dir, "runs", runs_table(find_runs(results_dir)))
     return Path(results_dir)
+
+
+def trace_file(folder: Path, name: str = "test.npz", **changes: object) -> Path:
+    """Where the trace `name` of a run of `make_trace` lies in a results folder; `changes`: of its key."""
+    key = {"task": "book-review", "backbone": BACKBONE, "training": "self-distillation", "seed": 7} | changes
+    return run_folder(folder, key) / name
+
+
+def change_run(folder: Path, changes: dict, **key: object) -> None:
+    """Change columns of the run of `make_trace` that `key` names in a results folder."""
+    path = trace_file(folder, "run.json", **key)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def _generator(*key: object) -> np.random.Generator:

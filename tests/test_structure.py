@@ -24,6 +24,7 @@ PLOTS_READ = {
     "reproductions.columns",
     "reproductions.show",
     "reproductions.store",
+    "reproductions.tables",
     "reproductions.reported",
     "fastbert_core.errors",
     "fastbert_core.exit_rules",

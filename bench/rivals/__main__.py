@@ -137,7 +137,7 @@ def _compact(subject: Subject) -> FastBertModel | None:
     """The 6-layer DistilBERT of the task, where it has been trained; the smoke model's is cut out of it."""
     if subject.is_smoke:
         return subject.model.first_of_blocks(6)
-    folder = models.available("distilbert", "6-layers").get(subject.name)
+    folder = models.available("distilbert-6").get(subject.name)
     return None if folder is None else FastBertModel.from_pretrained(folder).eval()
 
 

@@ -6,7 +6,7 @@ from fastbert_core.errors import InputError
 from plots.gallery import checked_table
 from plots.report.markup import html_table
 from reproductions.columns import TABLES
-from reproductions.store import printed
+from reproductions.tables import printed
 
 WHERE = ["machine", "git_sha", "date"]  # what becomes a note
 NOTE = "note"

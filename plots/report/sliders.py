@@ -10,7 +10,8 @@ from fastbert_core.exit_rules import exit_layers
 from plots.curves import CHOSEN
 from plots.note import runs_behind
 from reproductions.columns import TABLES
-from reproductions.store import load_stored, table_path, trace_path
+from reproductions.store import find_runs
+from reproductions.tables import table_path
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)  # of table 2
 COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "speedup", "mean_layers")
@@ -31,7 +32,7 @@ def slider(results_dir: Path, curve: pd.DataFrame, models: pd.DataFrame | None, 
     if list(curve["speed"]) != _SPEEDS:
         raise InputError(f"{path}: {task}, {model}: found {len(curve)} speeds, expected 0, 0.01, … 1")
     behind = runs_behind(curve, runs)
-    exits, right = _exits(results_dir, behind[behind["task"] == task], runs)
+    exits, right = _exits(results_dir, behind[behind["task"] == task])
     samples = int(exits[0].sum())
     measured = {
         "accuracy": 100 * right / samples,
@@ -57,11 +58,11 @@ def slider(results_dir: Path, curve: pd.DataFrame, models: pd.DataFrame | None, 
     }
 
 
-def _exits(results_dir: Path, behind: pd.DataFrame, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _exits(results_dir: Path, behind: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Sums over the traces of the runs `behind`: who leaves where, [speeds, layers], and who is right, [speeds]."""
-    exits, right = 0, 0
+    exits, right, stored = 0, 0, {run.row["run_id"]: run for run in find_runs(results_dir)}
     for run in behind.itertuples():
-        trace = load_stored(trace_path(results_dir, run.task, run.model, run.variant, run.seed, "test"), runs)
+        (trace,) = stored[run.run_id].traces(split="test")
         layers = trace.uncertainties.shape[1]
         left = np.stack([exit_layers(trace.uncertainties, speed) - 1 for speed in _SPEEDS])  # [speeds, samples]
         exits = exits + np.stack([np.bincount(layer, minlength=layers) for layer in left])

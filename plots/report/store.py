@@ -7,7 +7,7 @@ import pandas as pd
 from fastbert_core.errors import InputError
 from plots.gallery import checked_table
 from plots.registry import TEST_TRACES
-from reproductions.store import table_path
+from reproductions.tables import table_path
 
 FROM_TRACES = ("table2", "table3", "comparisons", "speed_accuracy", "luha", "true_macs")
 

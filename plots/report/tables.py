@@ -7,7 +7,7 @@ import pandas as pd
 
 from plots.report.markup import html_table
 from reproductions.show import below_one
-from reproductions.store import printed
+from reproductions.tables import printed
 
 
 class Shown(NamedTuple):
@@ -45,7 +45,7 @@ RUNS = Shown(
     {
         "run": "{run_id}",
         "task": "{task}",
-        "model": "{model} {variant}",
+        "training": "{training}",
         "seed": "{seed}",
         "started": "{date}",
         "encoder": "{backbone}",

@@ -11,7 +11,7 @@ def listed(tmp_path, monkeypatch):
     monkeypatch.setattr(sources.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.delenv("FASTBERT_RUNS", raising=False)
     monkeypatch.setenv("FASTBERT_DATA", str(tmp_path))
-    (tmp_path / "runs.csv").write_text("run_id,task,model,variant,seed\nabc,dbpedia,fastbert,default,7\n")
+    (tmp_path / "runs.csv").write_text("run_id,task,training,seed\nabc,dbpedia,self-distillation,7\n")
     return tmp_path
 
 

@@ -269,9 +269,11 @@ def test_energy_is_lower_the_larger_a_logit_and_reads_their_scale(small):
     scores = RULES["energy"].score(np.exp(z))
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(z).sum(axis=-1)))
     trace = trace_of(*small[:2])
-    trace.metadata.update(task="t", model="fastbert", variant="default", seed=7, split="test")
-    with pytest.raises(InputError, match=r"^trace of t, fastbert default, seed 7, test: found no logsumexp, expected"):
+    trace.metadata.update(task="t", training="labels", seed=7, split="test")
+    with pytest.raises(InputError, match=r"^trace of t, labels, seed 7, test: found no logsumexp, expected a trace"):
         judged(trace, "energy")
+    z = small[2].logsumexp
+    np.testing.assert_allclose(judged(small[2], "energy")[0], 1 / (1 + np.exp(z)), rtol=1e-5)
 
 
 def test_an_unfitted_rule_and_one_for_other_layers_or_classes_are_refused(small):

@@ -14,9 +14,8 @@ from fastbert_core import metrics, trace
 from fastbert_core.errors import InputError
 from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, at_layer, at_speed, curve, dense, encoder_shape, histograms
-from fastbert_core.trace import load_trace
 from fastbert_core.uncertainty import uncertainty
-from reproductions.store import trace_path
+from reproductions.store import load_traces
 from tests.factories import BERT, binary_trace, make_trace, softmax, trace_of
 
 EXECUTED = 1_853_915_136  # FLOPs of one executed layer of the paper's FastBERT
@@ -113,7 +112,7 @@ def test_less_than_one_layer_buys_nothing():
 
 
 def test_one_layers_flops_buy_one_layer_of_the_committed_lcqmc():
-    committed = load_trace(trace_path(RESULTS, "lcqmc", "fastbert", "default", 7, "test"))
+    (committed,) = load_traces(RESULTS, task="lcqmc", training="self-distillation", seed=7, split="test")
     assert (committed.uncertainties[:, 0] == 1).any()  # at speed 1 it stays
     least = paper_flops(encoder_shape(committed), 1)
     assert at_flops(committed, least).flops == least < at_speed(committed, 1).flops
@@ -141,7 +140,7 @@ def test_a_student_alone_runs_no_other_classifier():
 
 
 def test_a_trace_of_one_layer_counts_as_a_dense_model_of_that_depth():
-    distilbert = make_trace(50, model="distilbert", variant="3-layers", encoder={**BERT, "layers": 3}, layers=[3])
+    distilbert = make_trace(50, training="distilbert-3", encoder={**BERT, "layers": 3}, layers=[3])
     assert dense(distilbert).flops == 3 * 1_811_939_328 + 41_975_808
     assert dense(distilbert).mean_layers == 3
     assert dense(distilbert).accuracy == 100 * distilbert.correct.mean()

@@ -16,7 +16,8 @@ def lines_of_readme(folder):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text.partition("its model lies in")[2].partition("It prints")[0]
     lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
-    assert (named := "runs/models/<run_id>/model") in (text := "\n".join(lines))
+    text, named = "\n".join(lines), "runs/models/<run_id>/model"
+    assert named in text
     return text.replace(named, str(folder))
 
 

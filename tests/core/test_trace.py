@@ -34,7 +34,6 @@ def test_the_scale_of_the_logits_is_kept_where_it_is_given(trace, tmp_path):
     save_trace(dataclasses.replace(trace, logsumexp=scale), tmp_path / "t.npz")
     again = load_trace(tmp_path / "t.npz")
     np.testing.assert_array_equal(again.logsumexp, scale)
-    np.testing.assert_allclose(np.log(again.exponentials.sum(axis=-1)), scale, atol=1e-6)
     save_trace(trace, tmp_path / "t.npz")
     assert load_trace(tmp_path / "t.npz").logsumexp is None
     for bad in (scale.astype(np.float64), scale[:, :3], np.full_like(scale, np.nan), np.full_like(scale, 1e30)):

@@ -22,7 +22,7 @@ from reproductions import cli
 from reproductions.check import EXPECTED
 from reproductions.measure import measure
 from reproductions.profiles import PROFILES
-from reproductions.store import load_traces, read_table
+from reproductions.store import load_traces
 from tests.factories import make_trace, store
 from tests.fuzz.harness import contents, damaged, fuzz, no_hang
 
@@ -142,7 +142,7 @@ def no_work(monkeypatch, world, tmp_path):
         raise RunError("this is as far as it goes")
 
     def glance(results_dir, *_):
-        load_traces(results_dir, read_table(results_dir, "runs"))
+        load_traces(results_dir)
         return [results_dir / "table2.csv"]
 
     for module in ("measure", "run", "check"):
@@ -151,7 +151,7 @@ def no_work(monkeypatch, world, tmp_path):
     monkeypatch.setattr("fastbert_core.offline.fetch_backbone", stop)
     monkeypatch.setattr("reproductions.flops.print_paper", lambda: None)
     monkeypatch.setattr("reproductions.checkout.ROOT", world)
-    monkeypatch.setattr("reproductions.job._macs_per_second", lambda *_: 1e12)
+    monkeypatch.setattr("reproductions.dry_run._macs_per_second", lambda *_: 1e12)
     monkeypatch.setattr("reproductions.flops.fixed_numbers", dict)
     monkeypatch.setattr("reproductions.check.train_twice", lambda *_: ({}, []))
     monkeypatch.setattr("reproductions.check.EXPECTED", Path(shutil.copy(EXPECTED, tmp_path)))

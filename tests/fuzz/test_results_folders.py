@@ -13,7 +13,7 @@ from plots import gallery
 from plots.registry import FIGURES
 from reproductions.comparability import Paper
 from reproductions.measure import measure
-from reproductions.store import read_table, table_path
+from reproductions.tables import read_table, table_path
 from tests.factories import make_trace, store
 from tests.fuzz.harness import fuzz
 
@@ -32,10 +32,10 @@ def odd_traces(draw):
     shared = {"samples": samples, "classes": classes, "task": task, "encoder": encoder}
     traces = [make_trace(**shared)]
     more = {
-        "labels": {"variant": "labels"},
+        "labels": {"training": "labels"},
         "dev": {"split": "dev"},
         "seed": {"seed": 8},
-        "student": {"model": "distilbert", "variant": f"{layers}-layers", "layers": [layers]},
+        "student": {"training": f"distilbert-{layers}", "layers": [layers]},
         "epoch": {"split": "dev", "epoch": 0, "stage": "self-distillation"},
         "other": {"task": "other", "samples": 3},
     }
@@ -78,7 +78,7 @@ def test_odd_traces(tmp_path, paper, traces):
     for trace in traces:
         key = (trace.metadata["task"], "FastBERT", 0.0)
         alone = [t for t in traces if t.metadata["task"] == trace.metadata["task"]]
-        if trace.metadata["variant"] == "default" and trace.metadata["split"] == "test" and len(alone) == 1:
+        if trace.metadata["training"] == "self-distillation" and trace.metadata["split"] == "test" and len(alone) == 1:
             assert rows.loc[key, "accuracy"] == pytest.approx(100 * trace.correct[:, -1].mean(), abs=0.005)
             assert rows.loc[key, "mean_layers"] == len(trace.metadata["layers"])
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproductions.columns import TABLES, key_of
-from reproductions.store import read_table, table_path, write_table
+from reproductions.tables import read_table, table_path, write_table
 from tests.fuzz.harness import REFUSED, damaged, fuzz, outcome
 
 JUNK = (

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastbert_core.trace import METADATA, SUM_TOLERANCE, load_trace, save_trace
-from reproductions.store import load_stored, trace_path
-from tests.factories import make_trace, runs_of
+from tests.factories import make_trace
 from tests.fuzz.harness import REFUSED, damaged, fuzz, outcome
 
 JUNK = (
@@ -128,11 +127,7 @@ def test_changed_arrays(tmp_path, trace, changes):
 @given(traces(), st.data())
 @fuzz(250)
 def test_changed_metadata(tmp_path, trace, data):
-    arrays, path = (
-        arrays_of(trace),
-        trace_path(tmp_path, "book-review", "fastbert", "default", trace.metadata["seed"], "test"),
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays, path = arrays_of(trace), tmp_path / "t.npz"
     metadata, junk = arrays["metadata"], st.sampled_from(JUNK)
     for _ in range(data.draw(st.integers(1, 2))):
         key = data.draw(st.sampled_from((*METADATA, "epoch", "stage")))
@@ -154,10 +149,6 @@ def test_changed_metadata(tmp_path, trace, data):
             break
     write(path, arrays)
     check(path, arrays)
-    found = outcome(load_stored, path, runs_of([trace]), folder=tmp_path, name=str(path))
-    if found is not REFUSED:
-        told = ("run_id", "task", "model", "variant", "seed", "split", "layers")
-        assert {name: found.metadata[name] for name in told} == {name: trace.metadata[name] for name in told}
 
 
 @given(traces(), st.sampled_from(("lose", "more", "other", "plain", "array", "pickle", "stored", "text")), st.data())

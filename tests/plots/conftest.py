@@ -11,7 +11,7 @@ from plots.registry import FIGURES
 from plots.report import cli
 from plots.style import applied
 from reproductions.measure import measure
-from reproductions.store import read_table
+from reproductions.tables import read_table
 from tests.factories import make_task, store
 from tests.plots.report_page import Page
 

@@ -51,7 +51,7 @@ def test_a_broken_table_is_one_line_and_exit_code_1(results, capsys):
 def test_a_profile_without_a_run_is_said_and_no_error(tmp_path, capsys):
     (tmp_path / "paper").mkdir()
     assert main(["--results-dir", str(tmp_path)]) == 0
-    assert "not drawn: exit_layers (no trace fastbert-default-seed*-test.npz)" in capsys.readouterr().out
+    assert "not drawn: exit_layers (no trace *-self-distillation-seed*/test.npz)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["--profile", "huge"], ["--profile", "paper"], ["--results-dir", "nowhere"]])

@@ -3,7 +3,7 @@ import pytest
 
 from plots import efficiency
 from plots.cli import main
-from reproductions.store import write_table
+from reproductions.tables import write_table
 
 
 def rows(task="book-review", device="cpu", precision="fp32", batch=32, speedups=((1.0, 1.0), (2.0, 1.9), (4.0, 3.2))):

@@ -6,7 +6,7 @@ import pytest
 from plots.registry import BENCH_FIGURES, FIGURES
 from plots.style import applied
 from reproductions.columns import TABLES
-from reproductions.store import read_table, write_table
+from reproductions.tables import read_table, write_table
 from tests.plots.test_efficiency import rows
 
 OPTIONAL = [(table, name) for table, columns in TABLES.items() for name, column in columns.items() if column.optional]

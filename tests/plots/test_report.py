@@ -14,14 +14,15 @@ from reproductions import table2
 from reproductions.figure3_speed_accuracy import MODELS, SPEEDS
 from reproductions.measure import measure
 from reproductions.show import BELOW_ONE
-from reproductions.store import load_stored, read_table, trace_path, write_table
+from reproductions.store import load_traces
+from reproductions.tables import read_table, write_table
 from tests.factories import make_task, store
 from tests.plots.report_page import NAMES, SLIDER, Page, edit
 
 HOSTILE = "</script><script>alert('1')</script> & \"x\" {0} $css"
 
 
-def test_a_slider_shows_the_rows_of_speed_accuracy_for_every_variant(report, results):
+def test_a_slider_shows_the_rows_of_speed_accuracy_for_every_training(report, results):
     code, page, errors = report()
     assert (code, errors) == (0, [])
     rows = read_table(results, "speed_accuracy")
@@ -36,9 +37,8 @@ def test_a_slider_shows_the_rows_of_speed_accuracy_for_every_variant(report, res
 
 def test_exits_and_right_answers_are_those_of_the_core(report, results):
     models = {model["model"]: model for model in report()[1].data["sliders"][SLIDER]}
-    for variant, name in MODELS.items():
-        path = trace_path(results, "book-review", "fastbert", variant, 7, "test")
-        trace, shown = load_stored(path, read_table(results, "runs")), models[name]
+    for training, name in MODELS.items():
+        (trace,), shown = load_traces(results, task="book-review", training=training, split="test"), models[name]
         assert shown["exits"] == histograms(trace, SPEEDS).tolist()
         assert shown["right"] == [int(at_speed(trace, speed).correct.sum()) for speed in SPEEDS]
         assert (shown["samples"], shown["seeds"]) == (60, ["7"])

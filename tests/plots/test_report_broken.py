@@ -8,7 +8,7 @@ from fastbert_core.errors import InputError
 from plots.report import cli
 from plots.report.bench import bench_html
 from reproductions.columns import TABLES
-from reproductions.store import trace_path
+from tests.factories import trace_file
 from tests.plots.report_page import NAMES, SLIDER, edit
 
 HEADER = f"{','.join(TABLES['rivals'])}\n".encode()
@@ -58,7 +58,7 @@ def test_without_runs_the_page_says_so_once(report, results):
 
 
 def test_a_missing_trace_costs_its_own_slider(report, results):
-    trace_path(results, "book-review", "fastbert", "labels", 7, "test").unlink()
+    trace_file(results, training="labels").unlink()
     code, page, (line,) = report()
     assert code == 1
     assert line.startswith("error: not shown: slider of book-review, FastBERT without self-distillation: ")

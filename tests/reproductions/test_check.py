@@ -1,6 +1,7 @@
 """The gate: what is as it was passes, what was tampered with fails by name, and claims change with a reason only."""
 
 import csv
+import json
 import re
 import shutil
 from decimal import Decimal
@@ -13,9 +14,8 @@ from hypothesis import strategies as st
 from reproductions import check, cli, flops
 from reproductions.check import Claim, held, live_numbers, read_claims, repeated, updated
 from reproductions.measure import measure
-from reproductions.store import find_traces, read_table, table_path, write_table
-from reproductions.sums import sums_path
-from tests.factories import make_trace, store
+from reproductions.tables import read_table, table_path, write_table
+from tests.factories import change_run, make_trace, store, trace_file
 
 PROJECT = Path(__file__).parents[2]
 PLACE = ("live", "dbpedia", "smoke")
@@ -29,23 +29,14 @@ def replace(path, old, new):
     path.write_text(text.replace(old, new, 1))
 
 
-def list_sums(folder):
-    """SHA256SUMS by other means than the suite's."""
-    traces = folder / "traces"
-    names = sorted(path.relative_to(traces).as_posix() for path in traces.glob("*/*.npz"))
-    lines = [f"{check.sha256(traces / name)}  {name}\n" for name in names]
-    sums_path(folder).write_text("".join(lines))
-
-
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     """A results folder in order: one small task of the smoke profile, quick to measure."""
     results = tmp_path_factory.mktemp("kept")
-    traces = [make_trace(40, variant=variant) for variant in ("default", "labels", "reverse-kl")]
+    traces = [make_trace(40, training=training) for training in ("self-distillation", "labels", "reverse-kl")]
     traces += [make_trace(40, split="dev"), make_trace(40, split="dev", epoch=3, stage="self-distillation")]
     folder = store(results / "smoke", traces, profile="smoke")
     measure(folder)
-    list_sums(folder)
     return results
 
 
@@ -142,51 +133,53 @@ def test_missing_and_foreign_files_are_named_and_locks_are_none(copy, gate):
 
 
 def test_a_table_that_the_traces_no_longer_allow_is_named(copy, gate):
-    for path in find_traces(copy, epoch=3):
-        path.unlink()
-    list_sums(copy)
+    path = trace_file(copy, "epoch-3.npz")
+    path.unlink()
+    sums = json.loads(path.with_name("run.json").read_text())["traces"]
+    change_run(copy, {"traces": {name: digest for name, digest in sums.items() if name != path.name}})
     code, failed = gate(copy)
     assert (code, list(failed)) == (1, ["convergence.csv"])
 
 
 def test_a_flipped_byte_of_a_trace_is_named(copy, gate):
-    path = find_traces(copy, split="test")[0]
+    path = trace_file(copy)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     code, failed = gate(copy)
-    name = f"traces/{path.parent.name}/{path.name}"
+    name = path.relative_to(copy).as_posix()
     assert (code, set(failed)) == (1, {name, "measured from the traces"})
     assert failed[name]["found"] == check.sha256(path)
     assert failed["measured from the traces"]["found"].startswith(f"{path}: ")
 
 
-def test_missing_and_foreign_traces_and_hashes_of_another_form_are_named(copy, gate):
-    path = find_traces(copy, split="dev", epoch=3)[0]
-    moved = path.rename(path.with_name("fastbert-default-seed7-dev-epoch33.npz"))
+def test_missing_and_foreign_traces_are_named(copy, gate):
+    path = trace_file(copy, "epoch-3.npz")
+    moved = path.rename(path.with_name("epoch-33.npz"))
     failed = gate(copy)[1]
-    assert failed[f"traces/book-review/{path.name}"]["found"] == "no file"
-    assert failed[f"traces/book-review/{moved.name}"]["expected"] == "not in SHA256SUMS"
+    assert failed[path.relative_to(copy).as_posix()]["found"] == "no file"
+    assert failed[moved.relative_to(copy).as_posix()]["expected"] == "a file that a run lists"
     moved.rename(path)
-    replace(sums_path(copy), "  book-review", " book-review")
+    path = trace_file(copy, "run.json")
+    replace(path, '"task"', '"tusk"')
     code, failed = gate(copy)
-    assert (code, list(failed)) == (1, ["SHA256SUMS"])
-    assert "SHA256SUMS, line 1: found" in failed["SHA256SUMS"]["found"]
+    assert (code, set(failed)) == (1, {"measured from the traces", "runs"})
+    assert failed["runs"]["found"].startswith(f"{path}: found task, tusk missing or unknown")
 
 
 def test_a_run_must_name_clean_code_and_leave_a_test_trace(copy, gate):
-    runs = read_table(copy, "runs")
-    runs.loc[0, "git_dirty"] = "yes"
-    runs.loc[1, ["git_sha", "git_dirty"]] = None
-    runs.loc[2, "git_dirty"] = None
-    write_table(copy, "runs", runs)
+    runs, trainings = read_table(copy, "runs"), ("self-distillation", "labels", "reverse-kl")
+    changes = ({"git_dirty": "yes"}, {"git_sha": None, "git_dirty": None}, {"git_dirty": None})
+    for training, change in zip(trainings, changes, strict=True):
+        change_run(copy, change, training=training)
+    measure(copy)
     code, failed = gate(copy)
-    dirty, bare, unknown = (f"run {run}, code" for run in runs["run_id"][:3])
+    dirty, bare, unknown = (f"run {run}, code" for run in runs.set_index("training")["run_id"][[*trainings]])
     assert (code, set(failed)) == (1, {dirty, bare, unknown})
     assert failed[dirty]["found"] == f"{'0' * 40} and changes to it"
     assert failed[bare]["found"] == failed[unknown]["found"] == "no commit"
-    find_traces(copy, split="test", variant="labels")[0].unlink()
-    run_id = runs.loc[runs["variant"] == "labels", "run_id"].iloc[0]
+    change_run(copy, {"traces": {}}, training="labels")
+    run_id = runs.loc[runs["training"] == "labels", "run_id"].iloc[0]
     assert gate(copy)[1][f"run {run_id}, test trace"]["found"] == "no file"
 
 
@@ -199,10 +192,14 @@ def test_a_run_that_is_not_listed_is_named(copy, gate):
 
 
 def test_runs_out_of_order_are_named(copy, gate):
+    change_run(copy, {"profile": "quick"})
+    code, failed = gate(copy)
+    assert (code, set(failed)) == (1, {"measured from the traces", "runs"})
+    assert all("run.json: profile: found quick" in row["found"] for row in failed.values())
+    change_run(copy, {"profile": "smoke"})
     replace(table_path(copy, "runs"), "smoke", "quick")
     code, failed = gate(copy)
-    assert (code, set(failed)) == (1, {"measured from the traces", "runs.csv"})
-    assert all("runs.csv, line 2: profile: found quick" in row["found"] for row in failed.values())
+    assert (code, set(failed)) == (1, {"runs.csv, line 2, profile", "tables"})
 
 
 def test_the_committed_count_is_held_against_todays(copy, gate, monkeypatch):
@@ -325,19 +322,21 @@ def test_equal_numbers_in_other_letters_are_not_the_same_text():
 def test_two_runs_are_compared_to_the_bit(copy, tmp_path):
     first, second = (Path(shutil.copytree(copy, tmp_path / name)) for name in ("first", "second"))
     runs = read_table(second, "runs")
-    write_table(second, "runs", runs.assign(date="2031-01-01", command="python", wall_seconds=1.5))
+    for training in runs["training"]:
+        change_run(second, {"date": "2031-01-01", "command": "python", "wall_seconds": 1.5}, training=training)
+    measure(second)
     found = repeated(first, second, "dbpedia")
     assert all(finding.ok == "yes" for finding in found)
     assert len(found) == len([path for path in copy.rglob("*") if path.is_file()])
     first, second = (Path(shutil.copytree(copy, tmp_path / name)) for name in ("third", "fourth"))
-    path = find_traces(second)[-1]
+    path = trace_file(second)
     path.write_bytes(path.read_bytes()[:-1])
     replace(table_path(second, "luha"), ",student,", ",teacher,")
     write_table(second, "runs", runs.assign(threads=4))
     table_path(second, "table3").unlink()
     failed = [finding.metric for finding in repeated(first, second, "dbpedia") if finding.ok == "no"]
     assert failed[:2] == ["luha.csv, line 2, classifier", "runs.csv, line 2, threads"]
-    assert failed[2:] == ["table3.csv", f"traces/book-review/{path.name}"]
+    assert failed[2:] == ["table3.csv", path.relative_to(second).as_posix()]
 
 
 def test_live_numbers_are_those_of_tables_2_and_3(copy):

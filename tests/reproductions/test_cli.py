@@ -19,13 +19,14 @@ from fastbert_core.generated import generate
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import resolve_precision
 from fastbert_core.tasks import TASKS
-from fastbert_core.trace import load_trace
 from fastbert_core.tracing import probabilities
 from reproductions import cli, provenance
-from reproductions.run import plan, run
+from reproductions.plan import plan
+from reproductions.run import run
 from reproductions.settings import lookup
 from reproductions.sources import Named
-from reproductions.store import read_table, trace_path
+from reproductions.store import load_traces
+from reproductions.tables import read_table
 from tests.factories import make_trace, store
 
 DBPEDIA, CPU = TASKS["dbpedia"], torch.device("cpu")
@@ -71,24 +72,24 @@ def test_a_run_writes_its_tables_and_traces(smoke):
     assert set(table["run_id"]) <= set(runs["run_id"])
     curve = read_table(results, "speed_accuracy")
     assert (curve.groupby("model")["mean_layers"].agg(lambda layers: layers.is_monotonic_decreasing)).all()
-    trace = load_trace(trace_path(results, "dbpedia", "fastbert", "default", 7, "test"))
+    (trace,) = load_traces(results, training="self-distillation", split="test")
     assert trace.probabilities.shape == (400, 12, 14)
 
 
 @pytest.mark.smoke
-def test_variants_and_distilbert_stand_beside_fastbert(smoke):
+def test_other_trainings_and_distilbert_stand_beside_fastbert(smoke):
     table = read_table(smoke / "smoke", "table2").set_index(["model", "setting"])
     student = table.loc[("DistilBERT", "3 layers")]
     assert student["mean_layers"] == 3
     assert student["accuracy"] > 20  # chance is 7
-    variants = set(read_table(smoke / "smoke", "speed_accuracy")["model"])
-    assert len([name for name in variants if name.startswith("FastBERT")]) == 3
+    models = set(read_table(smoke / "smoke", "speed_accuracy")["model"])
+    assert len([name for name in models if name.startswith("FastBERT")]) == 3
     runs = read_table(smoke / "smoke", "runs")
     assert len(runs) == runs["run_id"].nunique() == 4
     arithmetic = f"{resolve_precision('auto', CPU)}, {provenance.machine(CPU)['arithmetic']}"
     stages = {"labels": ["labels"], "3-layers": ["fine-tuning", "shallow"]}
     for row in runs.itertuples():
-        named = stages.get(row.variant, ["fine-tuning", "self-distillation"])
+        named = stages.get(row.training, ["fine-tuning", "self-distillation"])
         assert row.stages == "; ".join(f"{stage}: {arithmetic}" for stage in named)
 
 
@@ -109,7 +110,7 @@ def test_a_task_of_the_users_own(tmp_path, tmp_path_factory, capsys):
     for name in ("table2", "speed_accuracy", "luha", "exit_layers", "true_macs"):
         rows = read_table(tmp_path / "results" / "smoke", name)
         assert (rows["task"] == "mine").all()
-    assert trace_path(tmp_path / "results" / "smoke", "mine", "fastbert", "default", 7, "test").is_file()
+    assert len(load_traces(tmp_path / "results" / "smoke", task="mine", split="test")) == 1
     for run_id in read_table(tmp_path / "results" / "smoke", "runs")["run_id"]:
         model = FastBertModel.from_pretrained(tmp_path_factory.getbasetemp() / "runs" / run_id / "model")
         assert model.config.pair is True
@@ -118,11 +119,11 @@ def test_a_task_of_the_users_own(tmp_path, tmp_path_factory, capsys):
 @pytest.mark.smoke
 def test_the_trained_model_agrees_with_its_trace(smoke, tmp_path_factory):
     results = smoke / "smoke"
-    runs = read_table(results, "runs").set_index(["model", "variant"])
-    folder = tmp_path_factory.getbasetemp() / "runs" / runs.loc[("fastbert", "default"), "run_id"] / "model"
+    runs = read_table(results, "runs").set_index("training")
+    folder = tmp_path_factory.getbasetemp() / "runs" / runs.loc["self-distillation", "run_id"] / "model"
     engine = Engine(FastBertModel.from_pretrained(folder), load_tokenizer(folder))
     texts = generate(DBPEDIA, lookup("smoke", DBPEDIA, "data")).test.texts
-    trace = load_trace(trace_path(results, "dbpedia", "fastbert", "default", 7, "test"))
+    (trace,) = load_traces(results, training="self-distillation", split="test")
     for batch_size in (1, 64):
         found = engine.predict(encode(engine.tokenizer, texts), speed=0.6, batch_size=batch_size)
         assert len(np.unique(found.exit_layers)) > 1
@@ -147,22 +148,22 @@ def test_a_second_seed_is_averaged_with_the_first(smoke, tmp_path):
 @pytest.mark.smoke
 def test_the_distilberts_of_a_teacher_share_its_soft_labels(smoke, tmp_path, monkeypatch):
     jobs = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print)
-    three = next(job for job in jobs if job.settings.variant == "3-layers")
-    six = dataclasses.replace(three, settings=dataclasses.replace(three.settings, variant="6-layers"))
+    three = next(job for job in jobs if job.settings.training == "distilbert-3")
+    six = dataclasses.replace(three, settings=dataclasses.replace(three.settings, training="distilbert-6"))
     passes = []
 
     def counted(*arguments, progress=None, **options):
         passes.append(progress)
         return probabilities(*arguments, progress=progress, **options)
 
-    monkeypatch.setattr("reproductions.stations.probabilities", counted)
+    monkeypatch.setattr("reproductions.execute.probabilities", counted)
     run([six], tmp_path, False, print)
     assert "trace of test" in passes
     assert "soft labels" not in passes  # the 3-layer one of `smoke` made them
-    stored = load_checkpoint(six.fine_tuning_folder / "soft-labels.safetensors")[0]["soft_labels"]
+    stored = load_checkpoint(six.first_folder / "soft-labels.safetensors")[0]["soft_labels"]
     assert stored.shape == (1280, 14)
     teacher = FastBertModel.from_backbone(six.backbone.source, DBPEDIA.classes)
-    teacher.load_state_dict(load_checkpoint(six.fine_tuning_folder / "fine-tuning.safetensors")[0])
+    teacher.load_state_dict(load_checkpoint(six.first_folder / "fine-tuning.safetensors")[0])
     tokenizer = load_tokenizer(six.backbone.source)
     rows = encode(tokenizer, six.train.texts)  # all: in bf16 a text's last bits depend on what is batched with it
     classified, precision = (teacher.layers,), six.settings.precision
@@ -181,26 +182,26 @@ def test_a_seed_that_learnt_from_something_else_is_refused_before_training(smoke
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize(("layers", "students"), [(12, ["3-layers"]), (8, []), (6, ["3-layers"]), (3, [])])
+@pytest.mark.parametrize(("layers", "students"), [(12, ["distilbert-3"]), (8, []), (6, ["distilbert-3"]), (3, [])])
 def test_a_distilbert_that_the_encoder_has_no_layers_for_is_left_out(layers, students, tmp_path, monkeypatch):
-    monkeypatch.setattr("reproductions.run.read_shape", lambda folder: dataclasses.replace(BERT_BASE, layers=layers))
+    monkeypatch.setattr("reproductions.plan.read_shape", lambda folder: dataclasses.replace(BERT_BASE, layers=layers))
     said = []
     jobs = plan([DBPEDIA], "smoke", Named(), CPU, "fp32", said.append)
-    assert [job.settings.variant for job in jobs if job.settings.model == "distilbert"] == students
-    left_out = f"dbpedia: distilbert-3-layers left out, the encoder has {layers} layers"
+    assert [job.settings.training for job in jobs if job.settings.layers] == students
+    left_out = f"dbpedia: distilbert-3 left out, the encoder has {layers} layers"
     assert (left_out in said) == (not students)
 
 
 @pytest.mark.smoke
 def test_an_encoder_without_students_is_refused_before_training(monkeypatch):
-    monkeypatch.setattr("reproductions.run.read_shape", lambda folder: dataclasses.replace(BERT_BASE, layers=1))
+    monkeypatch.setattr("reproductions.plan.read_shape", lambda folder: dataclasses.replace(BERT_BASE, layers=1))
     with pytest.raises(InputError, match="found an encoder of one layer, expected two or more"):
         plan([DBPEDIA], "smoke", Named(), CPU, "fp32", print)
 
 
 @pytest.mark.smoke
 def test_an_encoder_for_shorter_texts_is_refused_before_training(monkeypatch):
-    monkeypatch.setattr("reproductions.run.read_shape", lambda folder: dataclasses.replace(BERT_BASE, max_tokens=64))
+    monkeypatch.setattr("reproductions.plan.read_shape", lambda folder: dataclasses.replace(BERT_BASE, max_tokens=64))
     with pytest.raises(InputError, match="found an encoder for 64 tokens, expected one for 128 or more"):
         plan([DBPEDIA], "smoke", Named(), CPU, "fp32", print)
 
@@ -209,7 +210,7 @@ def test_an_encoder_for_shorter_texts_is_refused_before_training(monkeypatch):
 def test_a_task_named_twice_is_run_once(smoke, capsys):
     before = contents(smoke)
     assert cli.main(["run", "dbpedia", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
-    assert capsys.readouterr().out.count("fastbert-default, seed 7") == 1
+    assert capsys.readouterr().out.count("self-distillation, seed 7") == 1
     assert contents(smoke) == before
 
 
@@ -251,8 +252,8 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(smoke, capsys, monkeyp
     monkeypatch.setattr("reproductions.run.execute", None)
     assert cli.main(["run", "dbpedia", "lcqmc", "--profile", "smoke", "--results-dir", str(smoke), "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any("dbpedia, fastbert-default" in line and line.endswith("done") for line in lines)
-    assert any("lcqmc, fastbert-default" in line and "1280 training rows: about" in line for line in lines)
+    assert any("dbpedia, self-distillation" in line and line.endswith("done") for line in lines)
+    assert any("lcqmc, self-distillation" in line and "1280 training rows: about" in line for line in lines)
 
 
 def test_a_dry_run_goes_on_after_a_task_that_cannot_run(tmp_path, capsys):

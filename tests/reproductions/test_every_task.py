@@ -3,9 +3,9 @@
 import pytest
 
 from fastbert_core.tasks import TASKS
-from fastbert_core.trace import load_trace
 from reproductions import cli, run
-from reproductions.store import read_table, trace_path
+from reproductions.store import load_traces
+from reproductions.tables import read_table
 
 
 @pytest.mark.smoke
@@ -13,7 +13,7 @@ def test_every_task_runs_to_its_rows(tmp_path, monkeypatch):
     for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / "runs"))
-    # The variants and DistilBERT are run for one task, in test_cli.
+    # Other trainings and DistilBERT are run for one task, in test_cli.
     monkeypatch.setattr(run, "planned_runs", lambda profile, task: [("fastbert", "default")])
     arguments = ["run", "all", "--profile", "smoke", "--train-rows", "64", "--results-dir", str(tmp_path)]
     assert cli.main(arguments) == 0
@@ -22,7 +22,7 @@ def test_every_task_runs_to_its_rows(tmp_path, monkeypatch):
     for name, task in TASKS.items():
         for model, setting in (("BERT", "12 layers"), *(("FastBERT", f"speed={speed}") for speed in (0.1, 0.5, 0.8))):
             assert rows.loc[(name, model, setting), "train_rows"] == 64
-        trace = load_trace(trace_path(results, name, "fastbert", "default", 7, "test"))
+        (trace,) = load_traces(results, task=name, split="test")
         assert trace.probabilities.shape == (400, 12, len(task.classes))
     for table in ("speed_accuracy", "luha", "exit_layers", "uncertainty", "convergence", "table3"):
         assert set(read_table(results, table)["task"]) == set(TASKS)

@@ -144,8 +144,8 @@ def test_the_papers_30_numbers_stand_beside_ours():
 def test_only_finished_fastberts_are_checked():
     others = [
         make_trace(50, split="dev"),
-        make_trace(50, variant="labels"),
-        make_trace(50, model="distilbert", variant="6-layers", layers=[6]),
+        make_trace(50, training="labels"),
+        make_trace(50, training="distilbert-6", layers=[6]),
         make_trace(50, split="dev", epoch=4, stage="self-distillation"),
     ]
     assert luha(others, FIGURE4).empty

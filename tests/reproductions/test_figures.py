@@ -62,7 +62,7 @@ def test_variants_have_curves_of_their_own_without_the_papers_points():
 
 def test_seeds_on_other_samples_are_refused():
     with pytest.raises(
-        InputError, match="found other samples than in the trace of book-review, fastbert default, seed 7"
+        InputError, match="found other samples than in the trace of book-review, self-distillation, seed 7"
     ):
         speed_accuracy([make_trace(100), make_trace(90, seed=8)], FIGURE3)
 

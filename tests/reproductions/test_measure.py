@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from fastbert_core.errors import InputError
-from fastbert_core.trace import save_trace
+from fastbert_core.files import sha256
 from reproductions.columns import TABLES
 from reproductions.measure import measure
-from reproductions.store import find_traces, read_table, table_path, write_table
-from tests.factories import BERT, make_task, make_trace, store
+from reproductions.tables import read_table, table_path
+from tests.factories import BERT, change_run, make_task, make_trace, store, trace_file
 
 MEASURED = ["table2", "comparisons", "table3", "speed_accuracy", "luha", "exit_layers", "uncertainty", "convergence"]
 MEASURED += ["equal_flops", "calibration"]
@@ -77,9 +77,7 @@ def test_no_table_but_runs_holds_a_time(measured):
 def test_what_the_traces_no_longer_allow_goes(tmp_path):
     store(tmp_path, make_task(samples=40))
     assert table_path(tmp_path, "convergence") in measure(tmp_path)
-    for path in find_traces(tmp_path):
-        if "epoch" in path.name:
-            path.unlink()
+    store(tmp_path, [make_trace(40)])
     assert table_path(tmp_path, "convergence") not in measure(tmp_path)
     assert not table_path(tmp_path, "convergence").exists()
     assert table_path(tmp_path, "table2").exists()
@@ -103,26 +101,20 @@ def test_an_encoder_of_six_layers_and_generated_text_are_measured_too(tmp_path):
 def test_a_model_that_learnt_from_other_things_is_compared_with_nothing(tmp_path, column, caplog):
     """A task is being trained anew with --replace: FastBERT is done, a DistilBERT of the old rows still stands."""
     store(tmp_path, make_task(samples=60))
-    whole = read_table(tmp_path, "runs")
     other = {"train_rows": 4000, "backbone_sha256": "c" * 64, "data_sha256": "c" * 64}[column]
-    apart = (whole["model"] == "distilbert") & (whole["variant"] == "6-layers")
-    write_table(tmp_path, "runs", whole.assign(**{column: whole[column].mask(apart, other)}))
+    change_run(tmp_path, {column: other}, training="distilbert-6")
     measure(tmp_path)
-    assert f"distilbert-6-layers, seed 7: left out: found {column} {other}, FastBERT has" in caplog.text
+    assert f"distilbert-6, seed 7: left out: found {column} {other}, FastBERT has" in caplog.text
     assert set(read_table(tmp_path, "comparisons")["against_setting"]) == {"12 layers", "3 layers", "1 layers"}
     assert "6 layers" not in set(read_table(tmp_path, "table2")["setting"])
 
 
 def test_bad_input_writes_nothing(tmp_path):
-    with pytest.raises(InputError, match=r"runs\.csv: no such file"):
+    with pytest.raises(InputError, match="found no traces, expected some under traces/"):
         measure(tmp_path)
     store(tmp_path, [make_trace(30)])
-    path = find_traces(tmp_path)[0]
-    path.rename(path.with_name("fastbert-default-seed9-test.npz"))
-    with pytest.raises(InputError, match="as the name says"):
-        measure(tmp_path)
-    path.with_name("fastbert-default-seed9-test.npz").unlink()
-    with pytest.raises(InputError, match="found no traces, expected some under traces/"):
+    trace_file(tmp_path).unlink()
+    with pytest.raises(InputError, match=r"test\.npz: no such trace, which run\.json lists"):
         measure(tmp_path)
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["runs.csv"]
 
@@ -137,20 +129,18 @@ def test_seeds_of_different_encoders_or_classes_make_no_average(tmp_path, change
 
 
 def test_a_trace_with_nan_is_refused_by_name(tmp_path):
-    trace = make_trace(30)
-    store(tmp_path, [trace])
-    path = find_traces(tmp_path)[0]
+    store(tmp_path, [make_trace(30)])
+    path = trace_file(tmp_path)
     content = dict(np.load(path, allow_pickle=False))
     content["probabilities"][3, 2, 1] = np.nan
     np.savez(path, **content)
+    change_run(tmp_path, {"traces": {"test.npz": sha256(path)}})
     with pytest.raises(InputError, match=f"{path.name}: found probabilities that are not finite"):
         measure(tmp_path)
 
 
 def test_one_task_of_10000_samples_takes_seconds(tmp_path):
     task = [make_trace(10_000, 14, "dbpedia"), make_trace(500, 14, "dbpedia", split="dev")]
-    for trace in task:
-        save_trace(trace, tmp_path / "unused" / f"{trace.metadata['split']}.npz")
     store(tmp_path, task)
     begin = time.process_time()
     measure(tmp_path)

@@ -7,14 +7,14 @@ import pytest
 from fastbert_core.errors import InputError
 from reproductions import show
 from reproductions.measure import measure
-from reproductions.store import read_table, record_run, write_table
-from tests.factories import make_task, make_trace, run_row, store
+from reproductions.seeds import giving_way
+from reproductions.tables import read_table
+from tests.factories import change_run, make_task, make_trace, run_row, store
 
 
 def test_seeds_of_different_precisions_make_no_average(tmp_path):
     store(tmp_path, [make_trace(30, seed=seed) for seed in (7, 8)])
-    runs = read_table(tmp_path, "runs")
-    write_table(tmp_path, "runs", runs.assign(precision=["fp32", "bf16"]))
+    change_run(tmp_path, {"precision": "fp32"}, seed=7)
     with pytest.raises(InputError, match="seed 8: found precision bf16, expected fp32 as seed 7 has, since seeds are"):
         measure(tmp_path)
 
@@ -22,8 +22,9 @@ def test_seeds_of_different_precisions_make_no_average(tmp_path):
 def test_a_seed_of_another_precision_gives_way(tmp_path):
     seventh = make_trace(30)
     store(tmp_path, [seventh, make_trace(30, seed=8)])
-    record_run(tmp_path, run_row(seventh, precision="fp32"))
-    assert read_table(tmp_path, "runs")["seed"].tolist() == [7]
+    runs = read_table(tmp_path, "runs")
+    assert giving_way(runs, run_row(seventh)).tolist() == [True, False]
+    assert giving_way(runs, run_row(seventh, precision="fp32")).tolist() == [True, True]
 
 
 def printed(tmp_path, precision):
@@ -32,7 +33,7 @@ def printed(tmp_path, precision):
     for folder, trained_in in ((mine, precision), (committed, "bf16")):
         traces = make_task(samples=40)
         if folder is committed:  # which has no DistilBERT of 3 layers
-            traces = [t for t in traces if t.metadata["variant"] != "3-layers"]
+            traces = [t for t in traces if t.metadata["training"] != "distilbert-3"]
         ids = {t.metadata["run_id"] for t in traces}
         ids = {run_id: f"{trained_in}-{run_id}" for run_id in ids}
         traces = [dataclasses.replace(t, metadata=t.metadata | {"run_id": ids[t.metadata["run_id"]]}) for t in traces]

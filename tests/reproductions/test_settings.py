@@ -4,18 +4,18 @@ import pytest
 
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import TASKS
-from reproductions.settings import PROFILES, lookup, most_rows, planned_runs, settings_for
+from reproductions.settings import PROFILES, lookup, most_rows, planned_trainings, settings_for
 
 
 def standard(**given):
-    return settings_for("standard", TASKS["book-review"], "fastbert", "default", "fp32", **given)
+    return settings_for("standard", TASKS["book-review"], "self-distillation", "fp32", **given)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_every_task_has_whole_settings_in_every_profile(profile, task):
-    for model, variant in planned_runs(profile, task):
-        settings = settings_for(profile, task, model, variant, "fp32")
+    for training in planned_trainings(profile, task):
+        settings = settings_for(profile, task, training, "fp32")
         assert None not in dataclasses.asdict(settings).values()
         assert lookup(profile, task, "backbone")
         assert profile in ("smoke", "offline") or "/" in lookup(profile, task, "hub")
@@ -23,7 +23,7 @@ def test_every_task_has_whole_settings_in_every_profile(profile, task):
 
 def test_the_papers_own_hyper_parameters():
     for profile in ("paper", "standard"):  # its Chinese encoder is of BERT-base's size
-        s = settings_for(profile, TASKS["book-review"], "fastbert", "default", "fp32")
+        s = settings_for(profile, TASKS["book-review"], "self-distillation", "fp32")
         assert (s.fine_tuning_rate, s.fine_tuning_epochs) == (2e-5, 3)
         assert (s.distillation_rate, s.distillation_epochs) == (2e-4 if profile == "paper" else 1e-3, 5)
         assert (s.batch_size, s.max_tokens, s.warmup, s.seed, s.weight_decay) == (32, 128, 0.1, 7, 0.0)
@@ -33,10 +33,10 @@ def test_a_narrow_encoder_learns_faster_whatever_the_language():
     own = dataclasses.replace(TASKS["yelp-polarity"], name="tickets")  # a task file's, perhaps with BERT-base
     own = [dataclasses.replace(own, language=language) for language in ("en", "zh")]
     for task in (*own, *TASKS.values()):
-        narrow = settings_for("standard", task, "fastbert", "default", "fp32", 384)
+        narrow = settings_for("standard", task, "self-distillation", "fp32", 384)
         assert (narrow.fine_tuning_rate, narrow.fine_tuning_epochs, narrow.distillation_epochs) == (2e-4, 2, 5)
     for task in own:
-        wide, narrow = (settings_for("standard", task, "fastbert", "default", "fp32", h) for h in (768, 384))
+        wide, narrow = (settings_for("standard", task, "self-distillation", "fp32", h) for h in (768, 384))
         assert (wide.fine_tuning_rate, wide.fine_tuning_epochs, wide.distillation_epochs) == (2e-5, 3, 5)
         assert (narrow.fine_tuning_rate, narrow.fine_tuning_epochs, narrow.distillation_epochs) == (2e-4, 2, 5)
 
@@ -63,11 +63,13 @@ def test_identity_follows_from_settings_data_and_backbone():
 
 def test_runs_share_their_first_stage_unless_it_differs():
     def first(**changes):
-        return dataclasses.replace(standard(), **changes).fine_tuning_id("data", "backbone")
+        return dataclasses.replace(standard(), **changes).first_id("data", "backbone")
 
-    assert first() == first(variant="reverse-kl") == first(model="distilbert", variant="6-layers")
+    assert first() == first(training="reverse-kl") == first(training="distilbert-6")
     assert first() == first(distillation_epochs=9, distillation_rate=1.0)
-    assert len({first(), first(variant="labels"), first(seed=8), first(fine_tuning_rate=1.0), first(train_rows=5)}) == 5
+    assert (
+        len({first(), first(training="labels"), first(seed=8), first(fine_tuning_rate=1.0), first(train_rows=5)}) == 5
+    )
 
 
 def test_an_unknown_profile_is_refused():
@@ -77,19 +79,19 @@ def test_an_unknown_profile_is_refused():
 
 def test_a_task_of_the_users_own_wants_fastbert_alone():
     own = dataclasses.replace(TASKS["yelp-polarity"], name="tickets")
-    assert planned_runs("standard", own) == [("fastbert", "default")]
+    assert planned_trainings("standard", own) == ["self-distillation"]
     for language in ("en", "zh"):  # and all rows that the user has
-        mine = settings_for("standard", dataclasses.replace(own, language=language), "fastbert", "default", "fp32")
+        mine = settings_for("standard", dataclasses.replace(own, language=language), "self-distillation", "fp32")
         assert mine.train_rows == "all"
-    assert len(planned_runs("standard", TASKS["yelp-polarity"])) == 6
+    assert len(planned_trainings("standard", TASKS["yelp-polarity"])) == 6
 
 
-def test_the_authors_way_is_a_variant_of_its_own():
-    theirs = settings_for("standard", TASKS["book-review"], "fastbert", "authors", "fp32")
+def test_the_authors_way_is_a_training_of_its_own():
+    theirs = settings_for("standard", TASKS["book-review"], "authors", "fp32")
     assert (theirs.classifier_init, theirs.bias_correction, theirs.until_flat) == ("pytorch", False, False)
-    assert theirs.training == standard().training == "self-distillation"
+    assert [stage.name for stage in (theirs.first, *theirs.later)] == ["fine-tuning", "self-distillation"]
     assert theirs.schedules.distillation.rate == 2e-4
-    assert theirs.fine_tuning_id("data", "backbone") != standard().fine_tuning_id("data", "backbone")
+    assert theirs.first_id("data", "backbone") != standard().first_id("data", "backbone")
 
 
 def test_classifiers_learn_at_the_encoders_rate_unless_told():

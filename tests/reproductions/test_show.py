@@ -4,7 +4,7 @@ import pytest
 
 from reproductions import show
 from reproductions.measure import measure
-from reproductions.store import read_table, write_table
+from reproductions.tables import read_table, write_table
 from tests.factories import make_task, store
 
 TINY = {"layers": 12, "hidden": 16, "intermediate": 32, "heads": 2}  # beside which a student is large

@@ -40,7 +40,7 @@ def test_a_task_has_the_papers_seven_rows_and_the_one_chosen_on_dev():
 def test_the_rows_numbers_are_the_traces():
     traces = make_task(samples=200)
     rows = rows_of(traces)
-    test, distilbert = traces[0], next(t for t in traces if t.metadata["variant"] == "3-layers")
+    test, distilbert = traces[0], next(t for t in traces if t.metadata["training"] == "distilbert-3")
     assert rows["BERT", "12 layers"]["accuracy"] == pytest.approx(dense(test).accuracy)
     assert rows["BERT", "12 layers"]["mflops"] == pytest.approx(21785.247744)
     assert rows["BERT", "12 layers"]["speedup"] == 1
@@ -113,7 +113,7 @@ def test_another_encoder_is_named_and_compares():
 def test_distilberts_note_says_where_the_student_came_from():
     traces = [
         make_trace(50),
-        make_trace(50, model="distilbert", variant="6-layers", encoder={**BERT, "layers": 6}, layers=[6]),
+        make_trace(50, training="distilbert-6", encoder={**BERT, "layers": 6}, layers=[6]),
     ]
     assert "student of the fine-tuned teacher's layers" in rows_of(traces)["DistilBERT", "6 layers"]["note"]
 
@@ -208,7 +208,7 @@ def test_several_seeds_make_one_row():
     accuracies = [
         at_speed(t, 0.5).accuracy
         for t in traces
-        if t.metadata["variant"] == "default" and t.metadata["split"] == "test"
+        if t.metadata["training"] == "self-distillation" and t.metadata["split"] == "test"
     ]
     assert len(accuracies) == 3
     assert row["seeds"] == "7;8;9"
@@ -253,7 +253,7 @@ def test_comparisons_pair_the_same_samples():
     assert len(table) == 4 * 4
     row = table.query("setting == 'speed=0.5' and against == 'DistilBERT' and against_setting == '6 layers'").iloc[0]
     mine = at_speed(traces[0], 0.5).correct
-    theirs = next(t for t in traces if t.metadata["variant"] == "6-layers").correct[:, 0]
+    theirs = next(t for t in traces if t.metadata["training"] == "distilbert-6").correct[:, 0]
     assert row["difference"] == pytest.approx(100 * (mine.mean() - theirs.mean()))
     assert row["only_fastbert_right"] == (mine & ~theirs).sum()
     assert row["only_other_right"] == (theirs & ~mine).sum()
@@ -267,7 +267,7 @@ def test_without_loss_means_that_the_whole_interval_of_the_loss_is_below_half_a_
     same = comparisons([right_in(90)])
     assert set(same["without_loss"]) == {"yes"}
     assert set(same["difference"]) == {0}
-    table = comparisons([make_trace(2000), make_trace(2000, split="dev")])
+    table = comparisons([make_trace(4000, skill=2), make_trace(4000, split="dev", skill=2)])
     assert {(low > -0.5, said) for low, said in zip(table["difference_low"], table["without_loss"], strict=True)} <= {
         (True, "yes"),
         (False, "no"),
@@ -277,7 +277,7 @@ def test_without_loss_means_that_the_whole_interval_of_the_loss_is_below_half_a_
 
 def test_models_are_compared_on_the_seeds_that_both_have():
     fastbert = [make_trace(100, seed=seed) for seed in (7, 8)]
-    student = {"model": "distilbert", "variant": "1-layers", "encoder": {**BERT, "layers": 1}, "layers": [1]}
+    student = {"training": "distilbert-1", "encoder": {**BERT, "layers": 1}, "layers": [1]}
     table = comparisons([*fastbert, make_trace(100, seed=8, **student)]).query("against == 'DistilBERT'")
     assert set(table["seeds"]) == {"8"}
     assert set(table["mcnemar_seed"]) == {8}

@@ -1,4 +1,4 @@
-"""Table 3: the variants at the paper's speeds and every fixed depth, beside the paper's rows."""
+"""Table 3: the trainings at the paper's speeds and every fixed depth, beside the paper's rows."""
 
 import pytest
 
@@ -31,37 +31,37 @@ def test_every_row_of_the_papers_table_stands_beside_ours():
     }
 
 
-def test_the_numbers_are_the_variants():
+def test_the_numbers_are_the_trainings_own():
     traces = make_task(samples=200)
-    rows, variants = rows_of(traces), {t.metadata["variant"]: t for t in traces if t.metadata["split"] == "test"}
-    for model, variant in (
+    rows, trained = rows_of(traces), {t.metadata["training"]: t for t in traces if t.metadata["split"] == "test"}
+    for model, training in (
         ("FastBERT without self-distillation", "labels"),
         ("FastBERT with reverse KL", "reverse-kl"),
     ):
-        expected = at_speed(variants[variant], 0.7)
+        expected = at_speed(trained[training], 0.7)
         assert rows[model, "speed=0.7"]["accuracy"] == pytest.approx(expected.accuracy)
         assert rows[model, "speed=0.7"]["mean_layers"] == pytest.approx(expected.mean_layers)
     fixed = rows["FastBERT without adaptive inference", "layer=6"]
-    assert fixed["accuracy"] == pytest.approx(at_layer(variants["default"], 6).accuracy)
+    assert fixed["accuracy"] == pytest.approx(at_layer(trained["self-distillation"], 6).accuracy)
     assert fixed["mflops"] == pytest.approx(6 * 1853.915136)  # the students on the way are run and counted
 
 
 def test_all_losses_are_against_the_default_fastberts_teacher():
     traces = make_task(samples=200)
-    rows, variants = rows_of(traces), {t.metadata["variant"]: t for t in traces if t.metadata["split"] == "test"}
+    rows, trained = rows_of(traces), {t.metadata["training"]: t for t in traces if t.metadata["split"] == "test"}
     fixed = rows["FastBERT without adaptive inference", "layer=2"]
-    teacher = variants["default"].correct[:, 11].mean()
-    assert fixed["relative_loss"] == pytest.approx(100 * (teacher - variants["default"].correct[:, 1].mean()))
+    teacher = trained["self-distillation"].correct[:, 11].mean()
+    assert fixed["relative_loss"] == pytest.approx(100 * (teacher - trained["self-distillation"].correct[:, 1].mean()))
     assert fixed["reported_loss"] == pytest.approx(86.88 - 82.88)
     labels = rows["FastBERT without self-distillation", "speed=0.7"]
     assert labels["paper_layers"] == pytest.approx(4282 / 1853.915136)
-    speeds = sorted(variants["labels"].uncertainties.ravel())
-    speed = next(s for s in speeds if at_speed(variants["labels"], s).mean_layers <= labels["paper_layers"])
-    expected = 100 * (teacher - at_speed(variants["labels"], speed).correct.mean())
+    speeds = sorted(trained["labels"].uncertainties.ravel())
+    speed = next(s for s in speeds if at_speed(trained["labels"], s).mean_layers <= labels["paper_layers"])
+    expected = 100 * (teacher - at_speed(trained["labels"], speed).correct.mean())
     assert labels["relative_loss"] == pytest.approx(expected)
 
 
-def test_variants_that_were_not_trained_have_no_rows():
+def test_trainings_that_were_not_trained_have_no_rows():
     rows = rows_of([make_trace(50)])
     assert {model for model, _ in rows} == {"FastBERT", "FastBERT without adaptive inference"}
 

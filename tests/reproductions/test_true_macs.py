@@ -7,7 +7,7 @@ from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
 from fastbert_core.generated import generate
 from fastbert_core.tasks import TASKS
 from reproductions.padding import padding, record_padding
-from reproductions.store import read_table
+from reproductions.tables import read_table
 from reproductions.true_macs import COLUMNS, hidden_cost
 from tests.factories import BERT, make_task, make_trace
 

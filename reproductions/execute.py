@@ -1,8 +1,8 @@
-"""The stations of one run: training and tracing, each of which picks up what an earlier attempt left."""
+"""One run: its stages of training, then its traces, each of which picks up what an earlier attempt left."""
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,53 +13,71 @@ from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.data import Split
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
+from fastbert_core.files import atomic_files, atomic_write
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.trace import Trace, load_trace, save_trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.train import Samples, Workplace, train
-from fastbert_core.trainings import TRAININGS, Stage
-from reproductions.job import Job
+from fastbert_core.trainings import Stage
+from reproductions.lock import locked
+from reproductions.plan import Log, Run
 from reproductions.provenance import RunRecord
-from reproductions.settings import distilbert_layers
+from reproductions.seeds import DEFAULT
 
 
-class Stations:
-    """What the stations of one run share: tokenizer, samples and folders."""
+def execute(run: Run, log: Log) -> tuple[dict, list[Trace]]:
+    """Train and trace a run: its row of runs.csv, and its traces, that of the test set first.
 
-    def __init__(self, job: Job, record: RunRecord, log: Callable[[str], None]) -> None:
-        self.job, self.record, self.log = job, record, log
-        self.first_record = RunRecord(job.fine_tuning_folder, job.device)
-        self.tokenizer = load_tokenizer(job.backbone.source)
-        s = job.settings
-        self._train_samples = self._samples(job.train)
-        self._selection = self._samples(job.selection)
-        self._few = self._samples(job.selection.take(np.arange(min(s.epoch_trace_rows, len(job.selection)))))
+    While another process works in the folder of the run, or of its first stage, waits: other results folders and
+    other runs have them in common.
+    """
+    for folder in (run.folder, run.first_folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(run.folder, log), locked(run.first_folder, log):
+        work = _Work(run, log)
+        model = work.train()
+        traces = work.traces(model)
+        with atomic_files(run.folder / "model") as folder:
+            model.save_pretrained(folder)
+            work.tokenizer.save_pretrained(folder)
+        return work.row(), traces
+
+
+class _Work:
+    """What training and tracing of one run share: tokenizer, samples, folders and records."""
+
+    def __init__(self, run: Run, log: Log) -> None:
+        self.run, self.log = run, log
+        self.record, self.first_record = (RunRecord(folder, run.device) for folder in (run.folder, run.first_folder))
+        self.tokenizer = load_tokenizer(run.backbone.source)
+        s = run.settings
+        self._train_samples = self._samples(run.train)
+        self._selection = self._samples(run.selection)
+        self._few = self._samples(run.selection.take(np.arange(min(s.epoch_trace_rows, len(run.selection)))))
         self.notes: dict[str, dict] = {}  # of each stage, by its name
 
     def train(self) -> FastBertModel:
         """The trained model: every stage of the run's training, the first of which several runs may share."""
-        job, s = self.job, self.job.settings
+        run, s = self.run, self.run.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
-        task = job.data.task
-        model = FastBertModel.from_backbone(job.backbone.source, task.classes, task.pair, s.classifier_init)
-        model = model.to(job.device)
-        samples, is_shallow = self._train_samples, s.model == "distilbert"
-        first, *later = TRAININGS["self-distillation" if is_shallow else s.training](s.schedules)
-        self._stage(model, first, samples, job.fine_tuning_folder, self.first_record)
+        task = run.data.task
+        model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, s.classifier_init)
+        model = model.to(run.device)
+        samples = self._train_samples
+        self._stage(model, s.first, samples, run.first_folder, self.first_record)
         self.record.skip()
-        if is_shallow:
+        if s.layers:
             samples = dataclasses.replace(samples, soft=self._soft_labels(model))
             self.record.skip()
-            model, later = model.first_of_blocks(distilbert_layers(s.variant)), TRAININGS[s.training](s.schedules)
-        for stage in later:
-            self._stage(model, stage, samples, job.folder, self.record)
+            model = model.first_of_blocks(s.layers)
+        for stage in s.later:
+            self._stage(model, stage, samples, run.folder, self.record)
         return model
 
     def _stage(self, model: FastBertModel, stage: Stage, samples: Samples, folder: Path, record: RunRecord) -> None:
         """One stage; of FastBERT's training, keep a trace of some held-out rows at the end of each epoch."""
-        s, dev = self.job.settings, self._few if stage.frozen else self._selection
+        s, dev = self.run.settings, self._few if stage.frozen else self._selection
 
         def after_epoch(stage: Stage, epoch: int, p: np.ndarray) -> None:
             # Before self-distillation nothing has changed since fine-tuning but the choice of the best epoch.
@@ -75,20 +93,30 @@ class Stations:
 
     def _soft_labels(self, teacher: FastBertModel) -> np.ndarray:
         """The teacher's class probabilities of the training rows, made once for all its DistilBERTs."""
-        path = self.job.fine_tuning_folder / "soft-labels.safetensors"
+        path = self.run.first_folder / "soft-labels.safetensors"
         if not path.is_file():
             self.first_record.skip()
             encoded, last = self._train_samples.encoded, (teacher.layers,)
-            pad_id, precision = self.tokenizer.pad_token_id, self.job.settings.precision
+            pad_id, precision = self.tokenizer.pad_token_id, self.run.settings.precision
             soft = probabilities(teacher, encoded, pad_id, last, precision, progress="soft labels")[:, 0]
             self.first_record.save()
             save_checkpoint(path, {"soft_labels": torch.from_numpy(soft)}, {})
         return load_checkpoint(path)[0]["soft_labels"].numpy()
 
-    def learnt(self) -> dict[str, float | int | None]:
-        """What training came to, as columns of runs.csv."""
-        first, students = next(iter(self.notes.values())), self.notes.get("self-distillation", {})
+    def row(self) -> dict:
+        """The run's row of runs.csv."""
+        run, s = self.run, self.run.settings
+        first = self.notes[s.first.name]
+        students = next((self.notes[stage.name] for stage in s.later if stage.frozen), {})
         return {
+            "run_id": run.run_id,
+            **run.key,
+            "profile": s.profile,
+            "data_source": run.data.source,
+            "dev_rows": len(run.selection),
+            "test_rows": len(run.data.test),
+            **run.learnt_from,
+            **self.record.columns(self.first_record, s.precision, list(self.notes)),
             "baseline_accuracy": self._baseline()["accuracy"],
             "best_epoch": first.get("best_epoch"),
             "distillation_epochs": students.get("epochs"),
@@ -97,44 +125,38 @@ class Stations:
 
     def _baseline(self) -> dict:
         """What logistic regression on the frozen encoder comes to, made once for all runs of the first stage."""
-        path = self.job.fine_tuning_folder / "baseline.json"
+        path = self.run.first_folder / "baseline.json"
         if not path.is_file():
-            fresh = FastBertModel.from_backbone(self.job.backbone.source, self.job.data.task.classes)
-            test, pad_id = self._samples(self.job.data.test), self.tokenizer.pad_token_id
-            found = baseline(fresh.to(self.job.device), self._train_samples, self._selection, test, pad_id)
+            fresh = FastBertModel.from_backbone(self.run.backbone.source, self.run.data.task.classes)
+            test, pad_id = self._samples(self.run.data.test), self.tokenizer.pad_token_id
+            found = baseline(fresh.to(self.run.device), self._train_samples, self._selection, test, pad_id)
             self.log(f"baseline: logistic regression on the frozen encoder, {found.accuracy:.2f} on the test set")
             with atomic_write(path) as file:
                 file.write(json.dumps(found._asdict()).encode())
         return json.loads(path.read_text("utf-8"))
 
     def traces(self, model: FastBertModel) -> list[Trace]:
-        """The trace of the test set; of a default FastBERT those of the calibration rows and of each epoch too."""
-        exits = (model.layers,) if self.job.settings.model == "distilbert" else range(1, model.layers + 1)
-        traces = [self._stored(model, "test", self.job.data.test, exits)]
-        if self._is_default:
-            traces += [self._stored(model, "dev", self.job.calibration, exits), *self._epoch_traces()]
-        return traces
+        """The trace of the test set; of a model with exits that of the calibration rows too, and FastBERT's epochs."""
+        if self.run.settings.layers:
+            return [self._stored(model, "test", self.run.data.test, (model.layers,))]
+        exits, splits = range(1, model.layers + 1), {"test": self.run.data.test, "dev": self.run.calibration}
+        traces = [self._stored(model, split, rows, exits) for split, rows in splits.items()]
+        return traces + (self._epoch_traces() if self._is_default else [])
 
     @property
     def _is_default(self) -> bool:
-        return (self.job.settings.model, self.job.settings.variant) == ("fastbert", "default")
+        return self.run.settings.training == DEFAULT
 
     def _samples(self, split: Split) -> Samples:
-        return Samples(encode(self.tokenizer, split.texts, split.pairs, self.job.settings.max_tokens), split.labels)
+        return Samples(encode(self.tokenizer, split.texts, split.pairs, self.run.settings.max_tokens), split.labels)
 
     def _trace(
         self, p: np.ndarray, samples: Samples, split: str, layers: Sequence[int], precision: str, **more: object
     ) -> Trace:
         """What the exits on `layers` say of `samples`: `p`, float32 [samples, layers, classes]."""
-        s = self.job.settings
         metadata = {
-            "run_id": self.job.run_id,
-            "task": s.task,
-            "model": s.model,
-            "variant": s.variant,
-            "seed": s.seed,
             "split": split,
-            "classes": list(self.job.data.task.classes),
+            "classes": list(self.run.data.task.classes),
             "layers": list(layers),
             "encoder": dataclasses.asdict(EncoderShape.from_config(self._config)),
             "precision": precision,
@@ -143,7 +165,7 @@ class Stations:
 
     def _stored(self, model: FastBertModel, split: str, rows: Split, exits: Sequence[int]) -> Trace:
         """The trace of a split, in fp32, kept in the run's folder once it is made."""
-        path = self.job.folder / f"{split}.npz"
+        path = self.run.folder / f"{split}.npz"
         if not path.is_file():
             samples, pad_id = self._samples(rows), self.tokenizer.pad_token_id
             p = probabilities(model, samples.encoded, pad_id, tuple(exits), "fp32", progress=f"trace of {split}")
@@ -153,18 +175,16 @@ class Stations:
 
     def _epoch_traces(self) -> list[Trace]:
         """The traces that training kept, epochs counted through both stages; epoch 0 is before training."""
-        traces, job, s = [], self.job, self.job.settings
+        traces = []
         stages = (
-            ("fine-tuning", job.fine_tuning_folder, range(self.notes["fine-tuning"]["epochs"] + 1)),
-            ("self-distillation", job.folder, range(1, self.notes["self-distillation"]["epochs"] + 1)),
+            ("fine-tuning", self.run.first_folder, range(self.notes["fine-tuning"]["epochs"] + 1)),
+            ("self-distillation", self.run.folder, range(1, self.notes["self-distillation"]["epochs"] + 1)),
         )
         for stage, folder, epochs in stages:
             for epoch in epochs:
                 path = folder / "epochs" / f"{stage}-{epoch}.npz"
                 trace = _load(path, f"delete {folder} to train the stage again")
-                # Another run may have trained the first stage.
-                named = {"run_id": job.run_id, "model": s.model, "variant": s.variant, "epoch": len(traces)}
-                traces.append(dataclasses.replace(trace, metadata=trace.metadata | named))
+                traces.append(dataclasses.replace(trace, metadata=trace.metadata | {"epoch": len(traces)}))
         return traces
 
 

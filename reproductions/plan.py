@@ -1,0 +1,157 @@
+"""What is to be run: the runs that tasks want, what each learns and from what, and which are done already."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fastbert_core.backbones import Backbone, check_encoder, read_shape
+from fastbert_core.data import Split, TaskData, check_classes, halves, take_rows
+from fastbert_core.errors import InputError
+from fastbert_core.tasks import Task
+from reproductions.seeds import KEY, check_seeds
+from reproductions.settings import Settings, most_rows, planned_trainings, settings_for, shallow_layers
+from reproductions.sources import Named, load_data, load_encoder, runs_folder
+from reproductions.store import StoredRun, runs_table
+
+Log = Callable[[str], None]
+# How dev is divided: the same for every seed, so that their traces can be averaged.
+DEV_SEED = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run that is to be made: what it learns, from what, and where it stands."""
+
+    settings: Settings
+    data: TaskData
+    backbone: Backbone
+    device: torch.device
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run, as runs.csv lists it."""
+        return self.settings.run_id(self.data.sha256, self.backbone.sha256)
+
+    @property
+    def name(self) -> str:
+        """Its key, for people."""
+        return f"{self.settings.task}, {self.settings.training}, seed {self.settings.seed}"
+
+    @cached_property
+    def train(self) -> Split:
+        """The training rows it learns from, none of which stands in the test set too.
+
+        Raises InputError if there are too few, or a class is not among them.
+        """
+        task, wanted = self.settings.task, self.settings.train_rows
+        rows = self.data.learnable
+        if wanted == "all":
+            return rows
+        if wanted > len(rows):
+            raise InputError(f"{task}: found {len(rows)} training rows, expected {wanted}; --train-rows all takes all")
+        taken = take_rows(rows, wanted, self.settings.seed)
+        check_classes(taken, self.data.task, f"{task}, {wanted} of {len(rows)} training rows")
+        return taken
+
+    @cached_property
+    def selection(self) -> Split:
+        """The dev rows that choose the best epoch: at most half of those that do not stand in the test set too."""
+        return self._dev_halves[0]
+
+    @cached_property
+    def calibration(self) -> Split:
+        """The dev rows that thresholds are chosen on; none of them chose anything in training."""
+        return self._dev_halves[1]
+
+    @cached_property
+    def _dev_halves(self) -> tuple[Split, Split]:
+        s, parts = self.settings, halves(self.data.held_out, DEV_SEED)
+        rows = s.selection_rows, s.calibration_rows
+        return tuple(part.take(np.arange(min(n, len(part)))) for part, n in zip(parts, rows, strict=True))
+
+    @property
+    def learnt_from(self) -> dict[str, str | int]:
+        """The columns of runs.csv in which runs that are averaged over seeds must agree."""
+        return {
+            "backbone_sha256": self.backbone.sha256,
+            "data_sha256": self.data.sha256,
+            "train_rows": len(self.train),
+            "precision": self.settings.precision,
+            "hyperparameters": json.dumps(self.settings.hyperparameters, sort_keys=True),
+        }
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints and its model live."""
+        return runs_folder() / self.run_id
+
+    @property
+    def first_folder(self) -> Path:
+        """Where the first stage lives, which several runs may have in common."""
+        first = self.settings.first_id(self.data.sha256, self.backbone.sha256)
+        return runs_folder() / f"{self.settings.first.name}-{first}"
+
+    @property
+    def key(self) -> dict[str, str | int]:
+        """What it is called by, in files and tables: a results folder holds one run of a key."""
+        s = self.settings
+        return {"task": s.task, "backbone": self.backbone.name, "training": s.training, "seed": s.seed}
+
+
+def plan(
+    tasks: Sequence[Task], profile: str, named: Named, device: torch.device, precision: str, log: Log, **given: object
+) -> list[Run]:
+    """The runs that the tasks want in a profile; data and encoder of a task are loaded once for all of them.
+
+    `given`: seed and train_rows, None where settings.toml decides. A shallow model whose layers cannot be taken from
+    the encoder's blocks, or would be all of them, is left out. Raises InputError for an encoder that `check_encoder`
+    refuses, of a single layer, which has no students, or for shorter texts, and for training rows that are not there.
+    """
+    runs = []
+    for task in tasks:
+        data = load_data(profile, task, named)
+        backbone = load_encoder(profile, task, named, data, log)
+        log(f"{task.name}: {len(data.train)} / {len(data.dev)} / {len(data.test)} rows, {data.source}; {backbone.name}")
+        if left_out := len(data.train) - len(data.learnable):
+            log(f"{task.name}: {left_out} training rows left out, their texts stand in the test set too")
+        check_encoder(backbone.source, task.pair)
+        shape = read_shape(backbone.source)
+        if shape.layers < 2:
+            raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
+        train_rows = given.get("train_rows") or most_rows(profile, task, len(data.learnable))
+        for training in planned_trainings(profile, task):
+            if (layers := shallow_layers(training)) and (layers >= shape.layers or shape.layers % layers):
+                log(f"{task.name}: {training} left out, the encoder has {shape.layers} layers")
+                continue
+            chosen = given | {"train_rows": train_rows}
+            settings = settings_for(profile, task, training, precision, shape.hidden, **chosen)
+            if shape.max_tokens < settings.max_tokens:
+                found = f"{backbone.source}: found an encoder for {shape.max_tokens} tokens"
+                raise InputError(f"{found}, expected one for {settings.max_tokens} or more")
+            runs.append(Run(settings, data, backbone, device))
+            _ = runs[-1].train  # what is wrong with it shows before anything is trained
+    return runs
+
+
+def is_done(run: Run, stored: Sequence[StoredRun], replace: bool) -> bool:
+    """Whether the run is among those that are stored already.
+
+    Raises InputError if its key is held by another run, or its other seeds learnt from something else (no average
+    would be of both), and `replace` does not say that it may go.
+    """
+    holder = next((other for other in stored if all(other.row[name] == run.key[name] for name in KEY)), None)
+    if holder is not None and holder.row["run_id"] == run.run_id:
+        return True
+    if not replace and holder is not None:
+        found = f"{holder.folder}: {run.name} is held by run {holder.row['run_id']}"
+        raise InputError(f"{found}, this is {run.run_id}; --replace lets it go")
+    if not replace and stored:
+        table = pd.concat([runs_table(stored).astype(object), pd.DataFrame([run.key | run.learnt_from])])
+        check_seeds(table, stored[0].folder.parents[1])
+    return False
