@@ -3,6 +3,7 @@
 Rules are fitted, and thresholds solved, on the dev trace, whose rows chose nothing else; all is reported on test.
 """
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from reproductions.seeds import comparable
 from reproductions.statistics import holm, mcnemar, paired_interval
 from reproductions.store import find_runs, load_traces, runs_table
 from reproductions.tables import write_table
+
+log = logging.getLogger(__name__)
 
 BASE = "entropy"  # FastBERT's rule, which all others are compared with
 TARGETS = (2, 3, 4, 6)  # speedups of the leaderboard
@@ -68,9 +71,10 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     """
     points, rows = [], []
     for task in tasks_of(traces):
-        for training in _trainings(traces, task):
-            tests = select(traces, task, training=training)
-            of_seed = {dev.metadata["seed"]: dev for dev in select(traces, task, training=training, split="dev")}
+        mine = [trace for trace in traces if trace.metadata["task"] == task and _exits(trace)]
+        for training in sorted({trace.metadata["training"] for trace in mine}):
+            tests = select(mine, task, training=training)
+            of_seed = {dev.metadata["seed"]: dev for dev in select(mine, task, training=training, split="dev")}
             devs = [of_seed.get(test.metadata["seed"]) for test in tests]
             key = {"task": task, "training": training}
             every = {name: list(map(partial(Side, name), tests, devs)) for name in able(tests, devs)}
@@ -93,19 +97,14 @@ def able(tests: Sequence[Trace], devs: Sequence[Trace | None]) -> list[str]:
 
 def left_out(traces: Sequence[Trace]) -> list[str]:
     """A line for each rule that reads the scale of the logits, where traces do not keep it."""
-    tasks = sorted({trace.metadata["task"] for trace in traces if trace.logsumexp is None})
+    tasks = sorted({trace.metadata["task"] for trace in traces if _exits(trace) and trace.logsumexp is None})
     needy = [name for name, rule in RULES.items() if rule.unnormalised and tasks]
-    return [f"{name}: no row for {', '.join(tasks)}, whose traces keep no logsumexp" for name in needy]
+    return [f"rule {name}: no row for {', '.join(tasks)}, whose traces keep no logsumexp" for name in needy]
 
 
-def _trainings(traces: Sequence[Trace], task: str) -> list[str]:
-    """By what the models of a task were trained that have classifiers to leave at."""
-    layers = {
-        trace.metadata["training"]: trace.metadata["layers"]
-        for trace in traces
-        if (trace.metadata["task"], trace.metadata["split"]) == (task, "test")
-    }
-    return sorted(training for training, every in layers.items() if len(every) > 1)
+def _exits(trace: Trace) -> bool:
+    """Whether there are classifiers to leave at before the last."""
+    return len(trace.metadata["layers"]) > 1
 
 
 def _points(sides: Sequence[Side]) -> pd.DataFrame:
@@ -169,21 +168,21 @@ def _against(sides: Sequence[Side], base: Sequence[Side]) -> dict:
     return dict(zip(names, (layers, difference, 100 * low, 100 * high, mcnemar(mine[0], theirs[0])), strict=True))
 
 
-def traces_of(results_dir: Path, tasks: Sequence[str] | None = None) -> list[Trace]:
-    """The trained models' test and dev traces, of all tasks or of some, as far as they may stand beside each other.
+def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool = True) -> list[Trace]:
+    """The trained models' test and dev traces, as far as they may stand beside each other: of `tasks`, None for all.
 
-    Raises InputError where a task has none.
+    alone: whether to leave out the tasks that are not named
+    Raises InputError where one that is named has none, or no task has any.
     """
-    traces = [
-        trace
-        for task in tasks or [None]
-        for trace in load_traces(results_dir, epoch=None, **({"task": task} if task else {}))
-    ]
+    wanted = [{"task": task} for task in tasks] if tasks and alone else [{}]
+    traces = [trace for key in wanted for trace in load_traces(results_dir, epoch=None, **key)]
     traces = comparable(traces, runs_table(find_runs(results_dir)))
     found = tasks_of(traces)
     for task in tasks or ["any task"] * (not found):
         if task not in found:
             raise InputError(f"{results_dir}: found no trace of {task}, expected some under traces/")
+    for line in left_out(traces):
+        log.warning(line)
     return traces
 
 
