@@ -16,7 +16,7 @@ from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split
 
 # English words that a pre-trained encoder knows. Chinese characters that both the Chinese vocabulary of BERT and its
-# English one hold, so that the offline encoder can read them.
+# English one hold, so that the packaged encoder can read them.
 THEMES = {
     "en": """
         song guitar piano singer melody concert drum orchestra

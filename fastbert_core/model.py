@@ -2,7 +2,9 @@
 
 import copy
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import ModelOutput
 
 from fastbert_core.errors import InputError, reason
+from fastbert_core.gradients import to_exit_and_on
 from fastbert_core.heads import Classifier
 from fastbert_core.losses import Targets, cross_entropy
 
@@ -243,25 +246,41 @@ class FastBertModel(PreTrainedModel):
         """Logits [batch, classes] of the classifier on layer number `layer` (from 1)."""
         return self.classifiers[layer - 1](hidden, mask)
 
+    def hidden_states(
+        self,
+        input_ids: Tensor,
+        mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        gradients: str = "sum",
+    ) -> Iterator[Tensor]:
+        """The embeddings, then the states of every layer, [batch, tokens, hidden] each, computed as they are asked for.
+
+        `input_ids` and `token_type_ids` are [batch, tokens]; `mask` [batch, tokens] is True at real tokens;
+        `gradients`: how those of the exits meet in a layer, one of GRADIENTS.
+        """
+        hidden = self.embed(input_ids, token_type_ids)
+        attention_mask = self.attention_mask(hidden, mask)
+        yield hidden
+        for layer in range(1, self.layers + 1):
+            hidden = self.run_layer(layer, hidden, attention_mask)
+            at_exit, hidden = to_exit_and_on(hidden, gradients, self.layers - layer)
+            yield at_exit
+
     def exit_logits(
         self,
         input_ids: Tensor,
         mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         layers: tuple[int, ...] | None = None,
+        gradients: str = "sum",
     ) -> Tensor:
         """Logits [batch, len(layers), classes] of the classifiers on the given layers (default: all).
 
-        `input_ids` and `token_type_ids` are [batch, tokens]; `mask` [batch, tokens] is True at real tokens.
+        The other arguments are those of `hidden_states`; no layer above the last that is asked runs.
         """
         layers = layers or tuple(range(1, self.layers + 1))
-        hidden = self.embed(input_ids, token_type_ids)
-        attention_mask = self.attention_mask(hidden, mask)
-        logits = {}
-        for layer in range(1, max(layers) + 1):
-            hidden = self.run_layer(layer, hidden, attention_mask)
-            if layer in layers:
-                logits[layer] = self.classify(layer, hidden, mask)
+        states = islice(self.hidden_states(input_ids, mask, token_type_ids, gradients), max(layers) + 1)
+        logits = {layer: self.classify(layer, hidden, mask) for layer, hidden in enumerate(states) if layer in layers}
         return torch.stack([logits[layer] for layer in layers], dim=1)
 
     def forward(

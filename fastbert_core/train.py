@@ -15,7 +15,8 @@ from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.encoding import Batch, Encoded, collate, shuffled_batches, sorted_batches
 from fastbert_core.errors import RunError
 from fastbert_core.frozen import Frozen, KeptStates, frozen_states
-from fastbert_core.losses import LOSSES, Targets
+from fastbert_core.losses import LOSSES, OF_A_DEEP_TEACHER, Targets
+from fastbert_core.matching import match
 from fastbert_core.memory import freed_memory_kept
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
@@ -63,15 +64,27 @@ class Workplace:
     checkpoint_seconds: float = 120.0
 
 
-def train(model: FastBertModel, stage: Stage, samples: Samples, dev: Samples, place: Workplace) -> dict:
+def train(
+    model: FastBertModel,
+    stage: Stage,
+    samples: Samples,
+    dev: Samples,
+    place: Workplace,
+    deep: FastBertModel | None = None,
+) -> dict:
     """Train what `stage` trains of `model`, in place, and return its notes; `dev` are the held-out rows.
+
+    `deep` is the teacher whose states a stage that `matches` holds against those of `model`, which has fewer layers.
 
     A result that stands in the folder is loaded instead. Else it goes on from the last checkpoint there, to the same
     bits as if it had never stopped: the order of samples follows from (seed, epoch), and the state of dropout's random
     numbers is part of the checkpoint. Notes, JSON-like: `epochs`; of each epoch `train_loss`, `held_out_loss` and
     `dev_accuracy` (of the last exit, in [0, 1]); `best_epoch` where the best is kept.
-    Raises RunError, naming the step, if the loss is not finite; the last checkpoint then stands.
+    Raises RunError, naming the step, if the loss is not finite; the last checkpoint then stands. Raises ValueError if
+    the stage matches and there is no `deep`.
     """
+    if stage.matches and deep is None:
+        raise ValueError(f"{stage.name}: found no deep teacher, expected the one whose states are matched")
     result, best, checkpoint = (place.folder / f"{stage.name}{end}.safetensors" for end in ("", "-best", "-checkpoint"))
     if result.is_file():
         return _load_into(model, result)
@@ -88,7 +101,7 @@ def train(model: FastBertModel, stage: Stage, samples: Samples, dev: Samples, pl
         place.log(f"{stage.name}: continuing at step {step}")
     else:
         torch.manual_seed(place.seed)
-    exits = _Exits(model, stage, samples, dev, place, notes)
+    exits = _Exits(model, stage, samples, dev, place, notes, deep)
     if not step:
         place.after_epoch(stage, 0, exits.held_out())
 
@@ -101,7 +114,7 @@ def train(model: FastBertModel, stage: Stage, samples: Samples, dev: Samples, pl
             batches = shuffled_batches(samples.encoded.lengths, schedule.batch_size, place.seed, epoch)
             for rows in batches[step - epoch * per_epoch :]:
                 _set_rates(optimizer, step, steps, per_epoch, schedule, notes)
-                loss = LOSSES[stage.loss](exits(rows), samples.targets(rows, model.device))
+                loss = LOSSES[stage.loss](*exits(rows, step))
                 value = loss.item()
                 if not math.isfinite(value):
                     raise RunError(f"{stage.name}: the loss became {value} at step {step + 1} of {steps}")
@@ -140,9 +153,16 @@ class _Exits:
     """
 
     def __init__(
-        self, model: FastBertModel, stage: Stage, samples: Samples, dev: Samples, place: Workplace, notes: dict
+        self,
+        model: FastBertModel,
+        stage: Stage,
+        samples: Samples,
+        dev: Samples,
+        place: Workplace,
+        notes: dict,
+        deep: FastBertModel | None,
     ) -> None:
-        self._model, self._stage, self._place = model, stage, place
+        self._model, self._stage, self._place, self._deep = model, stage, place, deep
         self._samples, self._dev = samples, dev
         self._layers = (model.layers,) if stage.exits == "last" else tuple(range(1, model.layers + 1))
         self._states: dict[str, Frozen] = {}
@@ -154,16 +174,22 @@ class _Exits:
                 )
             notes["states_kept"] = {name: isinstance(states, KeptStates) for name, states in self._states.items()}
 
-    def __call__(self, rows: np.ndarray) -> Tensor:
-        """Of training rows, with dropout in what learns."""
-        model = self._model
-        model.train(not self._stage.frozen)
+    def __call__(self, rows: np.ndarray, step: int) -> tuple[Tensor, Targets]:
+        """Of training rows, with dropout in what learns; and what the rows teach."""
+        model, stage = self._model, self._stage
+        model.train(not stage.frozen)
         model.students.train()
         batch = collate(self._samples.encoded, rows, self._place.pad_id, model.device)
-        if self._stage.frozen:
-            return self._from_states("train", rows, batch)
+        targets = self._samples.targets(rows, model.device)._replace(step=step)
+        if stage.frozen:
+            return self._from_states("train", rows, batch), targets
         with autocast(model.device, self._place.precision):
-            return model.exit_logits(batch.input_ids, batch.mask, batch.token_type_ids, self._layers)
+            if stage.matches:
+                matched = match(model, self._deep, batch, attention=stage.matches == "hidden-and-attention")
+                last = model.classify(model.layers, matched.student.hidden[-1], batch.mask)
+                return last[:, None], targets._replace(matched=matched)
+            ids, mask, types = batch.input_ids, batch.mask, batch.token_type_ids
+            return model.exit_logits(ids, mask, types, self._layers, stage.gradients), targets
 
     def held_out(self) -> np.ndarray:
         """Probabilities float32 [rows, exits, classes] of the held-out rows."""
@@ -188,7 +214,7 @@ def _note_epoch(stage: Stage, notes: dict, loss: float, p: np.ndarray, dev: Samp
     """Note what an epoch came to, and say it; return whether it is the best so far."""
     logits = torch.from_numpy(p).clamp(min=torch.finfo(torch.float32).tiny).log()
     # Held-out rows have no deeper teacher: a shallow model is held against the labels there.
-    loss_of = LOSSES["cross-entropy" if stage.loss == "soft-labels" else stage.loss]
+    loss_of = LOSSES["cross-entropy" if stage.loss in OF_A_DEEP_TEACHER else stage.loss]
     held_out = loss_of(logits, dev.targets(slice(None))).item()
     accuracy = float((p[:, -1].argmax(axis=-1) == dev.labels).mean())
     best = accuracy > max(notes.get("dev_accuracy", []), default=-1.0)

@@ -14,7 +14,7 @@ FIXED_DEPTH = "FastBERT without adaptive inference"
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From one task's rows of speed_accuracy.csv, table2.csv (whose note says how its data differ) and table3.csv.
 
-    It shows the variants that there are, and every fixed depth.
+    It shows the trainings that there are, and every fixed depth.
     """
     rows, table = tables["speed_accuracy"], tables["table3"]
     figure, (axes,) = sheet("", curves.ACCURACY)

@@ -20,7 +20,7 @@ BELOW_ONE = "Speedup below 1: executed layers run a student each, BERT runs none
 
 
 def fastbert(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The rows of speed_accuracy.csv without the ablation's variants."""
+    """The rows of speed_accuracy.csv without the ablation's trainings."""
     rows = tables["speed_accuracy"]
     return rows[rows["model"] == "FastBERT"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from fastbert_core.tasks import TASKS
+from fastbert_core.tasks import PAPER_TASKS
 
 MANY = 6  # runs, above which they are only counted
 INTERVALS = "Bands and bars are 95% intervals."
@@ -40,7 +40,7 @@ def heading(rows: pd.DataFrame, text: str, place: str) -> str:
     """
     tasks = rows["task"].unique()
     text = f"{tasks[0]}: {text}" if len(tasks) == 1 else text
-    return text if TASKS.keys().isdisjoint(tasks) else f"{text} ({place})"
+    return text if PAPER_TASKS.keys().isdisjoint(tasks) else f"{text} ({place})"
 
 
 def comparison(models: pd.DataFrame, shown: pd.DataFrame) -> str:

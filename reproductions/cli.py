@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING
 
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve_precision
-from fastbert_core.tasks import TASKS, Task, get_task
+from fastbert_core.tasks import PAPER_TASKS, TASKS, Task, get_task
 from reproductions.arguments import EXIT_BAD_INPUT, ArgumentParser, exit_code, fail
 from reproductions.checkout import committed, in_checkout, is_committed
-from reproductions.profiles import GENERATED_PROFILES, PROFILES
+from reproductions.profiles import PROFILES, SELF_CONTAINED
 
 if TYPE_CHECKING:
     from reproductions.sources import Named
 
 LARGEST_SEED = 2**32 - 1
-OFFLINE_NOTICE = """
-*** PROFILE offline: no data and weights were named (FASTBERT_DATA, FASTBERT_MODELS) and the hub cannot be reached.
-*** Generated text and a 6-layer encoder from the package index show that the machinery works. They say nothing
-*** about the paper's numbers.
+PACKAGED_NOTICE = """
+*** PROFILE packaged: no data and weights were named (FASTBERT_DATA, FASTBERT_MODELS) and the hub cannot be reached.
+*** Text and a 6-layer encoder come from the package index. What they show is real, but not of the paper's data.
 """
 
 
@@ -179,6 +178,7 @@ def _run(options: argparse.Namespace) -> int:
     precision = resolve_precision(options.precision, device)
     profile, notice = _settled(options, named)
     print(notice, end="")
+    tasks = _stand_ins(profile, tasks)
     given = {"seed": options.seed, "train_rows": options.train_rows}
     planned = partial(plan, profile=profile, named=named, device=device, precision=precision, log=tqdm.write, **given)
     results_dir, code = options.results_dir / profile, 0
@@ -210,7 +210,7 @@ def _named(options: argparse.Namespace, task_file: str | None = None) -> "Named"
     from reproductions.sources import Named
 
     for option, value in (("--data-dir", options.data_dir), ("--backbone", options.backbone)):
-        if value is not None and options.profile in GENERATED_PROFILES:
+        if value is not None and options.profile in SELF_CONTAINED:
             raise InputError(f"{option}: profile {options.profile} brings its own text and encoder, expected no folder")
     return Named.from_user(options.data_dir, options.backbone, task_file)
 
@@ -220,11 +220,26 @@ def _settled(options: argparse.Namespace, named: "Named") -> tuple[str, str]:
     from reproductions.sources import settle_profile
 
     profile = settle_profile(options.profile, named)
-    return profile, OFFLINE_NOTICE if profile != options.profile else ""
+    return profile, PACKAGED_NOTICE if profile != options.profile else ""
 
 
 def _tasks(names: Sequence[str]) -> list[Task]:
-    return list(TASKS.values()) if names == ["all"] else [get_task(name) for name in dict.fromkeys(names)]
+    return list(PAPER_TASKS.values()) if names == ["all"] else [get_task(name) for name in dict.fromkeys(names)]
+
+
+def _stand_ins(profile: str, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks, or those whose text takes their place in the profile, each once."""
+    from reproductions.settings import stand_in
+
+    chosen = {}
+    for task in tasks:
+        other = stand_in(profile, task)
+        chosen[other.name] = other
+        if other is not task:
+            print(f"{task.name}: {other.name} stands in for it, {len(other.classes)} classes of its own")
+        elif profile == "packaged" and task.package is None:
+            print(f"{task.name}: generated text, since no package has text like it")
+    return list(chosen.values())
 
 
 def _padding(options: argparse.Namespace) -> int:
@@ -239,7 +254,7 @@ def _padding(options: argparse.Namespace) -> int:
     named, tasks = _named(options), _tasks(options.tasks)
     profile, notice = _settled(options, named)
     print(notice, end="")
-    tables = []
+    tasks, tables = _stand_ins(profile, tasks), []
     for task in tqdm(tasks, desc="tasks", disable=None):
         data = load_data(profile, task, named)
         tables.append(padding(data, load_encoder(profile, task, named, data, tqdm.write)))

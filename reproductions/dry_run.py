@@ -92,7 +92,8 @@ def estimated_minutes(run: Run) -> float:
     once = float(dense_true_macs(shape, tokens, classes).mean())  # of a sample through all layers
     passes = 3 * s.fine_tuning_epochs * len(run.train) + len(run.data.test)
     passes += sum((1 + STUDENTS * s.distillation_epochs) * len(run.train) for stage in s.later if stage.frozen)
-    if s.layers:
+    if s.layers:  # a shallow stage that matches the teacher's states runs the teacher beside it
+        passes += sum(s.fine_tuning_epochs * len(run.train) * shape.layers / s.layers for x in s.later if x.matches)
         passes = len(run.train) + s.layers / shape.layers * passes
     return once * passes / (EFFICIENCY * _macs_per_second(run.device, s.precision)) / 60
 

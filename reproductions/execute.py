@@ -67,16 +67,28 @@ class _Work:
         samples = self._train_samples
         self._stage(model, s.first, samples, run.first_folder, self.first_record)
         self.record.skip()
+        deep = None
         if s.layers:
             samples = dataclasses.replace(samples, soft=self._soft_labels(model))
             self.record.skip()
-            model = model.first_of_blocks(s.layers)
+            deep, model = model, model.first_of_blocks(s.layers)
         for stage in s.later:
-            self._stage(model, stage, samples, run.folder, self.record)
+            self._stage(model, stage, samples, run.folder, self.record, deep if stage.matches else None)
         return model
 
-    def _stage(self, model: FastBertModel, stage: Stage, samples: Samples, folder: Path, record: RunRecord) -> None:
-        """One stage; of FastBERT's training, keep a trace of some held-out rows at the end of each epoch."""
+    def _stage(
+        self,
+        model: FastBertModel,
+        stage: Stage,
+        samples: Samples,
+        folder: Path,
+        record: RunRecord,
+        deep: FastBertModel | None = None,
+    ) -> None:
+        """One stage; of FastBERT's training, keep a trace of some held-out rows at the end of each epoch.
+
+        deep: the teacher of a shallow model, where the stage matches its states
+        """
         s, dev = self.run.settings, self._few if stage.frozen else self._selection
 
         def after_epoch(stage: Stage, epoch: int, p: np.ndarray) -> None:
@@ -89,7 +101,7 @@ class _Work:
         pad_id = self.tokenizer.pad_token_id
         place = Workplace(folder, pad_id, s.precision, self.log, s.seed, after_epoch, record.save)
         self._config = model.config
-        self.notes[stage.name] = train(model, stage, samples, dev, place)
+        self.notes[stage.name] = train(model, stage, samples, dev, place, deep)
 
     def _soft_labels(self, teacher: FastBertModel) -> np.ndarray:
         """The teacher's class probabilities of the training rows, made once for all its DistilBERTs."""

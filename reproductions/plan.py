@@ -115,7 +115,7 @@ def plan(
     """
     runs = []
     for task in tasks:
-        data = load_data(profile, task, named)
+        data = load_data(profile, task, named, log)
         backbone = load_encoder(profile, task, named, data, log)
         log(f"{task.name}: {len(data.train)} / {len(data.dev)} / {len(data.test)} rows, {data.source}; {backbone.name}")
         if left_out := len(data.train) - len(data.learnable):

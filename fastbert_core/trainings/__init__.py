@@ -36,6 +36,9 @@ class Stage:
     loss: name of one of LOSSES
     exits: `all`, or `last` where no other is run
     keeps: `best`, the epoch whose last exit is most often right on the selection rows, or `last`
+    gradients: how those of the exits meet on their way down, one of GRADIENTS (fastbert_core/gradients.py)
+    matches: of a shallow student whose last exit alone runs, what its loss holds against a deep teacher's: `hidden`,
+        its states, or `hidden-and-attention`; None if only logits count
     """
 
     name: str
@@ -44,6 +47,8 @@ class Stage:
     schedule: Schedule
     exits: str = "all"
     keeps: str = "last"
+    gradients: str = "sum"
+    matches: str | None = None
 
     @property
     def frozen(self) -> bool:

@@ -1,12 +1,6 @@
 """All classifiers on the labels in fine-tuning: the paper's "without self-distillation" (table 3)."""
 
-from fastbert_core.trainings import TRAININGS, Schedules, Stage
+from fastbert_core.trainings import TRAININGS
+from fastbert_core.trainings.joint import jointly
 
-
-def on_labels(schedules: Schedules) -> tuple[Stage, ...]:
-    """Backbone and all classifiers together; the best epoch of the last exit is kept."""
-    trains = ("backbone", "teacher", "students")
-    return (Stage("labels", trains, "cross-entropy", schedules.fine_tuning, keeps="best"),)
-
-
-TRAININGS.register("labels", on_labels)
+TRAININGS.register("labels", lambda schedules: (jointly(schedules, "labels"),))

@@ -9,9 +9,9 @@ def fine_tuning(schedules: Schedules) -> Stage:
     return Stage("fine-tuning", trains, "cross-entropy", schedules.fine_tuning, exits="last", keeps="best")
 
 
-def students(schedules: Schedules, loss: str) -> Stage:
+def students(schedules: Schedules, loss: str, name: str = "self-distillation") -> Stage:
     """The students on `loss`, everything else frozen."""
-    return Stage("self-distillation", ("students",), loss, schedules.distillation)
+    return Stage(name, ("students",), loss, schedules.distillation)
 
 
 TRAININGS.register("self-distillation", lambda schedules: (fine_tuning(schedules), students(schedules, "kl")))

@@ -4,7 +4,23 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fastbert_core.losses import LOSSES, Targets, cross_entropy, kl, reverse_kl, soft_labels
+from fastbert_core.losses import (
+    LOSSES,
+    PATIENCE,
+    Matched,
+    States,
+    Targets,
+    alternating,
+    cross_entropy,
+    hidden_and_attention,
+    joint_self_distillation,
+    kl,
+    linear_cross_entropy,
+    reverse_kl,
+    soft_labels,
+    soft_labels_and_cls,
+    students_cross_entropy,
+)
 
 LABELS = Targets(torch.tensor([0, 4, 2, 2]))
 
@@ -77,10 +93,77 @@ def test_a_soft_label_of_0_leaves_the_loss_finite():
     assert torch.isfinite(soft_labels(torch.tensor([[[3.0, -3.0]]]), targets))
 
 
+def test_a_deeper_exit_counts_for_more():
+    logits = torch.randn(4, 3, 5)
+    one, two, three = (functional.cross_entropy(logits[:, i], LABELS.labels) for i in range(3))
+    torch.testing.assert_close(linear_cross_entropy(logits, LABELS), (1 * one + 2 * two + 3 * three) / 6)
+
+
+def test_students_learn_from_labels_without_the_teacher():
+    logits = torch.randn(4, 3, 5)
+    torch.testing.assert_close(students_cross_entropy(logits, LABELS), cross_entropy(logits[:, :2], LABELS))
+
+
+def test_the_last_exit_and_all_take_turns():
+    logits = torch.randn(4, 3, 5)
+    last, every = functional.cross_entropy(logits[:, -1], LABELS.labels), cross_entropy(logits, LABELS)
+    for step, expected in ((0, last), (1, every), (2, last), (7, every), (None, every)):
+        torch.testing.assert_close(alternating(logits, LABELS._replace(step=step)), expected)
+
+
+def test_students_learn_from_labels_and_a_teacher_that_they_leave_alone():
+    logits = torch.randn(4, 3, 5, requires_grad=True)
+    p = logits.detach()[:, -1].softmax(-1)
+    expected = cross_entropy(logits, LABELS)
+    for i in range(2):
+        expected = expected - (p * logits[:, i].log_softmax(-1)).sum(-1).mean()
+    loss = joint_self_distillation(logits, LABELS)
+    torch.testing.assert_close(loss, expected)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    (of_labels,) = torch.autograd.grad(cross_entropy(logits, LABELS), logits)
+    torch.testing.assert_close(gradient[:, -1], of_labels[:, -1])
+
+
+def states(layers, attention=0):
+    return States([torch.randn(2, 3, 4) for _ in range(layers)], [torch.randn(2, 2, 3, 3) for _ in range(attention)])
+
+
+def test_cls_vectors_of_the_layers_between_are_held_against_the_teachers():
+    targets = Targets(torch.tensor([0, 1]), torch.full((2, 2), 0.5), matched=Matched(states(4), states(4), None))
+    logits, expected = torch.randn(2, 1, 2), 0.0
+    for layer in (1, 2):  # neither the embeddings nor the last
+        for row in (0, 1):
+            s, t = (side.hidden[layer][row, 0] for side in (targets.matched.student, targets.matched.teacher))
+            expected += ((s / s.norm() - t / t.norm()) ** 2).sum() / 4
+    found = soft_labels_and_cls(logits, targets) - soft_labels(logits, targets)
+    torch.testing.assert_close(found, PATIENCE * expected)
+    of_one_layer = targets._replace(matched=Matched(states(2), states(2), None))
+    torch.testing.assert_close(soft_labels_and_cls(logits, of_one_layer), soft_labels(logits, targets))
+
+
+def test_states_and_attention_of_real_tokens_are_held_against_the_teachers():
+    student, teacher = states(3, attention=2), states(3, attention=2)
+    real = ((0, 3), (1, 2))  # row, tokens
+    padded = unpadded = 0.0
+    for s, t in zip(student.hidden, teacher.hidden, strict=True):
+        unpadded += functional.mse_loss(s, t)
+        padded += torch.cat([(s - t)[row, :n].flatten() for row, n in real]).square().mean()
+    for s, t in zip(student.attention, teacher.attention, strict=True):
+        unpadded += functional.mse_loss(s, t)
+        padded += torch.cat([(s - t)[row, :, :n, :n].flatten() for row, n in real]).square().mean()
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    for given, expected in ((mask, padded), (torch.ones_like(mask), unpadded), (None, unpadded)):
+        targets = LABELS._replace(matched=Matched(student, teacher, given))
+        torch.testing.assert_close(hidden_and_attention(torch.empty(0), targets), expected)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_is_a_number_with_a_gradient(name):
     torch.manual_seed(1)
     logits = torch.randn(4, 3, 5, requires_grad=True)
-    LOSSES[name](logits, Targets(LABELS.labels, torch.full((4, 5), 0.2))).backward()
-    assert torch.isfinite(logits.grad).all()
-    assert logits.grad.any()
+    student = States([torch.randn(4, 2, 6, requires_grad=True) for _ in range(3)], [])
+    matched = Matched(student, States([torch.randn(4, 2, 6) for _ in range(3)], []), None)
+    LOSSES[name](logits, Targets(LABELS.labels, torch.full((4, 5), 0.2), matched=matched)).backward()
+    learning = student.hidden[1] if name == "hidden-and-attention" else logits
+    assert torch.isfinite(learning.grad).all()
+    assert learning.grad.any()

@@ -148,7 +148,7 @@ def no_work(monkeypatch, world, tmp_path):
     for module in ("measure", "run", "check"):
         monkeypatch.setattr(f"reproductions.{module}.measure", glance)
     monkeypatch.setattr("reproductions.run.execute", stop)
-    monkeypatch.setattr("fastbert_core.offline.fetch_backbone", stop)
+    monkeypatch.setattr("fastbert_core.packaged.fetch_wheel", stop)
     monkeypatch.setattr("reproductions.flops.print_paper", lambda: None)
     monkeypatch.setattr("reproductions.checkout.ROOT", world)
     monkeypatch.setattr("reproductions.dry_run._macs_per_second", lambda *_: 1e12)

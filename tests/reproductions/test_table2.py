@@ -177,7 +177,7 @@ def test_the_corrected_flops_decide_where_the_printed_ones_are_misprinted():
     assert row["paper_layers"] == pytest.approx(5278 / 1853.915136)
 
 
-@pytest.mark.parametrize("profile", ["smoke", "offline"])
+@pytest.mark.parametrize("profile", ["smoke", "packaged"])
 def test_generated_text_is_never_held_against_the_paper(profile):
     traces = [right_in(86.88)]
     runs = runs_of(traces, profile=profile, data_source="generated text (seed 7)")

@@ -118,7 +118,7 @@ def test_settings_that_are_no_json_object_are_refused(tmp_path, runs):
         ("wall_seconds\n", "wall_seconds,best\n", f"line 1: column {WIDTH + 1}: found best, expected none"),
         ("wall_seconds\n", "wall_seconds,task\n", f"line 1: column {WIDTH + 1}: found task, expected none"),
         ("device,", "", f"line 1: column {DEVICE}: found threads, expected device"),
-        ("standard", "quick", "line 2: profile: found quick, expected one of smoke, standard, offline, paper"),
+        ("standard", "quick", "line 2: profile: found quick, expected one of smoke, standard, packaged, paper"),
         ("20000,", "", f"line 2: found {WIDTH - 1} fields, expected {WIDTH}"),
         (
             "self-distillation,8",
