@@ -12,8 +12,8 @@ from reproductions.columns import TABLES, documentation
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.paper_rows import AT_CHANCE
+from reproductions.rules import board
 from reproductions.seeds import DEFAULT
-from reproductions.show import board
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.tables import printed, read_table, table_path
 from reproductions.verdicts import ALPHA, VERDICTS

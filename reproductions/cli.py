@@ -284,7 +284,7 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _rules(options: argparse.Namespace) -> int:
-    from reproductions import pages, rules, show
+    from reproductions import pages, rules
     from reproductions.lock import locked
 
     folder, names = options.results_dir / options.profile, list(dict.fromkeys(options.tasks))
@@ -296,7 +296,7 @@ def _rules(options: argparse.Namespace) -> int:
         written = rules.write_rules(folder, tables) if writes else []
         written += pages.write() if options.publish else []
     board = tables["leaderboard"]
-    print(show.leaderboard(board if tasks is None else board[board["task"].isin(tasks)]))
+    print(rules.board_text(board if tasks is None else board[board["task"].isin(tasks)]))
     for path in written:
         print(path)
     return 0
