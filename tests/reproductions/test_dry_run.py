@@ -110,3 +110,24 @@ def test_a_missing_encoder_is_a_missing_folder(tmp_path, capsys):
 )
 def test_a_time_has_the_unit_that_suits_it(minutes, said):
     assert duration(minutes) == said
+
+
+@pytest.mark.parametrize(
+    ("split", "text", "message"),
+    [
+        ("train", "WORD number {row} of test", "mine, 0 of 8 training rows: no text of class 0 (even), 1 (odd)"),
+        (
+            "dev",
+            "WORD number {row} of test",
+            "mine: found 0 dev rows that are not in the test set, expected two or more",
+        ),
+    ],
+)
+def test_the_rows_that_the_test_set_leaves_must_do(split, text, message, tmp_path, capsys):
+    tiny(tmp_path / "bert", ["word number of 0 1 2"], layers=2, hidden=8)
+    path = write_task_file(tmp_path, "bert")
+    assert dry("--task-file", path) == 0
+    rows = [f"{row % 2}\t{text.format(row=row)}\n" for row in range(8)]
+    (tmp_path / f"{split}.tsv").write_text("label\ttext_a\n" + "".join(rows))
+    assert dry("--task-file", path) == 2
+    assert message in capsys.readouterr().err
