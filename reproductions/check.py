@@ -32,6 +32,7 @@ from reproductions.store import RECORD, find_runs
 from reproductions.tables import read_table, write_table
 
 TIERS = ("exact", "live")
+COMMITTED = ("standard", "packaged")  # profiles, beside the counts of results/paper
 EXPECTED = Path(__file__).parent / "expected.csv"
 # What the live tier trains, what its claims are about, and what runs.csv holds of when and how a run was made.
 LIVE_PROFILE, LIVE_SETTINGS = "smoke", ("--seed", "7", "--precision", "fp32")
@@ -65,7 +66,11 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     numbers, findings = {}, []
     if "exact" in tiers:
         numbers |= {("exact", "", "", name): str(number) for name, number in flops.fixed_numbers().items()}
-        findings += [*recomputed(options.results_dir, options.profile, committed), *provenance(folder)]
+        if committed or (options.results_dir / "paper").is_dir():
+            findings += counted(options.results_dir)
+        for profile in dict.fromkeys([options.profile, *(COMMITTED if committed else ())]):
+            folder = options.results_dir / profile
+            findings += [*recomputed(folder), *provenance(folder)]
         findings += made_pages() if committed else []
     for task in dict.fromkeys(claim.task for claim in claims if claim.tier == "live" and "live" in tiers):
         print(f"live: {task}, profile {LIVE_PROFILE}, trained twice", flush=True)
@@ -153,17 +158,18 @@ def _write(path: Path, kind: type, rows: Iterable[tuple]) -> None:
         file.write(text.getvalue().encode())
 
 
-def recomputed(results_dir: Path, profile: str, committed: bool) -> Iterator[Finding]:
-    """A finding for each file of the profile's folder, made again, and for table 1, counted again."""
-    place, folder = ("exact", "", profile), results_dir / profile
+def counted(results_dir: Path) -> Iterator[Finding]:
+    """A finding for each table of FLOPs, counted again."""
     with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary, profile)
-        paper = Path(temporary, "count", "paper")
-        if committed or (results_dir / "paper").is_dir():
-            flops.write_paper(paper.parent)
-        counts = sorted(path.name for path in paper.glob("*"))
-        for name in counts:
-            yield same_files(("exact", "", ""), f"paper/{name}", results_dir / "paper" / name, paper / name)
+        path = flops.write_paper(Path(temporary))
+        yield same_files(("exact", "", ""), f"paper/{path.name}", results_dir / "paper" / path.name, path)
+
+
+def recomputed(folder: Path) -> Iterator[Finding]:
+    """A finding for each file of a profile's folder, made again."""
+    place = ("exact", "", folder.name)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary, folder.name)
         shutil.copytree(folder, made, ignore=shutil.ignore_patterns(".*"))
         try:
             written = measure(made)
@@ -173,7 +179,7 @@ def recomputed(results_dir: Path, profile: str, committed: bool) -> Iterator[Fin
             yield held(place, "measured from the traces", "everything", str(error).replace(str(made), str(folder)))
             return
         names = {path.name for side in (folder, made) for path in side.glob("[!.]*") if path.is_file()}
-        for name in sorted(names.difference(counts if profile == "paper" else ())):
+        for name in sorted(names):
             if made / name not in written and (made / name).is_file():  # no trace gives it: it must keep its form
                 table = name.removesuffix(".csv")
                 try:
