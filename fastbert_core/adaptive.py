@@ -48,8 +48,14 @@ class Leaving(NamedTuple):
     threshold: float
     last: int
 
+    def told(self, logits: Tensor) -> Tensor:
+        """What the rule is told of logits [batch, classes]: float32 probabilities, or e^z where it asks for that."""
+        return logits.double().exp() if self.rule.unnormalised else logits.float().softmax(dim=-1)
+
     def judge(self, said: np.ndarray | None, p: np.ndarray, layer: int) -> tuple[np.ndarray, ...]:
         """What a layer's probabilities `p`, [batch, classes], make of samples whose earlier exits `said` theirs.
+
+        Of a rule that is told e^z they are that.
 
         Returns what to keep of all their exits, [batch, layers, classes] or None where the rule does not look back; the
         scores and the answers, [batch]; and who stays, bool [batch].
@@ -74,7 +80,7 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
         while stays:
             layer += 1
             hidden = model.run_layer(layer, hidden, None)
-            p = _probabilities(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
+            p = leaving.told(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
             said, scores, answers, (stays,) = leaving.judge(said, p, layer)
         found.labels[sample], found.exit_layers[sample], found.uncertainties[sample] = answers[0], layer, scores[0]
     return found
@@ -93,7 +99,7 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
     while True:
         group = pool.full_batch() or next(fresh, None) or (None if running else pool.rest())
         if group is not None:
-            running.append(_run(model, group))
+            running.append(_run(model, group, leaving))
         elif not running:
             return found
         if group is None or len(running) > ahead:
@@ -139,7 +145,7 @@ class _Running(NamedTuple):
         return self.group, self.probabilities.numpy()
 
 
-def _run(model: FastBertModel, group: Group) -> _Running:
+def _run(model: FastBertModel, group: Group, leaving: Leaving) -> _Running:
     """Send a group through its next layer and that layer's classifier, without waiting for the answer."""
     if group.masks is None:
         mask = group.mask()
@@ -147,14 +153,9 @@ def _run(model: FastBertModel, group: Group) -> _Running:
     mask, attention_mask = group.masks
     group.layer += 1
     group.hidden = model.run_layer(group.layer, group.hidden, attention_mask)
-    probabilities = _probabilities(model.classify(group.layer, group.hidden, mask)).to("cpu", non_blocking=True)
+    probabilities = leaving.told(model.classify(group.layer, group.hidden, mask)).to("cpu", non_blocking=True)
     arrived = None
     if group.hidden.is_cuda:
         arrived = torch.cuda.Event()
         arrived.record()
     return _Running(group, probabilities, arrived)
-
-
-def _probabilities(logits: Tensor) -> Tensor:
-    """Class probabilities float32 [batch, classes]."""
-    return logits.float().softmax(dim=-1)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastbert_core.errors import InputError
-from fastbert_core.exit_rules import RULES, exit_layers
+from fastbert_core.exit_rules import ExitRule, exit_layers, get_rule
+from fastbert_core.metrics import judged
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
 
@@ -31,7 +32,7 @@ def disagreements(
     exits: np.ndarray,
     speed: float,
     max_layers: int | None = None,
-    rule: str = "entropy",
+    rule: str | ExitRule = "entropy",
 ) -> Disagreements:
     """Compare an engine's labels and exit layers, int64 [samples], with what `trace` says at `speed`.
 
@@ -44,7 +45,7 @@ def disagreements(
     if not len(labels) == len(exits) == len(trace.labels):
         raise InputError(f"predictions: found {len(labels)}, expected the trace's {len(trace.labels)} samples")
     p = trace.probabilities[:, :max_layers]  # [samples, layers, classes]
-    scores, answers = RULES[rule].score(p), RULES[rule].answer(p)  # [samples, layers]
+    scores, answers = (said[:, :max_layers] for said in judged(trace, rule))  # [samples, layers]
     expected = exit_layers(scores, check_speed(speed))
     differ = (exits != expected) | (labels != answers[np.arange(len(p)), expected - 1])
 
@@ -52,7 +53,7 @@ def disagreements(
     layer = np.arange(1, p.shape[1] + 1)
     near_threshold = (np.abs(scores - speed) <= TOLERANCE) & (layer <= expected[:, None]) & (layer < p.shape[1])
     top_two = np.sort(p, axis=-1)[..., -2:].astype(np.float64)
-    asked = layer <= expected[:, None] if RULES[rule].looks_back else layer == expected[:, None]
+    asked = layer <= expected[:, None] if get_rule(rule).looks_back else layer == expected[:, None]
     near_tie = (top_two[..., 1] - top_two[..., 0] <= TOLERANCE) & asked
     near = (near_threshold | near_tie).any(axis=1)
     return Disagreements(np.flatnonzero(differ & ~near), np.flatnonzero(differ & near))

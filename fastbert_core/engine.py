@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
 from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_tokenizer
 from fastbert_core.errors import InputError, RunError
-from fastbert_core.exit_rules import RULES
+from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.pooling import SHRINK, Shapes
@@ -102,25 +102,25 @@ class Engine:
         pairs: str | Iterable[str] | None = None,
         max_layers: int | None = None,
         batch_size: int | None = None,
-        rule: str = "entropy",
+        rule: str | ExitRule = "entropy",
     ) -> Prediction | list[Prediction] | Iterator[Prediction] | Predictions:
         """Classify; a sample leaves at the first layer whose uncertainty is below `speed`, in [0, 1].
 
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
         samples give Predictions. `pairs` holds the second texts, in the form of the first; Encoded samples hold theirs.
         max_layers: every sample leaves there at the latest; None is the last layer.
-        rule: one of RULES, whose threshold `speed` then is; entropy is FastBERT's.
+        rule: one of RULES, or one that was fitted, whose threshold `speed` then is; entropy is FastBERT's.
         batch_size: samples of a full batch, which the token budget limits too; None leaves it to that. With 1 each
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
         An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1], an
-        unknown rule, sizes that are no positive integers, more layers than there are, samples that are no texts, that
-        have nothing to be seen or are too long, texts that do not match their pairs in form or number, and pairs where
-        the model was trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and
-        if a layer's probabilities are not finite.
+        unknown or unfitted rule, sizes that are no positive integers, more layers than there are, samples that are no
+        texts, that have nothing to be seen or are too long, texts that do not match their pairs in form or number, and
+        pairs where the model was trained on single texts, or the reverse; RunError if memory runs out for smaller
+        batches too, and if a layer's probabilities are not finite.
         """
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
-        leaving = Leaving(RULES[rule], check_speed(speed), last)
+        leaving = Leaving(get_rule(rule), check_speed(speed), last)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from fastbert_core.exit_rules import RULES, exit_layers
-from fastbert_core.flops import EncoderShape, dense_flops, paper_flops, paper_flops_by_exit
+from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers, get_rule
+from fastbert_core.flops import EncoderShape, dense_flops, paper_flops
+from fastbert_core.sweep import totals
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
 
@@ -69,13 +70,29 @@ def describe(trace: Trace) -> str:
 
 def at_speed(trace: Trace, speed: float) -> Outcome:
     """Adaptive inference (section 3.4): each sample leaves at the first layer whose uncertainty is below `speed`."""
-    return _leaving(trace, exit_layers(_every_layer(trace).uncertainties, check_speed(speed)))
+    return leaving(trace, exit_layers(_every_layer(trace).uncertainties, check_speed(speed)))
 
 
-def at_threshold(trace: Trace, threshold: float, rule: str) -> Outcome:
-    """Early exit under any of RULES: each sample leaves at the first layer whose score is below `threshold`."""
-    p, chosen = _every_layer(trace).probabilities, RULES[rule]
-    return _leaving(trace, exit_layers(chosen.score(p), threshold), chosen.answer(p))
+def at_threshold(trace: Trace, threshold: float, rule: str | ExitRule) -> Outcome:
+    """Early exit under a rule or a bound: each sample leaves at the first layer whose score is below `threshold`."""
+    scores, answers = judged(_every_layer(trace), rule)
+    return leaving(trace, exit_layers(scores, threshold), answers)
+
+
+def judged(trace: Trace, rule: str | ExitRule) -> tuple[np.ndarray, np.ndarray]:
+    """A rule's scores and answers of all layers, [samples, layers]; `rule` may also be the name of one of BOUNDS.
+
+    Raises InputError for a rule that is unknown or unfitted, or reads the logits' scale where the trace has none.
+    """
+    p = trace.probabilities
+    if isinstance(rule, str) and rule in BOUNDS:
+        return BOUNDS[rule].score(p, trace.labels), BOUNDS[rule].answer(p)
+    rule = get_rule(rule)
+    if rule.unnormalised and trace.logsumexp is None:
+        raise InputError(f"{describe(trace)}: found no logsumexp, expected a trace that keeps it")
+    if rule.unnormalised:
+        p = p * np.exp(trace.logsumexp.astype(np.float64))[..., None]  # e^z of the logits z
+    return rule.score(p), rule.answer(p)
 
 
 def at_layer(trace: Trace, layer: int) -> Outcome:
@@ -83,7 +100,7 @@ def at_layer(trace: Trace, layer: int) -> Outcome:
     layers = _every_layer(trace).uncertainties.shape[1]
     if not 1 <= layer <= layers:
         raise InputError(f"layer: found {layer!r}, expected an integer from 1 to {layers}")
-    return _leaving(trace, np.full(len(trace.labels), layer, dtype=np.int64))
+    return leaving(trace, np.full(len(trace.labels), layer, dtype=np.int64))
 
 
 def dense(trace: Trace, layer: int | None = None) -> Outcome:
@@ -104,7 +121,7 @@ def dense(trace: Trace, layer: int | None = None) -> Outcome:
 def at_flops(trace: Trace, flops: float) -> Outcome:
     """Adaptive inference at `threshold_for_flops`: a comparison at equal cost, which never exceeds `flops`."""
     stays = _smallest_so_far(_every_layer(trace)) >= threshold_for_flops(trace, flops)
-    return _leaving(trace, 1 + stays.sum(axis=1))
+    return leaving(trace, 1 + stays.sum(axis=1))
 
 
 def threshold_for_flops(trace: Trace, flops: float) -> float:
@@ -135,16 +152,13 @@ def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
     grows with the number of speeds.
     """
     speeds = _ascending(speeds)
-    shape, samples = encoder_shape(trace), len(trace.labels)
-    exits = histograms(trace, speeds)
-    # Right at the first layer, and what each further layer that a sample executes adds to that or takes away.
-    gains = np.diff(trace.correct.astype(np.int64), axis=1)
-    right = trace.correct[:, 0].sum() + _executing(trace, speeds, gains).sum(axis=0)
-    flops = exits @ paper_flops_by_exit(shape) / samples
+    scores, shape, samples = _every_layer(trace).uncertainties, encoder_shape(trace), len(trace.labels)
+    executed = totals(scores, np.arange(1, shape.layers + 1), speeds)
+    flops = executed * paper_flops(shape, 1) / samples
     columns = {
         "speed": speeds,
-        "accuracy": 100 * right / samples,
-        "mean_layers": exits @ np.arange(1, shape.layers + 1) / samples,
+        "accuracy": 100 * totals(scores, trace.correct, speeds) / samples,
+        "mean_layers": executed / samples,
         "mflops": flops / 1e6,
         "speedup": dense_flops(shape) / flops,
     }
@@ -153,25 +167,9 @@ def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
 
 def histograms(trace: Trace, speeds: Sequence[float]) -> np.ndarray:
     """How many samples leave at each layer, int64 [speeds, layers]; `speeds` in ascending order."""
-    speeds, samples = _ascending(speeds), len(trace.labels)
-    first = np.full((1, len(speeds)), samples)
-    ones = np.ones((samples, len(trace.metadata["layers"]) - 1), dtype=np.int64)
-    executed = np.concatenate([first, _executing(trace, speeds, ones), np.zeros_like(first)])  # [layers + 1, speeds]
-    return -np.diff(executed, axis=0).T
-
-
-def _executing(trace: Trace, speeds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sum of `weights` over the samples that execute layers 2 to L, int64 [layers - 1, speeds].
-
-    weights: int64 [samples, layers - 1]; column l belongs to layer l + 2.
-    """
-    stay = _smallest_so_far(_every_layer(trace))  # [samples, layers - 1]
-    bins = len(speeds) + 1
-    slowest = np.searchsorted(speeds, stay, side="right")  # the layer is executed at speeds[:slowest]
-    cell = slowest + bins * np.arange(stay.shape[1])
-    # bincount adds in float64, which is exact for integers of this size.
-    table = np.bincount(cell.ravel(), weights.ravel(), minlength=bins * stay.shape[1]).reshape(-1, bins)
-    return table[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].astype(np.int64)
+    speeds, scores = _ascending(speeds), _every_layer(trace).uncertainties
+    here = np.eye(scores.shape[1])
+    return np.stack([totals(scores, at, speeds) for at in here], axis=1).astype(np.int64)
 
 
 def _smallest_so_far(trace: Trace) -> np.ndarray:
@@ -179,7 +177,7 @@ def _smallest_so_far(trace: Trace) -> np.ndarray:
     return np.minimum.accumulate(trace.uncertainties[:, :-1], axis=1)
 
 
-def _leaving(trace: Trace, exit_layer: np.ndarray, answers: np.ndarray | None = None) -> Outcome:
+def leaving(trace: Trace, exit_layer: np.ndarray, answers: np.ndarray | None = None) -> Outcome:
     """What leaving at `exit_layer` comes to; `answers` [samples, layers] where they are not each layer's own."""
     shape = encoder_shape(trace)
     answers = trace.predictions if answers is None else answers

@@ -19,6 +19,8 @@ from fastbert_core.uncertainty import uncertainty
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
 SUM_TOLERANCE = 1e-4
 MEMBERS = ("probabilities", "labels", "tokens", "metadata")
+OPTIONAL = ("logsumexp",)  # members that a trace may have
+LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
 METADATA = {
     "split": str,
     "classes": list,
@@ -35,6 +37,7 @@ class Trace:
     probabilities: float32 [samples, layers, classes], each row sums to 1
     labels: int64 [samples]
     tokens: int32 [samples], after truncation, special tokens included
+    logsumexp: float32 [samples, layers] of the logits, whose scale probabilities have lost; None where it is not kept
     metadata: JSON-like; holds at least the keys of METADATA, in their types. `layers` lists the layer numbers
         (from 1) of the second axis, `classes` the class names of the third, `encoder` the
         dimensions that FLOPs are counted from (see fastbert_core.flops.EncoderShape).
@@ -44,6 +47,7 @@ class Trace:
     labels: np.ndarray
     tokens: np.ndarray
     metadata: dict
+    logsumexp: np.ndarray | None = None
 
     @cached_property
     def uncertainties(self) -> np.ndarray:
@@ -72,6 +76,8 @@ def trace_bytes(trace: Trace, path: Path) -> bytes:
     """Check `trace` and make the file of it, whose bytes depend on its content alone; `path` is named in messages."""
     check_trace(trace, str(path))
     arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
+    if trace.logsumexp is not None:
+        arrays["logsumexp"] = trace.logsumexp
     text = json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False)
     arrays["metadata"] = np.frombuffer(text.encode(), np.uint8)
     buffer = io.BytesIO()
@@ -96,7 +102,8 @@ def parse_trace(content: bytes, path: Path) -> Trace:
     """The trace that `content`, the bytes of `path`, is. Raises InputError, naming it, if it is none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:  # reads a member to its end, and so checks its CRC
-            members = {name: io.BytesIO(archive.read(f"{name}.npy")) for name in MEMBERS}
+            kept = [name for name in OPTIONAL if f"{name}.npy" in archive.namelist()]
+            members = {name: io.BytesIO(archive.read(f"{name}.npy")) for name in (*MEMBERS, *kept)}
         arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name, file in members.items()}
         metadata = json.loads(arrays.pop("metadata").tobytes().decode())
     except Exception as error:  # what zipfile, its decompressors and numpy's parser raise shares no base class
@@ -132,6 +139,10 @@ def check_trace(trace: Trace, name: str) -> None:
     require(worst <= SUM_TOLERANCE, f"a row {worst:.2g} away from summing to 1", f"at most {SUM_TOLERANCE:g}")
     lowest, highest = labels.min(), labels.max()
     require(lowest >= 0 and highest < classes, f"labels from {lowest} to {highest}", f"0 to {classes - 1}")
+    if (z := trace.logsumexp) is not None:
+        found = f"logsumexp of type {z.dtype} and shape {z.shape}"
+        require(z.dtype == np.float32 and z.shape == (samples, layers), found, f"float32 of {samples, layers}")
+        require(bool((np.abs(z) <= LARGEST_LOGSUMEXP).all()), "a logsumexp beyond it", f"{LARGEST_LOGSUMEXP:g} at most")
     require(tokens.min() > 0, f"a sample of {tokens.min()} tokens", "at least one")
     _check_metadata(trace, require)
 

@@ -57,7 +57,8 @@ def draw_folder(results_dir: Path, folder: Path) -> Drawn:
             drawn.broken.setdefault(one_line(why), []).append(name)
             continue
         if tables is None:
-            drawn.absent.setdefault(f"no trace {drawing.traces}" if drawing.traces else "not timed", []).append(name)
+            why = f"no trace {drawing.traces}" if drawing.traces else f"no {drawing.tables[0]}.csv"
+            drawn.absent.setdefault(why, []).append(name)
         for old in {path for form in SAVE for path in folder.rglob(f"{name}.{form}")} - set(files):
             old.unlink()
         drawn.files += files
@@ -65,14 +66,15 @@ def draw_folder(results_dir: Path, folder: Path) -> Drawn:
 
 
 def _tables(results_dir: Path, drawing: Drawing, stored: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame] | None:
-    """The tables of `drawing`, and `runs` if it has traces; None if nothing allows them. `stored` keeps what was read.
+    """The tables of `drawing`, and `runs` if they name any; None if nothing allows them. `stored` keeps what was read.
 
     Raises InputError if a table is missing although another one or a trace is there, or is not in order.
     """
     found = any(table_path(results_dir, name).exists() for name in drawing.tables)
     if not found and not (drawing.traces and any(results_dir.glob(f"traces/*/{drawing.traces}"))):
         return None
-    names = ("runs", *drawing.tables) if drawing.traces else drawing.tables
+    named = any("run_id" in TABLES[name] for name in drawing.tables)
+    names = ("runs", *drawing.tables) if named else drawing.tables
     return {name: checked_table(results_dir, name, stored) for name in names}
 
 

@@ -11,6 +11,8 @@ from plots import (
     convergence,
     efficiency,
     exit_layers,
+    exit_rules,
+    leaderboard,
     luha,
     overview,
     speed_accuracy,
@@ -26,8 +28,8 @@ class Drawing(NamedTuple):
     """draw: makes the figure from its tables by name, and `runs` where they come from traces
     tables: names of results tables; the first says which tasks there are
     by_task: whether each task has a figure of its own, drawn from its rows alone
-    traces: form of the trace files that `python -m reproductions measure` makes the tables from; "" for what was timed,
-        which comes from no trace and stands in no runs.csv
+    traces: form of the trace files that `python -m reproductions measure` makes the tables from; "" for those that
+        another command makes, where asked
     """
 
     draw: Callable[[dict[str, pd.DataFrame]], Figure]
@@ -45,6 +47,8 @@ FIGURES = {
     "uncertainty": Drawing(uncertainty.draw, ("uncertainty",)),
     "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
     "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3", "table2")),
+    "leaderboard": Drawing(leaderboard.draw, ("leaderboard",), by_task=False, traces=""),
+    "exit_rules": Drawing(exit_rules.draw, ("exit_rules",), traces=""),
 }
 BENCH_FIGURES = {
     "efficiency": Drawing(efficiency.draw, ("efficiency",), by_task=False, traces=""),

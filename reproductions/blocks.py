@@ -12,6 +12,7 @@ from reproductions.columns import TABLES, documentation
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.paper_rows import AT_CHANCE
+from reproductions.show import board
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.tables import printed, read_table, table_path
 from reproductions.verdicts import ALPHA, VERDICTS
@@ -216,6 +217,13 @@ def on_labels(tables: Tables) -> str:
     return _markdown(
         [{"task": row["task"], "labels": row["against_setting"]} | _sides(row) for row in rows.to_dict("records")]
     )
+
+
+@block
+def leaderboard(tables: Tables) -> str:
+    """Every exit rule's means over tasks, of FastBERT's own training."""
+    rows = tables["leaderboard"].query("training == @DEFAULT")
+    return _markdown(board(rows).rename(columns={"rule": f"{rows['task'].nunique()} tasks"}) if len(rows) else [])
 
 
 @block

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
+from fastbert_core.exit_rules.temperature import fitted_temperature, tempered
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
 
-WARMEST = 20.0  # of the temperatures that are tried; the coldest is its inverse
 SPEED = 0.5  # at which the tempered classifiers are compared with those as trained
 
 
@@ -26,7 +24,7 @@ def calibration(traces: Sequence[Trace]) -> pd.DataFrame:
         dev = {trace.metadata["seed"]: trace for trace in select(traces, task, split="dev")}
         for test in select(traces, task):
             if held_out := dev.get(test.metadata["seed"]):
-                fitted = fitted_temperature(held_out)
+                fitted = fitted_temperature(held_out.probabilities[:, -1], held_out.labels)
                 rows += [_row(test, 1.0, "no"), _row(at_temperature(test, fitted), fitted, "yes")]
     return pd.DataFrame(rows)
 
@@ -53,23 +51,7 @@ def confidence(trace: Trace) -> float:
     return 100 * float(trace.probabilities[:, -1].max(axis=-1).mean(dtype=np.float64))
 
 
-def fitted_temperature(trace: Trace) -> float:
-    """The temperature at which the last layer's probabilities fit the labels best, by their mean log-likelihood."""
-    logits, rows = _logits(trace.probabilities[:, -1]), np.arange(len(trace.labels))
-
-    def loss(log_temperature: float) -> float:
-        return -log_softmax(logits / np.exp(log_temperature), axis=-1)[rows, trace.labels].mean()
-
-    limit = np.log(WARMEST)
-    return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
-
-
 def at_temperature(trace: Trace, temperature: float) -> Trace:
     """The trace as if every classifier's logits were divided by `temperature`: as right as before, differently sure."""
-    p = np.exp(log_softmax(_logits(trace.probabilities) / temperature, axis=-1))
-    return dataclasses.replace(trace, probabilities=p.astype(np.float32))
-
-
-def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Logits up to a constant, float64; a probability that underflowed to 0 counts as float32's smallest."""
-    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny).astype(np.float64))
+    p = tempered(trace.probabilities, temperature).astype(np.float32)
+    return dataclasses.replace(trace, probabilities=p, logsumexp=None)

@@ -1,4 +1,4 @@
-"""The command line: `python -m reproductions list | run | measure | luha | ablation | padding | flops | check`.
+"""The command line: `python -m reproductions list | run | measure | rules | luha | ablation | padding | flops | check`.
 
 Each command imports what it needs, so that help and the list of tasks come at once.
 """
@@ -6,6 +6,7 @@ Each command imports what it needs, so that help and the list of tasks come at o
 import argparse
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,11 +52,10 @@ def _command(arguments: Sequence[str] | None) -> int:
 
 def _results_dir(options: argparse.Namespace) -> Path:
     """Where a command reads, or writes. What is committed is written where --publish asks for it, and nowhere else."""
-    if not hasattr(options, "publish"):
-        return options.results_dir or committed("results")
-    if options.publish:
+    publish = getattr(options, "publish", None)
+    if publish or options.results_dir is None:
         return committed("results")
-    if is_committed(options.results_dir, "results"):
+    if publish is not None and is_committed(options.results_dir, "results"):
         raise InputError(f"{options.results_dir}: found the committed results, expected --publish or another folder")
     return options.results_dir
 
@@ -83,6 +83,11 @@ def _parser() -> ArgumentParser:
     command = commands.add_parser("measure", help="every table and curve again, from the stored traces")
     _written(command)
     command.set_defaults(command=_measure)
+
+    command = commands.add_parser("rules", help="exit rules beside each other: the leaderboard, printed")
+    command.add_argument("tasks", nargs="+", metavar="TASK", help="task names, or all")
+    _written(command, None, "has the traces and gets both tables (default: the committed are read, nothing is written)")
+    command.set_defaults(command=_rules)
 
     for name, about in (("luha", "is lower uncertainty higher accuracy, by classifier"), ("ablation", "table 3")):
         command = commands.add_parser(name, help=f"{about}: a task's rows, printed")
@@ -120,11 +125,14 @@ def _results(command: ArgumentParser) -> None:
     command.add_argument("--results-dir", type=Path, help=about)
 
 
-def _written(command: ArgumentParser) -> None:
+def _written(
+    command: ArgumentParser,
+    default: Path | None = Path("runs"),
+    about: str = "gets one folder for each profile (default: %(default)s)",
+) -> None:
     command.add_argument("--profile", default="standard", choices=PROFILES)
     place = command.add_mutually_exclusive_group()
-    about = "gets one folder for each profile (default: %(default)s)"
-    place.add_argument("--results-dir", type=Path, default=Path("runs"), help=about)
+    place.add_argument("--results-dir", type=Path, default=default, help=about)
     place.add_argument("--publish", action="store_true", help="write the committed results, and the pages with them")
 
 
@@ -270,6 +278,25 @@ def _measure(options: argparse.Namespace) -> int:
         written = measure(results_dir)
         if options.publish:
             written += pages.write()
+    for path in written:
+        print(path)
+    return 0
+
+
+def _rules(options: argparse.Namespace) -> int:
+    from reproductions import pages, rules, show
+    from reproductions.lock import locked
+
+    folder, names = options.results_dir / options.profile, list(dict.fromkeys(options.tasks))
+    tasks = None if names == ["all"] else names
+    writes = options.publish or not is_committed(options.results_dir, "results")
+    with locked(folder, print) if writes else nullcontext():
+        # Corrected over all tasks there are, a table does not depend on which of them was named.
+        tables = rules.measured(rules.traces_of(folder, tasks, alone=not writes))
+        written = rules.write_rules(folder, tables) if writes else []
+        written += pages.write() if options.publish else []
+    board = tables["leaderboard"]
+    print(show.leaderboard(board if tasks is None else board[board["task"].isin(tasks)]))
     for path in written:
         print(path)
     return 0

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fastbert_core.exit_rules import RULES, OwnAnswer
+from fastbert_core.exit_rules import RULES, ExitRule
 from fastbert_core.uncertainty import uncertainty
 
 
-class Entropy(OwnAnswer):
+class Entropy(ExitRule):
     """H(p) / log K. DeeBERT, BERxiT and ElasticBERT use the same without the division."""
 
     def score(self, p: np.ndarray) -> np.ndarray:

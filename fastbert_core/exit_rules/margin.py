@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from fastbert_core.exit_rules import RULES, OwnAnswer
+from fastbert_core.exit_rules import RULES, ExitRule
 
 
-class Margin(OwnAnswer):
+class Margin(ExitRule):
     """1 − (p₁ − p₂)."""
 
     def score(self, p: np.ndarray) -> np.ndarray:

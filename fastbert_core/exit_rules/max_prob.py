@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from fastbert_core.exit_rules import RULES, OwnAnswer
+from fastbert_core.exit_rules import RULES, ExitRule
 
 
-class MaxProb(OwnAnswer):
+class MaxProb(ExitRule):
     """1 − max p."""
 
     def score(self, p: np.ndarray) -> np.ndarray:

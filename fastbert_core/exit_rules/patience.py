@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from fastbert_core.exit_rules import RULES, OwnAnswer, run_lengths
+from fastbert_core.exit_rules import RULES, ExitRule, agreements, run_lengths
 
 
-class Patience(OwnAnswer):
+class Patience(ExitRule):
     """1 / (1 + c), where c counts the consecutive layers that agreed with the one before.
 
     With patience P a sample leaves as soon as c reaches P: a threshold between 1 / (1 + P) and 1 / P.
@@ -15,9 +15,7 @@ class Patience(OwnAnswer):
 
     def score(self, p: np.ndarray) -> np.ndarray:
         """1 where a layer disagrees with the one before, or is the first."""
-        said = p.argmax(axis=-1)
-        agrees = np.concatenate([np.zeros((len(p), 1), bool), said[:, 1:] == said[:, :-1]], axis=1)
-        return 1.0 / (1 + run_lengths(agrees))
+        return 1.0 / (1 + run_lengths(agreements(p)))
 
 
 RULES.register("patience", Patience())

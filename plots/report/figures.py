@@ -16,6 +16,8 @@ CAPTIONS = {
     "uncertainty": "Uncertainty by layer",
     "convergence": "Training by epoch",
     "ablation": "The ablation, at equal cost",
+    "leaderboard": "Exit rules beside entropy, by task",
+    "exit_rules": "Accuracy of every exit rule against cost",
 }
 _ESCAPED = str.maketrans({"%": "%25", "#": "%23", "&": "%26", "'": "%27"})
 

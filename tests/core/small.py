@@ -1,5 +1,7 @@
 """A random model small enough for every test of the engine, and samples for it."""
 
+import itertools
+
 import numpy as np
 import torch
 from transformers import BertConfig, BertTokenizerFast
@@ -58,10 +60,15 @@ def texts_of(samples, seed=0):
     return [" ".join(rng.choice(WORDS, rng.integers(1, 20))) for _ in range(samples)]
 
 
-def trace_of(model, encoded, batch_size=64):
+def trace_of(model, encoded, batch_size=64, logsumexp=False):
     p = probabilities(model, encoded, PAD, batch_size=batch_size)
     layers = list(range(1, model.layers + 1))
-    return Trace(p, np.zeros(len(p), np.int64), encoded.lengths, {"layers": layers})
+    scale = None
+    if logsumexp:
+        with torch.inference_mode():
+            texts = [torch.tensor(encoded.ids[a:b], dtype=torch.long) for a, b in itertools.pairwise(encoded.offsets)]
+            scale = torch.cat([model.eval().exit_logits(text[None]).logsumexp(dim=-1) for text in texts]).numpy()
+    return Trace(p, np.zeros(len(p), np.int64), encoded.lengths, {"layers": layers}, scale)
 
 
 def assert_agrees(trace, found, speed, max_layers=None):

@@ -1,80 +1,130 @@
 """The contract of every exit rule in the registry, and what each of them says by hand."""
 
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastbert_core.adaptive import Leaving
 from fastbert_core.agreement import disagreements
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
-from fastbert_core.exit_rules import RULES, check_threshold, exit_layers, run_lengths
+from fastbert_core.exit_rules import BOUNDS, RULES, ExitRule, check_threshold, exit_layers, get_rule, run_lengths
+from fastbert_core.exit_rules.f_pabee import divergences
+from fastbert_core.exit_rules.gate import features
+from fastbert_core.exit_rules.pcee import Pcee
+from fastbert_core.exit_rules.temperature import Tempered, tempered
+from fastbert_core.metrics import judged
 from fastbert_core.uncertainty import uncertainty
 from tests.core.small import make_model, make_tokenizer, trace_of, varied
 
+LAYERS = 6
 
-def said(seed, samples=40, layers=6, classes=4):
+
+def said(seed, samples=40, layers=LAYERS, classes=4):
     logits = np.random.default_rng(seed).normal(0, 2, (samples, layers, classes)).cumsum(axis=1)
     p = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return (p / p.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
+@cache
+def ready(name, classes=4):
+    """A rule of the registry, fitted on samples of its own."""
+    p = said(99, 200, classes=classes)
+    return RULES[name].fit(p, np.random.default_rng(9).integers(classes, size=200))
+
+
+def check_causal(name, rule, p):
+    """Fail, naming the rule, if a column of its scores or answers depends on what later layers say."""
+    scores, answers = rule.score(p), rule.answer(p)
+    for layers in range(1, p.shape[1]):
+        for what, whole, part in (("score", scores, rule.score), ("answer", answers, rule.answer)):
+            alike = np.array_equal(part(p[:, :layers]), whole[:, :layers])
+            assert alike, f"exit rule {name}: the {what} of layers 1 to {layers} depends on later ones"
+
+
 @pytest.mark.parametrize("name", RULES)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 5))
 def test_a_rule_looks_at_no_later_layer(name, seed, classes):
-    p, rule = said(seed, classes=classes), RULES[name]
+    p, rule = said(seed, classes=classes), ready(name, classes)
     scores, answers = rule.score(p), rule.answer(p)
     assert (scores.shape, scores.dtype) == (p.shape[:2], np.float64)
     assert (answers.shape, answers.dtype) == (p.shape[:2], np.int64)
-    assert np.isfinite(scores).all()
+    assert ((scores >= 0) & (scores <= 1)).all()
     assert ((answers >= 0) & (answers < classes)).all()
-    for layers in range(1, p.shape[1]):
-        np.testing.assert_array_equal(rule.score(p[:, :layers]), scores[:, :layers])
-        np.testing.assert_array_equal(rule.answer(p[:, :layers]), answers[:, :layers])
+    check_causal(name, rule, p)
+
+
+def test_a_rule_that_looks_ahead_is_named():
+    class Ahead(ExitRule):
+        def score(self, p):
+            return np.repeat(p.max(axis=(1, 2), keepdims=True)[..., 0], p.shape[1], axis=1)
+
+    with pytest.raises(AssertionError, match="exit rule ahead: the score of layers 1 to 1 depends on later ones"):
+        check_causal("ahead", Ahead(), said(0))
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_sample_s_score_does_not_depend_on_the_others(name):
-    p, rule = said(1), RULES[name]
-    one_by_one = np.concatenate([rule.score(p[row : row + 1]) for row in range(len(p))])
-    np.testing.assert_array_equal(one_by_one, rule.score(p))
+    p, rule = said(1), ready(name)
+    for of in (rule.score, rule.answer):
+        np.testing.assert_array_equal(np.concatenate([of(p[row : row + 1]) for row in range(len(p))]), of(p))
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("batch_size", [1, 16])
-def test_the_engine_leaves_where_the_trace_does(name, batch_size):
-    model, encoded = make_model(), varied(120)
-    trace = trace_of(model, encoded)
-    scores, engine = RULES[name].score(trace.probabilities), Engine(model, make_tokenizer())
-    for threshold in np.minimum(
-        np.quantile(scores, [0.2, 0.5, 0.8]) + 1e-3, 1.0
-    ):  # patience has few scores: not at one
-        found = engine.predict(encoded, float(threshold), batch_size=batch_size, rule=name)
-        broken, excused = disagreements(trace, found.labels, found.exit_layers, threshold, rule=name)
+def test_a_rule_that_does_not_look_back_says_the_same_of_a_layer_alone(name):
+    p, rule = said(4), ready(name)
+    alike = [np.array_equal(of(p[:, 3:4]), of(p)[:, 3:4]) for of in (rule.score, rule.answer)]
+    assert rule.looks_back or all(alike)
+    assert not rule.looks_back or not all(alike)  # else the engine keeps what nobody asks for
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_last_layer_always_exits(name):
+    p, leaving = said(6), Leaving(ready(name), 0.0, LAYERS)
+    kept = None
+    for layer in range(1, LAYERS + 1):
+        kept, _, _, stays = leaving.judge(kept, p[:, layer - 1], layer)
+        assert stays.all() if layer < LAYERS else not stays.any()
+        assert (kept is None) != leaving.rule.looks_back
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A small model, samples, and their trace with the scale of the logits."""
+    model, encoded = make_model(), varied(60)
+    return model, encoded, trace_of(model, encoded, logsumexp=True)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_engine_leaves_where_the_trace_does(name, small):
+    model, encoded, trace = small
+    labels = np.random.default_rng(2).integers(3, size=len(encoded))
+    rule, engine, depths = RULES[name].fit(trace.probabilities, labels), Engine(model, make_tokenizer()), set()
+    scores = judged(trace, rule)[0]
+    # Between scores, of which some rules have few, and none that no threshold exceeds.
+    every = np.unique(scores[:, :-1][scores[:, :-1] < 1].round(4)) + 5e-4
+    for threshold, batch_size in ((every[0], 16), (every[len(every) // 2], 16), (every[-1].clip(max=1), 1)):
+        found = engine.predict(encoded, float(threshold), batch_size=batch_size, rule=rule)
+        broken, excused = disagreements(trace, found.labels, found.exit_layers, threshold, rule=rule)
         assert broken.size == 0
         assert excused.size <= 1
-        np.testing.assert_allclose(found.uncertainties, scores[np.arange(120), found.exit_layers - 1], atol=1e-4)
-        assert len(np.unique(found.exit_layers)) > 1
-
-
-@pytest.mark.parametrize("name", RULES)
-def test_scores_lie_between_0_and_1_and_looking_back_is_said(name):
-    p, rule = said(4), RULES[name]
-    scores = rule.score(p)
-    assert ((scores >= 0) & (scores <= 1)).all()
-    if not rule.looks_back:
-        np.testing.assert_array_equal(rule.score(p[:, 3:4]), scores[:, 3:4])
-        np.testing.assert_array_equal(rule.answer(p[:, 3:4]), rule.answer(p)[:, 3:4])
+        at_exit = scores[np.arange(len(found)), found.exit_layers - 1]
+        np.testing.assert_allclose(found.uncertainties, at_exit, atol=1e-4)
+        depths |= {*found.exit_layers.tolist()}
+    assert len(depths) > 1
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_the_lower_the_threshold_the_later_all_leave(name):
-    scores = RULES[name].score(said(2))
+    scores = ready(name).score(said(2))
     depths = [exit_layers(scores, threshold) for threshold in (-1.0, *np.sort(scores, axis=None)[::20], np.inf)]
     assert all((later >= sooner).all() for later, sooner in itertools.pairwise(depths))
-    assert (depths[0] == 6).all()
+    assert (depths[0] == LAYERS).all()
     assert (depths[-1] == 1).all()
 
 
@@ -97,6 +147,36 @@ def test_by_hand():
     np.testing.assert_allclose(RULES["margin"].score(p), [[0.7, 0.5, 0.3, 0.5]])
     np.testing.assert_allclose(RULES["patience"].score(p), [[1, 1, 1 / 2, 1 / 3]])
     np.testing.assert_array_equal(RULES["entropy"].score(p), uncertainty(p))
+    u = uncertainty(p)[0]
+    np.testing.assert_array_equal(RULES["pcee-2"].score(p), [[1, *np.maximum(u[1:], u[:-1])]])
+    np.testing.assert_array_equal(RULES["pcee-3"].score(p), [[1, 1, max(u[:3]), max(u[1:])]])
+    np.testing.assert_allclose(RULES["beem-cost"].score(p), 1 / (1 + np.array([[0.06, 0.14, 0.38, 0.66]])))
+    np.testing.assert_allclose(RULES["vote"].score(p), [[1 / 2, 1 / 2, 1 / 3, 1 / 4]])
+    assert RULES["vote"].answer(p).tolist() == [[0, 1, 1, 1]]
+    np.testing.assert_allclose(RULES["static-layer"].score(p), [[1 / 2, 1 / 3, 1 / 4, 1 / 5]])
+    np.testing.assert_allclose(RULES["mean-ensemble"].score(p)[0, 1], uncertainty(np.array([0.4, 0.5, 0.1])))
+    geometric = np.sqrt([0.12, 0.21, 0.01])
+    np.testing.assert_allclose(RULES["geometric-ensemble"].score(p)[0, 1], uncertainty(geometric / geometric.sum()))
+    np.testing.assert_array_equal(RULES["caching"].score(p), [np.minimum.accumulate(u)])
+
+
+def test_the_divergence_is_jensen_and_shannon_s_and_the_published_code_s_is_not():
+    p = np.array([[[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.5, 0.5]]])
+    half = 0.5 * np.log2(1 / 0.75) + 0.25 * np.log2(0.5 / 0.25) + 0.25 * np.log2(0.5 / 0.75)
+    np.testing.assert_allclose(divergences(p), [[1, 1, half, 0]], atol=1e-12)
+    np.testing.assert_allclose(RULES["f-pabee-2"].score(p), [[1, 1, 1, half]])
+    # Two layers that are unsure alike do not differ at all, and yet nothing leaves there by the published code.
+    np.testing.assert_allclose(RULES["f-pabee-1-published"].score(p), [[1, 1, uncertainty(np.array([0.25, 0.75])), 1]])
+
+
+def test_the_answers_of_ensembles_by_hand():
+    p = np.array([[[0.9, 0.1], [0.45, 0.55], [0.4, 0.6], [0.49, 0.51]]])
+    assert RULES["entropy"].answer(p).tolist() == [[0, 1, 1, 1]]
+    assert RULES["pcee-2-run"].answer(p).tolist() == [[0, 0, 1, 1]]
+    assert RULES["pcee-2-all"].answer(p).tolist() == RULES["mean-ensemble"].answer(p).tolist() == [[0, 0, 0, 0]]
+    assert RULES["geometric-ensemble"].answer(p).tolist() == [[0, 0, 0, 0]]
+    assert RULES["vote"].answer(p).tolist() == [[0, 1, 1, 1]]
+    assert RULES["caching"].answer(p).tolist() == [[0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3])
@@ -112,6 +192,114 @@ def test_patience_leaves_as_published(patience):
         expected.append(layer)
     threshold = (1 / patience + 1 / (1 + patience)) / 2
     np.testing.assert_array_equal(exit_layers(RULES["patience"].score(p), threshold), expected)
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_pcee_leaves_as_its_counter_does(patience):
+    """A counter of sure layers in a row. With a patience of one it is entropy."""
+    p, scores = said(5), Pcee(patience).score(said(5))
+    for threshold in (0.1, 0.4, 0.8):
+        expected = []
+        for sample in uncertainty(p) < threshold:
+            layer, count = 0, 0
+            while layer < len(sample) and count < patience:
+                count = count + 1 if sample[layer] else 0
+                layer += 1
+            expected.append(layer)
+        np.testing.assert_array_equal(exit_layers(scores, threshold), expected)
+    if patience == 1:
+        np.testing.assert_array_equal(scores, RULES["entropy"].score(p))
+        for over in ("own", "run"):
+            np.testing.assert_array_equal(Pcee(1, over).answer(p), RULES["entropy"].answer(p))
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.5, 1.5])
+def test_beem_leaves_where_its_sum_reaches_alpha(alpha):
+    p = said(7)
+    expected = []
+    for sample in p.astype(np.float64):
+        total, before = 0.0, None
+        for layer, row in enumerate(sample, 1):
+            total = 0.1 * layer * row.max() + (total if row.argmax() == before else 0.0)
+            before = row.argmax()
+            if total >= alpha:
+                break
+        expected.append(layer)
+    threshold = np.nextafter(1 / (1 + alpha), 1)
+    np.testing.assert_array_equal(exit_layers(RULES["beem-cost"].score(p), threshold), expected)
+
+
+@given(seed=st.integers(0, 1000), temperature=st.floats(0.05, 20))
+def test_a_temperature_changes_no_argmax(seed, temperature):
+    p = said(seed)
+    np.testing.assert_array_equal(tempered(p, temperature).argmax(axis=-1), p.argmax(axis=-1))
+    np.testing.assert_allclose(tempered(p, 1.0), p, rtol=1e-6, atol=1e-9)
+
+
+def test_each_layer_gets_the_temperature_that_it_lacks():
+    rng, applied = np.random.default_rng(0), np.array([0.5, 1.0, 3.0])
+    p = said(8, 5000, layers=1)
+    labels = (p[:, 0].cumsum(axis=-1) < rng.random((len(p), 1))).sum(axis=-1).clip(max=3)
+    distorted = tempered(p, applied[:, None])
+    for name in ("entropy", "max-prob", "margin"):
+        rule = RULES[f"{name}-tempered"].fit(distorted, labels)
+        np.testing.assert_allclose(rule.by_layer, 1 / applied, rtol=0.15)
+        expected = RULES[name].score(np.repeat(p, 3, axis=1))
+        off, before = (np.abs(of.score(distorted) - expected).mean() for of in (rule, RULES[name]))
+        assert off < 0.1 * before
+
+
+def test_a_gate_needs_no_labels_and_leaves_where_the_last_layer_agrees():
+    rng = np.random.default_rng(1)
+    last = rng.integers(4, size=2000)
+    depth = np.linspace(0.2, 4, LAYERS)[:, None]
+    logits = depth * (last[:, None, None] == np.arange(4)) + rng.normal(0, 1, (2000, LAYERS, 4))
+    p = tempered(np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True), 1.0)
+    gate, agrees = RULES["gate"].fit(p[:1000]), p.argmax(axis=-1) == p[:, -1:].argmax(axis=-1)
+    scores = gate.score(p)
+    for layer in range(LAYERS - 1):  # on samples that it has not seen
+        unseen, agreed = scores[1000:, layer], agrees[1000:, layer]
+        assert (1 - unseen).mean() == pytest.approx(agreed.mean(), abs=0.05)
+        assert unseen[agreed].mean() < unseen[~agreed].mean()
+    assert np.isfinite(features(np.eye(4, dtype=np.float32)[None])).all()
+
+
+def test_energy_is_lower_the_larger_a_logit_and_reads_their_scale(small):
+    z = np.array([[[0.0, 0.0], [3.0, 0.0], [5.0, 2.0]]])
+    scores = RULES["energy"].score(np.exp(z))
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(z).sum(axis=-1)))
+    trace = trace_of(*small[:2])
+    trace.metadata.update(task="t", training="labels", seed=7, split="test")
+    with pytest.raises(InputError, match=r"^trace of t, labels, seed 7, test: found no logsumexp, expected a trace"):
+        judged(trace, "energy")
+    z = small[2].logsumexp
+    np.testing.assert_allclose(judged(small[2], "energy")[0], 1 / (1 + np.exp(z)), rtol=1e-5)
+
+
+def test_an_unfitted_rule_and_one_for_other_layers_or_classes_are_refused(small):
+    with pytest.raises(InputError, match=r"exit rule gate: found it unfitted, expected what its fit"):
+        get_rule("gate")
+    with pytest.raises(InputError, match=r"exit rule Tempered: found it unfitted"):
+        get_rule(Tempered())
+    with pytest.raises(InputError, match=r"exit rule gate: found it unfitted"):
+        Engine(small[0], make_tokenizer()).predict("word1", 0.5, rule="gate")
+    with pytest.raises(InputError, match="found no labels, expected those of the calibration rows"):
+        RULES["beem-accuracy"].fit(said(0))
+    for name in ("gate", "entropy-tempered", "beem-accuracy"):
+        for p, found in ((said(0, layers=7), "7 layers of 4"), (said(0, classes=3), "6 layers of 3")):
+            with pytest.raises(InputError, match=f"found {found} classes, expected 6 layers of 4"):
+                ready(name).score(p)
+
+
+def test_bounds_by_hand():
+    p = np.eye(2)[np.array([[0, 1, 0, 1], [1, 1, 0, 0], [0, 0, 0, 1]])]
+    labels = np.array([1, 0, 1])
+    assert exit_layers(BOUNDS["oracle-label"].score(p, labels), 0.5).tolist() == [2, 3, 4]
+    assert exit_layers(BOUNDS["oracle-teacher"].score(p, labels), 0.5).tolist() == [2, 3, 4]
+    many = np.repeat(p[:1], 4000, axis=0)
+    leave = np.bincount(exit_layers(BOUNDS["random"].score(many, labels), 0.5), minlength=5)[1:]
+    np.testing.assert_allclose(leave / 4000, [1 / 2, 1 / 4, 1 / 8, 1 / 8], atol=0.03)
+    assert not {*BOUNDS} & {*RULES}
 
 
 def test_run_lengths_by_hand():

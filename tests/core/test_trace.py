@@ -29,6 +29,18 @@ def test_round_trip(trace, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["t.npz"]
 
 
+def test_the_scale_of_the_logits_is_kept_where_it_is_given(trace, tmp_path):
+    scale = np.random.default_rng(1).normal(0, 3, (5, 4)).astype(np.float32)
+    save_trace(dataclasses.replace(trace, logsumexp=scale), tmp_path / "t.npz")
+    again = load_trace(tmp_path / "t.npz")
+    np.testing.assert_array_equal(again.logsumexp, scale)
+    save_trace(trace, tmp_path / "t.npz")
+    assert load_trace(tmp_path / "t.npz").logsumexp is None
+    for bad in (scale.astype(np.float64), scale[:, :3], np.full_like(scale, np.nan), np.full_like(scale, 1e30)):
+        with pytest.raises(InputError, match="logsumexp"):
+            save_trace(dataclasses.replace(trace, logsumexp=bad), tmp_path / "t.npz")
+
+
 def test_equal_traces_are_equal_files(trace, tmp_path):
     save_trace(trace, tmp_path / "a.npz")
     save_trace(dataclasses.replace(trace, metadata=dict(reversed(trace.metadata.items()))), tmp_path / "b.npz")

@@ -65,4 +65,4 @@ def test_a_broken_table_is_named(tmp_path, capsys, content):
 def test_no_table_is_said(tmp_path, capsys):
     (tmp_path / "bench").mkdir()
     assert main(["--results-dir", str(tmp_path)]) == 0
-    assert "not drawn: efficiency (not timed)" in capsys.readouterr().out
+    assert "not drawn: efficiency (no efficiency.csv)" in capsys.readouterr().out

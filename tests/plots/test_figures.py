@@ -237,6 +237,56 @@ def test_the_ablation_shows_variants_at_equal_cost(draw, table):
     assert axes.get_xticks().tolist() == list(range(1, 13))
 
 
+def test_every_rule_s_curve_is_in_the_panel_of_its_family_beside_entropy(draw, table):
+    rows = table("exit_rules").query("training == 'self-distillation'")
+    figure = draw("exit_rules")
+    shown = {}
+    for axes in figure.axes:
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert texts[:2] == ["random", "entropy"]
+        curves = [line for line in axes.lines if len(line.get_xdata()) > 1]
+        shown |= dict(zip(texts, curves, strict=True))
+        points = [line.get_xydata().tolist() for line in axes.lines if len(line.get_xdata()) == 1]
+        oracles = rows[rows["rule"].str.startswith("oracle")].sort_values("mean_layers").groupby("rule").first()
+        assert points == oracles[["mean_layers", "accuracy"]].to_numpy()[:, None].tolist()
+    assert {*shown} == {*rows["rule"]} - {"oracle-label", "oracle-teacher"}
+    for rule, line in shown.items():
+        np.testing.assert_array_equal(line.get_xydata(), rows.loc[rows["rule"] == rule, ["mean_layers", "accuracy"]])
+    assert not figure.legends
+
+
+def test_a_new_rule_has_a_panel_of_its_own(draw):
+    figure = draw("exit_rules", exit_rules=lambda rows: rows.replace({"rule": {"gate": "mine"}}))
+    assert figure.axes[-1].get_title() == "other rules"
+    assert figure.axes[-1].get_legend().get_texts()[2].get_text() == "mine"
+
+
+def test_the_leaderboard_has_a_cell_for_each_rule_and_task_and_their_mean(draw, table):
+    def two(rows):
+        other = rows.assign(task="weibo", difference=1.5, mcnemar_p_holm=0.01)
+        other.loc[other["rule"] == "vote", "difference"] = np.nan
+        return pd.concat([rows, other])
+
+    rows = table("leaderboard").set_index("rule")["difference"]
+    axes = draw("leaderboard", leaderboard=two).axes[0]
+    rules = [label.get_text() for label in axes.get_yticklabels()]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["book-review", "weibo", "mean"]
+    assert {*rules} == {*rows.index} - {"entropy", "oracle-label", "oracle-teacher"}
+    assert rules[-1] == "vote"
+    shown = np.ma.filled(axes.images[0].get_array(), np.nan)
+    np.testing.assert_allclose(shown[:, 0], rows[rules])
+    means = (shown[:-1, 0] + 1.5) / 2
+    np.testing.assert_allclose(shown[:-1, 2], means)
+    assert (np.diff(means[~np.isnan(means)]) <= 0).all()
+    assert np.isnan(shown[-1, 1:]).all()
+    cells = {text.get_position(): text.get_text() for text in axes.texts}
+    assert cells[1, 0] == "+1.5*"
+    assert (1, len(rules) - 1) not in cells
+    title = texts(draw("leaderboard", leaderboard=two))
+    assert f"{rules[0]} leads, {means[0]:+.2f} points on average" in title
+    assert "book-review: exit rules beside entropy" in texts(draw("leaderboard"))
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_labels_units_samples_and_seed_are_stated_and_nothing_overlaps(draw, name):
     figure = draw(name)
@@ -271,4 +321,4 @@ def test_a_task_of_ones_own_is_not_said_to_be_the_papers(draw, name):
     assert "paper" not in said
     assert "(figure" not in said
     assert "(table" not in said
-    assert "(figure" in texts(draw(name)) or name in ("ablation", "speed_speedup")
+    assert "(figure" in texts(draw(name)) or name in ("ablation", "speed_speedup", "leaderboard", "exit_rules")

@@ -5,8 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions.calibration import WARMEST, at_temperature, calibration, confidence, fitted_temperature
+from fastbert_core.exit_rules.temperature import WARMEST, fitted_temperature
+from reproductions.calibration import at_temperature, calibration, confidence
 from tests.factories import binary_trace, make_trace, softmax, trace_of
+
+
+def fitted(trace):
+    return fitted_temperature(trace.probabilities[:, -1], trace.labels)
 
 
 def calibrated(samples=20_000, classes=4, layers=3, seed=0):
@@ -20,7 +25,7 @@ def calibrated(samples=20_000, classes=4, layers=3, seed=0):
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
 def test_the_fitted_temperature_undoes_the_one_that_was_applied(temperature):
     trace = calibrated()
-    assert fitted_temperature(at_temperature(trace, temperature)) == pytest.approx(1 / temperature, rel=0.05)
+    assert fitted(at_temperature(trace, temperature)) == pytest.approx(1 / temperature, rel=0.05)
 
 
 def test_a_calibrated_teacher_is_as_sure_as_it_is_right():
@@ -33,7 +38,7 @@ def test_a_calibrated_teacher_is_as_sure_as_it_is_right():
 
 def test_a_teacher_that_is_always_right_takes_the_coldest_temperature():
     trace = binary_trace(np.full((50, 2), 0.6), np.full((50, 2), True))
-    assert fitted_temperature(trace) == pytest.approx(1 / WARMEST, rel=0.05)
+    assert fitted(trace) == pytest.approx(1 / WARMEST, rel=0.05)
 
 
 @given(temperature=st.floats(1 / WARMEST, WARMEST), seed=st.integers(0, 10))
@@ -53,7 +58,7 @@ def test_a_temperature_changes_how_sure_a_classifier_is_and_nothing_else(tempera
 def test_a_probability_of_0_keeps_a_temperature_finite():
     p = np.tile([[[1.0, 0.0]]], (4, 2, 1))
     trace = trace_of(p, np.array([0, 0, 0, 1]))
-    assert np.isfinite(at_temperature(trace, fitted_temperature(trace)).probabilities).all()
+    assert np.isfinite(at_temperature(trace, fitted(trace)).probabilities).all()
 
 
 def test_the_table_tells_who_is_less_sure_than_right_and_how_much_longer_its_samples_stay():

@@ -1,0 +1,110 @@
+"""What is said of a rule over all its thresholds, and of a model's exits one by one.
+
+A rule's curve is accuracy, in per cent, over mean cost: a point for each threshold that does something else, and
+straight lines between them, which one reaches by drawing lots between two thresholds. Its fast end is layer 1 alone,
+which anyone may choose, whether the rule gets there or not; so curves of all rules span the same costs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+
+from fastbert_core.sweep import every_threshold, totals
+
+BINS = 15  # of the expected calibration error
+
+
+class Curve(NamedTuple):
+    """Accuracy over cost, the cheapest first: float64 [points] each; a threshold above 1 is infinite."""
+
+    cost: np.ndarray
+    accuracy: np.ndarray
+    thresholds: np.ndarray
+
+    def at(self, cost: float | np.ndarray) -> np.ndarray:
+        """Accuracy at a mean cost, on the straight line between the points beside it."""
+        return np.interp(cost, self.cost, self.accuracy)
+
+    def within(self, cost: float) -> int:
+        """The dearest point of a mean cost of at most `cost`; -1 if there is none."""
+        # Sums of floats, of which the same cost may come out a little larger.
+        return int(self.cost.searchsorted(cost * (1 + 1e-12), side="right")) - 1
+
+    @property
+    def area(self) -> float:
+        """Mean accuracy over all costs from the cheapest to the dearest: the exact area under the lines."""
+        return float(np.trapezoid(self.accuracy, self.cost) / np.ptp(self.cost))
+
+
+def curve(scores: np.ndarray, correct: np.ndarray, cost: np.ndarray) -> Curve:
+    """The curve of a rule.
+
+    scores: [samples, layers]; correct: bool [samples, layers], of its answers
+    cost: of leaving at each layer, ascending, in any unit, [layers] or [samples, layers]
+    """
+    thresholds = np.append(every_threshold(scores), np.inf)
+    spent, right = (totals(scores, values, thresholds) / len(scores) for values in (cost, correct))
+    cheapest_first = np.flatnonzero(np.append(np.diff(spent) < 0, True))[::-1]
+    return Curve(spent[cheapest_first], 100 * right[cheapest_first], thresholds[cheapest_first])
+
+
+def elue(rule: Curve, baseline: tuple[np.ndarray, np.ndarray], costs: np.ndarray) -> float:
+    """ELUE's score (Liu et al. 2022), in points: mean over `costs` of a rule's accuracy − the baseline's at equal cost.
+
+    baseline: costs, ascending, and accuracies of models without exits, straight lines between them
+    """
+    return float(np.mean(rule.at(costs) - np.interp(costs, *baseline)))
+
+
+def oracle_gap(rule: Curve, scores: np.ndarray, correct: np.ndarray, cost: np.ndarray) -> float:
+    """How far a rule lies below an oracle at the oracle's own mean cost, in points of accuracy.
+
+    scores, correct, cost: as of `curve`, of an oracle (exit_rules.BOUNDS), which scores 0 where it would leave, else 1
+    """
+    spent, right = (totals(scores, values, np.array([0.5]))[0] / len(scores) for values in (cost, correct))
+    return float(100 * right - rule.at(spent))
+
+
+class Overthinking(NamedTuple):
+    """What layers after the first right one do (SDN, Kaya et al. 2019), in per cent.
+
+    wasteful: share of the last layer's right answers that an earlier layer had
+    destructive: share of the last layer's errors that an earlier layer had right
+    """
+
+    wasteful: float
+    destructive: float
+
+
+def overthinking(correct: np.ndarray) -> Overthinking:
+    """Of whether each layer is right, bool [samples, layers]. NaN of what there is none of."""
+    last, earlier = correct[:, -1], correct[:, :-1].any(axis=1)
+    return Overthinking(_percent(earlier[last]), _percent(earlier[~last]))
+
+
+def _percent(which: np.ndarray) -> float:
+    return 100 * float(which.mean()) if len(which) else float("nan")
+
+
+def failure_auroc(scores: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Chance that a wrong answer scores higher than a right one, ties counting half, float64 [layers]: of each exit.
+
+    scores, correct: [samples, layers]. NaN of an exit that is never, or always, right.
+    """
+    wrong = (~correct).sum(axis=0)
+    pairs = (wrong * (len(correct) - wrong)).astype(np.float64)
+    ranks = (rankdata(scores, axis=0) * ~correct).sum(axis=0)
+    return np.divide(ranks - wrong * (wrong + 1) / 2, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
+
+
+def calibration_error(p: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Expected calibration error in per cent, float64 [layers]: mean distance of confidence to accuracy over bins.
+
+    p: [samples, layers, classes]; `bins` of equal width, the upper end included (Guo et al. 2017).
+    """
+    confidence, correct = p.max(axis=-1).astype(np.float64), p.argmax(axis=-1) == labels[:, None]
+    layers = p.shape[1]
+    cell = np.ceil(confidence * bins).astype(np.int64).clip(1, bins) - 1 + bins * np.arange(layers)
+    gaps = np.bincount(cell.ravel(), (confidence - correct).ravel(), minlength=bins * layers)
+    return 100 * np.abs(gaps).reshape(layers, bins).sum(axis=1) / len(p)

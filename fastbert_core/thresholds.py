@@ -1,0 +1,117 @@
+"""Operating points: the threshold of any exit rule that is as fast as asked, or loses no more than is tolerated.
+
+All are chosen on calibration rows, which chose nothing else: neither the model nor its best epoch. Each choice says in
+one sentence what it promises of new rows like these.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import binom
+
+from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import check_threshold
+from fastbert_core.sweep import every_threshold, slowest_within, totals
+
+# Of Learn-then-Test, fixed before any data are seen, from the safest on: fine near 0, where sure layers score.
+GRID = np.append(0.0, np.geomspace(1e-4, 1.0, 200))
+ERROR = 0.1  # δ: how often a promise may be broken, over draws of the calibration rows
+
+
+class Choice(NamedTuple):
+    """A threshold and its promise.
+
+    threshold: None means never to exit: all layers run, and the last one answers as it would alone
+    promise: one sentence on new rows
+    rows, rows_needed: on how many calibration rows it was chosen, and from how many on it can be another than None
+    """
+
+    threshold: float | None
+    promise: str
+    rows: int = 0
+    rows_needed: int = 0
+
+
+def fixed(threshold: float) -> Choice:
+    """A threshold as it is given. Raises InputError unless it lies in [0, 1]."""
+    return Choice(check_threshold(threshold), "Nothing is promised, neither of cost nor of accuracy.")
+
+
+def by_speedup(scores: np.ndarray, cost: np.ndarray, dense: float, target: float) -> Choice:
+    """The slowest threshold whose mean cost on calibration rows is at most the dense model's over `target`.
+
+    scores: of a rule, [samples, layers]
+    cost: of leaving at each layer, ascending, [layers] or [samples, layers], in any unit: FLOPs, MACs or seconds
+    dense: a sample's mean cost in the dense model, in the same unit
+
+    Raises InputError for a target below 1, or above what the rule's fastest threshold gives.
+    """
+    fastest = len(scores) * dense / totals(scores, cost, every_threshold(scores)[-1:])[0]
+    if not 1 <= target <= fastest * (1 + 1e-12):
+        raise InputError(
+            f"speedup: found {target!r}, expected a number from 1 to {math.floor(1000 * fastest) / 1000:g}"
+        )
+    promise = f"The mean cost is {target:g} times below the dense model's on the calibration rows; new rows vary."
+    return Choice(slowest_within(scores, cost, dense / target), promise, len(scores), 1)
+
+
+def disagreement(answers: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """The loss that needs no labels, bool [samples, layers]: whether `answers` are not what the last layer says.
+
+    answers: int64 [samples, layers]; p: probabilities [samples, layers, classes]
+    """
+    return answers != p[:, -1:].argmax(axis=-1)
+
+
+def harm(answers: np.ndarray, p: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(1[wrong] − 1[the last layer wrong])⁺, bool [samples, layers]: what is lost by leaving, gains not set off."""
+    return (answers != labels[:, None]) & (p[:, -1:].argmax(axis=-1) == labels[:, None])
+
+
+def learn_then_test(
+    losses: np.ndarray, scores: np.ndarray, tolerated: float, error: float = ERROR, grid: np.ndarray = GRID
+) -> Choice:
+    """The fastest threshold of `grid` that is certified to lose at most `tolerated`, with confidence 1 − `error`.
+
+    losses: bool [samples, layers], of leaving at each layer: `disagreement` or `harm`
+    grid: ascending, the safest first, chosen before any of the rows were seen
+
+    Thresholds are tested in their order, each at level `error`: with k of n rows lost, p = P(Bin(n, tolerated) <= k).
+    The first whose p is larger ends it, and the last before it is taken; so nothing is paid for testing many. Returned
+    is never the first that failed, which nothing certifies. Source: Angelopoulos et al., Learn then Test, 2021.
+    """
+    _check_shares(tolerated=tolerated, error=error)
+    failed = binom.cdf(totals(scores, losses, grid), len(scores), tolerated) > error
+    passed = int(failed.argmax()) if failed.any() else len(grid)
+    sure = f"With confidence {1 - error:g} over the draw of the calibration rows"
+    promise = f"{sure}, at most {100 * tolerated:g}% of new rows are lost by leaving early."
+    threshold = float(grid[passed - 1]) if passed else None
+    return Choice(threshold, promise, len(scores), rows_needed(tolerated, error))
+
+
+def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float, grid: np.ndarray = GRID) -> Choice:
+    """What not to do: the fastest threshold that loses at most `tolerated` of the calibration rows themselves."""
+    _check_shares(tolerated=tolerated)
+    kept = np.flatnonzero(totals(scores, losses, grid) <= tolerated * len(scores))
+    promise = (
+        f"At most {100 * tolerated:g}% of the calibration rows are lost; of new rows, more in about half of draws."
+    )
+    return Choice(float(grid[kept[-1]]) if len(kept) else None, promise, len(scores), 1)
+
+
+def rows_needed(tolerated: float, error: float = ERROR) -> int:
+    """How many calibration rows certify anything at all: with fewer, even none lost is no evidence."""
+    return math.ceil(math.log(error) / math.log1p(-tolerated))
+
+
+def errors_allowed(rows: int, tolerated: float, error: float = ERROR) -> int:
+    """How many of so many rows may be lost at a threshold that is certified; -1 where there are too few rows."""
+    most = np.arange(-1, rows + 1)
+    return int(most[binom.cdf(most, rows, tolerated) <= error][-1])
+
+
+def _check_shares(**shares: float) -> None:
+    for name, share in shares.items():
+        if not 0 < share < 1:
+            raise InputError(f"{name}: found {share!r}, expected a number between 0 and 1")

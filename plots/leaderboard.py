@@ -1,0 +1,53 @@
+"""The leaderboard as a heat map: every exit rule beside entropy, at equal mean layers, on every task."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import SymLogNorm
+from matplotlib.figure import Figure
+
+from plots.exit_rules import BASE, ORACLES, of_training
+from plots.note import note
+from plots.page import finish, sheet
+from plots.style import GREY
+
+SHADES, WHITE = "RdBu", 0.45  # of the colours' range on either side, where numbers are black
+LEAST = 0.5  # points, up to which colours are linear
+ALPHA = 0.05
+MEAN = "mean"
+ABOUT = (
+    "Points of accuracy over entropy at the rule's mean layers, at most a third of all; * significant after Holm's "
+    "correction over the tasks. Thresholds swept on test; rules fitted on dev. Empty: the rule gets to no such cost."
+)
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From all rows of leaderboard.csv; the best rule on average stands first."""
+    rows = of_training(tables["leaderboard"])
+    rows = rows[~rows["rule"].isin({BASE, *ORACLES})]
+    wide = rows.pivot(index="rule", columns="task", values="difference")
+    sure = rows.pivot(index="rule", columns="task", values="mcnemar_p_holm").lt(ALPHA)
+    if wide.shape[1] > 1:
+        wide[MEAN] = wide.mean(axis=1, skipna=False)
+    order = wide[wide.columns[-1]].sort_values(ascending=False, na_position="last").index
+    wide, sure = wide.loc[order], sure.reindex(index=order, columns=wide.columns, fill_value=False)
+    figure, (axes,) = sheet("", "exit rule")
+    figure.set_figheight(0.6 + 0.17 * len(wide))
+    limit = max(float(np.nanmax(np.abs(wide), initial=0.0)), 2 * LEAST)
+    shown = wide.to_numpy(float)
+    mesh = axes.imshow(shown, cmap=SHADES, norm=SymLogNorm(LEAST, vmin=-limit, vmax=limit), aspect="auto")
+    for (rule, task), value in np.ndenumerate(shown):
+        if np.isfinite(value):
+            dark = abs(mesh.norm(value) - 0.5) > WHITE - 0.1
+            text = "0" if abs(value) < 0.05 else f"{value:+.1f}"
+            text += "*" * bool(sure.iloc[rule, task])
+            axes.text(task, rule, text, size=5.5, ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(wide.shape[1]), wide.columns, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(wide)), wide.index)
+    if MEAN in wide:
+        axes.axvline(wide.shape[1] - 1.5, color=GREY, lw=1)
+    axes.grid(False)
+    won = [f"{order[0]} leads, {wide.iloc[0, -1]:+.2f} points on average"] if MEAN in wide else []
+    title = ": ".join(["exit rules beside entropy, at equal layers", *won])
+    if MEAN not in wide:
+        title = f"{wide.columns[0]}: {title}"
+    return finish(figure, title, note(rows, tables["runs"], ABOUT))

@@ -1,0 +1,191 @@
+"""Exit rules beside each other, on the same frozen models: their whole curves, and the leaderboard.
+
+Rules are fitted, and thresholds solved, on the dev trace, whose rows chose nothing else; all is reported on test.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.errors import InputError
+from fastbert_core.exit_metrics import Curve, curve, elue, oracle_gap
+from fastbert_core.exit_rules import BOUNDS, RULES, exit_layers
+from fastbert_core.flops import paper_flops_by_exit
+from fastbert_core.metrics import Outcome, dense, encoder_shape, judged, leaving
+from fastbert_core.sweep import slowest_within, totals
+from fastbert_core.trace import Trace
+from reproductions.compare import provenance, select, tasks_of
+from reproductions.seeds import comparable
+from reproductions.statistics import holm, mcnemar, paired_interval
+from reproductions.store import find_runs, load_traces, runs_table
+from reproductions.tables import write_table
+
+log = logging.getLogger(__name__)
+
+BASE = "entropy"  # FastBERT's rule, which all others are compared with
+TARGETS = (2, 3, 4, 6)  # speedups of the leaderboard
+SHARE = 1 / 3  # of the layers, which a sample executes on average where rules are compared
+ROUND, SPREAD = np.arange(21) / 20, 40  # thresholds that every curve has, and how many more spread its cost evenly
+DECIMALS = 8  # of a threshold
+
+
+class Side:
+    """A rule on the test trace of one seed; `dev` is that seed's, None where the training keeps none."""
+
+    def __init__(self, name: str, trace: Trace, dev: Trace | None) -> None:
+        fitted = name if dev is None or name in BOUNDS else RULES[name].fit(dev.probabilities, dev.labels)
+        self.trace, self.cost = trace, paper_flops_by_exit(encoder_shape(trace))
+        self.scores, self.answers = judged(trace, fitted)
+        self.correct = self.answers == trace.labels[:, None]
+        self.on_dev = None if dev is None else judged(dev, fitted)[0]
+
+    @cached_property
+    def curve(self) -> Curve:
+        """Accuracy over FLOPs, in the paper's unit."""
+        return curve(self.scores, self.correct, self.cost)
+
+    def at(self, threshold: float) -> Outcome:
+        """What a threshold comes to."""
+        return leaving(self.trace, exit_layers(self.scores, threshold), self.answers)
+
+    def as_fast(self, speedup: float) -> Outcome | None:
+        """What the slowest threshold comes to that is as fast on dev; None where no threshold is."""
+        threshold = slowest_within(self.on_dev, self.cost, dense(self.trace).flops / speedup)
+        return None if threshold is None else self.at(threshold)
+
+    def within(self, flops: float) -> Outcome | None:
+        """What the slowest threshold comes to that costs at most so much on test; None where none does."""
+        threshold = self.curve.thresholds[at] if (at := self.curve.within(flops)) >= 0 else np.inf
+        return self.at(threshold) if np.isfinite(threshold) else None
+
+
+def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
+    """The tables `exit_rules` and `leaderboard` of every task and training; of several seeds the mean.
+
+    The leaderboard has only trainings with a dev trace. Its McNemar's p-values are Holm-corrected over the tasks, for
+    each rule.
+    """
+    points, rows = [], []
+    for task in tasks_of(traces):
+        mine = [trace for trace in traces if trace.metadata["task"] == task and _exits(trace)]
+        for training in sorted({trace.metadata["training"] for trace in mine}):
+            tests = select(mine, task, training=training)
+            of_seed = {dev.metadata["seed"]: dev for dev in select(mine, task, training=training, split="dev")}
+            devs = [of_seed.get(test.metadata["seed"]) for test in tests]
+            key = {"task": task, "training": training}
+            every = {name: list(map(partial(Side, name), tests, devs)) for name in able(tests, devs)}
+            points += [_points(sides).assign(**key, rule=name) for name, sides in every.items()]
+            if None not in devs:
+                rows += [key | {"rule": name} | _row(sides, every) for name, sides in every.items()]
+    tables = {"exit_rules": pd.concat(points) if points else pd.DataFrame(), "leaderboard": pd.DataFrame(rows)}
+    if rows:
+        p = tables["leaderboard"].groupby(["training", "rule"])["mcnemar_p"]
+        tables["leaderboard"]["mcnemar_p_holm"] = p.transform(holm)
+    return tables
+
+
+def able(tests: Sequence[Trace], devs: Sequence[Trace | None]) -> list[str]:
+    """The rules and bounds that these traces allow: to be fitted takes dev, to know energy the scale of the logits."""
+    scaled = all(trace.logsumexp is not None for trace in (*tests, *devs) if trace is not None)
+    rules = {name: rule for name, rule in RULES.items() if scaled or not rule.unnormalised}
+    return [*(name for name, rule in rules.items() if None not in devs or not rule.needs_fit), *BOUNDS]
+
+
+def left_out(traces: Sequence[Trace]) -> list[str]:
+    """A line for each rule that reads the scale of the logits, where traces do not keep it."""
+    tasks = sorted({trace.metadata["task"] for trace in traces if _exits(trace) and trace.logsumexp is None})
+    needy = [name for name, rule in RULES.items() if rule.unnormalised and tasks]
+    return [f"rule {name}: no row for {', '.join(tasks)}, whose traces keep no logsumexp" for name in needy]
+
+
+def _exits(trace: Trace) -> bool:
+    """Whether there are classifiers to leave at before the last."""
+    return len(trace.metadata["layers"]) > 1
+
+
+def _points(sides: Sequence[Side]) -> pd.DataFrame:
+    """Columns of exit_rules.csv: a rule's curve at round thresholds and at those that spread its cost, none twice."""
+    first, shape = sides[0].curve, encoder_shape(sides[0].trace)
+    spread = first.thresholds[[first.within(cost) for cost in np.linspace(*first.cost[[0, -1]], SPREAD)]]
+    above = np.ceil(spread[spread <= 1] * 10**DECIMALS) / 10**DECIMALS  # a threshold lies just above a score
+    thresholds = np.unique(np.concatenate([ROUND, above]))
+    depth = np.arange(1, shape.layers + 1)
+    right = sum(totals(side.scores, side.correct, thresholds) for side in sides)
+    executed = np.stack([totals(side.scores, depth, thresholds) for side in sides])  # [seeds, thresholds]
+    samples = len(sides[0].trace.labels)
+    flops = (executed * sides[0].cost[0] / samples).mean(axis=0)
+    columns = {
+        "threshold": thresholds,
+        "accuracy": 100 * right / (len(sides) * samples),
+        "mean_layers": (executed / samples).mean(axis=0),
+        "speedup": dense(sides[0].trace).flops / flops,
+    }
+    table = pd.DataFrame(columns).assign(**provenance([side.trace for side in sides]))
+    first_round = table.iloc[np.argsort(~np.isin(thresholds, ROUND), kind="stable")]
+    return first_round.drop_duplicates(["accuracy", "mean_layers"]).sort_values("threshold")
+
+
+def _row(sides: Sequence[Side], every: dict[str, list[Side]]) -> dict:
+    """Columns of leaderboard.csv for one rule; `every` rule's sides, by name, are what it is held against."""
+    row = {}
+    for target in TARGETS:
+        found = [side.as_fast(target) for side in sides]
+        for name in ("accuracy", "speedup"):
+            known = None not in found
+            row[f"{name}_{target}x"] = float(np.mean([getattr(o, name) for o in found])) if known else np.nan
+    row["area"] = float(np.mean([side.curve.area for side in sides]))
+    row["elue"] = float(np.mean([_elue(side) for side in sides]))
+    for name in ("label", "teacher"):
+        oracles = every[f"oracle-{name}"]
+        gaps = [oracle_gap(s.curve, o.scores, o.correct, o.cost) for s, o in zip(sides, oracles, strict=True)]
+        row[f"gap_{name}"] = float(np.mean(gaps))
+    return row | _against(sides, every[BASE]) | provenance([side.trace for side in sides])
+
+
+def _elue(side: Side) -> float:
+    """Against the dense slices of the same model: the classifier of one layer alone, without exits before it."""
+    slices = [dense(side.trace, layer) for layer in side.trace.metadata["layers"]]
+    baseline = np.array([one.flops for one in slices]), np.array([one.accuracy for one in slices])
+    return elue(side.curve, baseline, baseline[0][-1] / np.array(TARGETS))
+
+
+def _against(sides: Sequence[Side], base: Sequence[Side]) -> dict:
+    """The paired difference to the rule BASE at the rule's own mean layers, which are at most SHARE of all."""
+    names = ("layers", "difference", "difference_low", "difference_high", "mcnemar_p")
+    found = [side.within(side.cost[-1] * SHARE) for side in sides]
+    if None in found:
+        return dict.fromkeys(names, np.nan)
+    pairs = zip(found, base, strict=True)
+    others = [other.at(other.curve.thresholds[other.curve.within(one.flops)]) for one, other in pairs]
+    mine, theirs = (np.stack([outcome.correct for outcome in side]) for side in (found, others))  # [seeds, samples]
+    low, high = paired_interval(mine, theirs)
+    layers = float(np.mean([one.mean_layers for one in found]))
+    difference = 100 * (int(mine.sum()) - int(theirs.sum())) / mine.size
+    return dict(zip(names, (layers, difference, 100 * low, 100 * high, mcnemar(mine[0], theirs[0])), strict=True))
+
+
+def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool = True) -> list[Trace]:
+    """The trained models' test and dev traces, as far as they may stand beside each other: of `tasks`, None for all.
+
+    alone: whether to leave out the tasks that are not named
+    Raises InputError where one that is named has none, or no task has any.
+    """
+    wanted = [{"task": task} for task in tasks] if tasks and alone else [{}]
+    traces = [trace for key in wanted for trace in load_traces(results_dir, epoch=None, **key)]
+    traces = comparable(traces, runs_table(find_runs(results_dir)))
+    found = tasks_of(traces)
+    for task in tasks or ["any task"] * (not found):
+        if task not in found:
+            raise InputError(f"{results_dir}: found no trace of {task}, expected some under traces/")
+    for line in left_out(traces):
+        log.warning(line)
+    return traces
+
+
+def write_rules(results_dir: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
+    """Write both tables, and return where they lie."""
+    return [write_table(results_dir, name, table) for name, table in tables.items()]
