@@ -1,7 +1,7 @@
 import pytest
 
 from bench import models
-from reproductions import sources
+from fastbert_core import packaged
 
 
 @pytest.fixture

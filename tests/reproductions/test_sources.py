@@ -1,6 +1,6 @@
 import pytest
 
-from fastbert_core import hub
+from fastbert_core import hub, packaged
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import TASKS
 from reproductions import sources
