@@ -201,7 +201,9 @@ def prepare(
     Raises InputError, naming file and line, for what is not as it should be.
     """
     tables = read_tables(data, encoding)
-    tables |= {name: read_tables(part, encoding)["train"] for name, part in (("dev", dev), ("test", test)) if part is not None}
+    tables |= {
+        name: read_tables(part, encoding)["train"] for name, part in (("dev", dev), ("test", test)) if part is not None
+    }
     columns = choose_columns(tables["train"], text, pair, label, needs_labels)
     rows = {}
     for name, records in tables.items():
@@ -287,4 +289,3 @@ def join(*splits: Split) -> Split:
     texts = [text for split in splits for text in split.texts]
     pairs = None if splits[0].pairs is None else [text for split in splits for text in split.pairs]
     return Split(texts, pairs, np.concatenate([split.labels for split in splits]))
-

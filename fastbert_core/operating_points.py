@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +31,8 @@ class Point:
 
     target: `speedup` or `max_disagreement`; value: what was asked
     threshold: None means never to exit
-    speedup: of multiply-accumulates, over the model without exits; interval: where it lies on as many new rows as a
-        third of these, in 90 of 100 draws
+    speedup: of multiply-accumulates, over the model without exits; interval: of 90 in 100 bootstrap draws, each of
+        which chooses a threshold that the rows outside it are measured at
     same: per cent of rows that get the full model's answer
     accuracy: per cent of the labelled rows, None where there are none
     """
@@ -111,12 +111,12 @@ def _number(name: str, value: object) -> float:
         raise InputError(f"{name}: found {value!r}, expected a number") from None
 
 
+# From scores, costs, losses and the full model's costs of some rows to a threshold, None if nothing is certified.
+Choose = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float | None]
+
+
 def calibrated(
-    p: np.ndarray,
-    labels: np.ndarray,
-    tokens: np.ndarray,
-    shape: EncoderShape,
-    **of: object,
+    p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape, **of: object
 ) -> OperatingPoints:
     """The operating points of a model from what its exits say of calibration rows, which chose nothing before.
 
@@ -124,49 +124,132 @@ def calibrated(
     tokens: int32 [rows]; shape: what costs follow from
     of: the fields of OperatingPoints that say of what they are: model_sha256, texts_sha256, max_tokens
     """
-    layers = np.arange(1, p.shape[1] + 1)
-    cost = np.stack([true_macs(shape, int(layer), tokens, p.shape[2]) for layer in layers], axis=1)  # [rows, layers]
-    dense = float(np.mean(dense_true_macs(shape, tokens, p.shape[2])))
-    rule = get_rule(RULE)
-    scores, answers = rule.score(p), rule.answer(p)
-    losses, known = disagreement(answers, p), labels >= 0
-    thresholds = every_threshold(scores)
-    fastest = len(p) * dense / totals(scores, cost, thresholds[-1:])[0]
-
-    def point(target: str, value: float, choose: Callable[[np.ndarray], Choice]) -> Point:
-        choice = choose(np.arange(len(p)))
-        left = exit_layers(scores, choice.threshold or 0.0)
-        at = (np.arange(len(p)), left - 1)
-        accuracy = 100 * float((answers[at] == labels)[known].mean()) if known.any() else None
-        interval = _out_of_bag(lambda rows: choose(rows).threshold or 0.0, scores, cost, dense)
-        speedup = dense / float(cost[at].mean())
-        same = 100 * float(1 - losses[at].mean())
-        mean = float(left.mean())
-        return Point(target, value, choice.threshold, choice.promise, speedup, interval, mean, same, accuracy)
-
-    def faster(target: float) -> Callable[[np.ndarray], Choice]:
-        def choose(rows: np.ndarray) -> Choice:
-            if len(rows) == len(p):
-                if rows[0] == 0 and rows[-1] == len(p) - 1 and (np.diff(rows) == 1).all():
-                    return by_speedup(scores, cost, dense, target)
-            return Choice(slowest_within(scores[rows], cost[rows], dense / target) or float(thresholds[-1]), "")
-
-        return choose
-
-    points = [point("speedup", value, faster(value)) for value in SPEEDUPS if value <= fastest]
+    rows = _Rows(p, labels, tokens, shape)
+    scores, cost, losses, dense = rows.measured
+    every = every_threshold(scores)
+    fastest = len(p) * dense.mean() / totals(scores, cost, every[-1:])[0]
+    points = [
+        rows.point("speedup", value, by_speedup(scores, cost, dense.mean(), value), _faster(value))
+        for value in SPEEDUPS
+        if value <= fastest
+    ]
     for value in TOLERANCES:
-        points.append(
-            point("max_disagreement", value, lambda rows, value=value: learn_then_test(losses[rows], scores[rows], value))
-        )
-    curve = _curve(scores, cost, dense, thresholds)
+        points.append(rows.point("max_disagreement", value, learn_then_test(losses, scores, value), _closer(value)))
+    wanted = dense.mean() / np.linspace(1.0, fastest, CURVE_POINTS)
+    curve = sorted({0.0, *(_or_last(slowest_within(scores, cost, most), every) for most in wanted)})
     return OperatingPoints(
         rule=RULE,
         rows=len(p),
-        labelled=int(known.sum()),
-        full_accuracy=100 * float((answers[:, -1] == labels)[known].mean()) if known.any() else None,
+        labelled=int(rows.known.sum()),
+        full_accuracy=rows.accuracy(np.full(len(p), p.shape[1])),
         points=tuple(points),
-        thresholds=tuple(curve[0].tolist()),
-        speedups=tuple(curve[1].tolist()),
+        thresholds=tuple(curve),
+        speedups=tuple((len(p) * dense.mean() / totals(scores, cost, np.array(curve))).tolist()),
         lost=tuple(totals(scores, losses, GRID).astype(int).tolist()),
         **of,
     )
+
+
+def _faster(target: float) -> Choose:
+    def choose(scores: np.ndarray, cost: np.ndarray, losses: np.ndarray, dense: np.ndarray) -> float:
+        return _or_last(slowest_within(scores, cost, dense.mean() / target), every_threshold(scores))
+
+    return choose
+
+
+def _closer(tolerated: float) -> Choose:
+    def choose(scores: np.ndarray, cost: np.ndarray, losses: np.ndarray, dense: np.ndarray) -> float | None:
+        return learn_then_test(losses, scores, tolerated).threshold
+
+    return choose
+
+
+def _or_last(threshold: float | None, every: np.ndarray) -> float:
+    return float(every[-1]) if threshold is None else threshold
+
+
+class _Rows:
+    """Calibration rows: what a rule scores and what leaving costs, at every layer of each."""
+
+    def __init__(self, p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape) -> None:
+        layers, classes = p.shape[1:]
+        rule = get_rule(RULE)
+        self.labels, self.known = labels, labels >= 0
+        self.scores, self.answers = rule.score(p), rule.answer(p)
+        self.cost = np.stack([true_macs(shape, layer, tokens, classes) for layer in range(1, layers + 1)], axis=1)
+        self.losses = disagreement(self.answers, p)
+        self.dense = np.asarray(dense_true_macs(shape, tokens, classes))
+        self.measured = self.scores, self.cost, self.losses, self.dense
+
+    def accuracy(self, left: np.ndarray) -> float | None:
+        """Per cent of the labelled rows that are right where they leave at layers `left`; None if there are none."""
+        right = _at(self.answers, left) == self.labels
+        return 100 * float(right[self.known].mean()) if self.known.any() else None
+
+    def point(self, target: str, value: float, choice: Choice, choose: Choose) -> Point:
+        """What a choice comes to here, and how fast as good a choice is on rows that it was not made on."""
+        left = exit_layers(self.scores, choice.threshold or 0.0)
+        return Point(
+            target,
+            value,
+            choice.threshold,
+            choice.promise,
+            speedup=float(self.dense.mean() / _at(self.cost, left).mean()),
+            interval=self._out_of_bag(choose),
+            mean_layers=float(left.mean()),
+            same=100 * float(1 - _at(self.losses, left).mean()),
+            accuracy=self.accuracy(left),
+        )
+
+    def _out_of_bag(self, choose: Choose) -> tuple[float, float]:
+        """The middle 90 of 100 speedups of rows that a bootstrap draw has not drawn, at the threshold it chooses."""
+        rng, rows, speedups = np.random.default_rng(SEED), len(self.scores), []
+        for _ in range(DRAWS):
+            drawn = rng.integers(0, rows, rows)
+            others = np.setdiff1d(np.arange(rows), drawn)
+            if len(others):
+                threshold = choose(*(values[drawn] for values in self.measured)) or 0.0
+                left = exit_layers(self.scores[others], threshold)
+                speedups.append(self.dense[others].mean() / _at(self.cost[others], left).mean())
+        low, high = np.quantile(speedups, (0.05, 0.95))
+        return float(low), float(high)
+
+
+def _at(values: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Of [rows, layers], each row's value at the layer (from 1) where it leaves."""
+    return np.take_along_axis(values, left[:, None] - 1, axis=1)[:, 0]
+
+
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 of a model folder's weights. Raises InputError if there are none."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{folder}: found no .safetensors file, expected a trained model")
+    return sha256(*files)
+
+
+def save_points(points: OperatingPoints, folder: Path) -> Path:
+    """Write the operating points into a model's folder, whole or not at all, and return the file."""
+    path = Path(folder) / FILE
+    with atomic_write(path) as file:
+        file.write((json.dumps(dataclasses.asdict(points), indent=1) + "\n").encode())
+    return path
+
+
+def load_points(path: Path, weights: str) -> OperatingPoints:
+    """Operating points from their file. Raises InputError if it is damaged, or of other weights than `weights`."""
+    remedy = "`fastbert calibrate MODEL --texts FILE` makes it anew"
+    try:
+        table = json.loads(Path(path).read_text("utf-8"))
+        points = [Point(**point | {"interval": tuple(point["interval"])}) for point in table.pop("points")]
+        lists = {name: tuple(table.pop(name)) for name in ("thresholds", "speedups", "lost")}
+        found = OperatingPoints(**table, **lists, points=tuple(points))
+        whole = len(found.lost) == len(GRID) and len(found.thresholds) == len(found.speedups) > 0
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: found {reason(error)}, expected operating points; {remedy}") from error
+    if not whole:
+        raise InputError(f"{path}: found curves of other lengths, expected operating points; {remedy}")
+    if found.model_sha256 != weights:
+        expected = f"expected those of {found.model_sha256[:12]}, which it was made for"
+        raise InputError(f"{path}: found it beside weights {weights[:12]}, {expected}; {remedy}")
+    return found
