@@ -117,6 +117,17 @@ def headline(tables: Tables) -> str:
 
 
 @block
+def trained(tables: Tables) -> str:
+    """Which tasks' rows are of the trainings that the pages describe: only those tell of each stage in runs.csv."""
+    runs = tables["runs"].query("training == 'self-distillation'")
+    new, old = (_in_order(runs[(runs["stages"] != "") == told]) for told in (True, False))
+    if not old:
+        return "All rows are of trainings as described here."
+    first = f"Trained as described here: {', '.join(new) or 'none yet'}."
+    return f"{first} Trained before, and to be trained again: {', '.join(old)}."
+
+
+@block
 def table2(tables: Tables) -> str:
     """Table 2: accuracy and FLOPs speedup, measured and below it the paper's."""
     settings = {"BERT": ("BERT", "12 layers")}

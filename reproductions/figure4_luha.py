@@ -7,6 +7,7 @@ import pandas as pd
 
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
+from reproductions.monotone import isotonic_p, largest_rise
 from reproductions.statistics import Trend, auroc, cochran_armitage, holm, rise, spearman, wilson
 
 BINS = 10
@@ -44,9 +45,15 @@ def check(trace: Trace) -> pd.DataFrame:
     for index, filled in enumerate(samples > 0):
         rises[index, np.flatnonzero(filled)[1:]] = rise(right[index, filled], samples[index, filled])
     rises = holm(rises.ravel()).reshape(layers, BINS)
+    tested = [_monotone(*counts) for counts in zip(right, samples, strict=True)]
+    isotonic = holm([found["isotonic_p"] for found in tested])
+    tested = [found | {"isotonic_p": p} for found, p in zip(tested, isotonic, strict=True)]
     trends = [cochran_armitage(*counts, MIDDLES) for counts in zip(right, samples, strict=True)]
     trends = [Trend(trend.z, p) for trend, p in zip(trends, holm([trend.p for trend in trends]), strict=True)]
-    tables = [_rows(trace, index, right[index], samples[index], rises[index], trends[index]) for index in range(layers)]
+    tables = [
+        _rows(trace, index, right[index], samples[index], rises[index], trends[index], tested[index])
+        for index in range(layers)
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -67,8 +74,22 @@ def verdict(trend: Trend, rises: np.ndarray) -> str:
     return "holds" if significant else "undecided"
 
 
+def _monotone(right: np.ndarray, samples: np.ndarray) -> dict[str, float]:
+    """What `monotone` makes of a classifier: its test of the bins with samples, its rise of those with FEW or more."""
+    any_, many = samples > 0, samples >= FEW
+    largest, bound = largest_rise(right[many], samples[many])
+    p = isotonic_p(right[any_], samples[any_])
+    return {"isotonic_p": p, "largest_rise": 100 * largest, "largest_rise_high": 100 * bound}
+
+
 def _rows(
-    trace: Trace, index: int, right: np.ndarray, samples: np.ndarray, rises: np.ndarray, trend: Trend
+    trace: Trace,
+    index: int,
+    right: np.ndarray,
+    samples: np.ndarray,
+    rises: np.ndarray,
+    trend: Trend,
+    tested: dict[str, float],
 ) -> pd.DataFrame:
     """The rows of the classifier at `index`: one for each bin, and `all`. right, samples (counts) and rises: [bins]."""
 
@@ -95,6 +116,7 @@ def _rows(
             "auroc": whole(auroc(uncertainty, ~correct)),
             "trend_z": whole(trend.z),
             "trend_p": whole(trend.p),
+            **{name: whole(value) for name, value in tested.items()},
             "verdict": whole(verdict(trend, rises)),
             "note": np.where(samples < FEW, f"fewer than {FEW} samples", None),
             "run_id": trace.metadata["run_id"],

@@ -86,6 +86,7 @@ def _comparison(task: str, setting: str, used: Averaged, model: str, depth: str,
     difference = paired(used, other)
     seed = difference.seeds[0]
     mine, theirs = used.of_seeds([seed])[0], other.of_seeds([seed])[0]
+    errors = (~used.of_seeds(difference.seeds)).sum(), (~other.of_seeds(difference.seeds)).sum()
     return {
         "task": task,
         "setting": setting,
@@ -94,6 +95,7 @@ def _comparison(task: str, setting: str, used: Averaged, model: str, depth: str,
         "difference": difference.difference,
         "difference_low": difference.low,
         "difference_high": difference.high,
+        "errors_added": 100 * (errors[0] - errors[1]) / errors[1] if errors[1] else None,
         "without_loss": "yes" if difference.low > -TOLERATED_LOSS else "no",
         "mcnemar_seed": seed,
         "only_fastbert_right": (mine & ~theirs).sum(),

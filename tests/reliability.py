@@ -8,6 +8,7 @@ to. A place is what a run does to its files: it begins one (tempfile), or puts o
 import argparse
 import csv
 import io
+import json
 import multiprocessing
 import os
 import random
@@ -31,7 +32,7 @@ from reproductions import cli
 
 FORK = multiprocessing.get_context("fork")
 RUN = ("run", "book-review", "--profile", "smoke", "--train-rows", "96", "--results-dir", "results")
-MAY_DIFFER = {"date", "wall_seconds", "command", "resumed_at"}  # columns of runs.csv
+MAY_DIFFER = {"date", "wall_seconds", "command", "resumed_at"}  # columns of runs.csv and run.json
 BEGUN, PLACED = ("tempfile.mkstemp", "tempfile.mkdtemp"), ("os.rename",)  # as Python's audit hooks name them
 RANDOM_PART = re.compile(rf"\.?[a-z0-9_]{{8}}{re.escape(PARTIAL)}")
 NAMES_A_FILE = re.compile(r"error: \S+: ")  # "error: input or output: …" is what the command line says without a name
@@ -240,6 +241,9 @@ def _contents(world: Path) -> dict[str, bytes | list]:
     if "runs.csv" in contents:
         rows = csv.DictReader(io.StringIO(contents["runs.csv"].decode()))
         contents["runs.csv"] = [{key: row[key] for key in row if key not in MAY_DIFFER} for row in rows]
+    for name in (name for name in contents if name.endswith("run.json")):
+        record = json.loads(contents[name])
+        contents[name] = [record[key] for key in record if key not in MAY_DIFFER]
     return contents
 
 

@@ -78,7 +78,7 @@ def test_a_strike_comes_once_where_it_is_meant_to(tmp_path, name, code):
     assert misconduct(found, message, code) == []
     found, message = attempt(tmp_path, command, at(BEGUN, 0.0, STRIKES[name].act))
     assert found == 2  # it never comes to that place
-    assert "runs.csv: no such file" in message
+    assert "found no traces" in message
 
 
 def test_a_campaign_goes_on_from_strike_to_strike_and_tells_what_was_lost(tmp_path, monkeypatch):

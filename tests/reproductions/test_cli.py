@@ -87,7 +87,7 @@ def test_other_trainings_and_distilbert_stand_beside_fastbert(smoke):
     runs = read_table(smoke / "smoke", "runs")
     assert len(runs) == runs["run_id"].nunique() == 4
     arithmetic = f"{resolve_precision('auto', CPU)}, {provenance.machine(CPU)['arithmetic']}"
-    stages = {"labels": ["labels"], "3-layers": ["fine-tuning", "shallow"]}
+    stages = {"labels": ["labels"], "distilbert-3": ["fine-tuning", "shallow"]}
     for row in runs.itertuples():
         named = stages.get(row.training, ["fine-tuning", "self-distillation"])
         assert row.stages == "; ".join(f"{stage}: {arithmetic}" for stage in named)
@@ -266,7 +266,7 @@ def test_a_dry_run_goes_on_after_a_task_that_cannot_run(tmp_path, capsys):
 
 
 def test_a_profile_may_limit_the_rows_but_not_those_asked_for(monkeypatch):
-    monkeypatch.setattr("reproductions.run.most_rows", lambda profile, task, available: {1280: 640}[available])
+    monkeypatch.setattr("reproductions.plan.most_rows", lambda profile, task, available: {1280: 640}[available])
     for given, rows in ((None, 640), (960, 960), ("all", 1280)):
         jobs = plan([DBPEDIA], "smoke", Named(), CPU, "fp32", print, seed=None, train_rows=given)
         assert {len(job.train) for job in jobs} == {rows}

@@ -3,7 +3,7 @@
 import pytest
 
 from fastbert_core.tasks import PAPER_TASKS
-from reproductions import cli, run
+from reproductions import cli, plan
 from reproductions.store import load_traces
 from reproductions.tables import read_table
 
@@ -14,7 +14,7 @@ def test_every_task_runs_to_its_rows(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / "runs"))
     # Other trainings and DistilBERT are run for one task, in test_cli.
-    monkeypatch.setattr(run, "planned_runs", lambda profile, task: [("fastbert", "default")])
+    monkeypatch.setattr(plan, "planned_trainings", lambda profile, task: ["self-distillation"])
     arguments = ["run", "all", "--profile", "smoke", "--train-rows", "64", "--results-dir", str(tmp_path)]
     assert cli.main(arguments) == 0
     results = tmp_path / "smoke"
