@@ -54,7 +54,8 @@ class Engine:
 
     precision: `fp32`, `bf16`, or `auto`: bf16 where the device has it. Weights and hidden states are of that type.
     device: `cpu` or `cuda`; None leaves the model where it is
-    max_tokens: what a text is cut to; None is 128 (paper, section 4.1), or less where the encoder reads less
+    max_tokens: what a text is cut to; None is what the model was trained with, 128 (paper, section 4.1) unless it says
+        otherwise, or less where the encoder reads less
     token_budget: padded tokens of a full batch; None is TOKEN_BUDGET's
     points: the operating points of the model, by which it predicts at a speedup or a tolerated disagreement
     in_flight: samples that are read at a time and sorted by length. Memory does not grow beyond what these and one
@@ -88,7 +89,9 @@ class Engine:
         self._longest = EncoderShape.from_config(model.config).max_tokens
         self._least = [frame(self._tokenizer, pair).least for pair in (False, True)]
         least = self._least[bool(model.config.pair)]
-        self.max_tokens = _size("max_tokens", max_tokens, min(128, self._longest), self._longest, least)
+        self.max_tokens = _size(
+            "max_tokens", max_tokens, min(model.config.max_tokens, self._longest), self._longest, least
+        )
         self.in_flight = _size("in_flight", in_flight)
         self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
         self._points, self._source = points, None

@@ -216,6 +216,25 @@ def prepare(
     return _divide(name, classes, splits, said, needs_labels, seed, content_hash(classes, *splits.values()))
 
 
+def rows_for(
+    data: Any,
+    classes: Sequence[str],
+    labelled: bool,
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    encoding: str | None = None,
+) -> Split:
+    """The rows of `data`, of several splits those of test, for a model that has these classes.
+
+    labelled: whether there must be labels. Raises InputError as `prepare` does, and for labels that are not these.
+    """
+    tables = read_tables(data, encoding)
+    records = tables.get("test", tables["train"])
+    return read_rows(records, choose_columns(records, text, pair, label, labelled)).split(classes)
+
+
 def of_task(data: TaskData, seed: int = 7) -> Data:
     """One of the suite's own tasks, whose data have all three splits."""
     splits = {"train": data.learnable, "dev": data.held_out, "test": data.test}

@@ -172,13 +172,11 @@ class _Rows:
     """Calibration rows: what a rule scores and what leaving costs, at every layer of each."""
 
     def __init__(self, p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape) -> None:
-        layers, classes = p.shape[1:]
         rule = get_rule(RULE)
         self.labels, self.known = labels, labels >= 0
         self.scores, self.answers = rule.score(p), rule.answer(p)
-        self.cost = np.stack([true_macs(shape, layer, tokens, classes) for layer in range(1, layers + 1)], axis=1)
         self.losses = disagreement(self.answers, p)
-        self.dense = np.asarray(dense_true_macs(shape, tokens, classes))
+        self.cost, self.dense = costs(tokens, shape, *p.shape[1:])
         self.measured = self.scores, self.cost, self.losses, self.dense
 
     def accuracy(self, left: np.ndarray) -> float | None:
@@ -213,6 +211,12 @@ class _Rows:
                 speedups.append(self.dense[others].mean() / _at(self.cost[others], left).mean())
         low, high = np.quantile(speedups, (0.05, 0.95))
         return float(low), float(high)
+
+
+def costs(tokens: np.ndarray, shape: EncoderShape, layers: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Multiply-accumulates of leaving at each layer, [rows, layers], and of the model without exits, [rows]."""
+    by_layer = [true_macs(shape, layer, tokens, classes) for layer in range(1, layers + 1)]
+    return np.stack(by_layer, axis=1), np.asarray(dense_true_macs(shape, tokens, classes))
 
 
 def _at(values: np.ndarray, left: np.ndarray) -> np.ndarray:
