@@ -74,9 +74,9 @@ def dense(engine: Engine, encoded: Encoded, batch: int) -> np.ndarray:
     model, labels = engine.model, np.empty(len(encoded), np.int64)
     for group in _dense_batches(engine, encoded, batch):
         mask = group.mask()
-        hidden, attention_mask = group.hidden, model.attention_mask(group.hidden, mask)
+        hidden, context = group.hidden, model.context(group.hidden, mask)
         for layer in range(1, model.layers + 1):
-            hidden = model.run_layer(layer, hidden, attention_mask)
+            hidden = model.run_layer(layer, hidden, context)
         labels[group.samples] = model.classify(model.layers, hidden, mask).argmax(dim=-1).cpu().numpy()
     return labels
 

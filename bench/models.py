@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fastbert_core import backbones, generated
+from fastbert_core import encoder_folder, generated
 from fastbert_core.data import load_folder
 from fastbert_core.encoding import Encoded, encode, load_tokenizer
 from fastbert_core.exit_rules import exit_layers
@@ -146,7 +146,7 @@ def _smoke() -> Subject:
     """A tiny random model on generated text: it shows that the suites run, and nothing of FastBERT's speed."""
     data = generated.generate(get_task("ag-news"), {"train": 40, "dev": 20, "test": 60})
     with tempfile.TemporaryDirectory() as folder:
-        backbone = backbones.tiny(Path(folder), data.train.texts)
+        backbone = encoder_folder.tiny(Path(folder), data.train.texts)
         torch.manual_seed(SEED)
         model, tokenizer = FastBertModel.from_backbone(backbone.source, data.task.classes), load_tokenizer(folder)
     encoded = encode(tokenizer, data.test.texts, None, MAX_TOKENS)

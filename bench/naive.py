@@ -17,7 +17,7 @@ def compacting(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float
         padded = collate(encoded, rows, pad_id, model.device)
         hidden, mask = model.embed(padded.input_ids, padded.token_type_ids), padded.mask
         for layer in range(1, model.layers + 1):
-            hidden = model.run_layer(layer, hidden, model.attention_mask(hidden, mask))
+            hidden = model.run_layer(layer, hidden, model.context(hidden, mask))
             p = model.classify(layer, hidden, mask).float().softmax(dim=-1).cpu().numpy()
             u = uncertainty(p)
             stays = (u >= speed) & (layer < model.layers)

@@ -10,7 +10,7 @@ from bench.naive import compacting
 from fastbert_core.encoding import Encoded
 
 BATCH = 32
-STATIONS = {"embed": "embedding", "attention_mask": "mask", "run_layer": "layer", "classify": "classifier"}
+STATIONS = {"embed": "embedding", "context": "mask", "run_layer": "layer", "classify": "classifier"}
 
 
 @pytest.mark.benchmark(group="stations")

@@ -8,6 +8,7 @@ from typing import Any
 
 _PUBLIC = {
     "Engine": "engine",
+    "FAMILIES": "backbones",
     "FastBertConfig": "model",
     "FastBertModel": "model",
     "RULES": "exit_rules",

@@ -84,9 +84,10 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
     for sample in range(len(encoded)):
         batch = collate(encoded, np.array([sample]), pad_id, device)
         hidden, layer, stays, said = model.embed(batch.input_ids, batch.token_type_ids), 0, True, None
+        context = model.context(hidden, None)
         while stays:
             layer += 1
-            hidden = model.run_layer(layer, hidden, None)
+            hidden = model.run_layer(layer, hidden, context)
             p = leaving.told(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
             said, scores, answers, (stays,) = leaving.judge(said, p, layer)
         found.put(np.array([sample]), answers, layer, scores, p)
@@ -154,10 +155,10 @@ def _run(model: FastBertModel, group: Group, leaving: Leaving) -> _Running:
     """Send a group through its next layer and that layer's classifier, without waiting for the answer."""
     if group.masks is None:
         mask = group.mask()
-        group.masks = (mask, model.attention_mask(group.hidden, mask))
-    mask, attention_mask = group.masks
+        group.masks = (mask, model.context(group.hidden, mask))
+    mask, context = group.masks
     group.layer += 1
-    group.hidden = model.run_layer(group.layer, group.hidden, attention_mask)
+    group.hidden = model.run_layer(group.layer, group.hidden, context)
     probabilities = leaving.told(model.classify(group.layer, group.hidden, mask)).to("cpu", non_blocking=True)
     arrived = None
     if group.hidden.is_cuda:

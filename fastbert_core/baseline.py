@@ -51,9 +51,10 @@ def frozen_vectors(
         for at in sorted_batches(encoded.lengths[rows], 64, TOKEN_BUDGET):
             batch = collate(encoded, rows[at], pad_id, model.device)
             hidden = model.embed(batch.input_ids, batch.token_type_ids)
-            attention_mask = model.attention_mask(hidden, batch.mask)
+            context = model.context(hidden, batch.mask, batch.token_type_ids)
             for layer in range(1, model.layers + 1):
-                hidden = model.run_layer(layer, hidden, attention_mask)  # [b, n, hidden]
+                hidden = model.run_layer(layer, hidden, context)  # [b, n, hidden]
+            hidden = model.read(hidden, batch.mask)
             weights = hidden.new_ones(hidden.shape[:2]) if batch.mask is None else batch.mask.to(hidden.dtype)
             mean = (hidden * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
             vectors["cls"][at], vectors["mean"][at] = hidden[:, 0].cpu().numpy(), mean.cpu().numpy()

@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from fastbert_core import inputs, soft_labels
-from fastbert_core.backbones import Backbone, check_encoder, read_shape
 from fastbert_core.data import take_rows
+from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of

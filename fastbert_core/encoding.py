@@ -71,7 +71,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if not tokenizer.is_fast:
         raise InputError(f"{source}: found {type(tokenizer).__name__}, written in Python, expected a fast tokenizer")
     if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
-        raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected a BERT-family one")
+        raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected one with both")
     return tokenizer
 
 
@@ -106,7 +106,7 @@ def encode(
             segments.extend([around.of_texts[at]] * share + around.segments[at + 1])
     return Encoded(
         ids=np.array(ids, np.int32),
-        segments=None if pairs is None else np.array(segments, np.int8),
+        segments=np.array(segments, np.int8) if any(segments) else None,
         offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
         truncated=np.array(truncated, bool),
     )

@@ -84,6 +84,11 @@ class Engine:
         if model.device.type != place.type or model.dtype != dtype:
             model = copy.deepcopy(model).to(place, dtype)
         check_vocabulary(tokenizer, model.config.backbone_config.vocab_size, "tokenizer")
+        if not model.family.pooled:
+            kind = model.backbone.config.model_type
+            raise InputError(
+                f"model: found one of family {kind}, which is dense only, expected one whose batches can be re-formed"
+            )
         self.model, self.tokenizer = model.eval(), tokenizer
         self._tokenizer = copy.deepcopy(tokenizer)  # whose truncation and padding nobody else sets
         self._longest = EncoderShape.from_config(model.config).max_tokens

@@ -11,35 +11,31 @@ Neither counts embedding look-ups, biases, LayerNorm, softmax, tanh or GELU. Lay
 at exit layer k has run k Transformer layers and k classifiers, the last of which may be the teacher.
 """
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from fastbert_core.backbones import FAMILIES, Operation
 from fastbert_core.errors import InputError
 
 PAPER_TOKENS = 128
 FLOPS_PER_MAC = 2
 LARGEST = 2**16  # of an encoder's sizes: what is larger is no encoder, and its counts need not fit into 64 bits
 
-# Encoders whose layer is BERT's (four square projections, two feed-forward matrices), and how each names its sizes.
-_BERT_NAMES = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
-_ENCODERS = {
-    "bert": _BERT_NAMES,
-    "roberta": _BERT_NAMES,
-    "xlm-roberta": _BERT_NAMES,
-    "camembert": _BERT_NAMES,
-    "distilbert": ("n_layers", "dim", "hidden_dim", "n_heads"),
-}
-_POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
-
 
 @dataclass(frozen=True)
 class EncoderShape:
     """The sizes that FLOPs follow from: the encoder's, its classifiers' and the longest text it reads.
 
-    `dataclasses.asdict` and `EncoderShape(**d)` are inverse; traces keep the dictionary as metadata["encoder"].
-    Raises InputError for sizes that are no integers from 1 to LARGEST, or widths that the heads do not divide.
+    family: one of FAMILIES, whose layers cost what its `operations` say; extra: the further sizes that these ask for
+
+    `dataclasses.asdict` and `EncoderShape(**d)` are inverse; traces keep the dictionary as metadata["encoder"], without
+    family and extra where they are older than these, all of encoders with BERT's layers. Raises InputError for sizes
+    that are no integers from 1 to LARGEST, widths that the heads do not divide, an unknown family, and for extra sizes
+    that are not the family's.
     """
 
     layers: int
@@ -49,85 +45,86 @@ class EncoderShape:
     classifier: int = 128
     classifier_heads: int = 2
     max_tokens: int = 512
+    family: str = "bert"
+    extra: dict[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for name, size in vars(self).items():
-            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST:
-                raise InputError(f"encoder {name}: found {size!r}, expected an integer from 1 to {LARGEST}")
+        if not isinstance(self.family, str) or not isinstance(self.extra, dict):
+            found = f"family {self.family!r} and extra {self.extra!r}"
+            raise InputError(f"encoder: found {found}, expected a name and a table")
+        sizes = [(name, size, 1) for name, size in vars(self).items() if name not in ("family", "extra")]
+        for name, size, least in (*sizes, *((name, size, 0) for name, size in self.extra.items())):
+            if isinstance(size, bool) or not isinstance(size, int) or not least <= size <= LARGEST:
+                raise InputError(f"encoder {name}: found {size!r}, expected an integer from {least} to {LARGEST}")
         for width, heads in (("hidden", "heads"), ("classifier", "classifier_heads")):
             size, parts = getattr(self, width), getattr(self, heads)
             if size % parts:
                 raise InputError(f"encoder {heads}: found {parts}, expected a divisor of {width} {size}")
+        try:
+            FAMILIES[self.family].operations(self, first=True)
+        except (KeyError, ZeroDivisionError) as error:
+            expected = f"the sizes that the costs of {self.family} follow from"
+            raise InputError(f"encoder extra: found {self.extra!r}, expected {expected}") from error
 
     @classmethod
     def from_config(cls, config: Any) -> "EncoderShape":
         """The shape of a transformers configuration, or of a FastBertConfig, which carries one and its classifiers'.
 
-        Raises InputError unless it describes an encoder with BERT's layers.
+        Raises InputError unless it describes an encoder of one of FAMILIES.
         """
         encoder = getattr(config, "backbone_config", config)
         kind = getattr(encoder, "model_type", "") or type(encoder).__name__
-        if kind not in _ENCODERS:
-            raise InputError(f"model_type: found {kind}, expected a Transformer encoder of {', '.join(_ENCODERS)}")
+        if kind not in FAMILIES:
+            raise InputError(f"model_type: found {kind}, expected a Transformer encoder of {', '.join(FAMILIES)}")
         if getattr(encoder, "is_decoder", False) or getattr(encoder, "add_cross_attention", False):
             raise InputError(f"model_type: found a {kind} decoder, expected a Transformer encoder")
-        positions = encoder.max_position_embeddings
-        if kind in _POSITIONS_AFTER_PADDING:  # RoBERTa's positions start after the padding token's
-            positions -= encoder.pad_token_id + 1
+        family = FAMILIES[kind]
         return cls(
-            *(getattr(encoder, name) for name in _ENCODERS[kind]),
+            encoder.num_hidden_layers,
+            encoder.hidden_size,
+            getattr(encoder, family.intermediate),
+            encoder.num_attention_heads,
             classifier=getattr(config, "classifier_width", 128),
             classifier_heads=getattr(config, "classifier_heads", 2),
-            max_tokens=positions,
+            max_tokens=family.longest(encoder),
+            family=kind,
+            extra=family.sizes(encoder),
         )
 
 
 BERT_BASE = EncoderShape(layers=12, hidden=768, intermediate=3072, heads=12)  # the paper's encoder
 
 
-class Operation(NamedTuple):
-    """One operation of a layer; its multiply-accumulates for n tokens are once + per_token · n + per_pair · n²."""
+def paper_operations(shape: EncoderShape, first: bool = False) -> list[Operation]:
+    """The operations of a Transformer layer and a classifier, as the paper's unit prices them: table 1 for BERT.
 
-    block: str
-    name: str
-    once: int = 0
-    per_token: int = 0
-    per_pair: int = 0
+    first: whether it is the first layer, to which what comes before it is added; all others are alike.
 
-    def macs(self, tokens: int | np.ndarray) -> int | np.ndarray:
-        """Multiply-accumulates of one execution on `tokens` tokens (an integer, or an integer array of any shape)."""
-        return self.once + self.per_token * tokens + self.per_pair * tokens * tokens
-
-
-def paper_operations(shape: EncoderShape) -> list[Operation]:
-    """The operations of table 1 for one Transformer layer and one classifier, as the paper's unit prices them.
-
-    Self-attention has four square projections, in the encoder and in the classifier. The second fully-connected
-    layer of the classifier sees [CLS] alone, as in the authors' code: that is what gives 21,785,247,744 (table 1
-    prices it for all tokens). The output layer 128→N is not counted, so the count does not depend on the task.
+    Of the encoder's those that are linear: in BERT, four square projections and two feed-forward matrices. The
+    classifier has four square projections too; its second fully-connected layer sees [CLS] alone, as in the authors'
+    code: that is what gives 21,785,247,744 (table 1 prices it for all tokens). The output layer 128→N is not counted,
+    so the count does not depend on the task.
     """
-    h, i, c = shape.hidden, shape.intermediate, shape.classifier
+    h, c = shape.hidden, shape.classifier
     return [
-        Operation("Transformer", f"Self-attention ({h}->{h})", per_token=4 * h * h),
-        Operation("Transformer", f"Feedforward ({h}->{i}->{h})", per_token=2 * h * i),
+        *(operation for operation in FAMILIES[shape.family].operations(shape, first) if operation.linear),
         Operation("Classifier", f"Fully-connect ({h}->{c})", per_token=h * c),
         Operation("Classifier", f"Self-attention ({c}->{c})", per_token=4 * c * c),
         Operation("Classifier", f"Fully-connect ({c}->{c})", once=c * c),
     ]
 
 
-def true_operations(shape: EncoderShape, classes: int) -> list[Operation]:
-    """The operations that one Transformer layer and one classifier of this suite execute for one sample.
+def true_operations(shape: EncoderShape, classes: int, first: bool = False) -> list[Operation]:
+    """The operations that a Transformer layer and a classifier of this suite execute for one sample.
 
-    The encoder's attention products take 2 · hidden for each pair of tokens, whatever the heads. The classifier is
-    fastbert_core.heads.Classifier: one query, its key and value projections folded.
+    first: whether it is the first layer, to which what comes before it is added; all others are alike.
+
+    The classifier is fastbert_core.heads.Classifier: one query, its key and value projections folded.
     """
     _check_range("classes", classes, 1)
-    h, i, c, heads = shape.hidden, shape.intermediate, shape.classifier, shape.classifier_heads
+    h, c, heads = shape.hidden, shape.classifier, shape.classifier_heads
     return [
-        Operation("Transformer", f"Attention projections ({h}->{h}, four)", per_token=4 * h * h),
-        Operation("Transformer", "Attention products", per_pair=2 * h),
-        Operation("Transformer", f"Feedforward ({h}->{i}->{h})", per_token=2 * h * i),
+        *FAMILIES[shape.family].operations(shape, first),
         Operation("Classifier", f"Fully-connect ({h}->{c})", per_token=h * c),
         Operation("Classifier", "Query of [CLS]", once=c * c),
         Operation("Classifier", "Key projection, folded", once=c * c),
@@ -142,24 +139,18 @@ def true_operations(shape: EncoderShape, classes: int) -> list[Operation]:
 
 def paper_flops(shape: EncoderShape, exit_layer: int, tokens: int = PAPER_TOKENS) -> int:
     """FLOPs in the paper's unit of a FastBERT leaving at `exit_layer`: each layer on the way with its classifier."""
-    exit_layer, tokens = _integers(exit_layer), _integers(tokens)
-    _check_range("exit layer", exit_layer, 1, shape.layers)
-    _check_range("tokens", tokens, 1, shape.max_tokens)
-    return FLOPS_PER_MAC * exit_layer * _macs(paper_operations(shape), tokens)
+    return FLOPS_PER_MAC * _macs(partial(paper_operations, shape), shape, "exit layer", exit_layer, tokens)
 
 
 def paper_flops_by_exit(shape: EncoderShape, tokens: int = PAPER_TOKENS) -> np.ndarray:
     """`paper_flops` of exit layers 1 to L, int64 [layers]: a data set's FLOPs are its exit histogram @ this."""
-    return np.array([paper_flops(shape, layer, tokens) for layer in range(1, shape.layers + 1)], dtype=np.int64)
+    return paper_flops(shape, np.arange(1, shape.layers + 1), tokens)
 
 
 def dense_flops(shape: EncoderShape, layers: int | None = None, tokens: int = PAPER_TOKENS) -> int:
     """FLOPs in the paper's unit of a BERT or DistilBERT of `layers` layers (default: all) and one classifier."""
-    layers, tokens = shape.layers if layers is None else _integers(layers), _integers(tokens)
-    _check_range("layers", layers, 1, shape.layers)
-    _check_range("tokens", tokens, 1, shape.max_tokens)
-    encoder, classifier = _blocks(paper_operations(shape))
-    return FLOPS_PER_MAC * (layers * _macs(encoder, tokens) + _macs(classifier, tokens))
+    layers = shape.layers if layers is None else layers
+    return FLOPS_PER_MAC * _macs(partial(paper_operations, shape), shape, "layers", layers, tokens, dense=True)
 
 
 def true_macs(
@@ -168,12 +159,10 @@ def true_macs(
     """Multiply-accumulates executed by samples of `tokens` real tokens that leave at `exit_layer`.
 
     exit_layer, tokens: integers, or integer arrays [S]; int64 [S] if either is an array, else an int.
-    The closed form is exit_layer · (c + a·n + b·n²), with c, a and b the sums over `true_operations`.
+    The closed form is c + a·n + b·n², with c, a and b the sums over `true_operations` of all layers on the way.
     """
-    exit_layer, tokens = _integers(exit_layer), _integers(tokens)
-    _check_range("exit layer", exit_layer, 1, shape.layers)
-    _check_range("tokens", tokens, 1, shape.max_tokens)
-    return exit_layer * _macs(true_operations(shape, classes), tokens)
+    operations = partial(true_operations, shape, classes)
+    return _macs(operations, shape, "exit layer", exit_layer, tokens)
 
 
 def dense_true_macs(
@@ -183,20 +172,33 @@ def dense_true_macs(
 
     tokens: an integer, or an integer array [S]; the result is an int or int64 [S].
     """
-    layers, tokens = shape.layers if layers is None else _integers(layers), _integers(tokens)
-    _check_range("layers", layers, 1, shape.layers)
+    layers = shape.layers if layers is None else layers
+    return _macs(partial(true_operations, shape, classes), shape, "layers", layers, tokens, dense=True)
+
+
+def _macs(
+    operations: Callable[..., list[Operation]],
+    shape: EncoderShape,
+    name: str,
+    last: int | np.ndarray,
+    tokens: int | np.ndarray,
+    dense: bool = False,
+) -> int | np.ndarray:
+    """Multiply-accumulates of layers 1 to `last`, which messages call `name`, by the `operations` of each.
+
+    Each has its classifier; or, in a `dense` model, the last one alone.
+    """
+    last, tokens = _integers(last), _integers(tokens)
+    _check_range(name, last, 1, shape.layers)
     _check_range("tokens", tokens, 1, shape.max_tokens)
-    encoder, classifier = _blocks(true_operations(shape, classes))
-    return layers * _macs(encoder, tokens) + _macs(classifier, tokens)
+    (first, classifier), (other, _) = (_macs_of(operations(first=first), tokens) for first in (True, False))
+    return first + (last - 1) * other + (1 if dense else last) * classifier
 
 
-def _macs(operations: list[Operation], tokens: int | np.ndarray) -> int | np.ndarray:
-    return sum(operation.macs(tokens) for operation in operations)
-
-
-def _blocks(operations: list[Operation]) -> tuple[list[Operation], list[Operation]]:
-    """The operations of the Transformer layer and those of the classifier."""
-    return tuple([o for o in operations if o.block == block] for block in ("Transformer", "Classifier"))
+def _macs_of(operations: list[Operation], tokens: int | np.ndarray) -> tuple[int | np.ndarray, int | np.ndarray]:
+    """Multiply-accumulates of a Transformer layer, with what comes before it, and of a classifier."""
+    classifier = sum(operation.macs(tokens) for operation in operations if operation.block == "Classifier")
+    return sum(operation.macs(tokens) for operation in operations) - classifier, classifier
 
 
 def _integers(value: int | np.ndarray) -> int | np.ndarray:

@@ -22,7 +22,8 @@ from fastbert_core.tracing import TOKEN_BUDGET, evaluating
 
 MAX_BYTES = 32 * 2**30
 
-# From the rows of a batch, and the batch: hidden states [b, n, hidden] of the layers asked for, the teacher's logits.
+# From the rows of a batch, and the batch: what the classifiers of the layers asked for read, [b, n, hidden] each, and the
+# teacher's logits.
 Frozen = Callable[[np.ndarray, Batch], tuple[list[Tensor], Tensor]]
 
 
@@ -121,12 +122,12 @@ class KeptStates:
 
 def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
     hidden = model.embed(batch.input_ids, batch.token_type_ids)
-    attention_mask = model.attention_mask(hidden, batch.mask)
+    context = model.context(hidden, batch.mask, batch.token_type_ids)
     states = []
     for layer in range(1, model.layers + 1):
-        hidden = model.run_layer(layer, hidden, attention_mask)
+        hidden = model.run_layer(layer, hidden, context)
         if layer in layers:
-            states.append(hidden)
+            states.append(model.read(hidden, batch.mask))
     return states, model.classify(model.layers, hidden, batch.mask)
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 class States(NamedTuple):
     """What one model computed of a batch on the way to its answer.
 
-    hidden: [b, n, hidden] each, of the embeddings and of every matched layer
+    hidden: [b, n, hidden] each, of the embeddings and of every matched layer, as classifiers read them
     attention: [b, heads, n, n] each, of every matched layer, scaled but before the softmax; none if not asked for
     """
 

@@ -187,8 +187,10 @@ def leaving(trace: Trace, exit_layer: np.ndarray, answers: np.ndarray | None = N
 
 
 def _mean_flops(shape: EncoderShape, samples: int, executed: int) -> float:
-    """Mean FLOPs of a sample where all of them execute so many layers together: the paper's unit prices all alike."""
-    return executed * paper_flops(shape, 1) / samples
+    """Mean FLOPs of a sample where all of them execute so many layers together: all but the first are priced alike."""
+    first = paper_flops(shape, 1)
+    further = paper_flops(shape, 2) - first if shape.layers > 1 else 0
+    return (samples * first + (executed - samples) * further) / samples
 
 
 def _every_layer(trace: Trace) -> Trace:

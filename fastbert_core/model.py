@@ -1,4 +1,4 @@
-"""FastBERT: a BERT-family backbone with a student classifier on every layer but the last, the teacher's on that."""
+"""FastBERT: an encoder with a student classifier on every layer but the last, and the teacher's on that."""
 
 import copy
 import re
@@ -17,18 +17,13 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import ModelOutput
 
+from fastbert_core.backbones import FAMILIES, Family
 from fastbert_core.errors import InputError, reason
 from fastbert_core.gradients import to_exit_and_on
 from fastbert_core.heads import Classifier
 from fastbert_core.losses import Targets, cross_entropy
-
-# Families whose models are `embeddings` and a plain `encoder.layer` stack of post-norm layers.
-BACKBONE_FAMILIES = ("bert", "roberta")
-# Names of weights within the encoder, whatever model it was saved as a part of; others are a pooler's or a head's.
-WITHIN = re.compile(r"(^|\.)(embeddings|encoder)\.")
 
 
 class FastBertConfig(PreTrainedConfig):
@@ -51,8 +46,10 @@ class FastBertConfig(PreTrainedConfig):
 
     @property
     def backbone_config(self) -> PreTrainedConfig:
-        """The backbone's configuration as an object. Raises InputError unless it is of the BERT family."""
-        return bert_family(AutoConfig.for_model(**(self.backbone or {"model_type": "bert"})), "backbone")
+        """The backbone's configuration as an object. Raises InputError unless it is of one of FAMILIES."""
+        config = AutoConfig.for_model(**(self.backbone or {"model_type": "bert"}))
+        family_of(config, "backbone")
+        return config
 
     @property
     def class_names(self) -> list[str]:
@@ -60,12 +57,17 @@ class FastBertConfig(PreTrainedConfig):
         return [self.id2label[label] for label in range(self.num_labels)]
 
 
-def bert_family(config: PreTrainedConfig, name: str | Path) -> PreTrainedConfig:
-    """Return `config`; raise InputError, naming `name`, unless it is a BERT-family encoder's."""
-    if config.model_type not in BACKBONE_FAMILIES:
-        expected = " or ".join(BACKBONE_FAMILIES)
-        raise InputError(f"{name}: found a model of type {config.model_type!r}, expected {expected}")
-    return config
+def family_of(config: PreTrainedConfig, name: str | Path) -> Family:
+    """The family of the encoder that `config` describes. Raises InputError, naming `name`, if it is of none."""
+    try:
+        return FAMILIES[config.model_type]
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def bare(family: Family) -> dict[str, bool]:
+    """What AutoModel is told so that it makes the encoder without a pooler."""
+    return {"add_pooling_layer": False} if family.pooler else {}
 
 
 @dataclass
@@ -94,12 +96,14 @@ class FastBertModel(PreTrainedModel):
 
     def __init__(self, config: FastBertConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)
+        encoder = config.backbone_config if backbone is None else backbone.config
+        self.family = family_of(encoder, "backbone")
         if backbone is None:
             backbone = AutoModel.from_config(
-                config.backbone_config,
-                add_pooling_layer=False,
-                attn_implementation=config._attn_implementation,
+                encoder,
+                attn_implementation=config._attn_implementation if self.family.sdpa else "eager",
                 dtype=torch.get_default_dtype(),  # that of the model, or else it would be the one in its configuration
+                **bare(self.family),
             )
         self.backbone = backbone
         self.classifiers = nn.ModuleList(
@@ -162,8 +166,8 @@ class FastBertModel(PreTrainedModel):
         """A FastBERT with fresh classifiers on the pre-trained encoder at `source` (folder or hub id), in float32.
 
         class_names: in label order; pair: whether it will be trained on pairs of texts. Raises InputError if `source`
-        is no BERT-family encoder or cannot be read, and unless there are two or more class names, all different. Fresh
-        weights come from torch's random state.
+        is no encoder of one of FAMILIES or cannot be read, and unless there are two or more class names, all different.
+        Fresh weights come from torch's random state.
         """
         names = check_names(class_names)
         return cls._around(load_backbone(source), names, pair=pair, classifier_init=classifier_init)
@@ -177,9 +181,7 @@ class FastBertModel(PreTrainedModel):
         if layers < 1 or self.layers % layers:
             raise InputError(f"layers: found {layers}, expected a divisor of {self.layers}")
         backbone = copy.deepcopy(self.backbone)
-        block = self.layers // layers
-        backbone.encoder.layer = backbone.encoder.layer[::block]
-        backbone.config.num_hidden_layers = layers
+        self.family.cut(backbone, self.layers // layers)
         kept = ("pair", "classifier_width", "classifier_heads", "classifier_dropout", "classifier_init")
         settings = {name: getattr(self.config, name) for name in kept}
         compact = self._around(backbone, self.config.class_names, **settings)
@@ -190,8 +192,7 @@ class FastBertModel(PreTrainedModel):
     def from_config(cls, backbone: PreTrainedConfig, class_names: list[str] | tuple[str, ...]) -> "FastBertModel":
         """A FastBERT of random weights from a backbone's configuration, as the smoke profile uses it."""
         names = check_names(class_names)
-        encoder = AutoModel.from_config(bert_family(backbone, "backbone"), add_pooling_layer=False)
-        return cls._around(encoder, names)
+        return cls._around(AutoModel.from_config(backbone, **bare(family_of(backbone, "backbone"))), names)
 
     @classmethod
     def _around(
@@ -222,30 +223,27 @@ class FastBertModel(PreTrainedModel):
         return self.classifiers[:-1]
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Embeddings [batch, tokens, hidden] of token ids [batch, tokens].
+        """Embeddings [batch, tokens, hidden] of token ids [batch, tokens]."""
+        return self.family.embed(self.backbone, input_ids, token_type_ids)
 
-        An encoder of one segment, as RoBERTa is, has them all in that: a tokenizer of BERT's kind may count two.
+    def context(self, hidden: Tensor, mask: Tensor | None, token_type_ids: Tensor | None = None) -> Any:
+        """What the encoder's layers take beside hidden states: an attention mask, and what else a family has.
+
+        `mask` [batch, tokens] is True at real tokens; None means that nothing is padded.
         """
-        if self.backbone.config.type_vocab_size == 1:
-            token_type_ids = None
-        return self.backbone.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
+        return self.family.context(self.backbone, hidden, mask, token_type_ids)
 
-    def attention_mask(self, hidden: Tensor, mask: Tensor | None) -> Tensor | None:
-        """What the encoder's layers take as mask, in the form their attention implementation wants.
-
-        `mask` [batch, tokens] is True at real tokens; None (in or out) means that nothing is padded.
-        """
-        if mask is None:
-            return None
-        return create_bidirectional_mask(config=self.backbone.config, inputs_embeds=hidden, attention_mask=mask)
-
-    def run_layer(self, layer: int, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def run_layer(self, layer: int, hidden: Tensor, context: Any) -> Tensor:
         """Hidden states [batch, tokens, hidden] after layer number `layer` (from 1)."""
-        return self.backbone.encoder.layer[layer - 1](hidden, attention_mask)
+        return self.family.layer(self.backbone, layer, hidden, context)
+
+    def read(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """What classifiers take of a layer's hidden states, [CLS] first."""
+        return self.family.read(self.backbone, hidden, mask)
 
     def classify(self, layer: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Logits [batch, classes] of the classifier on layer number `layer` (from 1)."""
-        return self.classifiers[layer - 1](hidden, mask)
+        return self.classifiers[layer - 1](self.read(hidden, mask), mask)
 
     def hidden_states(
         self,
@@ -260,10 +258,10 @@ class FastBertModel(PreTrainedModel):
         `gradients`: how those of the exits meet in a layer, one of GRADIENTS.
         """
         hidden = self.embed(input_ids, token_type_ids)
-        attention_mask = self.attention_mask(hidden, mask)
+        context = self.context(hidden, mask, token_type_ids)
         yield hidden
         for layer in range(1, self.layers + 1):
-            hidden = self.run_layer(layer, hidden, attention_mask)
+            hidden = self.run_layer(layer, hidden, context)
             at_exit, hidden = to_exit_and_on(hidden, gradients, self.layers - layer)
             yield at_exit
 
@@ -336,16 +334,16 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
     would make up what is missing or of another shape, and pass over what is left. Heads upon the encoder may be.
     """
     try:
-        bert_family(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
+        family = family_of(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
         # Without `dtype`, transformers takes the one in config.json, which need not be float32.
         model, found = AutoModel.from_pretrained(
             source,
-            add_pooling_layer=False,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are named below
+            **bare(family),
         )
     except InputError:
         raise
@@ -355,7 +353,9 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
         name, stored, expected = differing[0][0], *(list(shape) for shape in differing[0][1:])
         raise InputError(f"{source}: found weights {name} of shape {stored}, expected {expected} as in config.json")
     check_whole(source, found)
-    if left := sorted(name for name in found["unexpected_keys"] if WITHIN.search(name)):
+    # Names of weights within the encoder, whatever it was saved as a part of; others are a pooler's or a head's.
+    within = re.compile(rf"(^|\.)({'|'.join(name for name, _ in model.named_children())})\.")
+    if left := sorted(name for name in found["unexpected_keys"] if within.search(name)):
         found_left = f"found {len(left)} weights that config.json has no place for, such as {left[0]}"
         raise InputError(f"{source}: {found_left}, expected those of the encoder alone")
     return model

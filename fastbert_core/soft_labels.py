@@ -48,7 +48,7 @@ def load_classifier(source: Path, device: torch.device) -> PreTrainedModel:
 def soft_labels(classifier: PreTrainedModel, encoded: Encoded, pad_id: int) -> np.ndarray:
     """Its class probabilities, float32 [samples, classes]."""
     output = np.empty((len(encoded), classifier.config.num_labels), np.float32)
-    segments = classifier.config.type_vocab_size > 1
+    segments = getattr(classifier.config, "type_vocab_size", 1) > 1
     with tqdm(total=len(encoded), desc="soft labels", unit="sample", disable=None) as bar:
         for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
             batch = collate(encoded, rows, pad_id, classifier.device)

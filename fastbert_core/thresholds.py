@@ -14,8 +14,8 @@ from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import check_threshold
 from fastbert_core.sweep import every_threshold, slowest_within, totals
 
-# Of Learn-then-Test, fixed before any data are seen, from the safest on: fine near 0, where sure layers score.
-GRID = np.append(0.0, np.geomspace(1e-4, 1.0, 200))
+# Of Learn-then-Test, fixed before any data are seen, the safest first: even, and fine near 0, where sure layers score.
+GRID = np.unique(np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 200), np.linspace(0.0, 1.0, 201)]))
 ERROR = 0.1  # δ: how often a promise may be broken, over draws of the calibration rows
 
 

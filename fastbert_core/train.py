@@ -196,7 +196,7 @@ class _Exits:
         with autocast(model.device, self._place.precision):
             if stage.matches:
                 matched = match(model, self._deep, batch, attention=stage.matches == "hidden-and-attention")
-                last = model.classify(model.layers, matched.student.hidden[-1], batch.mask)
+                last = model.teacher(matched.student.hidden[-1], batch.mask)
                 return last[:, None], targets._replace(matched=matched)
             ids, mask, types = batch.input_ids, batch.mask, batch.token_type_ids
             return model.exit_logits(ids, mask, types, self._layers, stage.gradients), targets
@@ -214,9 +214,9 @@ class _Exits:
         return p
 
     def _from_states(self, name: str, rows: np.ndarray, batch: Batch) -> Tensor:
-        hidden, teacher = self._states[name](rows, batch)
+        heads, (hidden, teacher) = self._model.classifiers, self._states[name](rows, batch)
         with autocast(self._model.device, self._place.precision):
-            logits = [self._model.classify(at, h, batch.mask) for at, h in zip(self._learning, hidden, strict=True)]
+            logits = [heads[at - 1](h, batch.mask) for at, h in zip(self._learning, hidden, strict=True)]
         frozen = [] if self._model.layers in self._learning else [teacher]
         return torch.stack([said.float() for said in (*logits, *frozen)], dim=1)
 

@@ -32,7 +32,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     wide, sure = wide.loc[order], sure.reindex(index=order, columns=wide.columns, fill_value=False)
     figure, (axes,) = sheet("", "exit rule")
     figure.set_figheight(0.6 + 0.17 * len(wide))
-    limit = max(float(np.nanmax(np.abs(wide), initial=0.0)), 2 * LEAST)
+    limit = max(float(np.abs(np.nan_to_num(wide)).max()), 2 * LEAST)
     shown = wide.to_numpy(float)
     mesh = axes.imshow(shown, cmap=SHADES, norm=SymLogNorm(LEAST, vmin=-limit, vmax=limit), aspect="auto")
     for (rule, task), value in np.ndenumerate(shown):
@@ -46,8 +46,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     if MEAN in wide:
         axes.axvline(wide.shape[1] - 1.5, color=GREY, lw=1)
     axes.grid(False)
-    won = [f"{order[0]} leads, {wide.iloc[0, -1]:+.2f} points on average"] if MEAN in wide else []
-    title = ": ".join(["exit rules beside entropy, at equal layers", *won])
+    title, best = "exit rules beside entropy, at equal layers", wide.iloc[0, -1]
     if MEAN not in wide:
         title = f"{wide.columns[0]}: {title}"
+    elif np.isfinite(best):
+        title += f": {order[0]} leads, {best:+.2f} points on average"
     return finish(figure, title, note(rows, tables["runs"], ABOUT))

@@ -12,7 +12,8 @@ from reproductions.columns import TABLES, documentation
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.paper_rows import AT_CHANCE
-from reproductions.show import board
+from reproductions.rules import board
+from reproductions.seeds import DEFAULT
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.tables import printed, read_table, table_path
 from reproductions.verdicts import ALPHA, VERDICTS
@@ -233,7 +234,8 @@ def on_labels(tables: Tables) -> str:
 @block
 def leaderboard(tables: Tables) -> str:
     """Every exit rule's means over tasks, of FastBERT's own training."""
-    rows = tables["leaderboard"].query("training == @DEFAULT")
+    rows = tables["leaderboard"]
+    rows = rows[rows["training"] == DEFAULT]
     return _markdown(board(rows).rename(columns={"rule": f"{rows['task'].nunique()} tasks"}) if len(rows) else [])
 
 

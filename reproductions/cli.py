@@ -138,7 +138,7 @@ def _written(
 
 def _sources(command: ArgumentParser) -> None:
     command.add_argument("--data-dir", help="folder of <task>/{train,dev,test}.tsv[.xz|.gz]; or FASTBERT_DATA")
-    command.add_argument("--backbone", help="Hugging Face folder of an encoder; or FASTBERT_MODELS, a folder of such")
+    command.add_argument("--backbone", help="Hugging Face folder of an encoder, minilm or mpnet; or FASTBERT_MODELS")
 
 
 def _seed(text: str) -> int:
@@ -207,10 +207,12 @@ def _silence_transformers() -> None:
 
 def _named(options: argparse.Namespace, task_file: str | None = None) -> "Named":
     """The sources that the user named. Raises InputError for an option that the profile has no use for."""
+    from fastbert_core.packaged import ENCODERS
     from reproductions.sources import Named
 
     for option, value in (("--data-dir", options.data_dir), ("--backbone", options.backbone)):
-        if value is not None and options.profile in SELF_CONTAINED:
+        wheel = option == "--backbone" and options.profile == "packaged" and value in ENCODERS
+        if value is not None and options.profile in SELF_CONTAINED and not wheel:
             raise InputError(f"{option}: profile {options.profile} brings its own text and encoder, expected no folder")
     return Named.from_user(options.data_dir, options.backbone, task_file)
 
@@ -284,7 +286,7 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _rules(options: argparse.Namespace) -> int:
-    from reproductions import pages, rules, show
+    from reproductions import pages, rules
     from reproductions.lock import locked
 
     folder, names = options.results_dir / options.profile, list(dict.fromkeys(options.tasks))
@@ -296,7 +298,7 @@ def _rules(options: argparse.Namespace) -> int:
         written = rules.write_rules(folder, tables) if writes else []
         written += pages.write() if options.publish else []
     board = tables["leaderboard"]
-    print(show.leaderboard(board if tasks is None else board[board["task"].isin(tasks)]))
+    print(rules.board_text(board if tasks is None else board[board["task"].isin(tasks)]))
     for path in written:
         print(path)
     return 0

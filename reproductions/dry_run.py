@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from fastbert_core.backbones import check_encoder, read_shape
 from fastbert_core.data import take_rows
+from fastbert_core.encoder_folder import check_encoder, read_shape
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.flops import dense_true_macs

@@ -71,8 +71,9 @@ def _area(first: Sequence[Trace], second: Sequence[Trace]) -> dict | None:
     seeds = sorted({t.metadata["seed"] for t in first} & {t.metadata["seed"] for t in second})
     if not seeds:
         return None
-    unit, depths = paper_flops(encoder_shape(first[0]), 1), first[0].metadata["layers"]
-    sides = [[Averaged(group, partial(at_flops, flops=depth * unit)) for depth in depths] for group in (first, second)]
+    shape, depths = encoder_shape(first[0]), first[0].metadata["layers"]
+    costs = [paper_flops(shape, depth) for depth in depths]
+    sides = [[Averaged(group, partial(at_flops, flops=flops)) for flops in costs] for group in (first, second)]
     right = [sum(used.of_seeds(seeds).astype(np.int64) for used in side) for side in sides]  # of so many depths
     low, high = crossed_bootstrap(right[0] - right[1])
     ours, theirs = (100 * float(side.mean()) / len(depths) for side in right)

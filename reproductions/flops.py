@@ -1,11 +1,12 @@
 """The `flops` command: table 1 and the paper's misprints, or the count of one configuration."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from fastbert_core.backbones import read_shape
+from fastbert_core.encoder_folder import read_shape
 from fastbert_core.flops import (
     BERT_BASE,
     FLOPS_PER_MAC,
@@ -49,13 +50,13 @@ def print_count(
     dense, dense_true = dense_flops(shape, tokens=tokens), dense_true_macs(shape, tokens, classes)
     print(f"{shape}\n{tokens} tokens, {classes} classes, leaving at layer {exit_layer} of {shape.layers}\n")
     for title, operations, factor, total, whole in (
-        ("paper's FLOPs", paper_operations(shape), FLOPS_PER_MAC, paper, dense),
-        ("true MACs", true_operations(shape, classes), 1, true, dense_true),
+        ("paper's FLOPs", partial(paper_operations, shape), FLOPS_PER_MAC, paper, dense),
+        ("true MACs", partial(true_operations, shape, classes), 1, true, dense_true),
     ):
         print(f"{title:<58}{'once':>16}{f'× {exit_layer}':>18}")
-        for operation in operations:
-            count = factor * operation.macs(tokens)
-            print(f"{operation.block + ': ' + operation.name:<58}{count:>16}{exit_layer * count:>18}")
+        once, again = (_by_name(operations(first=first), factor, tokens) for first in (True, False))
+        for name, count in once.items():
+            print(f"{name:<58}{count:>16}{count + (exit_layer - 1) * again[name]:>18}")
         print(f"{'FastBERT':<58}{'':>16}{total:>18}")
         print(f"{'dense model, all layers + teacher':<58}{'':>16}{whole:>18}  speedup {whole / total:.3f}\n")
 
@@ -81,6 +82,13 @@ def fixed_numbers() -> dict[str, float]:
         ):
             numbers[f"{name}, {what}"] = number
     return numbers
+
+
+def _by_name(operations: Iterable[Operation], factor: int, tokens: int) -> Counter:
+    counts = Counter()
+    for operation in operations:
+        counts[f"{operation.block}: {operation.name}"] += factor * operation.macs(tokens)
+    return counts
 
 
 def _macs(operations: Iterable[Operation], block: str) -> int:

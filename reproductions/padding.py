@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fastbert_core.backbones import Backbone, read_shape
 from fastbert_core.data import TaskData
+from fastbert_core.encoder_folder import Backbone, read_shape
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.flops import PAPER_TOKENS, dense_flops, dense_true_macs, paper_flops, true_macs
 from reproductions.tables import read_table, table_path, write_table

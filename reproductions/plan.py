@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fastbert_core.backbones import Backbone, check_encoder, read_shape
 from fastbert_core.data import Split, TaskData, check_classes, halves, take_rows
+from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import Task
 from reproductions.seeds import KEY, check_seeds

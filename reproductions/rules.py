@@ -23,6 +23,7 @@ from reproductions.seeds import comparable
 from reproductions.statistics import holm, mcnemar, paired_interval
 from reproductions.store import find_runs, load_traces, runs_table
 from reproductions.tables import write_table
+from reproductions.verdicts import ALPHA
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,19 @@ TARGETS = (2, 3, 4, 6)  # speedups of the leaderboard
 SHARE = 1 / 3  # of the layers, which a sample executes on average where rules are compared
 ROUND, SPREAD = np.arange(21) / 20, 40  # thresholds that every curve has, and how many more spread its cost evenly
 DECIMALS = 8  # of a threshold
+
+BOARD = {  # what is shown of the leaderboard, and as what
+    "accuracy_2x": "2x",
+    "accuracy_3x": "3x",
+    "accuracy_4x": "4x",
+    "accuracy_6x": "6x",
+    "area": "area",
+    "elue": "ELUE",
+    "gap_label": "to label oracle",
+    "gap_teacher": "to teacher oracle",
+    "layers": "at layers",
+    "difference": "over entropy",
+}
 
 
 class Side:
@@ -189,3 +203,27 @@ def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool
 def write_rules(results_dir: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
     """Write both tables, and return where they lie."""
     return [write_table(results_dir, name, table) for name, table in tables.items()]
+
+
+def board_text(rows: pd.DataFrame) -> str:
+    """Rows of leaderboard.csv: a table for each training, of the means over its tasks."""
+    parts = []
+    for training, mine in rows.groupby("training"):
+        tasks = mine["task"].unique()
+        of = tasks[0] if len(tasks) == 1 else f"means of {len(tasks)} tasks"
+        parts += [f"{training}, {of}:", board(mine).to_string(index=False), ""]
+    return "\n".join(parts or ["no training keeps a dev trace, which the leaderboard needs"])
+
+
+def board(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of leaderboard.csv as texts, a row for each rule, the largest area first; "" where a task has no value.
+
+    better, worse: in how many tasks the rule differs from entropy, at its mean layers, after Holm's correction
+    """
+    significant = rows["mcnemar_p_holm"] < ALPHA
+    counts = {"better": significant & (rows["difference"] > 0), "worse": significant & (rows["difference"] < 0)}
+    means = rows[["rule", *BOARD]].groupby("rule").agg(lambda column: column.mean(skipna=False))
+    texts = means.map(lambda value: "" if pd.isna(value) else f"{value:.2f}").rename(columns=BOARD)
+    for name, of in counts.items():
+        texts[name] = of.groupby(rows["rule"]).sum().map(str)
+    return texts.loc[means.sort_values("area", ascending=False).index].reset_index()

@@ -6,7 +6,6 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from reproductions.tables import read_table, table_path
-from reproductions.verdicts import ALPHA
 
 COLUMNS = {
     "model": "model",
@@ -22,18 +21,6 @@ COLUMNS = {
     "trained": "trained in",
 }
 
-BOARD = {
-    "accuracy_2x": "2x",
-    "accuracy_3x": "3x",
-    "accuracy_4x": "4x",
-    "accuracy_6x": "6x",
-    "area": "area",
-    "elue": "ELUE",
-    "gap_label": "to label oracle",
-    "gap_teacher": "to teacher oracle",
-    "layers": "at layers",
-    "difference": "over entropy",
-}
 BELOW_ONE = (
     "A speedup below 1x: each executed layer also runs its student, of which BERT has none; where few samples leave "
     "early, or the encoder is small, that costs more than leaving saves."
@@ -66,30 +53,6 @@ def table(results_dir: Path, name: str, task: str) -> str:
         raise InputError(f"{table_path(results_dir, name)}: found no row of task {task}, expected a trace of it")
     with pd.option_context("display.width", 200, "display.max_columns", None):
         return "\n".join([rows.to_string(index=False, na_rep=""), *below_one(rows)])
-
-
-def leaderboard(rows: pd.DataFrame) -> str:
-    """Rows of leaderboard.csv: a table for each training, of the means over its tasks."""
-    parts = []
-    for training, mine in rows.groupby("training"):
-        tasks = mine["task"].unique()
-        of = tasks[0] if len(tasks) == 1 else f"means of {len(tasks)} tasks"
-        parts += [f"{training}, {of}:", board(mine).to_string(index=False), ""]
-    return "\n".join(parts or ["no training keeps a dev trace, which the leaderboard needs"])
-
-
-def board(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of leaderboard.csv as texts, a row for each rule, the largest area first; "" where a task has no value.
-
-    better, worse: in how many tasks the rule differs from entropy, at its mean layers, after Holm's correction
-    """
-    significant = rows["mcnemar_p_holm"] < ALPHA
-    counts = {"better": significant & (rows["difference"] > 0), "worse": significant & (rows["difference"] < 0)}
-    means = rows[["rule", *BOARD]].groupby("rule").agg(lambda column: column.mean(skipna=False))
-    texts = means.map(lambda value: "" if pd.isna(value) else f"{value:.2f}").rename(columns=BOARD)
-    for name, of in counts.items():
-        texts[name] = of.groupby(rows["rule"]).sum().map(str)
-    return texts.loc[means.sort_values("area", ascending=False).index].reset_index()
 
 
 def below_one(rows: pd.DataFrame) -> list[str]:

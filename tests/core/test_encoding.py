@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastbert_core.backbones import tiny
+from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import collate, encode, load_tokenizer, shuffled_batches, sorted_batches
 from fastbert_core.errors import InputError
 

@@ -69,7 +69,7 @@ def test_paper_unit_of_the_narrow_encoder():
 def test_true_macs_by_operation():
     macs = {operation.name: operation.macs(128) for operation in true_operations(BERT_BASE, 14)}
     assert macs == {
-        "Attention projections (768->768, four)": 301_989_888,
+        "Self-attention (768->768)": 301_989_888,
         "Attention products": 25_165_824,
         "Feedforward (768->3072->768)": 603_979_776,
         "Fully-connect (768->128)": 12_582_912,
@@ -170,11 +170,20 @@ def test_length_above_the_model_counts_in_the_default_too():
         ({"intermediate": 65537}, "encoder intermediate: found 65537, expected an integer from 1 to 65536"),
         ({"heads": 7}, "encoder heads: found 7, expected a divisor of hidden 60"),
         ({"classifier_heads": 5}, "encoder classifier_heads: found 5, expected a divisor of classifier 24"),
+        ({"family": "albertt"}, "encoder family: found 'albertt', expected one of .*; did you mean 'albert'[?]"),
+        ({"family": "albert"}, "encoder extra: found {}, expected the sizes that the costs of albert follow from"),
+        ({"extra": {"embedding": -1}}, "encoder embedding: found -1, expected an integer from 0 to 65536"),
+        ({"extra": 3}, "encoder: found family 'bert' and extra 3, expected a name and a table"),
     ],
 )
 def test_bad_shape(changes, message):
     with pytest.raises(InputError, match=f"^{message}$"):
         dataclasses.replace(ODD, **changes)
+
+
+def test_a_trace_from_before_there_were_families_is_of_bert_s_layers():
+    old = {"layers": 12, "hidden": 768, "intermediate": 3072, "heads": 12, "classifier": 128, "max_tokens": 512}
+    assert EncoderShape(**old) == BERT_BASE
 
 
 def test_shape_survives_a_trace():
@@ -183,9 +192,12 @@ def test_shape_survives_a_trace():
 
 def test_shape_of_configurations():
     assert EncoderShape.from_config(BertConfig()) == BERT_BASE
-    assert EncoderShape.from_config(DistilBertConfig()) == dataclasses.replace(BERT_BASE, layers=6)
+    distilbert = dataclasses.replace(BERT_BASE, layers=6, family="distilbert")
+    assert EncoderShape.from_config(DistilBertConfig()) == distilbert
     # RoBERTa keeps two positions for padding.
-    assert EncoderShape.from_config(RobertaConfig(max_position_embeddings=514)) == BERT_BASE
+    roberta = dataclasses.replace(BERT_BASE, family="roberta")
+    assert EncoderShape.from_config(RobertaConfig(max_position_embeddings=514)) == roberta
+    assert dense_flops(roberta) == dense_flops(BERT_BASE)
     backbone = BertConfig(hidden_size=60, intermediate_size=100, num_hidden_layers=5, num_attention_heads=5)
     config = FastBertConfig(backbone=backbone.to_dict(), classifier_width=24, classifier_heads=3)
     assert EncoderShape.from_config(config) == dataclasses.replace(ODD, max_tokens=512)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastbert_core import frozen
-from fastbert_core.backbones import tiny
+from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import collate, encode, load_tokenizer
 from fastbert_core.frozen import KeptStates, frozen_states
 from fastbert_core.model import FastBertModel

