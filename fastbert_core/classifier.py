@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -72,16 +73,21 @@ def train_classifier(
     read = {"text": text, "pair": pair, "label": label, "encoding": encoding}
     loaded = _load(data, dev, test, chosen, read, log)
     work = out.absolute().parent / f".{out.name}.training"
-    work.mkdir(parents=True, exist_ok=True)
-    with _alone(work):
-        remove_partial(work)
-        job = _Job(loaded, chosen, work, log)
-        model = job.train()
-        folder = work / f"model{PARTIAL}"
-        record = job.write(model, folder, time.monotonic() - begun)
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(folder, out)
+    with tempfile.TemporaryDirectory() as scratch:
+        job = _Job(loaded, chosen, work, Path(scratch), log)  # refuses what is wrong before anything is written
+        with _alone(work):
+            return _made(job, work, out, begun)
+
+
+def _made(job: "_Job", work: Path, out: Path, begun: float) -> dict:
+    """What `train_classifier` returns, with the model in its place."""
+    remove_partial(work)
+    model = job.train()
+    folder = work / f"model{PARTIAL}"
+    record = job.write(model, folder, time.monotonic() - begun)
+    if out.exists():
+        shutil.rmtree(out)
+    os.replace(folder, out)
     shutil.rmtree(work)
     return record | {"folder": str(out)}
 
@@ -97,7 +103,8 @@ def _check_place(out: Path, replace: bool) -> None:
 
 @contextlib.contextmanager
 def _alone(work: Path) -> Iterator[None]:
-    """Be the only process that trains in the folder `work`."""
+    """Be the only process that trains in the folder `work`, which is made."""
+    work.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(work / ".lock", timeout=0):
             yield
@@ -122,11 +129,11 @@ def _load(data: Any, dev: Any, test: Any, options: Options, read: dict, log: Log
 class _Job:
     """One training: the stages, then what the model folder holds. Each step is told with its number."""
 
-    def __init__(self, data: Data, options: Options, work: Path, log: Log) -> None:
+    def __init__(self, data: Data, options: Options, work: Path, scratch: Path, log: Log) -> None:
         self.data, self.options, self.log = data, options, log
         self.device = resolve_device(options.device)
         self.precision = resolve_precision(options.precision, self.device)
-        self.backbone = self._encoder(work)
+        self.backbone = self._encoder(scratch)
         check_encoder(self.backbone.source, data.pair)
         self.shape = read_shape(self.backbone.source)
         if self.shape.layers < 2:
@@ -147,10 +154,9 @@ class _Job:
         self._steps, self._step = len(self.stages) + 3, 0
         self.tokenizer = load_tokenizer(self.backbone.source)
 
-    def _encoder(self, work: Path) -> Backbone:
-        if self.options.classifier is not None:
-            return find_encoder(self.options.classifier, (), work, self.log)
-        return find_encoder(self.options.backbone, self.data.train.texts, work, self.log)
+    def _encoder(self, scratch: Path) -> Backbone:
+        name = self.options.classifier or self.options.backbone
+        return find_encoder(name, self.data.train.texts, scratch, self.log)
 
     def _identity(self) -> str:
         """Of what is learnt from what and how, by which a later call knows checkpoints that it can go on from."""
@@ -183,7 +189,10 @@ class _Job:
             parts = "all exits" if stage.exits == "all" and not stage.frozen else " and ".join(stage.trains)
             self._told(f"{stage.name}: {parts}, on {self.backbone.name} of {model.layers} layers, {self.device.type}")
             samples = everything if stage.loss in WITHOUT_LABELS else learns
-            self.notes[stage.name] = train(model, stage, samples, selection, place)
+            self.notes[stage.name] = notes = train(model, stage, samples, selection, place)
+            if stage.name == IMITATION:  # whose labels are the classifier's answers
+                share = 100 * notes["dev_accuracy"][-1]
+                self._of_stage(f"the last exit gives the classifier's answer for {share:.2f}% of the held-out rows")
         return model
 
     def _of_stage(self, line: str) -> None:

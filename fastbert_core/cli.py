@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from fastbert_core.errors import InputError, RunError
 if TYPE_CHECKING:
     from fastbert_core.evaluation import Said
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 DEVICES = ("auto", "cpu", "cuda")
 READ = ("text", "pair", "label", "encoding")
 TRAINED = (
@@ -155,7 +157,7 @@ def _predict(options: argparse.Namespace) -> None:
         wanted["max_disagreement"] = 0.01
     read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}
     told = predict(
-        *(options.model, options.texts, wanted, read),
+        *(_folder_or_id(options.model), options.texts, wanted, read),
         device=options.device,
         batch_size=options.batch_size,
         probabilities=options.probabilities,
@@ -204,7 +206,7 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
     from fastbert_core.precision import resolve_device
     from fastbert_core.tasks import TASKS
 
-    model = FastBertModel.from_pretrained(options.model).to(resolve_device(options.device))
+    model = FastBertModel.from_pretrained(_folder_or_id(options.model)).to(resolve_device(options.device))
     if data in TASKS:
         split = sources.load_task(TASKS[data], lambda line: print(line, file=sys.stderr)).test
     else:
@@ -274,12 +276,27 @@ def _record(folder: Path) -> dict:
     """What training kept of a model, {} where it kept nothing. Raises InputError if it is no model."""
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: found no config.json, expected a trained model's folder")
+    kind = _json(folder / "config.json").get("model_type")
+    if kind != "fastbert":
+        raise InputError(f"{folder}: found a model of type {kind!r}, expected one of type 'fastbert'")
+    return _json(folder / "training.json") if (folder / "training.json").is_file() else {}
+
+
+def _json(path: Path) -> dict:
     try:
-        return json.loads((folder / "training.json").read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise InputError(f"{folder / 'training.json'}: found no JSON, expected what training wrote") from error
+        found = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: found no JSON, expected what training wrote") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: found {type(found).__name__}, expected a JSON object")
+    return found
+
+
+def _folder_or_id(model: str) -> str:
+    """`model`. Raises InputError if it is neither a folder nor may be a hub id."""
+    if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
+        raise InputError(f"{model}: no such folder, expected a trained model's, or its hub id (owner/name)")
+    return model
 
 
 def _points_table(folder: Path) -> list[dict]:

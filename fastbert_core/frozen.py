@@ -22,8 +22,7 @@ from fastbert_core.tracing import TOKEN_BUDGET, evaluating
 
 MAX_BYTES = 32 * 2**30
 
-# From the rows of a batch, and the batch: what the classifiers of the layers asked for read, [b, n, hidden] each, and the
-# teacher's logits.
+# From the rows of a batch, and the batch: what the classifiers asked for read, [b, n, hidden] each; teacher's logits.
 Frozen = Callable[[np.ndarray, Batch], tuple[list[Tensor], Tensor]]
 
 
