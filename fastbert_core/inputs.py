@@ -275,8 +275,8 @@ def _divide(
     if needs_labels:
         calibration = join(calibration, dev.take(np.flatnonzero(~labelled)))
     selection, calibration = (part.take(np.arange(min(ENOUGH, len(part)))) for part in (selection, calibration))
-    if not len(selection) or not len(calibration):
-        raise InputError(f"{name}: found {len(dev)} held-out rows, expected two or more; give more rows, or --dev FILE")
+    if not len(selection) or len(calibration) < 2:
+        raise InputError(f"{name}: found {len(dev)} held-out rows, expected 4 or more; give more rows, or --dev FILE")
     if needs_labels:
         counts = np.bincount(train.labels[train.labels != UNLABELLED], minlength=len(classes))
         if missing := [classes[at] for at in np.flatnonzero(counts == 0)]:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,9 +89,7 @@ class OperatingPoints:
         for point in self.points:
             if (point.target, point.value) == ("max_disagreement", tolerated):
                 return point.threshold or 0.0
-        failed = binom.cdf(np.array(self.lost), self.rows, tolerated) > ERROR
-        passed = int(failed.argmax()) if failed.any() else len(GRID)
-        return float(GRID[passed - 1]) if passed else 0.0
+        return _certified(np.array(self.lost), self.rows, tolerated)
 
     def _of_speedup(self, speedup: float) -> float:
         fastest = self.speedups[-1]
@@ -111,10 +109,6 @@ def _number(name: str, value: object) -> float:
         raise InputError(f"{name}: found {value!r}, expected a number") from None
 
 
-# From scores, costs, losses and the full model's costs of some rows to a threshold, None if nothing is certified.
-Choose = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float | None]
-
-
 def calibrated(
     p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape, **of: object
 ) -> OperatingPoints:
@@ -123,18 +117,23 @@ def calibrated(
     p: probabilities float32 [rows, layers, classes]; labels: int64 [rows], -1 where a row has none
     tokens: int32 [rows]; shape: what costs follow from
     of: the fields of OperatingPoints that say of what they are: model_sha256, texts_sha256, max_tokens
+
+    Raises InputError for fewer than two rows.
     """
+    if len(p) < 2:
+        raise InputError(f"calibration: found {len(p)} rows, expected two at least, and hundreds for any promise")
     rows = _Rows(p, labels, tokens, shape)
     scores, cost, losses, dense = rows.measured
     every = every_threshold(scores)
     fastest = len(p) * dense.mean() / totals(scores, cost, every[-1:])[0]
-    points = [
-        rows.point("speedup", value, by_speedup(scores, cost, dense.mean(), value), _faster(value))
-        for value in SPEEDUPS
-        if value <= fastest
+    asked = [("speedup", value) for value in SPEEDUPS if value <= fastest]
+    asked += [("max_disagreement", value) for value in TOLERANCES]
+    choices = [
+        by_speedup(scores, cost, dense.mean(), value) if target == "speedup" else learn_then_test(losses, scores, value)
+        for target, value in asked
     ]
-    for value in TOLERANCES:
-        points.append(rows.point("max_disagreement", value, learn_then_test(losses, scores, value), _closer(value)))
+    intervals = rows.out_of_bag(asked)
+    points = [rows.point(*of) for of in zip(asked, choices, intervals, strict=True)]
     wanted = dense.mean() / np.linspace(1.0, fastest, CURVE_POINTS)
     curve = sorted({0.0, *(_or_last(slowest_within(scores, cost, most), every) for most in wanted)})
     return OperatingPoints(
@@ -150,18 +149,27 @@ def calibrated(
     )
 
 
-def _faster(target: float) -> Choose:
-    def choose(scores: np.ndarray, cost: np.ndarray, losses: np.ndarray, dense: np.ndarray) -> float:
-        return _or_last(slowest_within(scores, cost, dense.mean() / target), every_threshold(scores))
+def _chosen(
+    asked: Sequence[tuple[str, float]], scores: np.ndarray, cost: np.ndarray, losses: np.ndarray, dense: np.ndarray
+) -> list[float]:
+    """The threshold of each target by some rows, as `by_speedup` and `learn_then_test` choose; 0 never exits."""
+    every, lost = every_threshold(scores), totals(scores, losses, GRID)
+    spent = totals(scores, cost, every) / len(scores)
+    chosen = []
+    for target, value in asked:
+        if target == "speedup":
+            within = np.flatnonzero(spent <= dense.mean() / value * (1 + 1e-12))
+            chosen.append(float(every[within[0] if len(within) else -1]))
+        else:
+            chosen.append(_certified(lost, len(scores), value))
+    return chosen
 
-    return choose
 
-
-def _closer(tolerated: float) -> Choose:
-    def choose(scores: np.ndarray, cost: np.ndarray, losses: np.ndarray, dense: np.ndarray) -> float | None:
-        return learn_then_test(losses, scores, tolerated).threshold
-
-    return choose
+def _certified(lost: np.ndarray, rows: int, tolerated: float) -> float:
+    """Learn-then-Test's threshold on GRID, by how many of the rows are lost at each; 0 if none is certified."""
+    failed = binom.cdf(lost, rows, tolerated) > ERROR
+    passed = int(failed.argmax()) if failed.any() else len(GRID)
+    return float(GRID[passed - 1]) if passed else 0.0
 
 
 def _or_last(threshold: float | None, every: np.ndarray) -> float:
@@ -184,33 +192,33 @@ class _Rows:
         right = _at(self.answers, left) == self.labels
         return 100 * float(right[self.known].mean()) if self.known.any() else None
 
-    def point(self, target: str, value: float, choice: Choice, choose: Choose) -> Point:
-        """What a choice comes to here, and how fast as good a choice is on rows that it was not made on."""
+    def point(self, asked: tuple[str, float], choice: Choice, interval: tuple[float, float]) -> Point:
+        """What a choice comes to here."""
         left = exit_layers(self.scores, choice.threshold or 0.0)
         return Point(
-            target,
-            value,
+            *asked,
             choice.threshold,
             choice.promise,
             speedup=float(self.dense.mean() / _at(self.cost, left).mean()),
-            interval=self._out_of_bag(choose),
+            interval=interval,
             mean_layers=float(left.mean()),
             same=100 * float(1 - _at(self.losses, left).mean()),
             accuracy=self.accuracy(left),
         )
 
-    def _out_of_bag(self, choose: Choose) -> tuple[float, float]:
-        """The middle 90 of 100 speedups of rows that a bootstrap draw has not drawn, at the threshold it chooses."""
-        rng, rows, speedups = np.random.default_rng(SEED), len(self.scores), []
-        for _ in range(DRAWS):
+    def out_of_bag(self, asked: Sequence[tuple[str, float]]) -> list[tuple[float, float]]:
+        """Of each target the middle 90 of 100 speedups of rows that a bootstrap draw, which chooses, has not drawn."""
+        rng, rows = np.random.default_rng(SEED), len(self.scores)
+        speedups = []  # [draws, targets]
+        while len(speedups) < DRAWS:
             drawn = rng.integers(0, rows, rows)
             others = np.setdiff1d(np.arange(rows), drawn)
             if len(others):
-                threshold = choose(*(values[drawn] for values in self.measured)) or 0.0
-                left = exit_layers(self.scores[others], threshold)
-                speedups.append(self.dense[others].mean() / _at(self.cost[others], left).mean())
-        low, high = np.quantile(speedups, (0.05, 0.95))
-        return float(low), float(high)
+                chosen = _chosen(asked, *(values[drawn] for values in self.measured))
+                left = [exit_layers(self.scores[others], threshold) for threshold in chosen]
+                speedups.append([self.dense[others].mean() / _at(self.cost[others], at).mean() for at in left])
+        low, high = np.quantile(speedups, (0.05, 0.95), axis=0)
+        return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def costs(tokens: np.ndarray, shape: EncoderShape, layers: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

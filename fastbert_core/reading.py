@@ -5,6 +5,7 @@ import codecs
 import csv
 import gzip
 import io
+import itertools
 import json
 import lzma
 import os
@@ -140,8 +141,9 @@ def _separated(lines: Iterator[tuple[int, str]], name: str, kind: str) -> Record
         options = {"delimiter": max(DELIMITERS, key=first[1].count), "strict": True}
     reader = csv.reader((line for _, line in _after(first, lines)), **options)
     rows = _records(reader, name)
-    _, header = next(rows)
-    header = [column.strip() for column in header]
+    header = [column.strip() for _, fields in itertools.islice(rows, 1) for column in fields]
+    if not header:
+        raise InputError(f"{name}:1: found empty lines alone, expected one with the names of the columns")
     if twice := [column for column in header if column and header.count(column) > 1]:
         raise InputError(f"{name}:1: found two columns {twice[0]!r}, expected different names")
     width = len(header)
@@ -194,7 +196,7 @@ def _json(lines: Iterator[tuple[int, str]], name: str) -> Records:
         text = "".join(line for _, line in _after(first, lines))
         found = _parsed(text, name, first[0])
         return _dicts(enumerate(found, start=1), name, "row")
-    parsed = ((at, _parsed(line, name, at)) for at, line in _after(first, lines) if line.strip())
+    parsed = ((at, _parsed(line.strip(), name, at)) for at, line in _after(first, lines) if line.strip())
     return _dicts(parsed, name, "line")
 
 
