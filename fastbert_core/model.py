@@ -25,6 +25,9 @@ from fastbert_core.gradients import to_exit_and_on
 from fastbert_core.heads import Classifier
 from fastbert_core.losses import Targets, cross_entropy
 
+# So that `check_whole`, and not a log, tells of weights that do not fit.
+LOADING = {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
+
 
 class FastBertConfig(PreTrainedConfig):
     """What a FastBERT is built from: the backbone's own configuration, the classes, the classifiers' size.
@@ -136,7 +139,7 @@ class FastBertModel(PreTrainedModel):
     def from_pretrained(cls, source: str | Path, *arguments: Any, **options: Any) -> "FastBertModel":
         """A trained FastBERT, as Hugging Face's own, but in float32 where `dtype` names no other type.
 
-        Raises InputError if `source` (folder or hub id) holds none, or lacks weights: transformers would make them up.
+        Raises InputError if `source` (folder or hub id) holds none, and as `check_whole` does.
         """
         asked = options.pop("output_loading_info", False)
         if not options.keys() & {"dtype", "torch_dtype"}:
@@ -146,8 +149,7 @@ class FastBertModel(PreTrainedModel):
             if kind != FastBertConfig.model_type:
                 expected = "one of type 'fastbert'; FastBertModel.from_backbone makes one of an encoder"
                 raise InputError(f"{source}: found a model of type {kind!r}, expected {expected}")
-            options |= {"use_safetensors": True, "output_loading_info": True}
-            model, found = super().from_pretrained(source, *arguments, **options)
+            model, found = super().from_pretrained(source, *arguments, **options | LOADING)
         except InputError:
             raise
         except Exception as error:  # transformers, safetensors and the hub client share no base class
@@ -321,17 +323,26 @@ def check_names(class_names: list[str] | tuple[str, ...]) -> list[str] | tuple[s
     return class_names
 
 
-def check_whole(source: str | Path, found: dict[str, Any]) -> None:
-    """Raise InputError if weights were missing at `source`; `found`: transformers' loading info."""
+def check_whole(source: str | Path, found: dict[str, Any], within: str = "") -> None:
+    """Raise InputError unless the weights at `source` and its config.json are of one model.
+
+    transformers would make up what is missing or of another shape, and pass over what is left. found: its loading info;
+    within: a pattern; what is left under other names may be
+    """
+    if differing := sorted(found["mismatched_keys"]):
+        name, stored, expected = differing[0][0], *(list(shape) for shape in differing[0][1:])
+        raise InputError(f"{source}: found weights {name} of shape {stored}, expected {expected} as in config.json")
     if missing := sorted(found["missing_keys"]):
         raise InputError(f"{source}: found no weights of {len(missing)} parameters, such as {missing[0]}, expected all")
+    if left := sorted(name for name in found["unexpected_keys"] if re.search(within, name)):
+        found_left = f"found {len(left)} weights that config.json has no place for, such as {left[0]}"
+        raise InputError(f"{source}: {found_left}, expected none")
 
 
 def load_backbone(source: str | Path) -> PreTrainedModel:
     """The bare encoder at `source` (folder or hub id) in float32.
 
-    Raises InputError if it is none, or damaged, or if weights and config.json are not of one encoder: transformers
-    would make up what is missing or of another shape, and pass over what is left. Heads upon the encoder may be.
+    Raises InputError if it is none, or damaged, and as `check_whole` does. Heads upon the encoder may be left.
     """
     try:
         family = family_of(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
@@ -339,23 +350,14 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
         model, found = AutoModel.from_pretrained(
             source,
             dtype=torch.float32,
-            use_safetensors=True,
             trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are named below
+            **LOADING,
             **bare(family),
         )
     except InputError:
         raise
     except Exception as error:  # transformers, safetensors and the hub client share no base class
         raise InputError(f"{source}: cannot be loaded as an encoder: {reason(error)}") from error
-    if differing := sorted(found["mismatched_keys"]):
-        name, stored, expected = differing[0][0], *(list(shape) for shape in differing[0][1:])
-        raise InputError(f"{source}: found weights {name} of shape {stored}, expected {expected} as in config.json")
-    check_whole(source, found)
     # Names of weights within the encoder, whatever it was saved as a part of; others are a pooler's or a head's.
-    within = re.compile(rf"(^|\.)({'|'.join(name for name, _ in model.named_children())})\.")
-    if left := sorted(name for name in found["unexpected_keys"] if within.search(name)):
-        found_left = f"found {len(left)} weights that config.json has no place for, such as {left[0]}"
-        raise InputError(f"{source}: {found_left}, expected those of the encoder alone")
+    check_whole(source, found, rf"(^|\.)({'|'.join(name for name, _ in model.named_children())})\.")
     return model

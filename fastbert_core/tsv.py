@@ -93,12 +93,12 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _check_header(path: Path, header: list[str], columns: list[str], task: Task) -> None:
+    if any("\r" in name for name in header):
+        found = "carriage returns within the line"
+        raise InputError(f"{path}:1: found {found}, expected line feeds at the ends of lines; convert the file")
     found = ", ".join(repr(name) for name in header)
     for name in columns:
         if header.count(name) != 1:
-            if any("\r" in column for column in header):
-                found = "carriage returns within the line"
-                raise InputError(f"{path}:1: found {found}, expected line feeds at the ends of lines; convert the file")
             raise InputError(f"{path}:1: found the header {found}, expected one column {name!r}")
     if "text_b" in header and not task.pair:
         raise InputError(f"{path}:1: found a column 'text_b', expected none: {task.name} is a task of single texts")

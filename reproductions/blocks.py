@@ -251,6 +251,8 @@ def calibration(tables: Tables) -> str:
             "accuracy": f"{own['accuracy']:.2f}",
             "confidence": f"{own['confidence']:.2f}",
         }
+        line |= {"ECE": f"{own['ece']:.1f} [{own['ece_low']:.1f}, {own['ece_high']:.1f}]"}
+        line |= {"ECE at the temperature": f"{fitted['ece']:.1f}"}
         line |= {"least uncertainty": f"{own['least_uncertainty']:.2f}", "temperature": f"{fitted['temperature']:.2f}"}
         for title, row in ((f"speed {own['speed']:g}", own), ("at the temperature", fitted)):
             line[title] = f"{row['accuracy_at_speed']:.2f} at {row['mean_layers']:.2f} layers"

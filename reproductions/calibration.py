@@ -9,11 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from fastbert_core.exit_metrics import calibration_error
 from fastbert_core.exit_rules.temperature import fitted_temperature, tempered
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
 
+RESAMPLES = 200
 SPEED = 0.5  # at which the tempered classifiers are compared with those as trained
 
 
@@ -38,12 +40,27 @@ def _row(trace: Trace, temperature: float, fitted: str) -> dict:
         "temperature": temperature,
         "accuracy": 100 * float(trace.correct[:, -1].mean()),
         "confidence": confidence(trace),
+        **_error(trace),
         "least_uncertainty": float(trace.uncertainties[:, -1].min()),
         "speed": SPEED,
         "accuracy_at_speed": leaving.accuracy,
         "mean_layers": leaving.mean_layers,
         "run_id": trace.metadata["run_id"],
     }
+
+
+def _error(trace: Trace) -> dict[str, float]:
+    """The last layer's expected calibration error, in per cent, and its 95% interval.
+
+    A sample's noise counts as error, and a resample's twice over: so the interval is the basic bootstrap's, which takes
+    off what resampling adds.
+    """
+    last = trace.probabilities[:, -1:]
+    error = float(calibration_error(last, trace.labels)[0])
+    draws = np.random.default_rng(0).integers(len(last), size=(RESAMPLES, len(last)))
+    again = [float(calibration_error(last[rows], trace.labels[rows])[0]) for rows in draws]
+    low, high = 2 * error - np.quantile(again, [0.975, 0.025])
+    return {"ece": error, "ece_low": max(low, 0.0), "ece_high": max(high, 0.0)}
 
 
 def confidence(trace: Trace) -> float:

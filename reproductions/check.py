@@ -25,7 +25,7 @@ from pathlib import Path
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write, sha256
-from reproductions import checkout, flops, pages
+from reproductions import checkout, flops, pages, rules
 from reproductions.measure import measure
 from reproductions.sources import RUNS
 from reproductions.store import RECORD, find_runs
@@ -167,6 +167,8 @@ def recomputed(results_dir: Path, profile: str, committed: bool) -> Iterator[Fin
         shutil.copytree(folder, made, ignore=shutil.ignore_patterns(".*"))
         try:
             written = measure(made)
+            if (folder / "leaderboard.csv").is_file():
+                written += rules.write_rules(made, rules.measured(rules.traces_of(made)))
         except InputError as error:
             yield held(place, "measured from the traces", "everything", str(error).replace(str(made), str(folder)))
             return

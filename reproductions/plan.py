@@ -51,17 +51,18 @@ class Run:
         """
         task, wanted = self.settings.task, self.settings.train_rows
         rows = self.data.learnable
-        if wanted == "all":
-            return rows
-        if wanted > len(rows):
+        if wanted != "all" and wanted > len(rows):
             raise InputError(f"{task}: found {len(rows)} training rows, expected {wanted}; --train-rows all takes all")
-        taken = take_rows(rows, wanted, self.settings.seed)
-        check_classes(taken, self.data.task, f"{task}, {wanted} of {len(rows)} training rows")
+        taken = rows if wanted == "all" else take_rows(rows, wanted, self.settings.seed)
+        check_classes(taken, self.data.task, f"{task}, {len(taken)} of {len(self.data.train)} training rows")
         return taken
 
     @cached_property
     def selection(self) -> Split:
-        """The dev rows that choose the best epoch: at most half of those that do not stand in the test set too."""
+        """The dev rows that choose the best epoch: at most half of those that do not stand in the test set too.
+
+        Raises InputError if there are fewer than two of those.
+        """
         return self._dev_halves[0]
 
     @cached_property
@@ -71,9 +72,12 @@ class Run:
 
     @cached_property
     def _dev_halves(self) -> tuple[Split, Split]:
-        s, parts = self.settings, halves(self.data.held_out, DEV_SEED)
-        rows = s.selection_rows, s.calibration_rows
-        return tuple(part.take(np.arange(min(n, len(part)))) for part, n in zip(parts, rows, strict=True))
+        s, rows = self.settings, self.data.held_out
+        if len(rows) < 2:
+            raise InputError(f"{s.task}: found {len(rows)} dev rows that are not in the test set, expected two or more")
+        parts = halves(rows, DEV_SEED)
+        most = s.selection_rows, s.calibration_rows
+        return tuple(part.take(np.arange(min(n, len(part)))) for part, n in zip(parts, most, strict=True))
 
     @property
     def learnt_from(self) -> dict[str, str | int]:
@@ -135,7 +139,7 @@ def plan(
                 found = f"{backbone.source}: found an encoder for {shape.max_tokens} tokens"
                 raise InputError(f"{found}, expected one for {settings.max_tokens} or more")
             runs.append(Run(settings, data, backbone, device))
-            _ = runs[-1].train  # what is wrong with it shows before anything is trained
+            _ = runs[-1].train, runs[-1].selection  # what is wrong with them shows before anything is trained
     return runs
 
 

@@ -5,15 +5,13 @@ Nothing here imports torch or transformers before a model runs, so that tables a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fastbert_core.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedConfig, PreTrainedModel
-
-    from fastbert_core.flops import EncoderShape
 
 
 class Operation(NamedTuple):
@@ -32,6 +30,15 @@ class Operation(NamedTuple):
     def macs(self, tokens: int) -> int:
         """Multiply-accumulates of one execution on `tokens` tokens (an integer, or an integer array of any shape)."""
         return self.once + self.per_token * tokens + self.per_pair * tokens * tokens
+
+
+class Sizes(Protocol):
+    """What the cost of a layer follows from: an EncoderShape (fastbert_core.flops), or what has the same."""
+
+    hidden: int
+    intermediate: int
+    heads: int
+    extra: dict[str, int]
 
 
 class Family:
@@ -100,11 +107,11 @@ class Family:
         return config.max_position_embeddings
 
     def sizes(self, config: PreTrainedConfig) -> dict[str, int]:
-        """The sizes, beside those that every EncoderShape has, that `operations` finds as its `extra`."""
+        """The sizes, beside those that every encoder has, that `operations` finds as its `extra`."""
         width = getattr(config, "embedding_size", config.hidden_size)
         return {} if width == config.hidden_size else {"embedding": width}
 
-    def operations(self, shape: EncoderShape, first: bool) -> list[Operation]:
+    def operations(self, shape: Sizes, first: bool) -> list[Operation]:
         """What a layer executes, with what comes before it if it is the `first`; all other layers are alike."""
         h, i, e = shape.hidden, shape.intermediate, shape.extra.get("embedding")
         before = [Operation("Embeddings", f"Projection ({e}->{h})", per_token=e * h)] if e and first else []

@@ -5,13 +5,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from fastbert_core.backbones import FAMILIES, Family, Operation
+from fastbert_core.backbones import FAMILIES, Family, Operation, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedConfig, PreTrainedModel
-
-    from fastbert_core.flops import EncoderShape
 
 
 class Albert(Family):
@@ -40,7 +38,7 @@ class Albert(Family):
         """The embeddings' width, and how many inner layers a layer runs."""
         return {"embedding": config.embedding_size, "inner": config.inner_group_num}
 
-    def operations(self, shape: EncoderShape, first: bool) -> list[Operation]:
+    def operations(self, shape: Sizes, first: bool) -> list[Operation]:
         """BERT's, as often as there are inner layers."""
         operations = super().operations(shape, first)
         before = [operation for operation in operations if operation.block == "Embeddings"]

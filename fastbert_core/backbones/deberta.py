@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastbert_core.backbones import FAMILIES, Family, Operation
+from fastbert_core.backbones import FAMILIES, Family, Operation, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
-
-    from fastbert_core.flops import EncoderShape
 
 
 class Deberta(Family):
@@ -50,7 +48,7 @@ class Deberta(Family):
         """How many scores there are between contents and distances: up to two."""
         return super().sizes(config) | {"scores": len(_scores(config))}
 
-    def operations(self, shape: EncoderShape, first: bool) -> list[Operation]:
+    def operations(self, shape: Sizes, first: bool) -> list[Operation]:
         """BERT's, and for each score a projection of the distances and a product with them."""
         h, scores = shape.hidden, shape.extra["scores"]
         return [
@@ -86,7 +84,7 @@ class DebertaV2(Deberta):
             "groups": getattr(config, "conv_groups", 1),
         }
 
-    def operations(self, shape: EncoderShape, first: bool) -> list[Operation]:
+    def operations(self, shape: Sizes, first: bool) -> list[Operation]:
         """BERT's, the projections of all distances, whatever the text, and products with them."""
         h, extra = shape.hidden, shape.extra
         distances = extra["distances"]

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastbert_core.backbones import FAMILIES, Family, Operation
+from fastbert_core.backbones import FAMILIES, Family, Operation, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
-
-    from fastbert_core.flops import EncoderShape
 
 
 class ModernBert(Family):
@@ -59,7 +57,7 @@ class ModernBert(Family):
         super().cut(model, block)
         model.config.layer_types = model.config.layer_types[::block]
 
-    def operations(self, shape: EncoderShape, first: bool) -> list[Operation]:
+    def operations(self, shape: Sizes, first: bool) -> list[Operation]:
         """BERT's, with a gate beside the first feed-forward matrix."""
         h, i = shape.hidden, shape.intermediate
         *attention, _ = super().operations(shape, first)

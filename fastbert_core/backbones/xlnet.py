@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastbert_core.backbones import FAMILIES, Family, Operation
+from fastbert_core.backbones import FAMILIES, Family, Operation, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
-
-    from fastbert_core.flops import EncoderShape
 
 
 class XLNet(Family):
@@ -71,7 +69,7 @@ class XLNet(Family):
         """As many tokens as it was trained on; relative positions set no limit."""
         return 512
 
-    def operations(self, shape: EncoderShape, first: bool) -> list[Operation]:
+    def operations(self, shape: Sizes, first: bool) -> list[Operation]:
         """BERT's, a projection of the 2n distances, products with these, and two scores of segments for each head."""
         h, heads = shape.hidden, shape.heads
         return [

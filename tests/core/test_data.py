@@ -88,6 +88,7 @@ def test_what_is_written_is_read(tmp_path_factory, rows):
     [
         ("", ":1", "found no header, expected the columns label, text_a"),
         ("label\ttext_a\r0\tone\r1\ttwo\r" * 9, ":1", "found carriage returns within the line, expected line feeds"),
+        ("label\ttext_a\tid\r0\tone\t1\r1\ttwo\t2\r", ":1", "found carriage returns within the line"),
         ("0\tone\n", ":1", "expected one column 'text_a'"),
         ("label\ttext\n0\tone\n", ":1", "expected one column 'text_a'"),
         ("text_a\none\n", ":1", "expected one column 'label'"),

@@ -241,6 +241,25 @@ def test_heads_upon_the_encoder_may_be_left_out_but_nothing_within(tmp_path, kin
         load_backbone(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        # A student would be taken for the teacher.
+        (
+            {"num_hidden_layers": 2},
+            r"29 weights that config\.json has no place for, such as backbone\.encoder\.layer\.2\.",
+        ),
+        ({"vocab_size": 51}, r"word_embeddings\.weight of shape \[50, 24\], expected \[51, 24\] as in config\.json"),
+    ],
+)
+def test_a_trained_model_that_does_not_fit_its_configuration_is_refused_by_name(folder, tmp_path, size, message):
+    FastBertModel.from_backbone(folder, ["a", "b"]).save_pretrained(tmp_path / "saved")
+    config = json.loads((tmp_path / "saved" / "config.json").read_text())
+    (tmp_path / "saved" / "config.json").write_text(json.dumps(config | {"backbone": config["backbone"] | size}))
+    with pytest.raises(InputError, match=message):
+        FastBertModel.from_pretrained(tmp_path / "saved")
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be loaded as an encoder"):
         load_backbone(tmp_path / "nowhere")

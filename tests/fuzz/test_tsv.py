@@ -80,6 +80,8 @@ def expected(data, task, labelled):
     lines = [line[:-1] if line.endswith("\r") else line for line in (lines[:-1] if lines[-1] == "" else lines)]
     names = lines[0].lstrip("\ufeff").split("\t") if lines else []
     texts = ["text_a", "text_b"] if task.pair else ["text_a"]
+    if "\r" in "".join(names):
+        return None
     if any(names.count(name) != 1 for name in texts + ["label"] * labelled) or ("text_b" in names and not task.pair):
         return None
     found = []

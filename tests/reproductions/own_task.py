@@ -6,7 +6,7 @@ from pathlib import Path
 def write_task_file(folder: Path, backbone: str | None = None, pair: bool = False) -> Path:
     """Write the TSVs and the task file of the task `mine`, two classes, into `folder`; the task file's path."""
     for split in ("train", "dev", "test"):
-        rows = [f"{row % 2}\tword number {row}" + f"\tand {split}" * pair for row in range(8)]
+        rows = [f"{row % 2}\tword number {row} of {split}" + f"\tand {split}" * pair for row in range(8)]
         (folder / f"{split}.tsv").write_text("\n".join(["label\ttext_a" + "\ttext_b" * pair, *rows]) + "\n")
     lines = ['name = "mine"', 'language = "en"', 'labels = ["even", "odd"]', f"pair = {str(pair).lower()}"]
     lines += [f'{split} = "{split}.tsv"' for split in ("train", "dev", "test")]

