@@ -12,7 +12,7 @@ from fastbert_core.uncertainty import uncertainty
 @torch.inference_mode()
 def compacting(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float, batch: int) -> Predictions:
     """Predictions in batches of like length; after each layer the samples that stay run on in a smaller batch."""
-    found = Predictions.empty(len(encoded))
+    found = Predictions.empty(len(encoded), model.config.num_labels)
     for rows in sorted_batches(encoded.lengths, batch, token_budget=batch * int(encoded.lengths.max())):
         padded = collate(encoded, rows, pad_id, model.device)
         hidden, mask = model.embed(padded.input_ids, padded.token_type_ids), padded.mask
@@ -21,9 +21,7 @@ def compacting(model: FastBertModel, encoded: Encoded, pad_id: int, speed: float
             p = model.classify(layer, hidden, mask).float().softmax(dim=-1).cpu().numpy()
             u = uncertainty(p)
             stays = (u >= speed) & (layer < model.layers)
-            done = rows[~stays]
-            found.labels[done], found.exit_layers[done] = p[~stays].argmax(axis=-1), layer
-            found.uncertainties[done] = u[~stays]
+            found.put(rows[~stays], p[~stays].argmax(axis=-1), layer, u[~stays], p[~stays])
             rows, kept = rows[stays], torch.from_numpy(np.flatnonzero(stays)).to(model.device)
             if not len(rows):
                 break

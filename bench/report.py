@@ -15,8 +15,8 @@ import pandas as pd
 
 from bench.models import SMOKE
 from bench.tables import measured, write
+from fastbert_core.arguments import ArgumentParser, exit_code
 from fastbert_core.errors import InputError
-from reproductions.arguments import ArgumentParser, exit_code
 from reproductions.tables import check_table
 
 KEY = ("task", "device", "precision", "mode", "batch")

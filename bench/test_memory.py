@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench import models
+from fastbert_core.arguments import ArgumentParser
 from fastbert_core.engine import Engine
-from reproductions.arguments import ArgumentParser
 
 SHORT, GROWTH = 10_000, 1.3
 

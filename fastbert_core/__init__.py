@@ -17,6 +17,7 @@ _PUBLIC = {
     "Trace": "trace",
     "load_trace": "trace",
     "save_trace": "trace",
+    "train_classifier": "classifier",
 }
 __all__ = list(_PUBLIC)
 

@@ -25,17 +25,24 @@ class Predictions:
     """What the model says of many samples, in input order.
 
     labels: int64 [samples]; exit_layers: int64 [samples], layers executed, from 1; uncertainties: float64 [samples],
-    what the exit rule scored where they left
+    what the exit rule scored where they left; probabilities: float32 [samples, classes], of the layer where they left
     """
 
     labels: np.ndarray
     exit_layers: np.ndarray
     uncertainties: np.ndarray
+    probabilities: np.ndarray
 
     @classmethod
-    def empty(cls, samples: int) -> "Predictions":
+    def empty(cls, samples: int, classes: int) -> "Predictions":
         """Room for so many, to be filled in."""
-        return cls(np.zeros(samples, np.int64), np.zeros(samples, np.int64), np.zeros(samples, np.float64))
+        numbers = (np.zeros(samples, kind) for kind in (np.int64, np.int64, np.float64))
+        return cls(*numbers, np.zeros((samples, classes), np.float32))
+
+    def put(self, rows: np.ndarray, answers: np.ndarray, layer: int, scores: np.ndarray, p: np.ndarray) -> None:
+        """Fill in samples that leave at `layer`, whose exit says `p` [rows, classes], or e^z in its place."""
+        self.labels[rows], self.exit_layers[rows], self.uncertainties[rows] = answers, layer, scores
+        self.probabilities[rows] = p / p.sum(axis=-1, keepdims=True)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,7 +80,7 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
 
     Raises RunError, naming the layer, for probabilities that are not finite, as `pooled` does.
     """
-    found, device = Predictions.empty(len(encoded)), model.device
+    found, device = Predictions.empty(len(encoded), model.config.num_labels), model.device
     for sample in range(len(encoded)):
         batch = collate(encoded, np.array([sample]), pad_id, device)
         hidden, layer, stays, said = model.embed(batch.input_ids, batch.token_type_ids), 0, True, None
@@ -83,7 +90,7 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
             hidden = model.run_layer(layer, hidden, context)
             p = leaving.told(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
             said, scores, answers, (stays,) = leaving.judge(said, p, layer)
-        found.labels[sample], found.exit_layers[sample], found.uncertainties[sample] = answers[0], layer, scores[0]
+        found.put(np.array([sample]), answers, layer, scores, p)
     return found
 
 
@@ -94,7 +101,7 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
     The deepest full batch runs first, and new samples start where there is none, so little ever waits. When nothing
     new is left, the layers run what waits for them, the first one first.
     """
-    found = Predictions.empty(len(encoded))
+    found = Predictions.empty(len(encoded), model.config.num_labels)
     pool, fresh, running = Pool(shapes), embedded(model, encoded, pad_id, shapes), deque()
     ahead = AHEAD[model.device.type]
     while True:
@@ -106,9 +113,7 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
         if group is None or len(running) > ahead:
             group, p = running.popleft().answer()
             group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer)
-            done = group.samples[~stays]
-            found.labels[done], found.exit_layers[done] = answers[~stays], group.layer
-            found.uncertainties[done] = scores[~stays]
+            found.put(group.samples[~stays], answers[~stays], group.layer, scores[~stays], p[~stays])
             pool.add(group, stays)
 
 

@@ -53,7 +53,7 @@ def assemble(task: Task, train: Split, dev: Split, test: Split, source: str, tra
     check_classes(train, task, train_name)
     # The classes of the suite's own tasks never change; a user may set those of a task file right.
     named = [] if task.name in TASKS else task.classes
-    data = TaskData(task, train, dev, test, source, _content_hash(named, train, dev, test))
+    data = TaskData(task, train, dev, test, source, content_hash(named, train, dev, test))
     if shared := overlap(data):
         log.warning("%s: %d test texts also stand in its training set", task.name, shared)
     return data
@@ -96,7 +96,7 @@ def _normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _content_hash(classes: Sequence[str], *splits: Split) -> str:
+def content_hash(classes: Sequence[str], *splits: Split) -> str:
     """SHA-256 over labels and texts in order, so that neither compression nor the way they were stored matters."""
     digest = hashlib.sha256("".join(f"{name}\n" for name in classes).encode())
     for split in splits:

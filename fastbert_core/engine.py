@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
+from transformers.utils import cached_file
 
 from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
 from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_tokenizer
@@ -17,6 +18,7 @@ from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
+from fastbert_core.operating_points import FILE, OperatingPoints, load_points, weights_sha256
 from fastbert_core.pooling import SHRINK, Shapes
 from fastbert_core.precision import resolve_device, resolve_precision
 from fastbert_core.streams import TextPair, paired, stretches
@@ -35,7 +37,8 @@ class Prediction(NamedTuple):
     """What the model says of one text.
 
     label, index: the class, by name and by number; exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the
-    classifier that decided; truncated: whether the text was longer than `max_tokens` and was cut
+    classifier that decided; truncated: whether the text was longer than `max_tokens` and was cut; probabilities: of
+    every class, in label order, by the classifier of the layer where it left
     """
 
     label: str
@@ -43,6 +46,7 @@ class Prediction(NamedTuple):
     exit_layer: int
     uncertainty: float
     truncated: bool
+    probabilities: tuple[float, ...] = ()
 
 
 class Engine:
@@ -50,8 +54,10 @@ class Engine:
 
     precision: `fp32`, `bf16`, or `auto`: bf16 where the device has it. Weights and hidden states are of that type.
     device: `cpu` or `cuda`; None leaves the model where it is
-    max_tokens: what a text is cut to; None is 128 (paper, section 4.1), or less where the encoder reads less
+    max_tokens: what a text is cut to; None is what the model was trained with, 128 (paper, section 4.1) unless it says
+        otherwise, or less where the encoder reads less
     token_budget: padded tokens of a full batch; None is TOKEN_BUDGET's
+    points: the operating points of the model, by which it predicts at a speedup or a tolerated disagreement
     in_flight: samples that are read at a time and sorted by length. Memory does not grow beyond what these and one
         batch for each layer need, however many texts there are.
 
@@ -70,6 +76,7 @@ class Engine:
         max_tokens: int | None = None,
         token_budget: int | None = None,
         in_flight: int = 8192,
+        points: OperatingPoints | None = None,
     ) -> None:
         place = model.device if device is None else resolve_device(device)
         self.precision = resolve_precision(precision, place)
@@ -87,29 +94,54 @@ class Engine:
         self._longest = EncoderShape.from_config(model.config).max_tokens
         self._least = [frame(self._tokenizer, pair).least for pair in (False, True)]
         least = self._least[bool(model.config.pair)]
-        self.max_tokens = _size("max_tokens", max_tokens, min(128, self._longest), self._longest, least)
+        self.max_tokens = _size(
+            "max_tokens", max_tokens, min(model.config.max_tokens, self._longest), self._longest, least
+        )
         self.in_flight = _size("in_flight", in_flight)
         self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
+        self._points, self._source = points, None
         self._shrunk = False  # once memory has run out, batches stay smaller
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> "Engine":
         """The engine of a trained model and its tokenizer (folder or hub id); `options`: those of the constructor.
 
-        Raises InputError if `source` holds no FastBERT with a tokenizer, and as the constructor does.
+        Operating points that lie beside the model are read when one is first asked for. Raises InputError if `source`
+        holds no FastBERT with a tokenizer, and as the constructor does.
         """
-        return cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
+        engine = cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
+        engine._source = source
+        return engine
+
+    @property
+    def points(self) -> OperatingPoints:
+        """The model's operating points. Raises InputError if it has none, or has those of another model."""
+        if self._points is None:
+            beside = {"_raise_exceptions_for_missing_entries": False}
+            file = self._source and cached_file(str(self._source), FILE, **beside)
+            if file is None:
+                remedy = "`fastbert calibrate MODEL --texts FILE` makes them, or give a speed"
+                raise InputError(f"{self._source or 'model'}: found no {FILE}, expected operating points; {remedy}")
+            self._points = load_points(Path(file), weights_sha256(Path(file).parent))
+        return self._points
 
     def predict(
         self,
         texts: str | Iterable[str] | Encoded,
-        speed: float,
+        speed: float | None = None,
         pairs: str | Iterable[str] | None = None,
         max_layers: int | None = None,
         batch_size: int | None = None,
         rule: str | ExitRule = "entropy",
+        *,
+        speedup: float | None = None,
+        max_disagreement: float | None = None,
     ) -> Prediction | list[Prediction] | Iterator[Prediction] | Predictions:
         """Classify; a sample leaves at the first layer whose uncertainty is below `speed`, in [0, 1].
+
+        In its place may stand what is wanted of new texts like those of calibration: `speedup`, so many times fewer
+        multiply-accumulates than without exits, or `max_disagreement`, the share that may be answered otherwise than by
+        the full model, kept with 90% confidence.
 
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
         samples give Predictions. `pairs` holds the second texts, in the form of the first; Encoded samples hold theirs.
@@ -118,14 +150,15 @@ class Engine:
         batch_size: samples of a full batch, which the token budget limits too; None leaves it to that. With 1 each
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
-        An iterator that raises has what came before delivered first. Raises InputError for a speed outside [0, 1], an
-        unknown or unfitted rule, sizes that are no positive integers, more layers than there are, samples that are no
-        texts, that have nothing to be seen or are too long, texts that do not match their pairs in form or number, and
-        pairs where the model was trained on single texts, or the reverse; RunError if memory runs out for smaller
-        batches too, and if a layer's probabilities are not finite.
+        An iterator that raises has what came before delivered first. Raises InputError unless exactly one of `speed`,
+        `speedup` and `max_disagreement` is given, and is one there can be; as `points` does; for an unknown or unfitted
+        rule, sizes that are no positive integers, more layers than there are, samples that are no texts, that have
+        nothing to be seen or are too long, texts that do not match their pairs in form or number, and pairs where the
+        model was trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and if
+        a layer's probabilities are not finite.
         """
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
-        leaving = Leaving(get_rule(rule), check_speed(speed), last)
+        leaving = Leaving(get_rule(rule), self._threshold(speed, speedup, max_disagreement, rule), last)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
@@ -141,6 +174,20 @@ class Engine:
         predictions = self._stream(paired(texts, pairs), leaving, rows)
         return predictions if isinstance(texts, Iterator) else list(predictions)
 
+    def _threshold(
+        self, speed: float | None, speedup: float | None, max_disagreement: float | None, rule: str | ExitRule
+    ) -> float:
+        given = {"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}
+        given = [name for name, value in given.items() if value is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise InputError(f"predict: found {found}, expected one of speed, speedup and max_disagreement")
+        if speed is not None:
+            return check_speed(speed)
+        if rule != self.points.rule:
+            raise InputError(f"rule: found {rule!r}, expected {self.points.rule}, which the operating points are of")
+        return self.points.threshold(speedup, max_disagreement)
+
     def shapes(self, batch_size: int | None = None) -> Shapes:
         """The shapes that batches have."""
         return Shapes(self._longest, self._token_budget, batch_size, BATCH_COST[self.model.device.type])
@@ -155,9 +202,9 @@ class Engine:
 
     def _predictions(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Iterator[Prediction]:
         names, found = self.model.config.class_names, self._classify(encoded, leaving, rows)
-        columns = (found.labels, found.exit_layers, found.uncertainties, encoded.truncated)
-        for index, exit_layer, uncertainty, cut in zip(*(column.tolist() for column in columns), strict=True):
-            yield Prediction(names[index], index, exit_layer, uncertainty, cut)
+        columns = (found.labels, found.exit_layers, found.uncertainties, encoded.truncated, found.probabilities)
+        for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
+            yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))
 
     def _classify(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""

@@ -1,11 +1,11 @@
-"""What backbone and teacher say in self-distillation: they are frozen, so once is enough where there is room for it."""
+"""What a frozen backbone says, and the teacher where it is frozen too: once is enough where there is room for it."""
 
 import math
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from fastbert_core.tracing import TOKEN_BUDGET, evaluating
 
 MAX_BYTES = 32 * 2**30
 
-# From the rows of a batch, and the batch: what the students read, [b, n, hidden] each, and the teacher's logits.
+# From the rows of a batch, and the batch: what the classifiers asked for read, [b, n, hidden] each; teacher's logits.
 Frozen = Callable[[np.ndarray, Batch], tuple[list[Tensor], Tensor]]
 
 
@@ -34,8 +34,11 @@ def frozen_states(
     folder: Path,
     log: Callable[[str], None],
     kept: bool | None = None,
+    layers: Sequence[int] | None = None,
 ) -> Frozen:
-    """Where the students' inputs and soft labels come from, without dropout and gradients.
+    """Where the inputs of classifiers on `layers` and the teacher's soft labels come from, without dropout, gradients.
+
+    `layers` count from 1; None are the students', all but the last.
 
     On a CPU a pass through the backbone is most of an epoch, so it is made once and kept in `folder`, if the disk has
     room for it and it takes no more than MAX_BYTES; else, of which `log` is told, and on a GPU, every batch is
@@ -45,18 +48,19 @@ def frozen_states(
     a stage that is resumed goes on as it began: `kept` says how, None if it begins. Raises RunError if states that
     were kept have no room now.
     """
+    layers = range(1, model.layers) if layers is None else layers
     if model.device.type == "cpu" and kept is not False:
         folder.mkdir(parents=True, exist_ok=True)
-        needed, room = _bytes(model, encoded), _room(model, folder)
+        needed, room = _bytes(model, encoded, layers), _room(model, folder)
         if needed <= room:
-            return KeptStates(model, encoded, pad_id, precision, folder)
+            return KeptStates(model, encoded, pad_id, precision, folder, layers)
         if kept:
             raise RunError(f"{folder}: found room for {_gib(room)}, expected {_gib(needed)} as when the stage began")
         log(f"{folder}: room for {_gib(room)} of frozen states, not for {_gib(needed)}; every batch computes its own")
 
     def computed(rows: np.ndarray, batch: Batch) -> tuple[list[Tensor], Tensor]:
         with evaluating(model), autocast(model.device, precision):
-            hidden, teacher = _pass(model, batch)
+            hidden, teacher = _pass(model, batch, layers)
         return [h.clone() for h in hidden], teacher.clone()
 
     return computed
@@ -65,13 +69,21 @@ def frozen_states(
 class KeptStates:
     """The states of all samples in a nameless file in `folder`, gone with the process however it ends.
 
-    Float32 [tokens, layers - 1, hidden], the tokens in the order of `encoded`. A batch is read from it, not mapped:
+    Float32 [tokens, layers, hidden], the tokens in the order of `encoded`. A batch is read from it, not mapped:
     pages of a map would count as the process's own memory, gigabytes after an epoch. Raises OSError, naming `folder`,
     where the disk is full.
     """
 
-    def __init__(self, model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path) -> None:
-        self._of_token = model.layers - 1, model.backbone.config.hidden_size
+    def __init__(
+        self,
+        model: FastBertModel,
+        encoded: Encoded,
+        pad_id: int,
+        precision: str,
+        folder: Path,
+        layers: Sequence[int],
+    ) -> None:
+        self._of_token = len(layers), model.backbone.config.hidden_size
         self._token_bytes = 4 * math.prod(self._of_token)
         self._offsets, self._lengths = encoded.offsets, encoded.lengths
         self._teacher = np.empty((len(encoded), model.config.num_labels), np.float32)
@@ -84,9 +96,9 @@ class KeptStates:
             bar,
         ):
             for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
-                hidden, teacher = _pass(model, collate(encoded, rows, pad_id))
+                hidden, teacher = _pass(model, collate(encoded, rows, pad_id), layers)
                 self._teacher[rows] = teacher.float().numpy()
-                states = torch.stack(hidden, dim=2).float().numpy()  # [b, n, layers - 1, hidden]
+                states = torch.stack(hidden, dim=2).float().numpy()  # [b, n, layers, hidden]
                 for row, state in zip(rows, states, strict=True):
                     file.seek(int(encoded.offsets[row]) * self._token_bytes)
                     file.write(state[: encoded.lengths[row]])
@@ -107,18 +119,19 @@ class KeptStates:
         return list(torch.from_numpy(padded).unbind()), torch.from_numpy(self._teacher[rows])
 
 
-def _pass(model: FastBertModel, batch: Batch) -> tuple[list[Tensor], Tensor]:
+def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
     hidden = model.embed(batch.input_ids, batch.token_type_ids)
     context = model.context(hidden, batch.mask, batch.token_type_ids)
     states = []
     for layer in range(1, model.layers + 1):
         hidden = model.run_layer(layer, hidden, context)
-        states.append(model.read(hidden, batch.mask))
-    return states[:-1], model.classify(model.layers, hidden, batch.mask)
+        if layer in layers:
+            states.append(model.read(hidden, batch.mask))
+    return states, model.classify(model.layers, hidden, batch.mask)
 
 
-def _bytes(model: FastBertModel, encoded: Encoded) -> int:
-    return 4 * len(encoded.ids) * (model.layers - 1) * model.backbone.config.hidden_size
+def _bytes(model: FastBertModel, encoded: Encoded, layers: Sequence[int]) -> int:
+    return 4 * len(encoded.ids) * len(layers) * model.backbone.config.hidden_size
 
 
 def _room(model: FastBertModel, folder: Path) -> int:

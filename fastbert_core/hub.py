@@ -6,6 +6,7 @@ import os
 import threading
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -131,3 +132,24 @@ def _labels(rows: datasets.Dataset, task: Task, place: str) -> np.ndarray:
             raise InputError(f"{place}: unknown label {name!r}, expected one of {', '.join(task.classes)}")
         lookup[value] = task.classes.index(own_name)
     return np.array([lookup[value] for value in values], np.int64)
+
+
+def load_named(name: str) -> datasets.DatasetDict:
+    """Any data set: of the hub (`owner/name`, perhaps with `:configuration`), or in a folder of the hub's form.
+
+    No code of its repository is run. Raises InputError if it cannot be had.
+    """
+    path, _, config = name.partition(":")
+    try:
+        return datasets.load_dataset(path, config or None)
+    except Exception as error:  # errors of the datasets library and of the hub client share no base class
+        expected = "expected a file, a folder, a task (fastbert list tasks), or a data set that the hub has"
+        raise InputError(f"{name}: cannot be loaded ({reason(error)}), {expected}") from error
+
+
+def load_saved(folder: Path) -> datasets.DatasetDict | datasets.Dataset:
+    """What `save_to_disk` of the datasets library wrote. Raises InputError if it cannot be read."""
+    try:
+        return datasets.load_from_disk(str(folder))
+    except Exception as error:  # the library's errors share no base class
+        raise InputError(f"{folder}: cannot be loaded ({reason(error)}), expected a saved data set") from error

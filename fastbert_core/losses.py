@@ -99,6 +99,13 @@ def reverse_kl(logits: Tensor, targets: Targets) -> Tensor:
     return _divergence(log_s, log_t)
 
 
+def imitation(logits: Tensor, targets: Targets) -> Tensor:
+    """KL(soft labels ‖ exit), mean over the batch, summed over the exits: another classifier is imitated."""
+    soft = targets.soft.clamp(min=torch.finfo(torch.float32).tiny).log()
+    log_p = functional.log_softmax(logits.float(), dim=-1)
+    return _divergence(soft[:, None].expand_as(log_p), log_p)
+
+
 def soft_labels(logits: Tensor, targets: Targets) -> Tensor:
     """What a shallow model (DistilBERT) learns in its last exit: labels and a deeper teacher's softened probabilities.
 
@@ -167,9 +174,12 @@ LOSSES: dict[str, Loss] = {
     "joint-self-distillation": joint_self_distillation,
     "kl": kl,
     "reverse-kl": reverse_kl,
+    "imitation": imitation,
     "soft-labels": soft_labels,
     "soft-labels-and-cls": soft_labels_and_cls,
     "hidden-and-attention": hidden_and_attention,
 }
+# Those that ask for no labels, so that unlabelled rows can teach too.
+WITHOUT_LABELS = ("kl", "reverse-kl", "imitation")
 # Those that need a deep teacher beside the labels.
 OF_A_DEEP_TEACHER = ("soft-labels", "soft-labels-and-cls", "hidden-and-attention")

@@ -33,8 +33,8 @@ class FastBertConfig(PreTrainedConfig):
     """What a FastBERT is built from: the backbone's own configuration, the classes, the classifiers' size.
 
     `backbone` is the backbone's configuration as a dict; `pair` says whether the model was trained on pairs of texts,
-    or None where nobody knows. Class names go where Hugging Face keeps them, `id2label`, so `num_labels` follows from
-    them.
+    or None where nobody knows; `max_tokens` is what texts were cut to. Class names go where Hugging Face keeps them,
+    `id2label`, so `num_labels` follows from them.
     """
 
     model_type = "fastbert"
@@ -45,6 +45,7 @@ class FastBertConfig(PreTrainedConfig):
     classifier_dropout: float = 0.1
     classifier_init: str = "xavier"
     pair: bool | None = None
+    max_tokens: int = 128
 
     @property
     def backbone_config(self) -> PreTrainedConfig:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import platformdirs
 
 from fastbert_core.data import TaskData, assemble
 from fastbert_core.errors import InputError, RunError
@@ -112,6 +113,11 @@ MODEL_FILES = (
 )
 DEV_ROWS, SEED = 1000, 7  # of the rows taken out of train for dev: the same in every run
 TEST_SHARE, DEV_SHARE = 0.2, 0.1  # of the groups, where a file has no split of its own
+
+
+def cache_folder() -> Path:
+    """Where what is fetched lives: our folder in the user's cache."""
+    return Path(platformdirs.user_cache_dir("fastbert-suite"))
 
 
 def encoder_place(name: str, cache: Path) -> Path:

@@ -15,9 +15,11 @@ BF16_UNITS = ("amx_bf16", "avx512_bf16")
 
 
 def resolve_device(name: str) -> "torch.device":
-    """`cpu` or `cuda` as a torch device. Raises InputError if it is not there."""
+    """`cpu` or `cuda` as a torch device; `auto` takes CUDA where it is. Raises InputError if it is not there."""
     import torch
 
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in DEVICES:
         raise InputError(f"device: found {name!r}, expected one of {', '.join(DEVICES)}")
     if name == "cuda" and not torch.cuda.is_available():

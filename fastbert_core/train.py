@@ -149,7 +149,8 @@ def train(
 class _Exits:
     """The logits [b, exits, classes] of the exits that a stage runs, for rows of its samples or all held-out rows.
 
-    Where the backbone is frozen, hidden states and the teacher's logits are computed once, without dropout.
+    Where the backbone is frozen, hidden states, and the logits of a teacher that does not learn, are computed once,
+    without dropout.
     """
 
     def __init__(
@@ -165,12 +166,20 @@ class _Exits:
         self._model, self._stage, self._place, self._deep = model, stage, place, deep
         self._samples, self._dev = samples, dev
         self._layers = (model.layers,) if stage.exits == "last" else tuple(range(1, model.layers + 1))
+        self._learning = [layer for layer in self._layers if layer < model.layers or "teacher" in stage.trains]
         self._states: dict[str, Frozen] = {}
         if stage.frozen:
             kept = notes.get("states_kept", {})
             for name, part in (("dev", dev), ("train", samples)):
                 self._states[name] = frozen_states(
-                    model, part.encoded, place.pad_id, place.precision, place.folder, place.log, kept.get(name)
+                    model,
+                    part.encoded,
+                    place.pad_id,
+                    place.precision,
+                    place.folder,
+                    place.log,
+                    kept.get(name),
+                    self._learning,
                 )
             notes["states_kept"] = {name: isinstance(states, KeptStates) for name, states in self._states.items()}
 
@@ -178,7 +187,8 @@ class _Exits:
         """Of training rows, with dropout in what learns; and what the rows teach."""
         model, stage = self._model, self._stage
         model.train(not stage.frozen)
-        model.students.train()
+        for layer in self._learning:
+            model.classifiers[layer - 1].train()
         batch = collate(self._samples.encoded, rows, self._place.pad_id, model.device)
         targets = self._samples.targets(rows, model.device)._replace(step=step)
         if stage.frozen:
@@ -204,10 +214,11 @@ class _Exits:
         return p
 
     def _from_states(self, name: str, rows: np.ndarray, batch: Batch) -> Tensor:
-        hidden, teacher = self._states[name](rows, batch)
+        heads, (hidden, teacher) = self._model.classifiers, self._states[name](rows, batch)
         with autocast(self._model.device, self._place.precision):
-            students = [head(h, batch.mask) for head, h in zip(self._model.students, hidden, strict=True)]
-        return torch.stack([*(logits.float() for logits in students), teacher.float()], dim=1)
+            logits = [heads[at - 1](h, batch.mask) for at, h in zip(self._learning, hidden, strict=True)]
+        frozen = [] if self._model.layers in self._learning else [teacher]
+        return torch.stack([said.float() for said in (*logits, *frozen)], dim=1)
 
 
 def _note_epoch(stage: Stage, notes: dict, loss: float, p: np.ndarray, dev: Samples, place: Workplace) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, exit_code
 from plots import BENCH
-from reproductions.arguments import EXIT_FAILED, ArgumentParser, exit_code
 from reproductions.checkout import committed, is_committed
 from reproductions.profiles import COMPARED_PROFILES, PROFILES
 

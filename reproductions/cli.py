@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastbert_core.arguments import EXIT_BAD_INPUT, ArgumentParser, exit_code, fail
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.precision import DEVICES, PRECISIONS, resolve_device, resolve_precision
 from fastbert_core.tasks import PAPER_TASKS, TASKS, Task, get_task
-from reproductions.arguments import EXIT_BAD_INPUT, ArgumentParser, exit_code, fail
 from reproductions.checkout import committed, in_checkout, is_committed
 from reproductions.profiles import PROFILES, SELF_CONTAINED
 

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastbert_core.arguments import ArgumentParser, exit_code
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
-from reproductions.arguments import ArgumentParser, exit_code
 from reproductions.blocks import BLOCKS, Tables
 from reproductions.checkout import committed
 

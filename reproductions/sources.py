@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from fastbert_core import encoder_folder, generated, hub, packaged
 from fastbert_core.data import TaskData, load_files, load_folder
 from fastbert_core.encoder_folder import Backbone
 from fastbert_core.errors import InputError
 from fastbert_core.files import expanded
+from fastbert_core.packaged import cache_folder
 from fastbert_core.task_file import TaskFile, read_task_file
 from fastbert_core.tasks import Task
 from reproductions.profiles import SELF_CONTAINED
@@ -66,11 +65,6 @@ def _folder(value: str | None, name: str) -> Path | None:
     if not value or not os.path.isdir(folder):  # an empty path would be the folder one is in
         raise InputError(f"{name}: found no folder {value or repr(value)}, expected one")
     return folder
-
-
-def cache_folder() -> Path:
-    """Where what is fetched lives, whatever FASTBERT_RUNS says: the suite's folder in the user's cache."""
-    return Path(platformdirs.user_cache_dir("fastbert-suite"))
 
 
 def runs_folder() -> Path:

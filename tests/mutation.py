@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from fastbert_core.arguments import ArgumentParser
 from fastbert_core.files import atomic_write
-from reproductions.arguments import ArgumentParser
 
 ROOT = Path(__file__).parents[1]
 MUTANTS = Path(__file__).parent / "mutants.toml"

@@ -26,9 +26,9 @@ from typing import NamedTuple
 import torch
 
 import reproductions.run  # so that a process that is forked from this one has what it needs  # noqa: F401
+from fastbert_core.arguments import ArgumentParser
 from fastbert_core.files import PARTIAL
 from reproductions import cli
-from reproductions.arguments import ArgumentParser
 
 FORK = multiprocessing.get_context("fork")
 RUN = ("run", "book-review", "--profile", "smoke", "--train-rows", "96", "--results-dir", "results")

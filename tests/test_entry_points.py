@@ -90,7 +90,7 @@ def test_a_closed_standard_output_is_no_error(tmp_path):
 def test_what_is_opened_next_is_not_taken_for_a_closed_standard_output(tmp_path):
     code = """
 import os
-from reproductions.arguments import exit_code
+from fastbert_core.arguments import exit_code
 def write():
     with open("table.csv", "w") as file:
         os.system("echo noise")

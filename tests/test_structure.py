@@ -18,7 +18,6 @@ ALLOWED = {
 # Of what lies below them, figures may know how results are laid out and read, when a sample leaves, and what a layer
 # costs.
 PLOTS_READ = {
-    "reproductions.arguments",
     "reproductions.checkout",
     "reproductions.profiles",
     "reproductions.columns",
@@ -26,6 +25,7 @@ PLOTS_READ = {
     "reproductions.store",
     "reproductions.tables",
     "reproductions.reported",
+    "fastbert_core.arguments",
     "fastbert_core.errors",
     "fastbert_core.exit_rules",
     "fastbert_core.files",

@@ -25,12 +25,12 @@ import torch
 from bench import models, tables
 from bench.models import Subject
 from bench.rivals import authors, dense
+from fastbert_core.arguments import ArgumentParser, exit_code
 from fastbert_core.encoding import Encoded
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import resolve_precision
-from reproductions.arguments import ArgumentParser, exit_code
 from reproductions.table2 import chosen_speed
 
 BATCHES = (32, 256)

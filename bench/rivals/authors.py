@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from fastbert_core.arguments import ArgumentParser
 from fastbert_core.encoding import Encoded
 from fastbert_core.heads import Classifier
 from fastbert_core.model import FastBertModel
-from reproductions.arguments import ArgumentParser
 
 VERSION = "0.2.2"
 PADDED = 128  # its seq_length

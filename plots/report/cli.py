@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, exit_code
 from fastbert_core.files import atomic_write
-from reproductions.arguments import EXIT_FAILED, ArgumentParser, exit_code
 from reproductions.checkout import committed
 from reproductions.profiles import COMPARED_PROFILES, PROFILES
 

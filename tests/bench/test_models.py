@@ -1,14 +1,14 @@
 import pytest
 
 from bench import models
-from reproductions import sources
+from fastbert_core import packaged
 
 
 @pytest.fixture
 def listed(tmp_path, monkeypatch):
     """The run of a trained model, as runs.csv lists it; runs lie in the user's cache folder, data at hand."""
     monkeypatch.setattr(models, "RESULTS", tmp_path)
-    monkeypatch.setattr(sources.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
+    monkeypatch.setattr(packaged.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.delenv("FASTBERT_RUNS", raising=False)
     monkeypatch.setenv("FASTBERT_DATA", str(tmp_path))
     (tmp_path / "runs.csv").write_text("run_id,task,training,seed\nabc,dbpedia,self-distillation,7\n")

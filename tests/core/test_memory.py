@@ -107,16 +107,16 @@ def grown_by_reading_kept_states() -> tuple[int, ...]:
     """Bytes on disk that an epoch of batches reads, and by how many the process has grown after it."""
     model = make_model(layers=3, hidden_size=512)
     encoded = encoded_samples([40] * 1200)
-    frozen._pass = lambda model, batch: (
+    frozen._pass = lambda model, batch, layers: (
         [torch.zeros(*batch.input_ids.shape, 512) for _ in range(2)],
         torch.zeros(len(batch.input_ids), 3),
     )
     with tempfile.TemporaryDirectory() as folder:
-        kept = KeptStates(model, encoded, 0, "fp32", Path(folder))
+        kept = KeptStates(model, encoded, 0, "fp32", Path(folder), range(1, 3))
         before = resident()
         for rows in np.arange(len(encoded)).reshape(-1, 30):
             kept(rows, collate(encoded, rows, 0))
-        return frozen._bytes(model, encoded), resident() - before
+        return frozen._bytes(model, encoded, range(1, 3)), resident() - before
 
 
 def test_kept_states_do_not_stay_in_memory() -> None:

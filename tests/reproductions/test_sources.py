@@ -1,6 +1,6 @@
 import pytest
 
-from fastbert_core import hub
+from fastbert_core import hub, packaged
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import TASKS
 from reproductions import sources
@@ -76,7 +76,7 @@ def test_paper_never_falls_back(reachable):
 
 @pytest.mark.parametrize(("named", "where"), [(None, "cache/fastbert-suite/runs"), ("work/runs", "work/runs")])
 def test_what_is_fetched_goes_to_the_cache_wherever_runs_live(tmp_path, monkeypatch, named, where):
-    monkeypatch.setattr(sources.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
+    monkeypatch.setattr(packaged.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.delenv("FASTBERT_RUNS", raising=False)
     if named is not None:
         monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / named))

@@ -1,0 +1,392 @@
+"""The command `fastbert`: train, predict, calibrate, evaluate, show, list. Each imports what it needs when it runs."""
+
+import argparse
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastbert_core.arguments import ArgumentParser, exit_code
+from fastbert_core.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from fastbert_core.evaluation import Said
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+DEVICES = ("auto", "cpu", "cuda")
+READ = ("text", "pair", "label", "encoding")
+TRAINED = (
+    *("dev", "test", "backbone", "classifier", "training", "epochs", "rate", "student_epochs", "student_rate"),
+    *("batch_size", "max_tokens", "train_rows", "seed", "device", "precision", "replace", *READ),
+)
+DATA = "CSV, TSV, JSONL, Parquet, a folder or hub id of Hugging Face's form"
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "fastbert") -> int:
+    """Run a command and return its exit code: 0 all well, else as `exit_code` says."""
+    return exit_code(partial(_command, arguments, prog))
+
+
+def _command(arguments: Sequence[str] | None, prog: str) -> int:
+    options = _parser(prog).parse_args(arguments)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        options.command(options)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which need not be imported to name it
+            raise
+        raise RunError(f"{error}; a smaller --batch-size takes less") from error
+    except KeyboardInterrupt:
+        if options.command is _train:
+            raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
+        raise
+    return 0
+
+
+def _parser(prog: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=prog, description="Text classifiers that exit early, as fast or as good as you ask.")
+    parser.add_argument("--version", action="version", version=f"fastbert {_version()}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("train", help="from labelled text to a calibrated model folder")
+    command.add_argument("data", metavar="DATA", help=f"{DATA}; or a task's name")
+    command.add_argument("--out", required=True, type=Path, help="the model's folder")
+    command.add_argument("--dev", metavar="DATA", help="rows held out (default: a part of DATA, each class alike)")
+    command.add_argument("--test", metavar="DATA", help="rows to measure on, which choose nothing")
+    encoder = command.add_mutually_exclusive_group()
+    encoder.add_argument("--backbone", help="a name (fastbert list backbones), a folder or a hub id (default: minilm)")
+    encoder.add_argument("--classifier", metavar="FOLDER", help="a fine-tuned classifier: its encoder is kept")
+    command.add_argument("--training", help="one of `fastbert list trainings` (default: self-distillation)")
+    command.add_argument("--epochs", type=_count, help="of fine-tuning (default: 3, more where rows are few)")
+    command.add_argument("--rate", type=_positive, help="of fine-tuning (default: 2e-5; 2e-4 for narrow encoders)")
+    command.add_argument("--student-epochs", type=_count, help="default: until the loss stops falling")
+    command.add_argument("--student-rate", type=_positive, help="default: 1e-3")
+    command.add_argument("--batch-size", type=_count, help="default: 32")
+    command.add_argument("--max-tokens", type=_count, help="what texts are cut to (default: 128)")
+    command.add_argument("--train-rows", type=_count, help="how many labelled rows to learn from (default: all)")
+    command.add_argument("--seed", type=int, help="default: 7")
+    command.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of training (default: auto)")
+    command.add_argument("--replace", action="store_true", default=None, help="let a model in the folder go")
+    _common(command, _train)
+
+    command = commands.add_parser("predict", help="a line of JSON for each text, as it comes")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("texts", metavar="TEXTS", nargs="?", default="-", help=f"lines of text, {DATA} (default: -)")
+    wanted = command.add_mutually_exclusive_group()
+    wanted.add_argument("--speed", type=float, help="threshold of the uncertainty, from 0 (all layers) to 1")
+    wanted.add_argument("--speedup", type=float, help="so many times fewer operations, such as 3")
+    wanted.add_argument("--max-disagreement", type=float, help="share answered otherwise than in full (default: 0.01)")
+    command.add_argument("--probabilities", action="store_true", help="of every class, too")
+    command.add_argument("--batch-size", type=_count, help="1 answers each line before it reads the next")
+    _common(command, _predict, label=False)
+
+    command = commands.add_parser("calibrate", help="operating points by other texts, which need no labels")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("--texts", required=True, metavar="DATA", help=f"lines of text, {DATA}")
+    _common(command, _calibrate)
+
+    command = commands.add_parser("evaluate", help="accuracy and cost at every operating point, class by class")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("data", metavar="DATA", help=f"{DATA}; of several splits, test; or a task's name")
+    command.add_argument("--rules", action="store_true", help="other exit rules at equal cost, too")
+    _common(command, _evaluate)
+
+    command = commands.add_parser("show", help="what a model is, where it came from, what it can do")
+    command.add_argument("model", metavar="MODEL", type=Path)
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(command=_show)
+
+    command = commands.add_parser("list", help="what there is by name")
+    command.add_argument("what", choices=LISTS)
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(command=_list)
+    return parser
+
+
+def _common(command: ArgumentParser, run: Callable, label: bool = True) -> None:
+    command.add_argument("--text", metavar="COLUMN", help="that holds the text (default: of the usual names)")
+    command.add_argument("--pair", metavar="COLUMN", help="that holds the second text of a pair")
+    if label:
+        command.add_argument("--label", metavar="COLUMN", help="that holds the class")
+        command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--encoding", help="of text files (default: UTF-8, or what a byte-order mark says)")
+    command.add_argument("--device", choices=DEVICES, default="auto")
+    command.set_defaults(command=run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 1")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number between 0 and 1")
+    return value
+
+
+def _train(options: argparse.Namespace) -> None:
+    _quiet()
+    from fastbert_core.classifier import train_classifier
+
+    given = {name: value for name in TRAINED if (value := getattr(options, name)) is not None}
+    record = train_classifier(options.data, options.out, **given)
+    if options.json:
+        print(json.dumps(record, ensure_ascii=False))
+        return
+    print(_shown(options.out))
+    print(f"model in {options.out}; next: fastbert predict {options.out} FILE --max-disagreement 0.01")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    _quiet()
+    from fastbert_core.predicting import predict
+
+    wanted = {name: getattr(options, name) for name in ("speed", "speedup", "max_disagreement")}
+    if all(value is None for value in wanted.values()):
+        wanted["max_disagreement"] = 0.01
+    read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}
+    told = predict(
+        *(_folder_or_id(options.model), options.texts, wanted, read),
+        device=options.device,
+        batch_size=options.batch_size,
+        probabilities=options.probabilities,
+    )
+    print(told, file=sys.stderr)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from fastbert_core.operating_points import save_points
+
+    said = _said(options, options.texts, "calibration", labelled=False)
+    folder = Path(options.model)
+    save_points(said.operating_points(folder), folder)
+    _rewrite_card(folder)
+    print(json.dumps(_points_table(folder)) if options.json else _shown(folder))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from fastbert_core.evaluation import beside
+    from fastbert_core.operating_points import FILE, load_points, weights_sha256
+
+    said, folder = _said(options, options.data, "test", labelled=True), Path(options.model)
+    path = folder / FILE
+    tables = said.tables(load_points(path, weights_sha256(folder)) if path.exists() else None)
+    if tables is None:
+        raise InputError(f"{options.data}: found no labels, expected some to evaluate by")
+    if options.rules:
+        tables["rules"] = beside(*said.labelled, said.shape)
+    if options.json:
+        print(json.dumps(tables, ensure_ascii=False))
+        return
+    print(f"{tables['rows']} rows; the commonest class is {tables['majority']:.2f}% of them")
+    for name in ("points", "classes", *(["rules"] if options.rules else [])):
+        print(f"\n{_table(tables[name])}")
+    if not path.exists():
+        print(f"\nno operating points; next: fastbert calibrate {folder} --texts FILE")
+
+
+def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool) -> "Said":
+    """What a model's exits say of the rows of `data`, whose labels are the model's classes."""
+    _quiet()
+    from fastbert_core import inputs, sources
+    from fastbert_core.encoding import load_tokenizer
+    from fastbert_core.evaluation import said_of
+    from fastbert_core.model import FastBertModel
+    from fastbert_core.precision import resolve_device
+    from fastbert_core.tasks import TASKS
+
+    model = FastBertModel.from_pretrained(_folder_or_id(options.model)).to(resolve_device(options.device))
+    if data in TASKS:
+        split = sources.load_task(TASKS[data], lambda line: print(line, file=sys.stderr)).test
+    else:
+        read = {name: getattr(options, name) for name in READ}
+        split = inputs.rows_for(data, model.config.class_names, labelled, **read)
+    if model.config.pair not in (None, split.pairs is not None):
+        expected = "pairs of texts; --pair COLUMN names the second" if model.config.pair else "single texts"
+        raise InputError(f"{data}: found {'single texts' if split.pairs is None else 'pairs'}, expected {expected}")
+    return said_of(model, load_tokenizer(options.model), split, progress)
+
+
+def _show(options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps(_record(options.model) | {"operating_points": _points_table(options.model)}))
+        return
+    print(_shown(options.model))
+
+
+def _list(options: argparse.Namespace) -> None:
+    rows = LISTS[options.what]()
+    print(json.dumps(rows, ensure_ascii=False) if options.json else _table(rows))
+
+
+def _tasks() -> list[dict]:
+    from fastbert_core.tasks import TASKS
+
+    return [
+        {
+            "task": task.name,
+            "language": task.language,
+            "kind": "pairs" if task.pair else "texts",
+            "from": "package index" if task.package else "hub" if task.hub else "files",
+            "classes": len(task.classes),
+        }
+        for task in TASKS.values()
+    ]
+
+
+def _rules() -> list[dict]:
+    from fastbert_core.exit_rules import RULES
+
+    return [{"rule": name, "needs fitting": "yes" if rule.needs_fit else ""} for name, rule in RULES.items()]
+
+
+def _trainings() -> list[dict]:
+    from fastbert_core.trainings import TRAININGS, Schedule, Schedules
+
+    schedules = Schedules(Schedule(1, 1e-3), Schedule(1, 1e-3))
+    stages = {name: training(schedules) for name, training in TRAININGS.items()}
+    told = {
+        name: ", then ".join(f"{' and '.join(stage.trains)} on {stage.loss}" for stage in of)
+        for name, of in stages.items()
+    }
+    return [{"training": name, "stages": stages} for name, stages in told.items()]
+
+
+def _backbones() -> list[dict]:
+    from fastbert_core.sources import BACKBONES
+
+    return [{"backbone": name, "what": what} for name, what in BACKBONES.items()]
+
+
+LISTS = {"tasks": _tasks, "rules": _rules, "trainings": _trainings, "backbones": _backbones}
+
+
+def _record(folder: Path) -> dict:
+    """What training kept of a model, {} where it kept nothing. Raises InputError if it is no model."""
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: found no config.json, expected a trained model's folder")
+    kind = _json(folder / "config.json").get("model_type")
+    if kind != "fastbert":
+        raise InputError(f"{folder}: found a model of type {kind!r}, expected one of type 'fastbert'")
+    return _json(folder / "training.json") if (folder / "training.json").is_file() else {}
+
+
+def _json(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: found no JSON, expected what training wrote") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: found {type(found).__name__}, expected a JSON object")
+    return found
+
+
+def _folder_or_id(model: str) -> str:
+    """`model`. Raises InputError if it is neither a folder nor may be a hub id."""
+    if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
+        raise InputError(f"{model}: no such folder, expected a trained model's, or its hub id (owner/name)")
+    return model
+
+
+def _points_table(folder: Path) -> list[dict]:
+    from fastbert_core.operating_points import FILE, load_points, weights_sha256
+    from fastbert_core.thresholds import rows_needed
+
+    if not (folder / FILE).is_file():
+        return []
+    points = load_points(folder / FILE, weights_sha256(folder))
+    full = {"asked": "full model", "threshold": None, "speedup": 1.0, "accuracy": points.full_accuracy, "same": 100.0}
+    notes = {
+        point.name: f"never exits: {points.rows} calibration rows, of which it takes {rows_needed(point.value)} or more"
+        for point in points.points
+        if point.threshold is None
+    }
+    return [full] + [
+        {
+            "asked": point.name,
+            "threshold": point.threshold,
+            "speedup": point.speedup,
+            "on_new_rows": list(point.interval),
+            "mean_layers": point.mean_layers,
+            "accuracy": point.accuracy,
+            "same": point.same,
+            **({"note": notes[point.name]} if point.name in notes else {}),
+        }
+        for point in points.points
+    ]
+
+
+def _shown(folder: Path) -> str:
+    record, table = _record(folder), _points_table(folder)
+    lines = []
+    if record:
+        rows = record["rows"]
+        lines += [
+            f"{record['name']}: {len(record['classes'])} classes: {', '.join(record['classes'][:12])}",
+            f"{record['backbone']}, {record['layers']} layers, at most {record['max_tokens']} tokens; "
+            f"{record['training']} on {rows['train']} rows",
+        ]
+    lines.append(_table(table) if table else f"no operating points; next: fastbert calibrate {folder} --texts FILE")
+    lines += [f"{row['asked']}: {row['note']}" for row in table if row.get("note")]
+    return "\n".join(lines)
+
+
+def _rewrite_card(folder: Path) -> None:
+    """The card with new operating points; that of a model which has no record is its owner's."""
+    from fastbert_core.files import atomic_write
+    from fastbert_core.model_card import model_card
+    from fastbert_core.operating_points import FILE, load_points, weights_sha256
+
+    if record := _record(folder):
+        with atomic_write(folder / "README.md") as file:
+            file.write(model_card(record, load_points(folder / FILE, weights_sha256(folder))).encode())
+
+
+def _table(rows: list[dict]) -> str:
+    """Rows as aligned columns: numbers to the right with two decimals, what is missing empty."""
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "note"]
+    cells = [[name.replace("_", " ") for name in names], *([_cell(row.get(name)) for name in names] for row in rows)]
+    numeric = [all(not isinstance(row.get(name), str) for row in rows) for name in names]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(names))]
+    aligned = [
+        [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        for row in cells
+    ]
+    return "\n".join("  ".join(row).rstrip() for row in aligned)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " to ".join(map(_cell, value))
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _quiet() -> None:
+    """transformers' own bars and advice, which are for programmers, off."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def _version() -> str:
+    try:
+        return version("fastbert-core")
+    except PackageNotFoundError:
+        return "from a checkout"

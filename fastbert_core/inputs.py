@@ -1,0 +1,310 @@
+"""Any table to labelled text: which columns, which classes, which rows choose the epoch and which the thresholds."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastbert_core.data import TaskData, content_hash, halves, without
+from fastbert_core.errors import InputError
+from fastbert_core.reading import Records, read_tables
+from fastbert_core.text import is_blank
+from fastbert_core.tsv import Split
+
+# Usual names of columns, compared without case, spaces, dashes and underscores; the first that is there is taken.
+PAIRS = (
+    ("texta", "textb"),
+    ("text1", "text2"),
+    ("sentencea", "sentenceb"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("query", "passage"),
+)
+TEXTS = (
+    *("text", "texta", "sentence", "review", "comment", "content", "document", "tweet", "message", "body", "question"),
+    *("query", "utterance", "description", "summary", "headline", "title"),
+)
+LABELS = (
+    *("label", "labels", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "rating", "stars"),
+    *("goldlabel", "y"),
+)
+WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)  # an integer, or a float that is one
+UNLABELLED = -1
+ENOUGH = 2000  # rows that choose the best epoch, and as many that thresholds are chosen on
+HELD_OUT = 0.2  # of the rows, at most, where there is no dev file
+FEWEST = 20  # rows to train on at all
+
+
+class Columns(NamedTuple):
+    """The columns that are read; `pair` and `label` are None where there are none."""
+
+    text: str
+    pair: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table's texts, and its labels as they were read: names, None where a row has none."""
+
+    name: str
+    texts: list[str]
+    pairs: list[str] | None
+    labels: list[str | None]
+    places: list[str] = field(repr=False)
+
+    def split(self, classes: Sequence[str]) -> Split:
+        """The rows with their labels as numbers, -1 where they have none. Raises InputError for an unknown label."""
+        known = {name: number for number, name in enumerate(classes)} | {None: UNLABELLED}
+        for label, place in zip(self.labels, self.places, strict=True):
+            if label not in known:
+                named = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
+                raise InputError(f"{place}: found the label {label!r}, expected one of {named}")
+        return Split(self.texts, self.pairs, np.array([known[label] for label in self.labels], np.int64))
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a classifier learns from. Labels are -1 where a row has none.
+
+    train: rows to learn from, unlabelled ones among them
+    selection: rows that choose the best epoch; calibration: those that thresholds are chosen on, of which some may have
+        no labels; test: None where there is none
+    said: what a person should know of it, line by line
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    pair: bool
+    train: Split
+    selection: Split
+    calibration: Split
+    test: Split | None
+    sha256: str
+    said: tuple[str, ...] = ()
+
+
+def choose_columns(
+    records: Records, text: str | None = None, pair: str | None = None, label: str | None = None, labelled: bool = True
+) -> Columns:
+    """The columns to read: those that are named, else the usual ones.
+
+    labelled: whether there must be labels. Raises InputError, with the columns that there are, if one is not found.
+    """
+    usual = {re.sub(r"[\s_-]", "", column).casefold(): column for column in reversed(records.columns)}
+    for option, column in (("--text", text), ("--pair", pair), ("--label", label)):
+        if column is not None and column not in records.columns:
+            raise InputError(f"{records.name}: found {_listed(records)}, expected {column!r}, as {option} says")
+    if label is None:
+        label = next((usual[name] for name in LABELS if name in usual), None)
+    if label is None and labelled:
+        expected = "expected one that holds the class, such as label; --label COLUMN names it"
+        raise InputError(f"{records.name}: found {_listed(records)}, {expected}")
+    if text is None and pair is None:
+        text, pair = next(((usual[a], usual[b]) for a, b in PAIRS if a in usual and b in usual), (None, None))
+    others = [column for column in records.columns if column not in (label, pair)]
+    if text is None:
+        named = (usual[name] for name in TEXTS if usual.get(name) in others)
+        text = next(named, others[0] if len(others) == 1 else None)
+    if text is None:
+        expected = "expected one that holds the text, such as text; --text COLUMN names it"
+        raise InputError(f"{records.name}: found {_listed(records)}, {expected}")
+    return Columns(text, pair, label)
+
+
+def _listed(records: Records) -> str:
+    return f"the columns {', '.join(map(repr, records.columns)) or 'none'}"
+
+
+def read_rows(records: Records, columns: Columns) -> Rows:
+    """All rows of a table. Raises InputError, naming line or row, for what is no text or has nothing to be seen."""
+    texts, pairs, values, places = [], [], [], []
+    for number, row in records.rows:
+        place = records.at(number)
+        texts.append(text_of(row, columns.text, place))
+        if columns.pair is not None:
+            pairs.append(text_of(row, columns.pair, place))
+        values.append(None if columns.label is None else _plain(row.get(columns.label)))
+        places.append(place)
+    if not texts:
+        raise InputError(f"{records.name}: found no rows, expected at least one")
+    return Rows(records.name, texts, None if columns.pair is None else pairs, _labels(values), places)
+
+
+def text_of(row: dict[str, Any], column: str, place: str) -> str:
+    """The text in a row's column. Raises InputError, beginning with `place`, if it is none or nothing can be seen."""
+    text = row.get(column)
+    if text is None or text != text:  # NaN
+        raise InputError(f"{place}: found no {column}, expected a text; delete the row, or fill it in")
+    if not isinstance(text, str):
+        raise InputError(f"{place}: found the {column} {text!r}, expected a text; --text names another column")
+    if is_blank(text):
+        raise InputError(f"{place}: found an empty {column}, expected a visible character; delete the row")
+    return text
+
+
+def _plain(value: Any) -> str | None:
+    """A label as text, without spaces around it; None where there is none."""
+    if value is None or value != value:  # NaN
+        return None
+    return str(value).strip() or None
+
+
+def _labels(values: list[str | None]) -> list[str | None]:
+    """Labels as they are; where all are integers, or floats that are, they lose their zeros, and -1 is no label."""
+    if not all(WHOLE.fullmatch(value) for value in set(values) - {None}):
+        return values
+    whole = {value: str(int(float(value))) for value in set(values) - {None}}
+    return [None if value is None or whole[value] == str(UNLABELLED) else whole[value] for value in values]
+
+
+def classes_of(rows: Rows) -> tuple[str, ...]:
+    """The names of the classes in label order: integers by size, others by alphabet.
+
+    Raises InputError if there are fewer than two, or so many that they can be no classes.
+    """
+    labels = [label for label in rows.labels if label is not None]
+    names = set(labels)
+    whole = all(WHOLE.fullmatch(name) for name in names)
+    if len(names) < 2:
+        remedy = "" if len(labels) == len(rows.labels) else "; a label of -1 among integers means none: write a word"
+        raise InputError(f"{rows.name}: found {len(names)} classes in {len(labels)} labels, expected two{remedy}")
+    if len(names) > max(2, len(labels) // 2):
+        found = f"{rows.name}: found {len(names)} different labels in {len(labels)} rows, such as {labels[0]!r}"
+        raise InputError(f"{found}, expected classes that come again; --label COLUMN names another column")
+    return tuple(sorted(names, key=int if whole else str))
+
+
+def prepare(
+    data: Any,
+    dev: Any = None,
+    test: Any = None,
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    encoding: str | None = None,
+    classes: Sequence[str] | None = None,
+    needs_labels: bool = True,
+    seed: int = 7,
+) -> Data:
+    """Read `data`, and `dev` and `test` where they lie apart, each of them as `read_tables` takes it.
+
+    classes: names in label order, where something else decides them; needs_labels: whether the data must have any
+
+    Training rows whose text stands in test are left out, and dev rows whose text stands in train or test. Without dev
+    rows a seeded part of train is held out, of each class alike. Half of the held-out rows choose the best epoch, the
+    others the thresholds; unlabelled ones are for thresholds, and the rest of them to learn from.
+    Raises InputError, naming file and line, for what is not as it should be.
+    """
+    tables = read_tables(data, encoding)
+    tables |= {
+        name: read_tables(part, encoding)["train"] for name, part in (("dev", dev), ("test", test)) if part is not None
+    }
+    columns = choose_columns(tables["train"], text, pair, label, needs_labels)
+    rows = {}
+    for name, records in tables.items():
+        own = choose_columns(records, columns.text, columns.pair, columns.label, needs_labels and name != "dev")
+        rows[name] = read_rows(records, own)
+    classes = tuple(classes or classes_of(rows["train"]))
+    splits = {name: part.split(classes) for name, part in rows.items()}
+    said = [_columns_told(columns, tables["train"].columns)]
+    name = tables["train"].name
+    return _divide(name, classes, splits, said, needs_labels, seed, content_hash(classes, *splits.values()))
+
+
+def rows_for(
+    data: Any,
+    classes: Sequence[str],
+    labelled: bool,
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    encoding: str | None = None,
+) -> Split:
+    """The rows of `data`, of several splits those of test, for a model that has these classes.
+
+    labelled: whether there must be labels. Raises InputError as `prepare` does, and for labels that are not these.
+    """
+    tables = read_tables(data, encoding)
+    records = tables.get("test", tables["train"])
+    return read_rows(records, choose_columns(records, text, pair, label, labelled)).split(classes)
+
+
+def of_task(data: TaskData, seed: int = 7) -> Data:
+    """One of the suite's own tasks, whose data have all three splits."""
+    splits = {"train": data.learnable, "dev": data.held_out, "test": data.test}
+    return _divide(data.task.name, data.task.classes, splits, [data.source], True, seed, data.sha256)
+
+
+def _columns_told(columns: Columns, there: Sequence[str]) -> str:
+    read = [("text", columns.text), ("second text", columns.pair), ("label", columns.label)]
+    told = ", ".join(f"{what} from {column!r}" for what, column in read if column is not None)
+    left = [column for column in there if column not in columns]
+    return f"{told}; not read: {', '.join(left)}" if left else told
+
+
+def _divide(
+    name: str,
+    classes: tuple[str, ...],
+    splits: dict[str, Split],
+    said: list[str],
+    needs_labels: bool,
+    seed: int,
+    sha256: str,
+) -> Data:
+    train, dev, test = (splits.get(split) for split in ("train", "dev", "test"))
+    if len(train) < FEWEST:
+        raise InputError(f"{name}: found {len(train)} rows to learn from, expected at least {FEWEST}")
+    if test is not None:
+        train, left_out = _left_out(train, test)
+        said += [f"{left_out} training rows left out, their texts stand in test too"] * bool(left_out)
+        test = test.take(np.flatnonzero(test.labels != UNLABELLED))
+    if dev is None:
+        train, dev = _hold_out(train, seed)
+        dev, left_out = _left_out(dev, train)
+    else:
+        dev, left_out = _left_out(dev, train if test is None else join(train, test))
+    said += [f"{left_out} held-out rows left out, their texts stand in other rows too"] * bool(left_out)
+    labelled = dev.labels != UNLABELLED
+    selection, calibration = halves(dev.take(np.flatnonzero(labelled)) if needs_labels else dev, seed)
+    if needs_labels:
+        calibration = join(calibration, dev.take(np.flatnonzero(~labelled)))
+    selection, calibration = (part.take(np.arange(min(ENOUGH, len(part)))) for part in (selection, calibration))
+    if not len(selection) or len(calibration) < 2:
+        raise InputError(f"{name}: found {len(dev)} held-out rows, expected 4 or more; give more rows, or --dev FILE")
+    if needs_labels:
+        counts = np.bincount(train.labels[train.labels != UNLABELLED], minlength=len(classes))
+        if missing := [classes[at] for at in np.flatnonzero(counts == 0)]:
+            expected = "expected at least one of each class that stands in no other split"
+            raise InputError(f"{name}: found no training row of class {', '.join(missing[:5])}, {expected}")
+    if without_label := int((train.labels == UNLABELLED).sum()):
+        said.append(f"{without_label} training rows have no label: they serve distillation and thresholds")
+    return Data(name, classes, train.pairs is not None, train, selection, calibration, test, sha256, tuple(said))
+
+
+def _left_out(rows: Split, others: Split) -> tuple[Split, int]:
+    kept = without(rows, others)
+    return kept, len(rows) - len(kept)
+
+
+def _hold_out(rows: Split, seed: int) -> tuple[Split, Split]:
+    """What stays, and a seeded part of each class, and of the unlabelled, of which one row at least stays."""
+    share = min(HELD_OUT, 2 * ENOUGH / len(rows))
+    rng, held = np.random.default_rng(seed), []
+    for label in np.unique(rows.labels):
+        of_class = rng.permutation(np.flatnonzero(rows.labels == label))
+        held.append(of_class[: min(len(of_class) - 1, round(share * len(of_class)))])
+    held = np.sort(np.concatenate(held))
+    return rows.take(np.setdiff1d(np.arange(len(rows)), held)), rows.take(held)
+
+
+def join(*splits: Split) -> Split:
+    """The rows of several splits, one after the other."""
+    texts = [text for split in splits for text in split.texts]
+    pairs = None if splits[0].pairs is None else [text for split in splits for text in split.pairs]
+    return Split(texts, pairs, np.concatenate([split.labels for split in splits]))

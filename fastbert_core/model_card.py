@@ -1,0 +1,92 @@
+"""A model's card: what it is, where it came from, what it can do; in the form that the Hugging Face Hub reads."""
+
+from fastbert_core.operating_points import OperatingPoints
+
+CODE = """```python
+from fastbert_core import Engine
+
+engine = Engine.from_pretrained("model")
+texts = ["a text", "another"]
+for found in engine.predict(texts, {argument}):
+    print(found.label, found.exit_layer, max(found.probabilities))
+print(engine.predict(texts[0], speed=0.3))   # a threshold of the uncertainty, from 0 (all layers) to 1
+print(engine.points.full_accuracy)
+```"""
+
+
+def model_card(record: dict, points: OperatingPoints, tested: dict | None = None) -> str:
+    """README.md of a model folder.
+
+    record: what `train_classifier` keeps in training.json; tested: `evaluate` of rows that nothing was chosen on
+    """
+    classes = record["classes"]
+    named = ", ".join(classes[:12]) + (f", … ({len(classes)} in all)" if len(classes) > 12 else "")
+    kind = "pairs of texts" if record["pair"] else "texts"
+    rows = record["rows"]
+    unlabelled = f", {rows['unlabelled']} of them unlabelled" if rows["unlabelled"] else ""
+    best = next((point for point in points.points if point.target == "speedup" and point.value >= 2), None)
+    argument = f"speedup={best.value:g}" if best else "max_disagreement=0.01"
+    return f"""---
+library_name: fastbert-core
+pipeline_tag: text-classification
+tags: [early-exit, fastbert, text-classification]
+---
+
+# {record["name"]}: {kind} to {len(classes)} classes, with early exit
+
+A [FastBERT](https://arxiv.org/abs/2004.02178): every layer has a classifier, and a text leaves at the first one that is
+sure enough. Classes: {named}.
+
+| | |
+| --- | --- |
+| encoder | {record["backbone"]} ({record["layers"]} layers) |
+| training | {record["training"]}, seed {record["options"]["seed"]}, at most {points.max_tokens} tokens |
+| data | {record["name"]}, SHA-256 `{record["data_sha256"][:16]}` |
+| rows | {rows["train"]} to learn from{unlabelled}, {rows["selection"]} chose the epoch, {points.rows} the thresholds |
+
+## Operating points
+
+{_points(points) if tested is None else _tested(tested)}
+
+Speedup counts multiply-accumulates against the model without exits. {_said(points, tested)}
+
+## Ten lines of Python
+
+{CODE.format(argument=argument)}
+
+Made by fastbert-core {record["versions"]["fastbert-core"]}: `fastbert show model` tells more.
+"""
+
+
+def _points(points: OperatingPoints) -> str:
+    lines = ["| asked | speedup | on new rows | mean layers | accuracy | same answer |", "| --- |" + " ---: |" * 5]
+    lines.append(f"| full model | 1.00x | | | {_number(points.full_accuracy)} | 100.00 |")
+    for point in points.points:
+        low, high = point.interval
+        speed = f"{point.speedup:.2f}x | {low:.2f} to {high:.2f} | {point.mean_layers:.2f}"
+        lines.append(f"| {point.name} | {speed} | {_number(point.accuracy)} | {point.same:.2f} |")
+    return "\n".join(lines)
+
+
+def _tested(tested: dict) -> str:
+    lines = ["| asked | speedup | mean layers | accuracy | points lost | macro-F1 |", "| --- |" + " ---: |" * 5]
+    for row in tested["points"]:
+        low, high = row["lost_interval"]
+        lost = "" if row["threshold"] is None else f"{row['lost']:.2f} [{low:.2f}, {high:.2f}]"
+        speed = f"{row['speedup']:.2f}x | {row['mean_layers']:.2f}"
+        lines.append(f"| {row['point']} | {speed} | {row['accuracy']:.2f} | {lost} | {row['macro_f1']:.2f} |")
+    return "\n".join(lines)
+
+
+def _said(points: OperatingPoints, tested: dict | None) -> str:
+    if tested is not None:
+        rows = f"{tested['rows']} test rows, on which nothing was chosen"
+        return f"Measured on {rows}; the commonest class is {tested['majority']:.1f}% of them."
+    return (
+        f"Measured on the {points.rows} rows that the thresholds were chosen on; `on new rows` is the middle 90% of "
+        "what rows outside a bootstrap draw give. `fastbert evaluate` measures on rows of your own."
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

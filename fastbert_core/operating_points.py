@@ -1,0 +1,267 @@
+"""Operating points of a trained model: as fast as asked, or as near to the full model as asked, kept beside it."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import binom
+
+from fastbert_core.errors import InputError, reason
+from fastbert_core.exit_rules import exit_layers, get_rule
+from fastbert_core.files import atomic_write, sha256
+from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
+from fastbert_core.sweep import every_threshold, slowest_within, totals
+from fastbert_core.thresholds import ERROR, GRID, Choice, by_speedup, disagreement, learn_then_test
+
+FILE = "operating_points.json"
+RULE = "entropy"
+SPEEDUPS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
+TOLERANCES = (0.005, 0.01, 0.02)
+CURVE_POINTS = 200
+DRAWS, SEED = 200, 7  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Point:
+    """One operating point, and what it comes to on the calibration rows.
+
+    target: `speedup` or `max_disagreement`; value: what was asked
+    threshold: None means never to exit
+    speedup: of multiply-accumulates, over the model without exits; interval: of 90 in 100 bootstrap draws, each of
+        which chooses a threshold that the rows outside it are measured at
+    same: per cent of rows that get the full model's answer
+    accuracy: per cent of the labelled rows, None where there are none
+    """
+
+    target: str
+    value: float
+    threshold: float | None
+    promise: str
+    speedup: float
+    interval: tuple[float, float]
+    mean_layers: float
+    same: float
+    accuracy: float | None
+
+    @property
+    def name(self) -> str:
+        """For tables: what was asked."""
+        return f"{self.value:g}x faster" if self.target == "speedup" else f"at most {100 * self.value:g}% differ"
+
+
+@dataclass(frozen=True)
+class OperatingPoints:
+    """What calibration found, of which any other operating point follows too.
+
+    model_sha256: of the weights that it holds for; texts_sha256: of the calibration texts
+    rows, labelled: how many they are, and how many of them have labels; max_tokens: what they were cut to
+    full_accuracy: of the last layer alone, per cent of the labelled rows, None where there are none
+    thresholds, speedups: of a curve, ascending, the first of them of a model that never exits
+    lost: at each of the thresholds of Learn-then-Test's GRID, how many rows get another answer than the full model's
+    """
+
+    model_sha256: str
+    texts_sha256: str
+    rule: str
+    rows: int
+    labelled: int
+    max_tokens: int
+    full_accuracy: float | None
+    points: tuple[Point, ...]
+    thresholds: tuple[float, ...]
+    speedups: tuple[float, ...]
+    lost: tuple[int, ...]
+
+    def threshold(self, speedup: float | None = None, max_disagreement: float | None = None) -> float:
+        """The threshold of a target, one of the two; 0, which never exits, where nothing is certified.
+
+        Raises InputError for a speedup below 1 or above what the first layer gives, and a share outside (0, 1).
+        """
+        if speedup is not None:
+            return self._of_speedup(_number("speedup", speedup))
+        tolerated = _number("max_disagreement", max_disagreement)
+        if not 0 < tolerated < 1:
+            raise InputError(f"max_disagreement: found {max_disagreement!r}, expected a number between 0 and 1")
+        for point in self.points:
+            if (point.target, point.value) == ("max_disagreement", tolerated):
+                return point.threshold or 0.0
+        return _certified(np.array(self.lost), self.rows, tolerated)
+
+    def _of_speedup(self, speedup: float) -> float:
+        fastest = self.speedups[-1]
+        if not 1 <= speedup <= fastest:
+            most = math.floor(100 * fastest) / 100
+            raise InputError(f"speedup: found {speedup!r}, expected a number from 1 to {most:g}, at which all leave")
+        for point in self.points:
+            if (point.target, point.value) == ("speedup", speedup):
+                return point.threshold
+        return next(t for t, s in zip(self.thresholds, self.speedups, strict=True) if s >= speedup)
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: found {value!r}, expected a number") from None
+
+
+def calibrated(
+    p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape, **of: object
+) -> OperatingPoints:
+    """The operating points of a model from what its exits say of calibration rows, which chose nothing before.
+
+    p: probabilities float32 [rows, layers, classes]; labels: int64 [rows], -1 where a row has none
+    tokens: int32 [rows]; shape: what costs follow from
+    of: the fields of OperatingPoints that say of what they are: model_sha256, texts_sha256, max_tokens
+
+    Raises InputError for fewer than two rows.
+    """
+    if len(p) < 2:
+        raise InputError(f"calibration: found {len(p)} rows, expected two at least, and hundreds for any promise")
+    rows = _Rows(p, labels, tokens, shape)
+    scores, cost, losses, dense = rows.measured
+    every = every_threshold(scores)
+    fastest = len(p) * dense.mean() / totals(scores, cost, every[-1:])[0]
+    asked = [("speedup", value) for value in SPEEDUPS if value <= fastest]
+    asked += [("max_disagreement", value) for value in TOLERANCES]
+    choices = [
+        by_speedup(scores, cost, dense.mean(), value) if target == "speedup" else learn_then_test(losses, scores, value)
+        for target, value in asked
+    ]
+    intervals = rows.out_of_bag(asked)
+    points = [rows.point(*of) for of in zip(asked, choices, intervals, strict=True)]
+    wanted = dense.mean() / np.linspace(1.0, fastest, CURVE_POINTS)
+    curve = sorted({0.0, *(_or_last(slowest_within(scores, cost, most), every) for most in wanted)})
+    return OperatingPoints(
+        rule=RULE,
+        rows=len(p),
+        labelled=int(rows.known.sum()),
+        full_accuracy=rows.accuracy(np.full(len(p), p.shape[1])),
+        points=tuple(points),
+        thresholds=tuple(curve),
+        speedups=tuple((len(p) * dense.mean() / totals(scores, cost, np.array(curve))).tolist()),
+        lost=tuple(totals(scores, losses, GRID).astype(int).tolist()),
+        **of,
+    )
+
+
+def _chosen(
+    asked: Sequence[tuple[str, float]], scores: np.ndarray, cost: np.ndarray, losses: np.ndarray, dense: np.ndarray
+) -> list[float]:
+    """The threshold of each target by some rows, as `by_speedup` and `learn_then_test` choose; 0 never exits."""
+    every, lost = every_threshold(scores), totals(scores, losses, GRID)
+    spent = totals(scores, cost, every) / len(scores)
+    chosen = []
+    for target, value in asked:
+        if target == "speedup":
+            within = np.flatnonzero(spent <= dense.mean() / value * (1 + 1e-12))
+            chosen.append(float(every[within[0] if len(within) else -1]))
+        else:
+            chosen.append(_certified(lost, len(scores), value))
+    return chosen
+
+
+def _certified(lost: np.ndarray, rows: int, tolerated: float) -> float:
+    """Learn-then-Test's threshold on GRID, by how many of the rows are lost at each; 0 if none is certified."""
+    failed = binom.cdf(lost, rows, tolerated) > ERROR
+    passed = int(failed.argmax()) if failed.any() else len(GRID)
+    return float(GRID[passed - 1]) if passed else 0.0
+
+
+def _or_last(threshold: float | None, every: np.ndarray) -> float:
+    return float(every[-1]) if threshold is None else threshold
+
+
+class _Rows:
+    """Calibration rows: what a rule scores and what leaving costs, at every layer of each."""
+
+    def __init__(self, p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape) -> None:
+        rule = get_rule(RULE)
+        self.labels, self.known = labels, labels >= 0
+        self.scores, self.answers = rule.score(p), rule.answer(p)
+        self.losses = disagreement(self.answers, p)
+        self.cost, self.dense = costs(tokens, shape, *p.shape[1:])
+        self.measured = self.scores, self.cost, self.losses, self.dense
+
+    def accuracy(self, left: np.ndarray) -> float | None:
+        """Per cent of the labelled rows that are right where they leave at layers `left`; None if there are none."""
+        right = _at(self.answers, left) == self.labels
+        return 100 * float(right[self.known].mean()) if self.known.any() else None
+
+    def point(self, asked: tuple[str, float], choice: Choice, interval: tuple[float, float]) -> Point:
+        """What a choice comes to here."""
+        left = exit_layers(self.scores, choice.threshold or 0.0)
+        return Point(
+            *asked,
+            choice.threshold,
+            choice.promise,
+            speedup=float(self.dense.mean() / _at(self.cost, left).mean()),
+            interval=interval,
+            mean_layers=float(left.mean()),
+            same=100 * float(1 - _at(self.losses, left).mean()),
+            accuracy=self.accuracy(left),
+        )
+
+    def out_of_bag(self, asked: Sequence[tuple[str, float]]) -> list[tuple[float, float]]:
+        """Of each target the middle 90 of 100 speedups of rows that a bootstrap draw, which chooses, has not drawn."""
+        rng, rows = np.random.default_rng(SEED), len(self.scores)
+        speedups = []  # [draws, targets]
+        while len(speedups) < DRAWS:
+            drawn = rng.integers(0, rows, rows)
+            others = np.setdiff1d(np.arange(rows), drawn)
+            if len(others):
+                chosen = _chosen(asked, *(values[drawn] for values in self.measured))
+                left = [exit_layers(self.scores[others], threshold) for threshold in chosen]
+                speedups.append([self.dense[others].mean() / _at(self.cost[others], at).mean() for at in left])
+        low, high = np.quantile(speedups, (0.05, 0.95), axis=0)
+        return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def costs(tokens: np.ndarray, shape: EncoderShape, layers: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Multiply-accumulates of leaving at each layer, [rows, layers], and of the model without exits, [rows]."""
+    by_layer = [true_macs(shape, layer, tokens, classes) for layer in range(1, layers + 1)]
+    return np.stack(by_layer, axis=1), np.asarray(dense_true_macs(shape, tokens, classes))
+
+
+def _at(values: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Of [rows, layers], each row's value at the layer (from 1) where it leaves."""
+    return np.take_along_axis(values, left[:, None] - 1, axis=1)[:, 0]
+
+
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 of a model folder's weights. Raises InputError if there are none."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{folder}: found no .safetensors file, expected a trained model")
+    return sha256(*files)
+
+
+def save_points(points: OperatingPoints, folder: Path) -> Path:
+    """Write the operating points into a model's folder, whole or not at all, and return the file."""
+    path = Path(folder) / FILE
+    with atomic_write(path) as file:
+        file.write((json.dumps(dataclasses.asdict(points), indent=1) + "\n").encode())
+    return path
+
+
+def load_points(path: Path, weights: str) -> OperatingPoints:
+    """Operating points from their file. Raises InputError if it is damaged, or of other weights than `weights`."""
+    remedy = "`fastbert calibrate MODEL --texts FILE` makes it anew"
+    try:
+        table = json.loads(Path(path).read_text("utf-8"))
+        points = [Point(**point | {"interval": tuple(point["interval"])}) for point in table.pop("points")]
+        lists = {name: tuple(table.pop(name)) for name in ("thresholds", "speedups", "lost")}
+        found = OperatingPoints(**table, **lists, points=tuple(points))
+        whole = len(found.lost) == len(GRID) and len(found.thresholds) == len(found.speedups) > 0
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: found {reason(error)}, expected operating points; {remedy}") from error
+    if not whole:
+        raise InputError(f"{path}: found curves of other lengths, expected operating points; {remedy}")
+    if found.model_sha256 != weights:
+        expected = f"expected those of {found.model_sha256[:12]}, which it was made for"
+        raise InputError(f"{path}: found it beside weights {weights[:12]}, {expected}; {remedy}")
+    return found

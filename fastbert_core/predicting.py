@@ -1,0 +1,94 @@
+"""`fastbert predict`: texts in, a whole line of JSON for each out, in memory that does not grow."""
+
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterable
+
+from fastbert_core.engine import Engine, Prediction
+from fastbert_core.inputs import choose_columns, text_of
+from fastbert_core.reading import Records, read_tables, standard_input
+
+BLOCK = 4096  # bytes that a pipe takes whole or not at all
+
+
+def predict(
+    model: str,
+    texts: str,
+    wanted: dict[str, float | None],
+    read: dict[str, str | None],
+    device: str = "auto",
+    batch_size: int | None = None,
+    probabilities: bool = False,
+) -> str:
+    """Write the predictions for `texts`, a file of any kind or `-`, to standard output, and tell of them in one line.
+
+    wanted: speed, speedup and max_disagreement, one of which is not None; read: the columns text and pair, and the
+    encoding, where they are not the usual ones
+
+    Raises InputError as the reader and the engine do; what came before is written.
+    """
+    from fastbert_core.precision import resolve_device
+
+    engine = Engine.from_pretrained(model, device=resolve_device(device).type)
+    records = _records(texts, read["encoding"])
+    columns = choose_columns(records, read["text"], read["pair"], labelled=False)
+    rows, others = (records.rows, None) if columns.pair is None else itertools.tee(records.rows)
+    first = (text_of(row, columns.text, records.at(number)) for number, row in rows)
+    second = others and (text_of(row, columns.pair, records.at(number)) for number, row in others)
+    begun = time.monotonic()
+    found = engine.predict(first, pairs=second, batch_size=batch_size, **wanted)
+    names = engine.model.config.class_names if probabilities else None
+    count, layers, cut = _write(found, names, at_once=batch_size == 1)
+    seconds = time.monotonic() - begun
+    of = f"{layers / max(1, count):.2f} of {engine.model.layers} layers on average"
+    return f"{count} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):.0f} a second), {of}, {cut} cut"
+
+
+def _records(texts: str, encoding: str | None) -> Records:
+    if texts == "-":
+        return standard_input(encoding)
+    tables = read_tables(texts, encoding)
+    return tables.get("test", tables["train"])
+
+
+def _write(found: Iterable[Prediction], names: list[str] | None, at_once: bool) -> tuple[int, int, int]:
+    """Write a line for each; how many there are, how many layers they took, and how many were cut.
+
+    Whole lines are sent together, so that who is killed leaves no half one; `at_once` sends each as it comes.
+    """
+    count = layers = cut = 0
+    block = b""
+    try:
+        for prediction in found:
+            count, layers, cut = count + 1, layers + prediction.exit_layer, cut + prediction.truncated
+            line = _line(prediction, names)
+            if len(block) + len(line) > BLOCK:
+                _send(block)
+                block = b""
+            block += line
+            if at_once:
+                _send(block)
+                block = b""
+    finally:
+        _send(block)
+    return count, layers, cut
+
+
+def _line(prediction: Prediction, names: list[str] | None) -> bytes:
+    told = {
+        "label": prediction.label,
+        "exit_layer": prediction.exit_layer,
+        "uncertainty": round(prediction.uncertainty, 6),
+        "truncated": prediction.truncated,
+    }
+    if names is not None:
+        rounded = (round(p, 6) for p in prediction.probabilities)
+        told["probabilities"] = dict(zip(names, rounded, strict=True))
+    return (json.dumps(told, ensure_ascii=False) + "\n").encode()
+
+
+def _send(block: bytes) -> None:
+    sys.stdout.buffer.write(block)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,322 @@
+"""Rows of any table: CSV, TSV, JSONL, Parquet, lines of text, a Hugging Face data set, a DataFrame, a hub id."""
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import itertools
+import json
+import lzma
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fastbert_core.errors import InputError, reason
+from fastbert_core.files import readable
+
+KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
+PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+# How files and splits of a data set are called; the first is our own name.
+SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
+MARKS = (  # UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+WIDE = ("utf-16", "utf-32")  # encodings in which a line feed is more than its byte
+LONGEST_FIELD = 2**24  # characters; what is longer is a quote that nothing closes
+DELIMITERS = ",;\t"  # of CSV, where the header has them most often
+
+
+@dataclass(frozen=True)
+class Records:
+    """A table whose rows are read as they are asked for, once: pairs of a number and a dict by column.
+
+    name: as messages call it; columns: of the first row
+    unit: what the numbers count, `line` of a file or `row`, from 1
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[int, dict[str, Any]]]
+    unit: str = "line"
+
+    def at(self, number: int) -> str:
+        """Where a row stands, for messages."""
+        return f"{self.name}:{number}" if self.unit == "line" else f"{self.name}, row {number}"
+
+
+def read_tables(data: Any, encoding: str | None = None) -> dict[str, Records]:
+    """The tables of `data` by our names of the splits: train, dev, test; what is one table alone is `train`.
+
+    data: a file of one of KINDS, perhaps packed; a folder with such files, or saved by `datasets`; a hub id
+        (`owner/name`, perhaps `owner/name:configuration`); a Dataset, DatasetDict, DataFrame, mapping of columns, list
+        of dicts or iterable of texts
+    encoding: of text files, where it is not UTF-8 and no byte-order mark tells it
+
+    Raises InputError, naming file and line, for what cannot be read.
+    """
+    if not isinstance(data, str | os.PathLike):
+        return _of_python(data)
+    path = Path(data)
+    if path.is_dir():
+        return _of_folder(path, encoding)
+    if readable(path):
+        return {"train": read_file(path, encoding)}
+    if path.suffix.lower() in (*KINDS, *PACKED) or str(data).startswith((os.sep, ".", "~")):
+        raise InputError(f"{data}: no such file or folder")
+    from fastbert_core import hub
+
+    return _splits(hub.load_named(str(data)), f"hub {data}")
+
+
+def read_file(path: Path, encoding: str | None = None) -> Records:
+    """The rows of one file; what it is follows from how its name ends, and a pipe is lines of text.
+
+    Raises InputError as `read_tables` does.
+    """
+    packing = PACKED.get(path.suffix)
+    kind = path.with_suffix("").suffix if packing else path.suffix
+    if not readable(path):
+        raise InputError(f"{path}: no such file")
+    if kind.lower() == ".parquet" and not packing:
+        return _parquet(path)
+    if kind.lower() not in KINDS and path.is_file():
+        raise InputError(f"{path}: found a name that ends in {kind or 'nothing'}, expected one of {', '.join(KINDS)}")
+    return read_lines(open(path, "rb") if packing is None else packing(path, "rb"), str(path), kind.lower(), encoding)
+
+
+def read_lines(file: BinaryIO, name: str, kind: str = ".txt", encoding: str | None = None) -> Records:
+    """The rows of an open binary file: `kind` is one of KINDS but Parquet, and anything else means lines of text."""
+    lines = _lines(file, name, encoding)
+    if kind in (".csv", ".tsv"):
+        return _separated(lines, name, kind)
+    if kind in (".jsonl", ".ndjson", ".json"):
+        return _json(lines, name)
+    return Records(name, ("text",), ((at, {"text": line.rstrip("\n").removesuffix("\r")}) for at, line in lines))
+
+
+def _lines(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[int, str]]:
+    """Lines with their ends and their numbers. Only a line feed ends one, whatever else is in them."""
+    number = 0
+    try:
+        with file, io.BufferedReader(file) as raw:
+            start = raw.peek(4)[:4]
+            encoding = encoding or next((known for mark, known in MARKS if start.startswith(mark)), "utf-8")
+            if codecs.lookup(encoding).name.startswith(WIDE):
+                decoded: Iterable[str] = io.TextIOWrapper(raw, encoding, newline="\n")
+            else:
+                decoded = (line.decode(encoding) for line in raw)
+            for line in decoded:
+                number += 1
+                if "\0" in line:
+                    found = f"{name}:{number}: found a NUL character, expected text"
+                    raise InputError(f"{found}; if it is UTF-16 without a mark, --encoding utf-16-le reads it")
+                yield number, line.removeprefix("\ufeff") if number == 1 else line
+    except LookupError as error:
+        raise InputError(f"encoding: found {encoding!r}, expected one that Python knows, such as gb18030") from error
+    except UnicodeDecodeError as error:
+        found = f"{name}:{number + 1}: found byte {error.object[error.start]:#04x}"
+        remedy = "--encoding NAME says which it is, such as gb18030, cp1252 or utf-16"
+        raise InputError(f"{found}, expected {encoding.upper()}; {remedy}") from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:  # OSError: no permission, or no gzip header
+        raise InputError(f"{name}:{number + 1}: unreadable ({reason(error)}), expected a whole file") from error
+
+
+def _separated(lines: Iterator[tuple[int, str]], name: str, kind: str) -> Records:
+    """CSV, whose quotes may hold anything, or TSV, whose quotes are plain characters."""
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{name}:1: found nothing, expected a line with the names of the columns")
+    csv.field_size_limit(LONGEST_FIELD)
+    if kind == ".tsv":
+        options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    else:
+        options = {"delimiter": max(DELIMITERS, key=first[1].count), "strict": True}
+    reader = csv.reader((line for _, line in _after(first, lines)), **options)
+    rows = _records(reader, name)
+    header = [column.strip() for _, fields in itertools.islice(rows, 1) for column in fields]
+    if not header:
+        raise InputError(f"{name}:1: found empty lines alone, expected one with the names of the columns")
+    if twice := [column for column in header if column and header.count(column) > 1]:
+        raise InputError(f"{name}:1: found two columns {twice[0]!r}, expected different names")
+    width = len(header)
+
+    def dicts() -> Iterator[tuple[int, dict[str, str]]]:
+        for number, fields in rows:
+            if len(fields) != width:
+                remedy = "quote texts that hold the separator" if kind == ".csv" else "no text may hold a tab"
+                found = f"{name}:{number}: found {len(fields)} fields, expected {width} as in the header"
+                raise InputError(f"{found}; {remedy}")
+            yield number, dict(zip(header, fields, strict=True))
+
+    return Records(name, tuple(header), dicts())
+
+
+def _after(first: tuple[int, str], lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    yield first
+    yield from lines
+
+
+def _records(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:
+    """The reader's rows with the line that each begins on; empty lines are passed over."""
+    while True:
+        number = reader.line_num + 1
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise InputError(f"{name}:{number}: {_told(str(error))}") from error
+        if fields is None:
+            return
+        if fields:
+            yield number, fields
+
+
+def _told(error: str) -> str:
+    """What the csv module found wrong, and what to do about it."""
+    if "new-line character" in error:
+        return "found a carriage return within the line, expected line feeds at the ends of lines; convert the file"
+    if "unexpected end" in error or "field limit" in error:
+        return "found a quote that nothing closes, expected one; write a quote within a field twice"
+    return f"found a quote within a quoted field ({error}), expected it twice there"
+
+
+def _json(lines: Iterator[tuple[int, str]], name: str) -> Records:
+    """An object a line, or one list of objects."""
+    first = next(((at, line) for at, line in lines if line.strip()), None)
+    if first is None:
+        raise InputError(f"{name}:1: found nothing, expected an object a line")
+    if first[1].lstrip().startswith("["):
+        text = "".join(line for _, line in _after(first, lines))
+        found = _parsed(text, name, first[0])
+        return _dicts(enumerate(found, start=1), name, "row")
+    parsed = ((at, _parsed(line.strip(), name, at)) for at, line in _after(first, lines) if line.strip())
+    return _dicts(parsed, name, "line")
+
+
+def _parsed(text: str, name: str, number: int) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        number += getattr(error, "lineno", 1) - 1
+        raise InputError(f"{name}:{number}: found {reason(error)}, expected a JSON object") from error
+
+
+def _dicts(rows: Iterable[tuple[int, Any]], name: str, unit: str) -> Records:
+    """Records of numbered dicts, the first of which names the columns."""
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        raise InputError(f"{name}: found no rows, expected at least one")
+
+    def checked() -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, row in _after(first, rows):
+            if not isinstance(row, Mapping):
+                place = f"{name}:{number}" if unit == "line" else f"{name}, row {number}"
+                raise InputError(f"{place}: found {type(row).__name__}, expected an object with columns")
+            yield number, row
+
+    columns = tuple(map(str, first[1])) if isinstance(first[1], Mapping) else ()
+    return Records(name, columns, checked(), unit)
+
+
+def _parquet(path: Path) -> Records:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        columns = tuple(file.schema_arrow.names)
+    except (ArrowException, OSError) as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)}), expected a Parquet file") from error
+
+    def rows() -> Iterator[dict[str, Any]]:
+        try:
+            for batch in file.iter_batches(1024):
+                yield from batch.to_pylist()
+        except (ArrowException, OSError) as error:
+            raise InputError(f"{path}: cannot be read ({reason(error)}), expected a whole Parquet file") from error
+
+    return Records(str(path), columns, enumerate(rows(), start=1), "row")
+
+
+def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
+    if (folder / "dataset_info.json").is_file() or (folder / "dataset_dict.json").is_file():
+        from fastbert_core import hub
+
+        return _splits(hub.load_saved(folder), str(folder))
+    tables = {}
+    for split, names in SPLIT_NAMES.items():
+        files = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] in names and _is_table(path)]
+        if len(files) > 1:
+            raise InputError(f"{folder}: found {files[0].name} and {files[1].name}, expected one file of each split")
+        if files:
+            tables[split] = read_file(files[0], encoding)
+    if tables:
+        return tables
+    from fastbert_core import hub
+
+    return _splits(hub.load_named(str(folder)), str(folder))
+
+
+def _is_table(path: Path) -> bool:
+    return any(path.name.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
+
+
+def _of_python(data: Any) -> dict[str, Records]:
+    if isinstance(data, Mapping) and data and all(hasattr(table, "column_names") for table in data.values()):
+        return _splits(data, "data")
+    if hasattr(data, "column_names") and hasattr(data, "features"):
+        return {"train": _of_dataset(data, "data")}
+    if isinstance(data, Mapping):
+        import pandas as pd
+
+        data = pd.DataFrame(data)
+    if hasattr(data, "itertuples"):
+        columns = tuple(map(str, data.columns))
+        rows = (dict(zip(columns, row, strict=True)) for row in data.itertuples(index=False, name=None))
+        return {"train": Records("data", columns, enumerate(rows, start=1), "row")}
+    if not isinstance(data, Iterable):
+        raise InputError(f"data: found {type(data).__name__}, expected a file, a data set, a table or texts")
+    rows = ({"text": row} if isinstance(row, str) else row for row in data)
+    return {"train": _dicts(enumerate(rows, start=1), "data", "row")}
+
+
+def _splits(loaded: Any, name: str) -> dict[str, Records]:
+    """The tables of a DatasetDict, or of a Dataset alone."""
+    if hasattr(loaded, "column_names") and hasattr(loaded, "features"):
+        return {"train": _of_dataset(loaded, name)}
+    tables = {
+        split: _of_dataset(loaded[found[0]], f"{name}, {found[0]}")
+        for split, names in SPLIT_NAMES.items()
+        if (found := [known for known in names if known in loaded])
+    }
+    if "train" not in tables:
+        raise InputError(f"{name}: found the splits {', '.join(loaded)}, expected one called train")
+    return tables
+
+
+def _of_dataset(rows: Any, name: str) -> Records:
+    """The rows of a datasets.Dataset; numbers of classes become the names that it gives them."""
+    named: dict[str, Callable] = {
+        column: feature.int2str for column, feature in rows.features.items() if type(feature).__name__ == "ClassLabel"
+    }
+
+    def dicts() -> Iterator[dict[str, Any]]:
+        for row in rows:
+            for column, name_of in named.items():
+                if row[column] is not None:
+                    row[column] = name_of(row[column]) if row[column] >= 0 else None
+            yield row
+
+    return Records(name, tuple(rows.column_names), enumerate(dicts(), start=1), "row")
+
+
+def standard_input(encoding: str | None = None, kind: str = ".txt") -> Records:
+    """What comes through standard input: lines of text, or what `kind` says."""
+    return read_lines(sys.stdin.buffer, "standard input", kind, encoding)

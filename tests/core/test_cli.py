@@ -1,0 +1,229 @@
+"""The command `fastbert`, from a CSV to predictions, and what it does with bad input and readers that leave."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fastbert_core import classifier, cli, predicting
+
+ROOT = Path(__file__).parents[2]
+GOOD, BAD = ["great", "lovely", "fine", "warm"], ["dull", "poor", "weak", "awful"]
+OTHER = ["the", "film", "plot", "actor", "and", "a"]
+QUICK = ("--backbone", "tiny", "--precision", "fp32", "--epochs", "4", "--rate", "0.004")
+QUICK += ("--student-epochs", "3", "--student-rate", "0.01")
+
+
+def write_reviews(path, rows=240, seed=1):
+    """A CSV with string labels, some of them missing, and a column that is nobody's business."""
+    rng, lines = random.Random(seed), ["review,sentiment,stars"]
+    for at in range(rows):
+        good = rng.random() < 0.5
+        words = rng.choices(OTHER, k=6) + rng.choices(GOOD if good else BAD, k=3)
+        label = "" if at % 12 == 0 else "positive" if good else "negative"
+        lines.append(f'"{" ".join(words)}, ""{at}""",{label},{rng.randint(1, 5)}')
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a CSV and the model that `fastbert train` made of it."""
+    folder = tmp_path_factory.mktemp("stranger")
+    write_reviews(folder / "reviews.csv")
+    assert cli.main(["train", str(folder / "reviews.csv"), "--out", str(folder / "model"), *QUICK]) == 0
+    return folder
+
+
+def run(capsys, *words):
+    code = cli.main([str(word) for word in words])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_from_a_csv_to_predictions(trained, capsys):
+    model = trained / "model"
+    files = {path.name for path in model.iterdir()}
+    assert files >= {"model.safetensors", "config.json", "tokenizer.json", "operating_points.json", "README.md"}
+    assert [path.name for path in trained.iterdir() if path.name.startswith(".")] == []
+
+    code, out, _ = run(capsys, "show", model, "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["classes"] == ["negative", "positive"]
+    assert record["rows"]["unlabelled"] == 16
+    assert [row["asked"] for row in record["operating_points"]][:2] == ["full model", "1.5x faster"]
+
+    code, out, _ = run(capsys, "evaluate", model, write_reviews(trained / "new.csv", seed=2), "--json", "--rules")
+    tables = json.loads(out)
+    full = tables["points"][0]
+    assert (code, tables["rows"]) == (0, 220)
+    assert full["accuracy"] > 90
+    assert full["accuracy_interval"][0] < full["accuracy"] < full["accuracy_interval"][1] + 1e-9
+    assert {row["class"]: row["rows"] for row in tables["classes"]}.keys() == {"negative", "positive"}
+    assert "entropy" in [row["rule"] for row in tables["rules"]]
+
+    texts = trained / "texts.txt"
+    texts.write_text("a great lovely film\nthe dull awful plot\n")
+    code, out, err = run(capsys, "predict", model, texts, "--speedup", "1.5", "--probabilities")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, [line["label"] for line in lines]) == (0, ["positive", "negative"])
+    assert list(lines[0]) == ["label", "exit_layer", "uncertainty", "truncated", "probabilities"]
+    assert sum(lines[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert err.startswith("2 texts in ")
+
+    before = (model / "operating_points.json").read_text()
+    code, out, _ = run(capsys, "calibrate", model, "--texts", trained / "new.csv")
+    after = json.loads((model / "operating_points.json").read_text())
+    assert code == 0
+    assert after["rows"] == 240 != json.loads(before)["rows"]
+    assert "2x faster" in out
+    assert "240 the thresholds" in (model / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_card_names_data_and_points_and_its_python_runs(trained, monkeypatch, capsys):
+    card = (trained / "model" / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: fastbert-core\n")
+    assert "# reviews.csv: texts to 2 classes" in card
+    assert str(trained) not in card + (trained / "model" / "training.json").read_text()
+    code = card.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(trained)
+    exec(code, {})
+    assert "Prediction(label=" in capsys.readouterr().out
+
+
+def test_it_is_plain_where_nobody_watches(trained, capsys):
+    _, out, err = run(capsys, "show", trained / "model")
+    assert "\x1b" not in out + err
+    assert "\r" not in out + err
+
+
+FAULTS = [
+    (["train", "none.csv", "--out", "m"], "none.csv: no such file or folder"),
+    (["train", "reviews.csv", "--out", "model", *QUICK], "model: found a trained model.*--replace"),
+    (["train", "reviews.csv", "--out", "m", "--text", "x"], "reviews.csv: found the columns 'review'"),
+    (["train", "reviews.csv", "--out", "m", "--training", "pkd", *QUICK], "training: found 'pkd'"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--training", "imitation"], "without a classifier"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--max-tokens", "900"], "an encoder for 128 tokens, expected one"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--train-rows", "900"], "900 rows asked for"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--epochs", "0"], "--epochs: found '0', expected a whole number"),
+    (["train", "texts.csv", "--out", "m", *QUICK], "texts.csv: found the columns 'text', expected one that holds the"),
+    (
+        ["train", "reviews.csv", "--out", "m", "--classifier", "model"],
+        "model: found FastBertModel, expected a model for",
+    ),
+    (["predict", "nobody", "reviews.csv"], "nobody: no such folder"),
+    (["predict", "model", "reviews.csv", "--speedup", "99"], "speedup: found 99.0, expected a number from 1 to"),
+    (["predict", "model", "reviews.csv", "--speed", "2"], "speed: found 2.0"),
+    (["predict", "model", "reviews.csv", "--max-disagreement", "1"], "max_disagreement: found 1.0"),
+    (["calibrate", "model", "--texts", "reviews.csv", "--label", "stars"], "reviews.csv:2: found the label"),
+    (["evaluate", "model", "texts.csv"], "texts.csv: found the columns 'text'"),
+    (["evaluate", "model", "reviews.csv", "--pair", "stars", "--text", "review"], "found pairs, expected single texts"),
+    (["show", "."], r"\.: found no config.json, expected a trained model's folder"),
+    (["frobnicate"], "invalid choice: 'frobnicate'"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), FAULTS)
+def test_bad_input_is_one_line_and_writes_nothing(trained, words, message, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    (trained / "texts.csv").write_text("text\n" + "".join(f"text {at}\n" for at in range(30)))
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    try:
+        code = cli.main(words)
+    except SystemExit as stop:  # argparse's
+        code = stop.code
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert (code, said.out) == (2, "")
+    assert line.startswith("error: ")
+    assert re.search(message, line), line
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def test_a_fault_within_the_stream_comes_after_what_was_read_before(trained, capsys):
+    path = trained / "bad.csv"
+    path.write_text("text,id\n" + "".join(f"a great film,{at}\n" for at in range(50)) + "one,two,three\n")
+    code, out, err = run(capsys, "predict", trained / "model", path, "--speed", "0.5")
+    assert code == 2
+    assert len([json.loads(line) for line in out.splitlines()]) == 50
+    assert err.startswith(f"error: {path}:52: found 3 fields, expected 2")
+
+
+def test_lines_are_sent_whole_and_a_reader_that_leaves_is_no_error(trained, capsys, monkeypatch):
+    blocks = []
+
+    def send(block):
+        blocks.append(block)
+        if len(blocks) == 3:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(predicting, "_send", send)
+    texts = trained / "many.txt"
+    texts.write_text("the lovely film and a warm plot\n" * 500)
+    code, out, err = run(capsys, "predict", trained / "model", texts, "--speed", "0.9")
+    assert (code, out, err) == (141, "", "")
+    for block in blocks:
+        assert len(block) <= 4096
+        assert block.endswith(b"\n")
+        assert all(json.loads(line) for line in block.splitlines())
+
+
+def test_a_kill_leaves_whole_lines(trained, tmp_path):
+    texts, out = tmp_path / "texts.txt", tmp_path / "out.jsonl"
+    texts.write_text("the lovely film and a warm plot\n" * 200_000)
+    words = [sys.executable, "-m", "fastbert_core", "predict", trained / "model", texts, "--speed", "0.9"]
+    with open(out, "wb") as file:
+        process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=file, stderr=file)
+        while not out.stat().st_size and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.wait(timeout=60)
+    written = out.read_bytes()
+    assert written.endswith(b"\n")
+    assert all(json.loads(line)["label"] for line in written.splitlines())
+
+
+def test_help_version_and_lists_start_light():
+    code = """
+import sys
+from fastbert_core import cli
+for words in (["list", "tasks"], ["list", "trainings", "--json"], ["--version"]):
+    try:
+        cli.main(words)
+    except SystemExit:
+        pass
+heavy = {"torch", "transformers", "datasets", "pandas", "scipy", "sklearn"} & set(sys.modules)
+print(heavy, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == "set()\n"
+    assert "rotten-tomatoes" in done.stdout
+    assert '{"training": "imitation"' in done.stdout
+    assert "fastbert 0." in done.stdout
+
+
+def test_a_killed_training_goes_on_and_leaves_nothing_hidden(trained, monkeypatch, capsys):
+    words = ["train", str(trained / "reviews.csv"), "--out", str(trained / "again"), *QUICK]
+    train, seen = classifier.train, []
+
+    def dying(model, stage, *rest):
+        seen.append(stage.name)
+        if stage.name == "self-distillation" and seen.count(stage.name) == 1:
+            raise KeyboardInterrupt
+        return train(model, stage, *rest)
+
+    monkeypatch.setattr(classifier, "train", dying)
+    assert cli.main(words) == 130
+    assert not (trained / "again").exists()
+    assert "error: interrupted; the same command goes on from the last checkpoint" in capsys.readouterr().err
+    assert cli.main(words) == 0
+    one, other = ((trained / name / "model.safetensors").read_bytes() for name in ("model", "again"))
+    assert one == other
+    assert not (trained / ".again.training").exists()

@@ -1,0 +1,132 @@
+"""Columns, classes and splits of any labelled text."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastbert_core.errors import InputError
+from fastbert_core.inputs import UNLABELLED, choose_columns, classes_of, prepare, read_rows, rows_for
+from fastbert_core.reading import Records, read_tables
+
+
+def of(*columns):
+    return Records("x.csv", columns, iter(()))
+
+
+def table(n=60, **more):
+    return {"text": [f"row {at}" for at in range(n)], "label": [("no", "yes")[at % 2] for at in range(n)]} | more
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        (("id", "Review", "Sentiment"), ("Review", None, "Sentiment")),
+        (("label", "text_a"), ("text_a", None, "label")),
+        (("label", "text_a", "text_b"), ("text_a", "text_b", "label")),
+        (("premise", "hypothesis", "gold_label"), ("premise", "hypothesis", "gold_label")),
+        (("sentence1", "sentence2", "label"), ("sentence1", "sentence2", "label")),
+        (("title", "content", "category"), ("content", None, "category")),
+        (("what", "class"), ("what", None, "class")),
+        (("label", "category", "text"), ("text", None, "label")),
+    ],
+)
+def test_usual_names_are_found(columns, found):
+    assert choose_columns(of(*columns)) == found
+
+
+def test_named_columns_are_taken_and_others_refused_with_the_remedy():
+    assert choose_columns(of("a", "b", "c"), text="c", label="a") == ("c", None, "a")
+    assert choose_columns(of("a"), labelled=False) == ("a", None, None)
+    for given, message in [
+        ({"text": "z"}, "x.csv: found the columns 'a', 'b', 'c', expected 'z', as --text says"),
+        ({}, "expected one that holds the class, such as label; --label COLUMN names it"),
+        ({"label": "a"}, "expected one that holds the text, such as text; --text COLUMN names it"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            choose_columns(of("a", "b", "c"), **given)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "labels"),
+    [
+        (["b", " a ", "b", "a"], ("a", "b"), [1, 0, 1, 0]),
+        ([2, 10, 2, 10], ("2", "10"), [0, 1, 0, 1]),
+        ([1.0, 0.0, None, 1.0], ("0", "1"), [1, 0, -1, 1]),
+        (["1", "0.0", "-1", ""], ("0", "1"), [1, 0, -1, -1]),
+        (["-1", "pos", "pos", "-1"], ("-1", "pos"), [0, 1, 1, 0]),
+        ([float("nan"), "3.5", "4", "3.5"], ("3.5", "4"), [-1, 0, 1, 0]),
+        ([True, False, True, False], ("False", "True"), [1, 0, 1, 0]),
+    ],
+)
+def test_labels_are_classes_as_they_are_and_some_mean_none(values, classes, labels):
+    records = read_tables({"text": ["w"] * len(values), "label": pd.Series(values, dtype=object)})["train"]
+    rows = read_rows(records, choose_columns(records))
+    assert classes_of(rows) == classes
+    assert rows.split(classes).labels.tolist() == labels
+
+
+def test_what_can_be_no_classes_is_refused():
+    for labels, message in [
+        ([f"{at}" for at in range(60)], "60 different labels in 60 rows.*--label COLUMN"),
+        (["a"] * 60, "found 1 classes in 60 labels, expected two$"),
+        ([-1, 1] * 30, "a label of -1 among integers means none: write a word"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            prepare(table(label=labels))
+
+
+@pytest.mark.parametrize("text", ["", "  \u200b", None, float("nan"), 7])
+def test_a_row_without_text_is_named(text):
+    rows = table()
+    rows["text"][4] = text
+    with pytest.raises(InputError, match="data, row 5: found"):
+        prepare(rows)
+
+
+def test_held_out_rows_are_seeded_and_of_each_class_alike():
+    rows = table(1000, label=["a"] * 900 + ["b"] * 90 + ["rare"] * 10)
+    data, again, other = prepare(rows), prepare(rows), prepare(rows, seed=8)
+    held = [*data.selection.texts, *data.calibration.texts]
+    assert (len(data.train), len(data.selection), len(data.calibration)) == (800, 100, 100)
+    assert {*held} | {*data.train.texts} == {*rows["text"]}
+    counts = np.bincount(np.concatenate([data.selection.labels, data.calibration.labels]))
+    assert counts.tolist() == [180, 18, 2]
+    assert again.selection.texts == data.selection.texts != other.selection.texts
+    assert again.sha256 == data.sha256
+
+
+def test_unlabelled_rows_are_learnt_from_and_calibrate_but_choose_no_epoch():
+    labels = ["a", "b", ""] * 100
+    data = prepare(table(300, label=labels))
+    assert (data.selection.labels != UNLABELLED).all()
+    assert (data.calibration.labels == UNLABELLED).sum() == 20
+    assert (data.train.labels == UNLABELLED).sum() == 80
+    assert any("80 training rows have no label" in line for line in data.said)
+
+
+def test_no_text_stands_in_two_splits():
+    rows = table(100)
+    test = {"text": ["Row 3", "new"], "label": ["no", "yes"]}
+    dev = {"text": ["row  3", "row 5", *(f"dev {at}" for at in range(6))], "label": ["no"] * 8}
+    data = prepare(rows, dev=dev, test=test)
+    assert "row 3" not in data.train.texts
+    assert len(data.train) == 99
+    assert sorted([*data.selection.texts, *data.calibration.texts]) == [f"dev {at}" for at in range(6)]
+    assert "1 training rows left out, their texts stand in test too" in data.said
+    doubled = prepare({"text": ["same"] * 50 + rows["text"], "label": ["no"] * 50 + rows["label"]})
+    assert "same" not in [*doubled.selection.texts, *doubled.calibration.texts]
+
+
+def test_too_few_rows_and_labels_that_only_another_split_has():
+    with pytest.raises(InputError, match="found 10 rows to learn from, expected at least 20"):
+        prepare(table(10))
+    with pytest.raises(InputError, match="data, row 1: found the label 'maybe', expected one of no, yes"):
+        prepare(table(), test={"text": ["x"], "label": ["maybe"]})
+
+
+def test_rows_for_a_model_have_its_classes():
+    split = rows_for(table(), ("yes", "no"), labelled=True)
+    assert split.labels[:2].tolist() == [1, 0]
+    with pytest.raises(InputError, match="found the label 'no', expected one of a, b"):
+        rows_for(table(), ("a", "b"), labelled=True)
+    assert rows_for(["one", "two"], ("a", "b"), labelled=False).labels.tolist() == [UNLABELLED] * 2

@@ -1,0 +1,134 @@
+"""Operating points keep what they promise on calibration rows, come back from their file, and answer for any target."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fastbert_core.engine import Engine
+from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import exit_layers, get_rule
+from fastbert_core.flops import EncoderShape
+from fastbert_core.operating_points import FILE, calibrated, costs, load_points, save_points, weights_sha256
+from fastbert_core.thresholds import learn_then_test
+from tests.core.small import CLASSES, make_model, make_tokenizer, texts_of
+
+SHAPE = EncoderShape(layers=6, hidden=384, intermediate=1536, heads=12)
+ROWS, LAYERS = 600, 6
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """What exits say that grow surer, with different speed, of one right class each."""
+    rng = np.random.default_rng(3)
+    labels, tokens = rng.integers(0, 3, ROWS), rng.integers(5, 100, ROWS).astype(np.int32)
+    sure = rng.gamma(2.0, 0.6, ROWS)[:, None] * np.arange(1, LAYERS + 1)
+    logits = rng.normal(size=(ROWS, LAYERS, 3)) * 0.5
+    logits[np.arange(ROWS), :, labels] += sure
+    p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    return p.astype(np.float32), labels, tokens
+
+
+@pytest.fixture(scope="module")
+def points(rows):
+    return calibrated(*rows, SHAPE, model_sha256="m", texts_sha256="t", max_tokens=128)
+
+
+def speedup_at(rows, threshold):
+    p, _, tokens = rows
+    cost, dense = costs(tokens, SHAPE, LAYERS, 3)
+    left = exit_layers(get_rule("entropy").score(p), threshold)
+    return dense.mean() / cost[np.arange(ROWS), left - 1].mean()
+
+
+def test_each_point_is_as_fast_as_it_says_and_no_slower_than_asked(rows, points):
+    asked = [point for point in points.points if point.target == "speedup"]
+    assert [point.value for point in asked] == [1.5, 2.0, 3.0, 4.0]  # six layers give less than six
+    for point in asked:
+        assert point.value <= point.speedup < 1.05 * point.value
+        assert point.speedup == pytest.approx(speedup_at(rows, point.threshold))
+        low, high = point.interval
+        assert low < point.speedup < high
+
+
+def test_any_speedup_has_its_threshold(rows, points):
+    for asked in np.linspace(1.0, points.speedups[-1] - 1e-9, 37):
+        assert asked <= speedup_at(rows, points.threshold(speedup=asked)) < 1.06 * asked
+    for wrong in (0.5, points.speedups[-1] + 0.1, float("nan")):
+        with pytest.raises(InputError, match="expected a number from 1 to"):
+            points.threshold(speedup=wrong)
+
+
+def test_any_tolerance_is_certified_as_on_the_rows_themselves(rows, points):
+    p = rows[0]
+    scores, answers = get_rule("entropy").score(p), get_rule("entropy").answer(p)
+    losses = answers != answers[:, -1:]
+    for tolerated in (0.001, 0.005, 0.01, 0.02, 0.037, 0.2):
+        expected = learn_then_test(losses, scores, tolerated).threshold or 0.0
+        assert points.threshold(max_disagreement=tolerated) == expected
+    assert points.threshold(max_disagreement=0.001) == 0.0  # 600 rows certify nothing so small
+    for wrong in (0.0, 1.0, -0.1, "much"):
+        with pytest.raises(InputError, match="max_disagreement: found"):
+            points.threshold(max_disagreement=wrong)
+
+
+def test_accuracy_is_that_of_the_labelled_rows(rows):
+    p, labels, tokens = rows
+    some = np.where(np.arange(ROWS) % 3 == 0, labels, -1)
+    of = {"model_sha256": "m", "texts_sha256": "t", "max_tokens": 128}
+    found, none = (calibrated(p, known, tokens, SHAPE, **of) for known in (some, np.full(ROWS, -1)))
+    assert (found.labelled, none.labelled, none.full_accuracy) == (200, 0, None)
+    assert found.full_accuracy == pytest.approx(100 * (p[::3, -1].argmax(axis=1) == labels[::3]).mean())
+    assert [point.threshold for point in found.points] == [point.threshold for point in none.points]
+
+
+def test_they_come_back_whole_and_of_no_other_model(points, tmp_path):
+    path = save_points(points, tmp_path)
+    assert load_points(path, "m") == points
+    with pytest.raises(InputError, match=r"found it beside weights other, .*`fastbert calibrate"):
+        load_points(path, "other")
+    whole = path.read_text()
+    for damaged in (whole[:-20], "[]", "{}", json.dumps(json.loads(whole) | {"lost": [1]})):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match=r"operating_points\.json: found .*fastbert calibrate"):
+            load_points(path, "m")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    make_model().save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_model(folder):
+    texts, engine = texts_of(40), Engine.from_pretrained(folder)
+    with pytest.raises(InputError, match=r"found no operating_points\.json, .*`fastbert calibrate MODEL --texts FILE`"):
+        engine.predict(texts, speedup=1.2)
+    from fastbert_core.evaluation import said_of
+    from fastbert_core.tsv import Split
+
+    said = said_of(engine.model, engine.tokenizer, Split(texts, None, np.full(40, -1)), "")
+    points = said.operating_points(folder)
+    save_points(points, folder)
+    for target in ({"speedup": 1.1}, {"max_disagreement": 0.3}):
+        assert engine.predict(texts, **target) == engine.predict(texts, speed=min(1.0, points.threshold(**target)))
+    for wrong in ({}, {"speed": 0.5, "speedup": 2}, {"speedup": 2, "max_disagreement": 0.1}):
+        with pytest.raises(InputError, match="expected one of speed, speedup and max_disagreement"):
+            engine.predict(texts, **wrong)
+    with pytest.raises(InputError, match="rule: found 'margin', expected entropy"):
+        engine.predict(texts, rule="margin", speedup=1.1)
+    other = load_points(folder / FILE, weights_sha256(folder))
+    (folder / FILE).write_text((folder / FILE).read_text().replace(other.model_sha256, "0" * 64))
+    with pytest.raises(InputError, match="found it beside weights"):
+        Engine.from_pretrained(folder).predict(texts, speedup=1.1)
+
+
+def test_probabilities_are_those_of_the_layer_where_a_text_leaves(folder):
+    engine = Engine.from_pretrained(folder)
+    for batch_size in (1, None):
+        for found in engine.predict(texts_of(30), speed=0.6, batch_size=batch_size):
+            assert sum(found.probabilities) == pytest.approx(1, abs=1e-5)
+            assert len(found.probabilities) == len(CLASSES)
+            assert found.index == int(np.argmax(found.probabilities))
