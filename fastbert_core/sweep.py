@@ -19,6 +19,18 @@ def totals(scores: np.ndarray, values: np.ndarray, thresholds: np.ndarray) -> np
     return values[:, 0].sum(dtype=np.float64) + table[::-1].cumsum()[::-1][1:]
 
 
+def by_sample(scores: np.ndarray, values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """`values` at the layer where each sample leaves, float64 [samples, thresholds], of which `totals` has the sums.
+
+    For subsets of the samples, of which it gives the sums as products of matrices.
+    """
+    gains = np.diff(np.broadcast_to(values, scores.shape).astype(np.float64), axis=1)
+    samples, width = len(scores), len(thresholds) + 1
+    executed = np.searchsorted(thresholds, _smallest_so_far(scores), side="right") + width * np.arange(samples)[:, None]
+    table = np.bincount(executed.ravel(), gains.ravel(), minlength=samples * width).reshape(samples, width)
+    return np.broadcast_to(values, scores.shape)[:, :1] + table[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+
+
 def every_threshold(scores: np.ndarray) -> np.ndarray:
     """All thresholds in [0, 1] that differ in what they do, ascending: of each the lowest that does it.
 

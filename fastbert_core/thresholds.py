@@ -82,8 +82,7 @@ def learn_then_test(
     is never the first that failed, which nothing certifies. Source: Angelopoulos et al., Learn then Test, 2021.
     """
     _check_shares(tolerated=tolerated, error=error)
-    failed = binom.cdf(totals(scores, losses, grid), len(scores), tolerated) > error
-    passed = int(failed.argmax()) if failed.any() else len(grid)
+    passed = certified(totals(scores, losses, grid), len(scores), tolerated, error)
     sure = f"With confidence {1 - error:g} over the draw of the calibration rows"
     promise = f"{sure}, at most {100 * tolerated:g}% of new rows are lost by leaving early."
     threshold = float(grid[passed - 1]) if passed else None
@@ -93,11 +92,23 @@ def learn_then_test(
 def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float, grid: np.ndarray = GRID) -> Choice:
     """What not to do: the fastest threshold that loses at most `tolerated` of the calibration rows themselves."""
     _check_shares(tolerated=tolerated)
-    kept = np.flatnonzero(totals(scores, losses, grid) <= tolerated * len(scores))
+    kept = within(totals(scores, losses, grid), len(scores), tolerated)
     promise = (
         f"At most {100 * tolerated:g}% of the calibration rows are lost; of new rows, more in about half of draws."
     )
-    return Choice(float(grid[kept[-1]]) if len(kept) else None, promise, len(scores), 1)
+    return Choice(float(grid[kept - 1]) if kept else None, promise, len(scores), 1)
+
+
+def certified(lost: np.ndarray, rows: int, tolerated: float, error: float = ERROR) -> np.ndarray:
+    """How many thresholds, from the safest on, are certified; `lost` of `rows` at each of them, [..., thresholds]."""
+    failed = lost > errors_allowed(rows, tolerated, error)
+    return np.where(failed.any(axis=-1), failed.argmax(axis=-1), failed.shape[-1])
+
+
+def within(lost: np.ndarray, rows: int, tolerated: float) -> np.ndarray:
+    """How many thresholds there are up to the fastest that loses no more than is tolerated, as `certified` has it."""
+    kept = lost <= tolerated * rows
+    return np.where(kept.any(axis=-1), kept.shape[-1] - kept[..., ::-1].argmax(axis=-1), 0)
 
 
 def rows_needed(tolerated: float, error: float = ERROR) -> int:

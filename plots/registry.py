@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 
 from plots import (
     ablation,
+    budget,
     convergence,
     efficiency,
     exit_layers,
     exit_rules,
+    guarantees,
     leaderboard,
     luha,
     overview,
@@ -41,6 +43,8 @@ class Drawing(NamedTuple):
 FIGURES = {
     "overview": Drawing(overview.draw, ("speed_accuracy", "table2", "comparisons"), by_task=False),
     "speed_speedup": Drawing(speed_speedup.draw, ("speed_accuracy",), by_task=False),
+    "budget": Drawing(budget.draw, ("budget", "speed_accuracy"), by_task=False, traces=""),
+    "guarantees": Drawing(guarantees.draw, ("guarantees",), by_task=False, traces=""),
     "speed_accuracy": Drawing(speed_accuracy.draw, ("speed_accuracy", "table2")),
     "luha": Drawing(luha.draw, ("luha",)),
     "exit_layers": Drawing(exit_layers.draw, ("exit_layers",)),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.tasks import TASKS
+from reproductions import operating_points
 from reproductions.checkout import committed
 from reproductions.columns import TABLES, documentation
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
@@ -237,6 +238,15 @@ def leaderboard(tables: Tables) -> str:
     rows = tables["leaderboard"]
     rows = rows[rows["training"] == DEFAULT]
     return _markdown(board(rows).rename(columns={"rule": f"{rows['task'].nunique()} tasks"}) if len(rows) else [])
+
+
+BLOCKS |= {
+    "asked": lambda tables: _markdown(operating_points.asked(tables["budget"])),
+    "reached": lambda tables: _markdown(operating_points.reached(tables["budget"])),
+    "tolerated": lambda tables: _markdown(operating_points.tolerated(tables["guarantees"])),
+    "promised": lambda tables: _markdown(operating_points.promised(tables["guarantees"])),
+    "drifted": lambda tables: _markdown(operating_points.drifted(tables["streams"])),
+}
 
 
 @block

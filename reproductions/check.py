@@ -25,11 +25,11 @@ from pathlib import Path
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write, sha256
-from reproductions import checkout, flops, pages, rules
+from reproductions import budget, checkout, flops, pages, rules
 from reproductions.measure import measure
 from reproductions.sources import RUNS
 from reproductions.store import RECORD, find_runs
-from reproductions.tables import read_table, write_table
+from reproductions.tables import read_table, write_table, write_tables
 
 TIERS = ("exact", "live")
 COMMITTED = ("standard", "packaged")  # profiles, beside the counts of results/paper
@@ -173,8 +173,9 @@ def recomputed(folder: Path) -> Iterator[Finding]:
         shutil.copytree(folder, made, ignore=shutil.ignore_patterns(".*"))
         try:
             written = measure(made)
-            if (folder / "leaderboard.csv").is_file():
-                written += rules.write_rules(made, rules.measured(rules.traces_of(made)))
+            for name, measured in (("leaderboard", rules.measured), ("budget", budget.measured)):
+                if (folder / f"{name}.csv").is_file():
+                    written += write_tables(made, measured(rules.traces_of(made)))
         except InputError as error:
             yield held(place, "measured from the traces", "everything", str(error).replace(str(made), str(folder)))
             return

@@ -1,4 +1,4 @@
-"""The command line: `python -m reproductions list | run | measure | rules | luha | ablation | padding | flops | check`.
+"""The command line: `python -m reproductions list | run | measure | rules | budget | …`, each with --help.
 
 Each command imports what it needs, so that help and the list of tasks come at once.
 """
@@ -84,10 +84,15 @@ def _parser() -> ArgumentParser:
     _written(command)
     command.set_defaults(command=_measure)
 
-    command = commands.add_parser("rules", help="exit rules beside each other: the leaderboard, printed")
-    command.add_argument("tasks", nargs="+", metavar="TASK", help="task names, or all")
-    _written(command, None, "has the traces and gets both tables (default: the committed are read, nothing is written)")
-    command.set_defaults(command=_rules)
+    compared = {
+        "rules": "exit rules beside each other: the leaderboard, printed",
+        "budget": "as fast as asked, losing no more than tolerated: thresholds and what they keep, printed",
+    }
+    for name, about in compared.items():
+        command = commands.add_parser(name, help=about)
+        command.add_argument("tasks", nargs="+", metavar="TASK", help="task names, or all")
+        _written(command, None, "has the traces and gets the tables (default: the committed are read, none is written)")
+        command.set_defaults(command=_compared, what=name)
 
     for name, about in (("luha", "is lower uncertainty higher accuracy, by classifier"), ("ablation", "table 3")):
         command = commands.add_parser(name, help=f"{about}: a task's rows, printed")
@@ -285,20 +290,22 @@ def _measure(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rules(options: argparse.Namespace) -> int:
-    from reproductions import pages, rules
+def _compared(options: argparse.Namespace) -> int:
+    from reproductions import budget, operating_points, pages, rules
     from reproductions.lock import locked
+    from reproductions.tables import write_tables
 
     folder, names = options.results_dir / options.profile, list(dict.fromkeys(options.tasks))
     tasks = None if names == ["all"] else names
     writes = options.publish or not is_committed(options.results_dir, "results")
     with locked(folder, print) if writes else nullcontext():
         # Corrected over all tasks there are, a table does not depend on which of them was named.
-        tables = rules.measured(rules.traces_of(folder, tasks, alone=not writes))
-        written = rules.write_rules(folder, tables) if writes else []
+        traces = rules.traces_of(folder, tasks, alone=not writes)
+        tables = (rules if options.what == "rules" else budget).measured(traces)
+        written = write_tables(folder, tables) if writes else []
         written += pages.write() if options.publish else []
-    board = tables["leaderboard"]
-    print(rules.board_text(board if tasks is None else board[board["task"].isin(tasks)]))
+    shown = {name: table[table["task"].isin(tasks or table["task"])] for name, table in tables.items()}
+    print(rules.board_text(shown["leaderboard"]) if options.what == "rules" else operating_points.text(shown))
     for path in written:
         print(path)
     return 0

@@ -22,7 +22,6 @@ from reproductions.compare import provenance, select, tasks_of
 from reproductions.seeds import comparable
 from reproductions.statistics import holm, mcnemar, paired_interval
 from reproductions.store import find_runs, load_traces, runs_table
-from reproductions.tables import write_table
 from reproductions.verdicts import ALPHA
 
 log = logging.getLogger(__name__)
@@ -83,6 +82,8 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     The leaderboard has only trainings with a dev trace. Its McNemar's p-values are Holm-corrected over the tasks, for
     each rule.
     """
+    for line in left_out(traces):
+        log.warning(line)
     points, rows = [], []
     for task in tasks_of(traces):
         mine = [trace for trace in traces if trace.metadata["task"] == task and _exits(trace)]
@@ -195,14 +196,7 @@ def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool
     for task in tasks or ["any task"] * (not found):
         if task not in found:
             raise InputError(f"{results_dir}: found no trace of {task}, expected some under traces/")
-    for line in left_out(traces):
-        log.warning(line)
     return traces
-
-
-def write_rules(results_dir: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
-    """Write both tables, and return where they lie."""
-    return [write_table(results_dir, name, table) for name, table in tables.items()]
 
 
 def board_text(rows: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -52,6 +52,11 @@ def write_table(results_dir: Path, name: str, frame: pd.DataFrame) -> Path:
     with atomic_write(path) as file:
         file.write(text.getvalue().encode())
     return path
+
+
+def write_tables(results_dir: Path, tables: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Write each table as `write_table` does, by its name, and return where they lie."""
+    return [write_table(results_dir, name, table) for name, table in tables.items()]
 
 
 def check_table(name: str, frame: pd.DataFrame, where: str, places: Sequence[str] | None = None) -> pd.DataFrame:

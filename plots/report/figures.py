@@ -10,6 +10,8 @@ from plots.gallery import Drawn, draw_folder
 CAPTIONS = {
     "overview": "All tasks: accuracy lost to BERT, against FLOPs speedup",
     "speed_speedup": "All tasks: FLOPs speedup by speed",
+    "budget": "All tasks: the speedup that was asked, and what was reached",
+    "guarantees": "All tasks: how often a tolerated loss was exceeded",
     "speed_accuracy": "Accuracy against cost",
     "luha": "Accuracy by uncertainty, of every classifier",
     "exit_layers": "Where samples leave",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastbert_core.exit_rules import exit_layers
-from fastbert_core.sweep import every_threshold, slowest_within, totals
+from fastbert_core.sweep import by_sample, every_threshold, slowest_within, totals
 
 
 @st.composite
@@ -25,6 +25,16 @@ def test_totals_are_those_of_each_threshold(case):
     scores, values = case
     thresholds = np.sort(np.append(scores, [0, 0.3, 1, np.inf], axis=None))
     assert totals(scores, values, thresholds).tolist() == [by_loop(scores, values, t) for t in thresholds]
+
+
+@given(scored())
+def test_by_sample_is_what_each_sample_leaves_with(case):
+    scores, values = case
+    thresholds = np.sort(np.append(scores, [0, 0.3, 1, np.inf], axis=None))
+    found = by_sample(scores, values, thresholds)
+    assert found.sum(axis=0).tolist() == totals(scores, values, thresholds).tolist()
+    for threshold, column in zip(thresholds, found.T, strict=True):
+        assert column.tolist() == values[np.arange(len(scores)), exit_layers(scores, threshold) - 1].tolist()
 
 
 @given(scored())

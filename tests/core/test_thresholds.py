@@ -9,9 +9,11 @@ from scipy.stats import binom
 from fastbert_core import thresholds
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import RULES, exit_layers
+from fastbert_core.sweep import totals
 from fastbert_core.thresholds import (
     GRID,
     by_speedup,
+    certified,
     disagreement,
     errors_allowed,
     fixed,
@@ -19,6 +21,7 @@ from fastbert_core.thresholds import (
     learn_then_test,
     naive,
     rows_needed,
+    within,
 )
 from tests.factories import make_trace
 
@@ -108,6 +111,17 @@ def test_once_one_has_failed_no_later_one_is_looked_at():
     losses = np.concatenate([losses, np.zeros((1000, 2), bool)])
     assert learn_then_test(losses, scores, 0.01).threshold <= 0.1
     assert naive(losses, scores, 0.06).threshold == 1
+
+
+def test_many_draws_at_once_choose_as_each_alone_does():
+    rng = np.random.default_rng(0)
+    some = [rng.permutation(len(MANY.labels))[:400] for _ in range(20)]
+    scores, losses = MANY.uncertainties, disagreement(MANY.predictions, MANY.probabilities)
+    lost = np.stack([totals(scores[rows], losses[rows], GRID) for rows in some])
+    for at_once, alone in ((certified, learn_then_test), (within, naive)):
+        for tolerated in (0.001, 0.01, 0.05):
+            found = [None if passed == 0 else GRID[passed - 1] for passed in at_once(lost, 400, tolerated)]
+            assert found == [alone(losses[rows], scores[rows], tolerated).threshold for rows in some]
 
 
 @pytest.mark.parametrize("rows", [1, 50, 113])

@@ -10,10 +10,9 @@ from plots import gallery
 from plots.registry import FIGURES
 from plots.report import cli
 from plots.style import applied
+from reproductions import budget, rules
 from reproductions.measure import measure
-from reproductions.rules import measured as measured_rules
-from reproductions.rules import traces_of, write_rules
-from reproductions.tables import read_table
+from reproductions.tables import read_table, write_tables
 from tests.factories import make_task, store
 from tests.plots.report_page import Page
 
@@ -23,7 +22,8 @@ def measured(tmp_path_factory):
     """Tables of book-review: all variants and DistilBERTs, of one seed and few samples."""
     folder = store(tmp_path_factory.mktemp("results") / "standard", make_task("book-review", samples=60))
     measure(folder)
-    write_rules(folder, measured_rules(traces_of(folder)))
+    traces = rules.traces_of(folder)
+    write_tables(folder, rules.measured(traces) | budget.measured(traces))
     return folder
 
 

@@ -13,6 +13,8 @@ from plots.registry import FIGURES
 from plots.style import METHODS, PAPER
 from reproductions.tables import read_table
 
+UNNAMED = ("ablation", "speed_speedup", "leaderboard", "exit_rules", "budget", "guarantees")  # of no figure or table
+
 
 @pytest.fixture(scope="module")
 def table(measured):
@@ -287,6 +289,45 @@ def test_the_leaderboard_has_a_cell_for_each_rule_and_task_and_their_mean(draw, 
     assert "book-review: exit rules beside entropy" in texts(draw("leaderboard"))
 
 
+def test_what_was_asked_is_held_against_what_was_reached_beside_the_speed_s_curve(draw, table):
+    left, right = draw("budget").axes
+    rows = table("budget").query("rule == 'entropy' and unit == 'FLOPs'")
+    speeds = table("speed_accuracy").query("model == 'FastBERT'")
+    (curve,) = left.lines
+    np.testing.assert_array_equal(curve.get_xydata(), speeds[["speed", "speedup"]])
+    diagonal, points = right.lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [10, 10]]
+    np.testing.assert_allclose(points.get_xydata(), rows[["target", "speedup"]] - [0.12, 0])
+    worst = rows["error"].abs().max()
+    assert points.get_label() == f"by 60 dev rows, at most {worst:.1f}% off"
+
+    def more(rows):
+        return pd.concat([rows, rows.assign(calibration="test", rows=2000, task="weibo")])
+
+    figure = draw("budget", budget=more)
+    assert "2 tasks" in texts(figure)
+    assert figure.axes[1].lines[-1].get_label().startswith("by 2,000 test rows")
+
+
+def test_promised_is_held_against_kept_by_task_method_and_rows(draw, table):
+    def two(rows):
+        return pd.concat([rows, rows.assign(task="weibo", broken=rows["broken"] / 2)])
+
+    rows = two(table("guarantees")).query("loss == 'agreement' and draws > 1")
+    figure = draw("guarantees", guarantees=two)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["weibo", "book-review"]
+    for axes, epsilon in zip(figure.axes, (0.5, 1, 2), strict=True):
+        assert axes.get_title() == f"at most {epsilon:g}% lost"
+        promised, *points = axes.lines
+        assert {*promised.get_xdata()} == {10}
+        assert len(points) == 4
+        for line in points:
+            method, size = line.get_label().removesuffix(" rows").split(", ")
+            mine = rows[(rows["epsilon"] == epsilon) & (rows["method"] == method)]
+            mine = mine[mine["rows"] == int(size.replace(",", ""))].set_index("task")["broken"]
+            assert line.get_xydata().tolist() == [[mine["book-review"], 1], [mine["weibo"], 0]]
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_labels_units_samples_and_seed_are_stated_and_nothing_overlaps(draw, name):
     figure = draw(name)
@@ -321,4 +362,4 @@ def test_a_task_of_ones_own_is_not_said_to_be_the_papers(draw, name):
     assert "paper" not in said
     assert "(figure" not in said
     assert "(table" not in said
-    assert "(figure" in texts(draw(name)) or name in ("ablation", "speed_speedup", "leaderboard", "exit_rules")
+    assert "(figure" in texts(draw(name)) or name in UNNAMED

@@ -1,0 +1,122 @@
+"""A budget of layers that is held over a stream whose difficulty drifts, and an alarm when a stream drifts.
+
+Both know nothing but scores of exit rules and executed layers, so that an engine and a trace use them alike.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+
+import numpy as np
+
+from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import exit_layers
+from fastbert_core.sweep import every_threshold, totals
+
+GAIN = 0.01  # layers that are asked more or less, for each layer that a sample saved or overspent
+BETS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # on which side of calibration a stream lies, and how surely
+JUMP = 1e-3  # share of the capital that is spread over all bets again at each sample, since streams change late too
+
+
+class Budget:
+    """Holds the mean of executed layers at a budget, whatever comes: adaptive conformal inference on the threshold.
+
+    Feed-forward: calibration rows say which threshold spends how many layers on average. Feedback: the layers that are
+    asked of them start at the budget, and move by `gain` times what each sample saved or overspent.
+
+    The error is bounded for every stream, adversarial ones too. Where L layers or more are asked none leaves early,
+    where 1 or fewer all leave at once; so what is asked stays within one batch's step of [1, L], and what it has moved
+    is `gain` times the sum of all savings (Gibbs and Candès 2021, proposition 4.1, with layers in the place of misses).
+    """
+
+    def __init__(self, scores: np.ndarray, budget: float, gain: float = GAIN) -> None:
+        """Feed-forward from the `scores` of a rule on calibration rows, [rows, layers].
+
+        budget: mean layers
+        gain: times the samples of a batch it should stay below 1, or what is asked swings; a smaller one holds the
+            threshold steadier and takes longer to follow
+
+        Raises InputError for a budget that is not between 1 and all layers, and a gain of 0 or less.
+        """
+        layers = scores.shape[1]
+        if not 1 <= budget <= layers:
+            raise InputError(f"budget: found {budget!r}, expected mean layers from 1 to {layers}")
+        if not gain > 0:
+            raise InputError(f"gain: found {gain!r}, expected a number above 0")
+        self.budget, self.gain, self.layers = float(budget), float(gain), layers
+        self.asked, self.samples, self.largest = self.budget, 0, 1
+        self._thresholds = every_threshold(scores)
+        self._spent = totals(scores, np.arange(1, layers + 1), self._thresholds) / len(scores)  # falling
+
+    @property
+    def threshold(self) -> float:
+        """Of the next samples: the slowest that spends what is asked; infinite, where all leave at layer 1."""
+        at = np.searchsorted(-self._spent, -self.asked)
+        return float(self._thresholds[at]) if self.asked > 1 and at < len(self._thresholds) else np.inf
+
+    def spend(self, executed: np.ndarray) -> None:
+        """Take note of a batch that left by `threshold`: the layers that its samples executed, int [samples]."""
+        self.asked += self.gain * float((self.budget - executed).sum())
+        self.samples, self.largest = self.samples + len(executed), max(self.largest, len(executed))
+
+    @property
+    def bound(self) -> float:
+        """How far the mean of all executed layers can be from the budget by now, at most; infinite before the first."""
+        below, above = self.budget - 1, self.layers - self.budget
+        most = max(below / self.gain + self.largest * above, above / self.gain + self.largest * below)
+        return most / self.samples if self.samples else np.inf
+
+
+def held(scores: np.ndarray, budget: Budget, batch: int = 1) -> np.ndarray:
+    """The executed layers of a stream under a budget, int64 [samples], which is told of each `batch` after it."""
+    parts = []
+    for start in range(0, len(scores), batch):
+        parts.append(exit_layers(scores[start : start + batch], budget.threshold))
+        budget.spend(parts[-1])
+    return np.concatenate(parts)
+
+
+class Alarm:
+    """Says when a stream no longer looks like calibration: a betting martingale on ranks (Vovk's simple jumper).
+
+    What it watches is one number of each sample that does not depend on a threshold which moves: the score of the first
+    exit, or the layer of leaving where the threshold is fixed. As long as samples and calibration rows could have come
+    in any order, each one's rank among all so far is uniform and independent, and no bet on it wins: the chance that
+    the capital ever grows to 1 / level is at most `level`, however long the stream is (Ville's inequality).
+    """
+
+    def __init__(self, calibration: np.ndarray, level: float = 0.01, seed: int = 0) -> None:
+        """Compare with the numbers of the `calibration` rows, [rows]; `level`: chance of a false alarm in all time.
+
+        Raises InputError for a level outside (0, 1).
+        """
+        if not 0 < level < 1:
+            raise InputError(f"level: found {level!r}, expected a number between 0 and 1")
+        self._seen, self._random = sorted(np.asarray(calibration).tolist()), np.random.default_rng(seed)
+        self._shares, self._gain, self._enough = np.full(len(BETS), 1 / len(BETS)), 0.0, -np.log(level)
+        self.samples, self.raised_at = 0, None
+
+    def watch(self, values: np.ndarray) -> bool:
+        """Whether the alarm has been raised, after the numbers of further samples; once raised, it stays so."""
+        for value, lot in zip(np.asarray(values).tolist(), self._random.random(len(values)), strict=True):
+            if self.raised_at is not None:
+                return True
+            self._bet(value, lot)
+        return self.raised_at is not None
+
+    def _bet(self, value: float, lot: float) -> None:
+        below, others = bisect_left(self._seen, value), bisect_right(self._seen, value)
+        rank = (below + lot * (others - below + 1)) / (len(self._seen) + 1)  # equal ones are ordered by lot
+        insort(self._seen, value)
+        self._shares = (1 - JUMP) * self._shares + JUMP / len(BETS)
+        won = self._shares * (1 + BETS * (rank - 0.5))
+        self._gain += float(np.log(won.sum()))
+        self._shares = won / won.sum()
+        self.samples += 1
+        if self._gain >= self._enough:
+            self.raised_at = self.samples
+
+    def __str__(self) -> str:
+        """The line to warn with."""
+        if self.raised_at is None:
+            return f"after {self.samples} samples, the stream looks like calibration"
+        side = "above" if BETS @ self._shares > 0 else "below"
+        return f"sample {self.raised_at}: the stream lies {side} what calibration saw; calibrate again"

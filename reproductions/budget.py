@@ -1,0 +1,155 @@
+"""As fast as asked: the threshold of a speedup, what it comes to on new rows, and how far both lie apart.
+
+A threshold that is used is chosen on the dev rows and judged on the test rows. How good such choices are is measured on
+splits of the test rows alone: nothing was chosen on them before, no epoch and no rule that needs fitting, and dev rows
+may be of another distribution. Splits of 2,000 rows also say what more calibration rows than dev has would bring.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.exit_rules import RULES
+from fastbert_core.flops import dense_flops, dense_true_macs, paper_flops_by_exit, true_macs
+from fastbert_core.metrics import encoder_shape, judged
+from fastbert_core.out_of_bag import POINTS, first_within, of_dense, relative, speedup_intervals, spread
+from fastbert_core.sweep import by_sample, every_threshold, slowest_within, totals
+from fastbert_core.trace import Trace
+from reproductions.columns import TABLES
+from reproductions.compare import select, tasks_of
+from reproductions.guarantees import promises
+from reproductions.rules import BASE, DECIMALS
+from reproductions.streams import THEN, drifting
+
+ASKED = (BASE, "max-prob", "gate")  # rules
+UNITS = ("FLOPs", "MACs")
+TARGETS = (1.5, 2, 3, 4, 6, 8, 10)  # speedups
+DRAWN = 2000  # rows that calibrate where dev has fewer, drawn out of the test rows
+LEAST = 500  # rows that judge a split
+SPLITS = 50
+FINE = 8 * POINTS  # thresholds of which a split chooses
+
+
+class Rows(NamedTuple):
+    """Rows of a trace under a rule: scores and right answers [rows, layers], costs likewise and of the dense model."""
+
+    scores: np.ndarray
+    correct: np.ndarray
+    cost: np.ndarray
+    dense: np.ndarray
+
+    def of(self, rows: np.ndarray) -> "Rows":
+        """Some of the rows."""
+        return Rows(*(values[rows] for values in self))
+
+    def at(self, threshold: float) -> tuple[float, float]:
+        """The speedup and the accuracy, in per cent, at a threshold."""
+        spent, right = (totals(self.scores, of, np.array([threshold]))[0] for of in (self.cost, self.correct))
+        return self.dense.sum() / spent, 100 * right / len(self.dense)
+
+
+def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
+    """The tables `budget`, `guarantees` and `streams` of FastBERT on every task, a seed at a time; those with dev."""
+    tables = {"budget": [], "guarantees": [], "streams": []}
+    pairs = {task: _pairs(traces, task) for task in tasks_of(traces)}
+    for task, mine in pairs.items():
+        for test, dev in mine:
+            key = {name: test.metadata[name] for name in ("task", "seed", "run_id")}
+            others = [other for other, _ in pairs.get(THEN.get(task), [])[:1]]
+            found = speedups(test, dev), promises(test, dev), drifting(test, dev, others)
+            for rows, new in zip(tables.values(), found, strict=True):
+                rows += [key | row for row in new]
+    return {name: pd.DataFrame(rows, columns=list(TABLES[name])) for name, rows in tables.items()}
+
+
+def _pairs(traces: Sequence[Trace], task: str) -> list[tuple[Trace, Trace]]:
+    """The test and dev traces of each seed that has both, and classifiers to leave at before the last."""
+    devs = {dev.metadata["seed"]: dev for dev in select(traces, task, split="dev")}
+    tests = [test for test in select(traces, task) if len(test.metadata["layers"]) > 1]
+    return [(test, devs[test.metadata["seed"]]) for test in tests if test.metadata["seed"] in devs]
+
+
+def costs(trace: Trace, unit: str) -> tuple[np.ndarray, np.ndarray]:
+    """What leaving costs at each layer, int64 [rows, layers], and what the dense model does, int64 [rows]."""
+    shape, tokens, classes = encoder_shape(trace), trace.tokens, len(trace.metadata["classes"])
+    if unit == "FLOPs":
+        by_layer = paper_flops_by_exit(shape)
+        return np.broadcast_to(by_layer, (len(tokens), len(by_layer))), np.full(len(tokens), dense_flops(shape))
+    depth = np.arange(1, shape.layers + 1)
+    return true_macs(shape, depth, tokens[:, None], classes), dense_true_macs(shape, tokens, classes)
+
+
+def speedups(test: Trace, dev: Trace) -> Iterator[dict]:
+    """Rows of budget.csv: dev rows calibrate, and so do test rows where there are enough."""
+    first = drawn(len(test.labels), DRAWN)[0]
+    for name in ASKED:
+        rule = RULES[name].fit(dev.probabilities, dev.labels)
+        said = [(trace, *judged(trace, rule)) for trace in (test, dev)]
+        for unit in UNITS:
+            on_test, on_dev = (
+                Rows(scores, answers == trace.labels[:, None], *costs(trace, unit)) for trace, scores, answers in said
+            )
+            sides = {"dev": (on_dev, on_test), "test": (on_test.of(first), on_test.of(~first))}
+            for calibration, (mine, new) in sides.items():
+                if calibration == "dev" or len(new.dense) >= LEAST:
+                    for row in _asked(mine, new, on_test):
+                        yield {"rule": name, "unit": unit, "calibration": calibration} | row
+
+
+def _asked(calibration: Rows, new: Rows, pool: Rows) -> Iterator[dict]:
+    """A row for each target that the calibration rows can reach; splits of `pool` say how good such choices are."""
+    size = len(calibration.dense)
+    fastest, _ = calibration.at(every_threshold(calibration.scores)[-1])
+    targets = [target for target in TARGETS if target <= fastest]
+    intervals = speedup_intervals(calibration.scores, calibration.cost, calibration.dense, targets)
+    splits = _splits(pool, size, targets)
+    for target, (low, high), (split_error, covered) in zip(targets, intervals, splits.T, strict=True):
+        exact = slowest_within(calibration.scores, calibration.cost, calibration.dense.mean() / target)
+        threshold = np.ceil(exact * 10**DECIMALS) / 10**DECIMALS  # as it is written
+        calibrated, _ = calibration.at(threshold)
+        speedup, accuracy = new.at(threshold)
+        yield {
+            "target": target,
+            "rows": size,
+            "judged": len(new.dense),
+            "threshold": threshold,
+            "calibrated": calibrated,
+            "speedup": speedup,
+            "speedup_low": low,
+            "speedup_high": high,
+            "error": 100 * (speedup / target - 1),
+            "accuracy": accuracy,
+            "split_error": split_error,
+            "covered": covered,
+        }
+
+
+@lru_cache(maxsize=4)
+def drawn(rows: int, size: int) -> np.ndarray:
+    """Which of `rows` calibrate in each split, `size` of them, bool [splits, rows]; all others judge."""
+    random = np.random.default_rng(0)
+    return np.stack([random.permutation(rows) < size for _ in range(SPLITS)])
+
+
+def _splits(pool: Rows, size: int, targets: Sequence[float]) -> np.ndarray:
+    """How good choices by `size` rows of `pool` are on all others, float64 [2, targets], in per cent.
+
+    The mean distance of what is reached from the target, and the share of splits whose interval covers what is reached;
+    NaN where too few rows are left to judge.
+    """
+    rows = len(pool.dense)
+    if rows < size + LEAST:
+        return np.full((2, len(targets)), np.nan)
+    table = by_sample(pool.scores, pool.cost, spread(pool.scores, pool.cost, FINE))
+    coarse = np.ascontiguousarray(table[:, :: -FINE // POINTS][:, ::-1])
+    chosen = drawn(rows, size)
+    shares = [of_dense(which, table, pool.dense) for which in (chosen, ~chosen)]  # [splits, thresholds]
+    at = first_within(shares[0], targets)
+    calibrated, reached = (1 / np.take_along_axis(share, at, axis=1) for share in shares)  # [splits, targets]
+    ends = np.stack([relative(coarse[mine], pool.dense[mine], targets) for mine in chosen], axis=1)
+    low, high = calibrated * ends
+    errors = np.abs(reached / np.array(targets) - 1)
+    return 100 * np.stack([errors.mean(axis=0), ((low <= reached) & (reached <= high)).mean(axis=0)])

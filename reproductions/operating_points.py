@@ -1,0 +1,130 @@
+"""The tables of operating points as texts, for the command and for pages: which threshold, and what it keeps."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from reproductions.guarantees import AGREEMENT, METHODS
+from reproductions.rules import BASE
+
+NEVER = "never exits"
+TITLES = {
+    "asked": "threshold of entropy for a FLOPs speedup, chosen on dev: speedup and accuracy on test",
+    "reached": "the speedup that was asked, and what new rows come to",
+    "tolerated": "threshold of entropy that loses no more of the last layer's answers, chosen on dev",
+    "promised": "how often more was lost than may be, of all draws of a task, and mean layers over tasks",
+    "drifted": "streams under a fixed threshold, and with a budget that is held",
+}
+
+
+def text(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Rows of `budget`, `guarantees` and `streams` as five tables to print."""
+    if tables["budget"].empty:
+        return "no model keeps a dev trace, which thresholds are chosen on"
+    shown = asked(tables["budget"]), reached(tables["budget"])
+    shown += tolerated(tables["guarantees"]), promised(tables["guarantees"]), drifted(tables["streams"])
+    pairs = zip(TITLES.values(), shown, strict=True)
+    return "\n".join(f"{title}:\n{table.to_string(index=False)}\n" for title, table in pairs)
+
+
+def asked(rows: pd.DataFrame) -> pd.DataFrame:
+    """By task and target: the threshold that dev rows give, and what the test rows come to at it."""
+    mine = rows[(rows["rule"] == BASE) & (rows["unit"] == "FLOPs") & (rows["calibration"] == "dev")]
+    cells = [f"{r.threshold:.4f}: {r.speedup:.2f}x, {r.accuracy:.2f}" for r in mine.itertuples()]
+    return _wide(mine, [f"{target:g}x" for target in mine["target"]], cells)
+
+
+def reached(rows: pd.DataFrame) -> pd.DataFrame:
+    """By unit, rule and calibration, over tasks and targets: how near to the target, and what the interval covers.
+
+    R² of each task's targets against what was reached, of the best line and of the diagonal: the worst task's.
+    """
+    lines = []
+    for (unit, rule, calibration), mine in rows.groupby(["unit", "rule", "calibration"]):
+        tasks = [task for _, task in mine.groupby(["task", "seed"])]
+        line, diagonal = (min(map(of, tasks)) for of in (_of_line, _of_diagonal))
+        inside = (mine["speedup_low"] <= mine["speedup"]) & (mine["speedup"] <= mine["speedup_high"])
+        lines.append(
+            {
+                "unit": unit,
+                "rule": rule,
+                "calibrated on": f"{_range(mine['rows'])} rows of {calibration}",
+                "tasks": str(len(tasks)),
+                "R² of a line": f"{line:.4f}",
+                "of the diagonal": f"{diagonal:.4f}",
+                "mean error": f"{mine['error'].abs().mean():.1f}%",
+                "worst": f"{mine['error'].abs().max():.1f}%",
+                "mean of splits": _percent(mine["split_error"].mean()),
+                "in the interval": f"{inside.sum()} of {len(mine)}",
+                "of splits": _percent(mine["covered"].mean()),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def tolerated(rows: pd.DataFrame) -> pd.DataFrame:
+    """By task and tolerance: Learn-then-Test's threshold of dev rows, the share of test rows lost, and mean layers."""
+    mine = rows[(rows["loss"] == AGREEMENT) & (rows["method"] == "learn-then-test") & (rows["calibration"] == "dev")]
+    cells = [
+        f"{r.threshold:.4f}: {r.lost:.2f}%, {r.mean_layers:.1f} layers" if r.threshold else NEVER
+        for r in mine.itertuples()
+    ]
+    return _wide(mine, [f"at most {epsilon:g}%" for epsilon in mine["epsilon"]], cells)
+
+
+def promised(rows: pd.DataFrame) -> pd.DataFrame:
+    """By loss, rows and tolerance, of draws from the test rows: promises broken, and the layers of both methods."""
+    lines = []
+    for (loss, size, epsilon), mine in rows[rows["draws"] > 1].groupby(["loss", "rows", "epsilon"]):
+        line = {"lost": loss, "rows": f"{size:,}", "tolerated": f"{epsilon:g}%"}
+        for method in METHODS:
+            of = mine[mine["method"] == method]
+            line[f"{method}: broken"] = f"{of['broken'].mean():.1f}%, at worst {of['broken'].max():.1f}%"
+            line[f"{method}: layers"] = f"{of['mean_layers'].mean():.2f}"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def drifted(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row for each stream; distances in per cent of the budget."""
+    lines = []
+    for row in rows.itertuples():
+        line = {"task": row.task, "stream": row.stream, "samples": f"{row.samples:,}", "budget": f"{row.budget:g}"}
+        for way in ("fixed", "held"):
+            line[way] = f"{getattr(row, f'{way}_error'):+.1f}%"
+            line[f"{way}, worst 1,000"] = f"{getattr(row, f'{way}_window'):.0f}%"
+        line["held at worst"] = f"{row.bound:.1f}%"
+        for column, watched in (("alarm_layers", "layers"), ("alarm_scores", "scores")):
+            at = getattr(row, column)
+            line[f"alarm on {watched}"] = "" if pd.isna(at) else f"{at:.0f}"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _wide(rows: pd.DataFrame, names: list[str], cells: list[str]) -> pd.DataFrame:
+    """A row for each task, and seed where there are several; cells in columns of those names, in order."""
+    several = rows["seed"].nunique() > 1
+    of = rows["task"] + (", seed " + rows["seed"].astype(str) if several else "")
+    wide = pd.DataFrame({"task": list(of), "name": names, "cell": cells}).pivot(
+        index="task", columns="name", values="cell"
+    )
+    return wide[list(dict.fromkeys(names))].fillna("").reset_index().rename_axis(columns=None)
+
+
+def _of_line(rows: pd.DataFrame) -> float:
+    return float(np.corrcoef(rows["target"], rows["speedup"])[0, 1] ** 2)
+
+
+def _of_diagonal(rows: pd.DataFrame) -> float:
+    target = rows["target"]
+    return float(1 - ((rows["speedup"] - target) ** 2).sum() / ((target - target.mean()) ** 2).sum())
+
+
+def _range(numbers: pd.Series) -> str:
+    low, high = numbers.min(), numbers.max()
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _percent(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.1f}%"
