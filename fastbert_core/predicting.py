@@ -5,10 +5,13 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from fastbert_core.engine import Engine, Prediction
 from fastbert_core.inputs import choose_columns, text_of
 from fastbert_core.reading import Records, read_tables, standard_input
+
+if TYPE_CHECKING:
+    from fastbert_core.engine import Prediction
 
 BLOCK = 4096  # bytes that a pipe takes whole or not at all
 
@@ -29,6 +32,7 @@ def predict(
 
     Raises InputError as the reader and the engine do; what came before is written.
     """
+    from fastbert_core.engine import Engine
     from fastbert_core.precision import resolve_device
 
     engine = Engine.from_pretrained(model, device=resolve_device(device).type)
@@ -53,7 +57,7 @@ def _records(texts: str, encoding: str | None) -> Records:
     return tables.get("test", tables["train"])
 
 
-def _write(found: Iterable[Prediction], names: list[str] | None, at_once: bool) -> tuple[int, int, int]:
+def _write(found: "Iterable[Prediction]", names: list[str] | None, at_once: bool) -> tuple[int, int, int]:
     """Write a line for each; how many there are, how many layers they took, and how many were cut.
 
     Whole lines are sent together, so that who is killed leaves no half one; `at_once` sends each as it comes.
@@ -76,7 +80,7 @@ def _write(found: Iterable[Prediction], names: list[str] | None, at_once: bool) 
     return count, layers, cut
 
 
-def _line(prediction: Prediction, names: list[str] | None) -> bytes:
+def _line(prediction: "Prediction", names: list[str] | None) -> bytes:
     told = {
         "label": prediction.label,
         "exit_layer": prediction.exit_layer,

@@ -1,7 +1,6 @@
 """The command `fastbert`, from a CSV to predictions, and what it does with bad input and readers that leave."""
 
 import json
-import os
 import random
 import re
 import subprocess
@@ -175,19 +174,26 @@ def test_lines_are_sent_whole_and_a_reader_that_leaves_is_no_error(trained, caps
         assert all(json.loads(line) for line in block.splitlines())
 
 
-def test_a_kill_leaves_whole_lines(trained, tmp_path):
-    texts, out = tmp_path / "texts.txt", tmp_path / "out.jsonl"
-    texts.write_text("the lovely film and a warm plot\n" * 200_000)
-    words = [sys.executable, "-m", "fastbert_core", "predict", trained / "model", texts, "--speed", "0.9"]
+ENDLESS = """
+import itertools
+from types import SimpleNamespace
+from fastbert_core.predicting import _write
+told = {"exit_layer": 3, "uncertainty": 0.5, "truncated": False}
+_write((SimpleNamespace(label="x" * (at % 90), **told) for at in itertools.count()), None, at_once=False)
+"""
+
+
+def test_a_kill_leaves_whole_lines(tmp_path):
+    out = tmp_path / "out.jsonl"
     with open(out, "wb") as file:
-        process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=file, stderr=file)
-        while not out.stat().st_size and process.poll() is None:
+        process = subprocess.Popen([sys.executable, "-c", ENDLESS], cwd=ROOT, stdout=file, stderr=file)
+        while out.stat().st_size < 10**6 and process.poll() is None:
             time.sleep(0.01)
         process.kill()
         process.wait(timeout=60)
     written = out.read_bytes()
     assert written.endswith(b"\n")
-    assert all(json.loads(line)["label"] for line in written.splitlines())
+    assert all(json.loads(line)["exit_layer"] == 3 for line in written.splitlines())
 
 
 def test_help_version_and_lists_start_light():
