@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fastbert_core import show
 from fastbert_core.arguments import ArgumentParser, exit_code
 from fastbert_core.errors import InputError, RunError
 
@@ -144,7 +145,7 @@ def _train(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(record, ensure_ascii=False))
         return
-    print(_shown(options.out))
+    print(show.shown(options.out))
     print(f"model in {options.out}; next: fastbert predict {options.out} FILE --max-disagreement 0.01")
 
 
@@ -171,8 +172,8 @@ def _calibrate(options: argparse.Namespace) -> None:
     said = _said(options, options.texts, "calibration", labelled=False)
     folder = Path(options.model)
     save_points(said.operating_points(folder), folder)
-    _rewrite_card(folder)
-    print(json.dumps(_points_table(folder)) if options.json else _shown(folder))
+    show.rewrite_card(folder)
+    print(json.dumps(show.points_table(folder)) if options.json else show.shown(folder))
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -191,7 +192,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     print(f"{tables['rows']} rows; the commonest class is {tables['majority']:.2f}% of them")
     for name in ("points", "classes", *(["rules"] if options.rules else [])):
-        print(f"\n{_table(tables[name])}")
+        print(f"\n{show.table(tables[name])}")
     if not path.exists():
         print(f"\nno operating points; next: fastbert calibrate {folder} --texts FILE")
 
@@ -220,14 +221,14 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
 
 def _show(options: argparse.Namespace) -> None:
     if options.json:
-        print(json.dumps(_record(options.model) | {"operating_points": _points_table(options.model)}))
+        print(json.dumps(show.read_record(options.model) | {"operating_points": show.points_table(options.model)}))
         return
-    print(_shown(options.model))
+    print(show.shown(options.model))
 
 
 def _list(options: argparse.Namespace) -> None:
     rows = LISTS[options.what]()
-    print(json.dumps(rows, ensure_ascii=False) if options.json else _table(rows))
+    print(json.dumps(rows, ensure_ascii=False) if options.json else show.table(rows))
 
 
 def _tasks() -> list[dict]:
@@ -272,109 +273,11 @@ def _backbones() -> list[dict]:
 LISTS = {"tasks": _tasks, "rules": _rules, "trainings": _trainings, "backbones": _backbones}
 
 
-def _record(folder: Path) -> dict:
-    """What training kept of a model, {} where it kept nothing. Raises InputError if it is no model."""
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: found no config.json, expected a trained model's folder")
-    kind = _json(folder / "config.json").get("model_type")
-    if kind != "fastbert":
-        raise InputError(f"{folder}: found a model of type {kind!r}, expected one of type 'fastbert'")
-    return _json(folder / "training.json") if (folder / "training.json").is_file() else {}
-
-
-def _json(path: Path) -> dict:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: found no JSON, expected what training wrote") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: found {type(found).__name__}, expected a JSON object")
-    return found
-
-
 def _folder_or_id(model: str) -> str:
     """`model`. Raises InputError if it is neither a folder nor may be a hub id."""
     if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
         raise InputError(f"{model}: no such folder, expected a trained model's, or its hub id (owner/name)")
     return model
-
-
-def _points_table(folder: Path) -> list[dict]:
-    from fastbert_core.operating_points import FILE, load_points, weights_sha256
-    from fastbert_core.thresholds import rows_needed
-
-    if not (folder / FILE).is_file():
-        return []
-    points = load_points(folder / FILE, weights_sha256(folder))
-    full = {"asked": "full model", "threshold": None, "speedup": 1.0, "accuracy": points.full_accuracy, "same": 100.0}
-    notes = {
-        point.name: f"never exits: {points.rows} calibration rows, of which it takes {rows_needed(point.value)} or more"
-        for point in points.points
-        if point.threshold is None
-    }
-    return [full] + [
-        {
-            "asked": point.name,
-            "threshold": point.threshold,
-            "speedup": point.speedup,
-            "on_new_rows": list(point.interval),
-            "mean_layers": point.mean_layers,
-            "accuracy": point.accuracy,
-            "same": point.same,
-            **({"note": notes[point.name]} if point.name in notes else {}),
-        }
-        for point in points.points
-    ]
-
-
-def _shown(folder: Path) -> str:
-    record, table = _record(folder), _points_table(folder)
-    lines = []
-    if record:
-        rows = record["rows"]
-        lines += [
-            f"{record['name']}: {len(record['classes'])} classes: {', '.join(record['classes'][:12])}",
-            f"{record['backbone']}, {record['layers']} layers, at most {record['max_tokens']} tokens; "
-            f"{record['training']} on {rows['train']} rows",
-        ]
-    lines.append(_table(table) if table else f"no operating points; next: fastbert calibrate {folder} --texts FILE")
-    lines += [f"{row['asked']}: {row['note']}" for row in table if row.get("note")]
-    return "\n".join(lines)
-
-
-def _rewrite_card(folder: Path) -> None:
-    """The card with new operating points; that of a model which has no record is its owner's."""
-    from fastbert_core.files import atomic_write
-    from fastbert_core.model_card import model_card
-    from fastbert_core.operating_points import FILE, load_points, weights_sha256
-
-    if record := _record(folder):
-        with atomic_write(folder / "README.md") as file:
-            file.write(model_card(record, load_points(folder / FILE, weights_sha256(folder))).encode())
-
-
-def _table(rows: list[dict]) -> str:
-    """Rows as aligned columns: numbers to the right with two decimals, what is missing empty."""
-    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "note"]
-    cells = [[name.replace("_", " ") for name in names], *([_cell(row.get(name)) for name in names] for row in rows)]
-    numeric = [all(not isinstance(row.get(name), str) for row in rows) for name in names]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(names))]
-    aligned = [
-        [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ]
-        for row in cells
-    ]
-    return "\n".join("  ".join(row).rstrip() for row in aligned)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return " to ".join(map(_cell, value))
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _quiet() -> None:

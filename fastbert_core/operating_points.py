@@ -3,26 +3,24 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binom
 
 from fastbert_core.errors import InputError, reason
 from fastbert_core.exit_rules import exit_layers, get_rule
 from fastbert_core.files import atomic_write, sha256
 from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
+from fastbert_core.out_of_bag import speedup_intervals
 from fastbert_core.sweep import every_threshold, slowest_within, totals
-from fastbert_core.thresholds import ERROR, GRID, Choice, by_speedup, disagreement, learn_then_test
+from fastbert_core.thresholds import GRID, Choice, by_speedup, certified, disagreement, learn_then_test
 
 FILE = "operating_points.json"
 RULE = "entropy"
 SPEEDUPS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 TOLERANCES = (0.005, 0.01, 0.02)
 CURVE_POINTS = 200
-DRAWS, SEED = 200, 7  # of the bootstrap
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,7 @@ class Point:
 
     target: `speedup` or `max_disagreement`; value: what was asked
     threshold: None means never to exit
-    speedup: of multiply-accumulates, over the model without exits; interval: of 90 in 100 bootstrap draws, each of
-        which chooses a threshold that the rows outside it are measured at
+    speedup: of multiply-accumulates, over the model without exits; interval: of new rows, as `speedup_intervals` has it
     same: per cent of rows that get the full model's answer
     accuracy: per cent of the labelled rows, None where there are none
     """
@@ -89,7 +86,8 @@ class OperatingPoints:
         for point in self.points:
             if (point.target, point.value) == ("max_disagreement", tolerated):
                 return point.threshold or 0.0
-        return _certified(np.array(self.lost), self.rows, tolerated)
+        passed = int(certified(np.array(self.lost), self.rows, tolerated))
+        return float(GRID[passed - 1]) if passed else 0.0
 
     def _of_speedup(self, speedup: float) -> float:
         fastest = self.speedups[-1]
@@ -123,17 +121,21 @@ def calibrated(
     if len(p) < 2:
         raise InputError(f"calibration: found {len(p)} rows, expected two at least, and hundreds for any promise")
     rows = _Rows(p, labels, tokens, shape)
-    scores, cost, losses, dense = rows.measured
+    scores, cost, losses, dense = rows.scores, rows.cost, rows.losses, rows.dense
     every = every_threshold(scores)
     fastest = len(p) * dense.mean() / totals(scores, cost, every[-1:])[0]
     asked = [("speedup", value) for value in SPEEDUPS if value <= fastest]
     asked += [("max_disagreement", value) for value in TOLERANCES]
-    choices = [
+    chosen = [
         by_speedup(scores, cost, dense.mean(), value) if target == "speedup" else learn_then_test(losses, scores, value)
         for target, value in asked
     ]
-    intervals = rows.out_of_bag(asked)
-    points = [rows.point(*of) for of in zip(asked, choices, intervals, strict=True)]
+    points = [rows.point(*of) for of in zip(asked, chosen, strict=True)]
+    intervals = speedup_intervals(scores, cost, dense, [point.speedup for point in points])
+    points = [
+        dataclasses.replace(point, interval=tuple(interval.tolist()))
+        for point, interval in zip(points, intervals, strict=True)
+    ]
     wanted = dense.mean() / np.linspace(1.0, fastest, CURVE_POINTS)
     curve = sorted({0.0, *(_or_last(slowest_within(scores, cost, most), every) for most in wanted)})
     return OperatingPoints(
@@ -149,29 +151,6 @@ def calibrated(
     )
 
 
-def _chosen(
-    asked: Sequence[tuple[str, float]], scores: np.ndarray, cost: np.ndarray, losses: np.ndarray, dense: np.ndarray
-) -> list[float]:
-    """The threshold of each target by some rows, as `by_speedup` and `learn_then_test` choose; 0 never exits."""
-    every, lost = every_threshold(scores), totals(scores, losses, GRID)
-    spent = totals(scores, cost, every) / len(scores)
-    chosen = []
-    for target, value in asked:
-        if target == "speedup":
-            within = np.flatnonzero(spent <= dense.mean() / value * (1 + 1e-12))
-            chosen.append(float(every[within[0] if len(within) else -1]))
-        else:
-            chosen.append(_certified(lost, len(scores), value))
-    return chosen
-
-
-def _certified(lost: np.ndarray, rows: int, tolerated: float) -> float:
-    """Learn-then-Test's threshold on GRID, by how many of the rows are lost at each; 0 if none is certified."""
-    failed = binom.cdf(lost, rows, tolerated) > ERROR
-    passed = int(failed.argmax()) if failed.any() else len(GRID)
-    return float(GRID[passed - 1]) if passed else 0.0
-
-
 def _or_last(threshold: float | None, every: np.ndarray) -> float:
     return float(every[-1]) if threshold is None else threshold
 
@@ -185,40 +164,25 @@ class _Rows:
         self.scores, self.answers = rule.score(p), rule.answer(p)
         self.losses = disagreement(self.answers, p)
         self.cost, self.dense = costs(tokens, shape, *p.shape[1:])
-        self.measured = self.scores, self.cost, self.losses, self.dense
 
     def accuracy(self, left: np.ndarray) -> float | None:
         """Per cent of the labelled rows that are right where they leave at layers `left`; None if there are none."""
         right = _at(self.answers, left) == self.labels
         return 100 * float(right[self.known].mean()) if self.known.any() else None
 
-    def point(self, asked: tuple[str, float], choice: Choice, interval: tuple[float, float]) -> Point:
-        """What a choice comes to here."""
+    def point(self, asked: tuple[str, float], choice: Choice) -> Point:
+        """What a choice comes to here; its interval is yet to be found."""
         left = exit_layers(self.scores, choice.threshold or 0.0)
         return Point(
             *asked,
             choice.threshold,
             choice.promise,
             speedup=float(self.dense.mean() / _at(self.cost, left).mean()),
-            interval=interval,
+            interval=(0.0, 0.0),
             mean_layers=float(left.mean()),
             same=100 * float(1 - _at(self.losses, left).mean()),
             accuracy=self.accuracy(left),
         )
-
-    def out_of_bag(self, asked: Sequence[tuple[str, float]]) -> list[tuple[float, float]]:
-        """Of each target the middle 90 of 100 speedups of rows that a bootstrap draw, which chooses, has not drawn."""
-        rng, rows = np.random.default_rng(SEED), len(self.scores)
-        speedups = []  # [draws, targets]
-        while len(speedups) < DRAWS:
-            drawn = rng.integers(0, rows, rows)
-            others = np.setdiff1d(np.arange(rows), drawn)
-            if len(others):
-                chosen = _chosen(asked, *(values[drawn] for values in self.measured))
-                left = [exit_layers(self.scores[others], threshold) for threshold in chosen]
-                speedups.append([self.dense[others].mean() / _at(self.cost[others], at).mean() for at in left])
-        low, high = np.quantile(speedups, (0.05, 0.95), axis=0)
-        return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def costs(tokens: np.ndarray, shape: EncoderShape, layers: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
