@@ -6,6 +6,9 @@ test may depend on it. Tests that start a process of pytest hand it this file by
 
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; before anything imports torch
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import settings
 
 from fastbert_core import precision
