@@ -9,7 +9,7 @@ from pathlib import Path
 from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, exit_code
 from plots import BENCH
 from reproductions.checkout import committed, is_committed
-from reproductions.profiles import COMPARED_PROFILES, PROFILES
+from reproductions.profiles import PROFILES, PUBLISHED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def _report(results: Path) -> bool:
     """Draw the figures of one folder and print what became of them; True if something is broken."""
     from plots.gallery import draw_folder  # matplotlib with it, which is not needed for help
 
-    ours = results.name in (*COMPARED_PROFILES, BENCH) and is_committed(results, "results", results.name)
+    ours = results.name in (*PUBLISHED, BENCH) and is_committed(results, "results", results.name)
     folder = committed("plots", "figures", results.name) if ours else results / "figures"
     drawn = draw_folder(results, folder)
     print(f"{results}: {len(drawn.files)} files in {folder}")

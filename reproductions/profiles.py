@@ -5,3 +5,5 @@ PROFILES = ("smoke", "standard", "packaged", "paper")
 SELF_CONTAINED = ("smoke", "packaged")
 # Held against the paper.
 COMPARED_PROFILES = ("standard", "paper")
+# Committed, if of the checkout: all but smoke.
+PUBLISHED = ("standard", "packaged", "paper")
