@@ -71,6 +71,7 @@ def _parser() -> ArgumentParser:
     command.add_argument("tasks", nargs="*", metavar="TASK", help="task names, or all")
     command.add_argument("--task-file", help="a task of your own (TOML)")
     _written(command)
+    command.add_argument("--training", action="append", metavar="NAME", help="not the profile's; once for each")
     command.add_argument("--seed", type=_seed, help="default: 7")
     command.add_argument("--train-rows", type=_rows, help="how many training rows to use, or all")
     _sources(command)
@@ -184,7 +185,7 @@ def _run(options: argparse.Namespace) -> int:
     profile, notice = _settled(options, named)
     print(notice, end="")
     tasks = _stand_ins(profile, tasks)
-    given = {"seed": options.seed, "train_rows": options.train_rows}
+    given = {"trainings": options.training, "seed": options.seed, "train_rows": options.train_rows}
     planned = partial(plan, profile=profile, named=named, device=device, precision=precision, log=tqdm.write, **given)
     results_dir, code = options.results_dir / profile, 0
     if options.dry_run:

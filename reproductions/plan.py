@@ -15,7 +15,14 @@ from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
 from fastbert_core.errors import InputError
 from fastbert_core.tasks import Task
 from reproductions.seeds import KEY, check_seeds
-from reproductions.settings import Settings, most_rows, planned_trainings, settings_for, shallow_layers
+from reproductions.settings import (
+    Settings,
+    check_trainings,
+    most_rows,
+    planned_trainings,
+    settings_for,
+    shallow_layers,
+)
 from reproductions.sources import Named, load_data, load_encoder, runs_folder
 from reproductions.store import StoredRun, runs_table
 
@@ -109,11 +116,19 @@ class Run:
 
 
 def plan(
-    tasks: Sequence[Task], profile: str, named: Named, device: torch.device, precision: str, log: Log, **given: object
+    tasks: Sequence[Task],
+    profile: str,
+    named: Named,
+    device: torch.device,
+    precision: str,
+    log: Log,
+    trainings: Sequence[str] | None = None,
+    **given: object,
 ) -> list[Run]:
     """The runs that the tasks want in a profile; data and encoder of a task are loaded once for all of them.
 
-    `given`: seed and train_rows, None where settings.toml decides. A shallow model whose layers cannot be taken from
+    `trainings` takes the place of those that settings.toml has for a task. `given`: seed and train_rows, None where
+    settings.toml decides. A shallow model whose layers cannot be taken from
     the encoder's blocks, or would be all of them, is left out. Raises InputError for an encoder that `check_encoder`
     refuses, of a single layer, which has no students, or for shorter texts, and for training rows that are not there.
     """
@@ -129,7 +144,7 @@ def plan(
         if shape.layers < 2:
             raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
         train_rows = given.get("train_rows") or most_rows(profile, task, len(data.learnable))
-        for training in planned_trainings(profile, task):
+        for training in check_trainings(trainings) or planned_trainings(profile, task):
             if (layers := shallow_layers(training)) and (layers >= shape.layers or shape.layers % layers):
                 log(f"{task.name}: {training} left out, the encoder has {shape.layers} layers")
                 continue

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -162,6 +163,20 @@ def own_backbones(profile: str, task: str) -> tuple[object, ...]:
 def planned_trainings(profile: str, task: Task) -> list[str]:
     """The training of each run that a task wants in a profile, in order; of a user's own task, FastBERT's alone."""
     return lookup(profile, task, "runs") if task.name in TASKS else _file()["common"]["runs"]
+
+
+def check_trainings(names: Sequence[str] | None) -> list[str]:
+    """The trainings named, each once. Raises InputError for a name that none has."""
+    deep, shallow = [*_file()["trainings"]], []
+    for name, stages in TRAININGS.items():
+        first, *_, last = [*stages(Schedules(Schedule(1, 1.0), Schedule(1, 1.0)))] * 2
+        if first.loss != "imitation":  # which is of a classifier that is there already
+            (shallow if last.exits == "last" else deep).append(name)
+    for name in names or ():
+        if (name.rpartition("-")[0] if shallow_layers(name) else "") not in shallow and name not in deep:
+            expected = f"one of {', '.join(deep)}, or {', '.join(shallow)} with a number of layers such as -6"
+            raise InputError(f"--training: found {name!r}, expected {expected}")
+    return list(dict.fromkeys(names or ()))
 
 
 def shallow_layers(training: str) -> int | None:

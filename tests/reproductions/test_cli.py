@@ -272,6 +272,14 @@ def test_a_profile_may_limit_the_rows_but_not_those_asked_for(monkeypatch):
         assert {len(job.train) for job in jobs} == {rows}
 
 
+def test_trainings_can_be_named(capsys):
+    planned = plan([DBPEDIA], "smoke", Named(), CPU, "fp32", print, trainings=["sweet", "pkd-6", "sweet", "authors"])
+    assert [run.settings.training for run in planned] == ["sweet", "pkd-6", "authors"]
+    for name in ("swet", "pkd", "sweet-3", "imitation"):
+        assert cli.main(["run", "dbpedia", "--profile", "smoke", "--training", name]) == 2
+        assert f"--training: found '{name}', expected one of authors, alternating" in capsys.readouterr().err
+
+
 @pytest.mark.smoke
 def test_luha_and_ablation_print_a_task_and_write_nothing(smoke, capsys):
     before = modified(smoke)
