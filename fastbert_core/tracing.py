@@ -29,7 +29,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def probabilities(
+def scaled_probabilities(
     model: FastBertModel,
     encoded: Encoded,
     pad_id: int,
@@ -37,14 +37,16 @@ def probabilities(
     precision: str = "fp32",
     batch_size: int = 64,
     progress: str | None = None,
-) -> np.ndarray:
-    """Class probabilities float32 [samples, len(classified), classes], rows in the order of `encoded`.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities, and the scale of the logits that they have lost, rows in the order of `encoded`.
 
+    Returns probabilities float32 [samples, len(classified), classes] and logsumexp float32 [samples, len(classified)].
     `classified` names the layers (from 1) whose classifiers are asked; None asks all. `progress` is the
     label of the progress bar, None shows none. Raises RunError, naming the layer, if any are not finite.
     """
     classified = classified or tuple(range(1, model.layers + 1))
     output = np.empty((len(encoded), len(classified), model.config.num_labels), np.float32)
+    scale = np.empty(output.shape[:2], np.float32)
     device = model.device
     bar = tqdm(total=len(encoded), desc=progress, unit="sample", disable=None if progress else True)
     with evaluating(model), autocast(device, precision), bar:
@@ -54,7 +56,13 @@ def probabilities(
                 batch.input_ids, batch.mask, batch.token_type_ids, classified
             )  # [b, layers, classes]
             output[rows] = p = logits.float().softmax(dim=-1).cpu().numpy()
+            scale[rows] = logits.float().logsumexp(dim=-1).cpu().numpy()
             for at, layer in enumerate(classified):
                 check_finite(p[:, at], layer)
             bar.update(len(rows))
-    return output
+    return output, scale
+
+
+def probabilities(*arguments: object, **options: object) -> np.ndarray:
+    """The first of what `scaled_probabilities` returns, which says what it takes."""
+    return scaled_probabilities(*arguments, **options)[0]

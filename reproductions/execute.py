@@ -17,7 +17,7 @@ from fastbert_core.files import atomic_files, atomic_write
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.trace import Trace, load_trace, save_trace
-from fastbert_core.tracing import probabilities
+from fastbert_core.tracing import scaled_probabilities
 from fastbert_core.train import Samples, Workplace, train
 from fastbert_core.trainings import Stage
 from reproductions.lock import locked
@@ -110,7 +110,7 @@ class _Work:
             self.first_record.skip()
             encoded, last = self._train_samples.encoded, (teacher.layers,)
             pad_id, precision = self.tokenizer.pad_token_id, self.run.settings.precision
-            soft = probabilities(teacher, encoded, pad_id, last, precision, progress="soft labels")[:, 0]
+            soft = scaled_probabilities(teacher, encoded, pad_id, last, precision, progress="soft labels")[0][:, 0]
             self.first_record.save()
             save_checkpoint(path, {"soft_labels": torch.from_numpy(soft)}, {})
         return load_checkpoint(path)[0]["soft_labels"].numpy()
@@ -180,9 +180,11 @@ class _Work:
         path = self.run.folder / f"{split}.npz"
         if not path.is_file():
             samples, pad_id = self._samples(rows), self.tokenizer.pad_token_id
-            p = probabilities(model, samples.encoded, pad_id, tuple(exits), "fp32", progress=f"trace of {split}")
+            about = f"trace of {split}"
+            p, scale = scaled_probabilities(model, samples.encoded, pad_id, tuple(exits), "fp32", progress=about)
             self.record.save()
-            save_trace(self._trace(p, samples, split, exits, "fp32"), path)
+            trace = self._trace(p, samples, split, exits, "fp32")
+            save_trace(dataclasses.replace(trace, logsumexp=scale), path)
         return _load(path, f"delete it to trace {split} again")
 
     def _epoch_traces(self) -> list[Trace]:

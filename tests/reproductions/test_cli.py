@@ -19,7 +19,7 @@ from fastbert_core.generated import generate
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import resolve_precision
 from fastbert_core.tasks import TASKS
-from fastbert_core.tracing import probabilities
+from fastbert_core.tracing import probabilities, scaled_probabilities
 from reproductions import cli, provenance
 from reproductions.plan import plan
 from reproductions.run import run
@@ -74,6 +74,8 @@ def test_a_run_writes_its_tables_and_traces(smoke):
     assert (curve.groupby("model")["mean_layers"].agg(lambda layers: layers.is_monotonic_decreasing)).all()
     (trace,) = load_traces(results, training="self-distillation", split="test")
     assert trace.probabilities.shape == (400, 12, 14)
+    assert trace.logsumexp.shape == (400, 12)
+    assert np.ptp(trace.logsumexp) > 0.1  # a scale of its own for every sample
 
 
 @pytest.mark.smoke
@@ -154,9 +156,9 @@ def test_the_distilberts_of_a_teacher_share_its_soft_labels(smoke, tmp_path, mon
 
     def counted(*arguments, progress=None, **options):
         passes.append(progress)
-        return probabilities(*arguments, progress=progress, **options)
+        return scaled_probabilities(*arguments, progress=progress, **options)
 
-    monkeypatch.setattr("reproductions.execute.probabilities", counted)
+    monkeypatch.setattr("reproductions.execute.scaled_probabilities", counted)
     run([six], tmp_path, False, print)
     assert "trace of test" in passes
     assert "soft labels" not in passes  # the 3-layer one of `smoke` made them
