@@ -25,19 +25,21 @@ class Predictions:
     """What the model says of many samples, in input order.
 
     labels: int64 [samples]; exit_layers: int64 [samples], layers executed, from 1; uncertainties: float64 [samples],
-    what the exit rule scored where they left; probabilities: float32 [samples, classes], of the layer where they left
+    what the exit rule scored where they left; probabilities: float32 [samples, classes], of the layer where they left;
+    first_scores: float64 [samples], what it scored at layer 1, where no threshold has been at work yet
     """
 
     labels: np.ndarray
     exit_layers: np.ndarray
     uncertainties: np.ndarray
     probabilities: np.ndarray
+    first_scores: np.ndarray
 
     @classmethod
     def empty(cls, samples: int, classes: int) -> "Predictions":
         """Room for so many, to be filled in."""
         numbers = (np.zeros(samples, kind) for kind in (np.int64, np.int64, np.float64))
-        return cls(*numbers, np.zeros((samples, classes), np.float32))
+        return cls(*numbers, np.zeros((samples, classes), np.float32), np.zeros(samples))
 
     def put(self, rows: np.ndarray, answers: np.ndarray, layer: int, scores: np.ndarray, p: np.ndarray) -> None:
         """Fill in samples that leave at `layer`, whose exit says `p` [rows, classes], or e^z in its place."""
@@ -90,6 +92,8 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
             hidden = model.run_layer(layer, hidden, context)
             p = leaving.told(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
             said, scores, answers, (stays,) = leaving.judge(said, p, layer)
+            if layer == 1:
+                found.first_scores[sample] = scores[0]
         found.put(np.array([sample]), answers, layer, scores, p)
     return found
 
@@ -113,6 +117,8 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
         if group is None or len(running) > ahead:
             group, p = running.popleft().answer()
             group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer)
+            if group.layer == 1:
+                found.first_scores[group.samples] = scores
             found.put(group.samples[~stays], answers[~stays], group.layer, scores[~stays], p[~stays])
             pool.add(group, stays)
 

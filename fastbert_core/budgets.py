@@ -27,24 +27,31 @@ class Budget:
     is `gain` times the sum of all savings (Gibbs and Candès 2021, proposition 4.1, with layers in the place of misses).
     """
 
-    def __init__(self, scores: np.ndarray, budget: float, gain: float = GAIN) -> None:
-        """Feed-forward from the `scores` of a rule on calibration rows, [rows, layers].
+    def __init__(self, thresholds: np.ndarray, spent: np.ndarray, budget: float, gain: float = GAIN) -> None:
+        """Feed-forward from what thresholds come to on calibration rows.
 
+        thresholds: ascending, the first of them one at which no row leaves early; spent: mean layers at each
         budget: mean layers
         gain: times the samples of a batch it should stay below 1, or what is asked swings; a smaller one holds the
             threshold steadier and takes longer to follow
 
         Raises InputError for a budget that is not between 1 and all layers, and a gain of 0 or less.
         """
-        layers = scores.shape[1]
-        if not 1 <= budget <= layers:
+        layers = round(float(spent[0]))
+        if not isinstance(budget, int | float | np.number) or not 1 <= budget <= layers:
             raise InputError(f"budget: found {budget!r}, expected mean layers from 1 to {layers}")
         if not gain > 0:
             raise InputError(f"gain: found {gain!r}, expected a number above 0")
         self.budget, self.gain, self.layers = float(budget), float(gain), layers
         self.asked, self.samples, self.largest = self.budget, 0, 1
-        self._thresholds = every_threshold(scores)
-        self._spent = totals(scores, np.arange(1, layers + 1), self._thresholds) / len(scores)  # falling
+        self._thresholds, self._spent = np.asarray(thresholds), np.asarray(spent)  # falling
+
+    @classmethod
+    def from_scores(cls, scores: np.ndarray, budget: float, gain: float = GAIN) -> "Budget":
+        """Feed-forward from the scores of a rule on calibration rows, [rows, layers]."""
+        thresholds = every_threshold(scores)
+        spent = totals(scores, np.arange(1, scores.shape[1] + 1), thresholds) / len(scores)
+        return cls(thresholds, spent, budget, gain)
 
     @property
     def threshold(self) -> float:
@@ -63,6 +70,16 @@ class Budget:
         below, above = self.budget - 1, self.layers - self.budget
         most = max(below / self.gain + self.largest * above, above / self.gain + self.largest * below)
         return most / self.samples if self.samples else np.inf
+
+
+class Steady:
+    """A threshold that stays as it is, in a budget's place."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+
+    def spend(self, executed: np.ndarray) -> None:
+        """Change nothing."""
 
 
 def held(scores: np.ndarray, budget: Budget, batch: int = 1) -> np.ndarray:

@@ -82,6 +82,7 @@ def _parser(prog: str) -> ArgumentParser:
     wanted.add_argument("--speed", type=float, help="threshold of the uncertainty, from 0 (all layers) to 1")
     wanted.add_argument("--speedup", type=float, help="so many times fewer operations, such as 3")
     wanted.add_argument("--max-disagreement", type=float, help="share answered otherwise than in full (default: 0.01)")
+    wanted.add_argument("--budget", type=float, help="mean layers, held over a stream whatever comes")
     command.add_argument("--probabilities", action="store_true", help="of every class, too")
     command.add_argument("--batch-size", type=_count, help="1 answers each line before it reads the next")
     _common(command, _predict, label=False)
@@ -153,7 +154,7 @@ def _predict(options: argparse.Namespace) -> None:
     _quiet()
     from fastbert_core.predicting import predict
 
-    wanted = {name: getattr(options, name) for name in ("speed", "speedup", "max_disagreement")}
+    wanted = {name: getattr(options, name) for name in ("speed", "speedup", "max_disagreement", "budget")}
     if all(value is None for value in wanted.values()):
         wanted["max_disagreement"] = 0.01
     read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
+from fastbert_core.budgets import Alarm, Budget, Steady
 from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_tokenizer
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 16384}
 # Padded tokens that take as long as one batch more: on a CPU, measured with 12x768; a GPU is far less busy below them.
 BATCH_COST = {"cpu": 64, "cuda": 2048}
+BUDGETED = 32  # texts that leave by one threshold, where a budget moves it
+WATCHED = 10_000  # texts that an alarm watches before the next begins, as it keeps a number of each
 
 
 class Prediction(NamedTuple):
@@ -136,12 +139,14 @@ class Engine:
         *,
         speedup: float | None = None,
         max_disagreement: float | None = None,
+        budget: float | None = None,
     ) -> Prediction | list[Prediction] | Iterator[Prediction] | Predictions:
         """Classify; a sample leaves at the first layer whose uncertainty is below `speed`, in [0, 1].
 
         In its place may stand what is wanted of new texts like those of calibration: `speedup`, so many times fewer
         multiply-accumulates than without exits, or `max_disagreement`, the share that may be answered otherwise than by
-        the full model, kept with 90% confidence.
+        the full model, kept with 90% confidence; or, of a stream, `budget`, the mean of executed layers that is held
+        whatever comes (fastbert_core/budgets.py). A stream that no longer looks like calibration is warned of.
 
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
         samples give Predictions. `pairs` holds the second texts, in the form of the first; Encoded samples hold theirs.
@@ -150,58 +155,82 @@ class Engine:
         batch_size: samples of a full batch, which the token budget limits too; None leaves it to that. With 1 each
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
-        An iterator that raises has what came before delivered first. Raises InputError unless exactly one of `speed`,
-        `speedup` and `max_disagreement` is given, and is one there can be; as `points` does; for an unknown or unfitted
-        rule, sizes that are no positive integers, more layers than there are, samples that are no texts, that have
-        nothing to be seen or are too long, texts that do not match their pairs in form or number, and pairs where the
-        model was trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and if
-        a layer's probabilities are not finite.
+        An iterator that raises has what came before delivered first. Raises InputError unless exactly one of
+        `speed`, `speedup`, `max_disagreement` and `budget` is given, and is one there can be; as `points` does;
+        for an unknown or unfitted rule, a budget of one text or of encoded samples, sizes that are no positive
+        integers, more layers than there are, samples that are no texts, that have nothing to be seen or are too
+        long, texts that do not match their pairs in form or number, and pairs where the model was trained on
+        single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a layer's
+        probabilities are not finite.
         """
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
-        leaving = Leaving(get_rule(rule), self._threshold(speed, speedup, max_disagreement, rule), last)
+        wanted = {"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement, "budget": budget}
+        steer, rule = self._steer(wanted, rule), get_rule(rule)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
         if isinstance(texts, Encoded):
-            return self._classify(texts, leaving, rows)
+            if budget is not None:
+                raise InputError("budget: found encoded samples, expected texts, in the order of a stream")
+            return self._classify(texts, Leaving(rule, steer.threshold, last), rows)
         if self.model.config.pair not in (None, pairs is not None):
             expected = "a second text for each" if self.model.config.pair else "none"
             found = "none" if pairs is None else type(pairs).__name__
             raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
         _size("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
         if isinstance(texts, str):
-            return next(self._stream(paired([texts], None if pairs is None else [pairs]), leaving, 1))
-        predictions = self._stream(paired(texts, pairs), leaving, rows)
+            if budget is not None:
+                raise InputError("budget: found one text, expected a list or an iterator")
+            return next(self._stream(paired([texts], None if pairs is None else [pairs]), rule, steer, last, 1))
+        alarm = None if speed is not None else Alarm(self.points.first)
+        predictions = self._stream(paired(texts, pairs), rule, steer, last, rows, alarm)
         return predictions if isinstance(texts, Iterator) else list(predictions)
 
-    def _threshold(
-        self, speed: float | None, speedup: float | None, max_disagreement: float | None, rule: str | ExitRule
-    ) -> float:
-        given = {"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}
-        given = [name for name, value in given.items() if value is not None]
+    def _steer(self, wanted: dict[str, float | None], rule: str | ExitRule) -> Steady | Budget:
+        """What says the threshold of the next samples."""
+        given = {name: value for name, value in wanted.items() if value is not None}
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
-            raise InputError(f"predict: found {found}, expected one of speed, speedup and max_disagreement")
-        if speed is not None:
-            return check_speed(speed)
+            raise InputError(f"predict: found {found}, expected one of speed, speedup, max_disagreement and budget")
+        if "speed" in given:
+            return Steady(check_speed(given["speed"]))
         if rule != self.points.rule:
             raise InputError(f"rule: found {rule!r}, expected {self.points.rule}, which the operating points are of")
-        return self.points.threshold(speedup, max_disagreement)
+        if "budget" in given:
+            return Budget(self.points.thresholds, self.points.layers, given["budget"])
+        return Steady(self.points.threshold(**given))
 
     def shapes(self, batch_size: int | None = None) -> Shapes:
         """The shapes that batches have."""
         return Shapes(self._longest, self._token_budget, batch_size, BATCH_COST[self.model.device.type])
 
-    def _stream(self, items: Iterator[TextPair], leaving: Leaving, rows: int | None) -> Iterator[Prediction]:
-        for stretch in stretches(items, 1 if rows == 1 else self.in_flight):
+    def _stream(
+        self,
+        items: Iterator[TextPair],
+        rule: ExitRule,
+        steer: Steady | Budget,
+        last: int,
+        rows: int | None,
+        alarm: Alarm | None = None,
+    ) -> Iterator[Prediction]:
+        at_a_time = min(BUDGETED, self.in_flight) if isinstance(steer, Budget) else self.in_flight
+        watched = 0
+        for stretch in stretches(items, 1 if rows == 1 else at_a_time):
             texts, pairs = zip(*stretch, strict=True)
             encoded = encode(self._tokenizer, texts, None if pairs[0] is None else pairs, self.max_tokens)
             if cut := int(encoded.truncated.sum()):
                 log.info("%d of %d texts were cut to %d tokens", cut, len(encoded), self.max_tokens)
-            yield from self._predictions(encoded, leaving, rows)
+            found = self._classify(encoded, Leaving(rule, steer.threshold, last), rows)
+            steer.spend(found.exit_layers)
+            if alarm is not None and alarm.watch(found.first_scores):
+                log.warning("%d texts, then %s", watched, alarm)
+                alarm = None
+            elif alarm is not None and alarm.samples >= WATCHED:
+                watched, alarm = watched + alarm.samples, Alarm(self.points.first)
+            yield from self._predictions(encoded, found)
 
-    def _predictions(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Iterator[Prediction]:
-        names, found = self.model.config.class_names, self._classify(encoded, leaving, rows)
+    def _predictions(self, encoded: Encoded, found: Predictions) -> Iterator[Prediction]:
+        names = self.model.config.class_names
         columns = (found.labels, found.exit_layers, found.uncertainties, encoded.truncated, found.probabilities)
         for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
             yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))

@@ -21,6 +21,7 @@ RULE = "entropy"
 SPEEDUPS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 TOLERANCES = (0.005, 0.01, 0.02)
 CURVE_POINTS = 200
+LISTS = ("thresholds", "speedups", "layers", "first", "lost")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class OperatingPoints:
     model_sha256: of the weights that it holds for; texts_sha256: of the calibration texts
     rows, labelled: how many they are, and how many of them have labels; max_tokens: what they were cut to
     full_accuracy: of the last layer alone, per cent of the labelled rows, None where there are none
-    thresholds, speedups: of a curve, ascending, the first of them of a model that never exits
+    thresholds, speedups, layers: of a curve, thresholds ascending, the first of them of a model that never exits; and
+        what each comes to, in multiply-accumulates and in mean layers
+    first: the rule's score of every row at layer 1, ascending
     lost: at each of the thresholds of Learn-then-Test's GRID, how many rows get another answer than the full model's
     """
 
@@ -71,6 +74,8 @@ class OperatingPoints:
     points: tuple[Point, ...]
     thresholds: tuple[float, ...]
     speedups: tuple[float, ...]
+    layers: tuple[float, ...]
+    first: tuple[float, ...]
     lost: tuple[int, ...]
 
     def threshold(self, speedup: float | None = None, max_disagreement: float | None = None) -> float:
@@ -146,6 +151,8 @@ def calibrated(
         points=tuple(points),
         thresholds=tuple(curve),
         speedups=tuple((len(p) * dense.mean() / totals(scores, cost, np.array(curve))).tolist()),
+        layers=tuple((totals(scores, np.arange(1, p.shape[1] + 1), np.array(curve)) / len(p)).tolist()),
+        first=tuple(np.sort(scores[:, 0]).tolist()),
         lost=tuple(totals(scores, losses, GRID).astype(int).tolist()),
         **of,
     )
@@ -218,9 +225,10 @@ def load_points(path: Path, weights: str) -> OperatingPoints:
     try:
         table = json.loads(Path(path).read_text("utf-8"))
         points = [Point(**point | {"interval": tuple(point["interval"])}) for point in table.pop("points")]
-        lists = {name: tuple(table.pop(name)) for name in ("thresholds", "speedups", "lost")}
+        lists = {name: tuple(table.pop(name)) for name in LISTS}
         found = OperatingPoints(**table, **lists, points=tuple(points))
-        whole = len(found.lost) == len(GRID) and len(found.thresholds) == len(found.speedups) > 0
+        curve = {len(found.thresholds), len(found.speedups), len(found.layers)}
+        whole = len(found.lost) == len(GRID) and len(curve) == 1 and len(found.thresholds) > 0
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: found {reason(error)}, expected operating points; {remedy}") from error
     if not whole:

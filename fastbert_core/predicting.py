@@ -27,8 +27,8 @@ def predict(
 ) -> str:
     """Write the predictions for `texts`, a file of any kind or `-`, to standard output, and tell of them in one line.
 
-    wanted: speed, speedup and max_disagreement, one of which is not None; read: the columns text and pair, and the
-    encoding, where they are not the usual ones
+    wanted: speed, speedup, max_disagreement and budget, one of which is not None
+    read: the columns text and pair, and the encoding, where they are not the usual ones
 
     Raises InputError as the reader and the engine do; what came before is written.
     """

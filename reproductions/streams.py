@@ -32,7 +32,7 @@ def drifting(test: Trace, dev: Trace, others: Sequence[Trace]) -> Iterator[dict]
     fixed = slowest_within(dev.uncertainties, np.arange(1, layers + 1), budget)
     on_dev = exit_layers(dev.uncertainties, fixed)
     for name, stream in streams.items():
-        controller = Budget(dev.uncertainties, budget)
+        controller = Budget.from_scores(dev.uncertainties, budget)
         left, kept = exit_layers(stream, fixed), held(stream, controller, BATCH)
         row = {"stream": name, "samples": len(stream), "budget": budget, "bound": 100 * controller.bound / budget}
         for way, executed in (("fixed", left), ("held", kept)):

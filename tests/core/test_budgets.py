@@ -29,7 +29,7 @@ def test_the_error_is_bounded_whatever_stream_comes(data, share, gain, batch):
     layers = calibration.shape[1]
     stream = rng.choice([0, 0.2, 0.5, 1], size=(data.draw(st.integers(1, 400)), layers))
     stream[len(stream) // 2 :] = data.draw(st.sampled_from([0.0, 1.0]))  # what is as easy, or as hard, as can be
-    budget = Budget(calibration, 1 + share * (layers - 1), gain)
+    budget = Budget.from_scores(calibration, 1 + share * (layers - 1), gain)
     executed = held(stream, budget, batch)
     assert budget.samples == len(stream) == len(executed)
     assert abs(executed.mean() - budget.budget) <= budget.bound * (1 + 1e-9)
@@ -38,7 +38,7 @@ def test_the_error_is_bounded_whatever_stream_comes(data, share, gain, batch):
 @given(st.lists(st.booleans(), min_size=1, max_size=300), st.floats(1, 12), st.sampled_from([0.01, 0.2]))
 @settings(deadline=None)
 def test_the_bound_holds_against_an_adversary_who_sees_the_threshold(longs, budget, gain):
-    controller, spent = Budget(EASY[:50], budget, gain), 0
+    controller, spent = Budget.from_scores(EASY[:50], budget, gain), 0
     for long in longs:  # whoever sees it can make any sample leave first or last, but where none or all leave
         threshold = controller.threshold
         executed = 1 if np.isinf(threshold) else 12 if threshold == 0 or long else 1
@@ -49,7 +49,7 @@ def test_the_bound_holds_against_an_adversary_who_sees_the_threshold(longs, budg
 
 
 def test_the_bound_of_a_long_stream_is_a_few_per_cent_and_falls_with_its_length():
-    controller = Budget(EASY, 4)
+    controller = Budget.from_scores(EASY, 4)
     assert controller.bound == np.inf
     for _ in range(10_000):
         controller.spend(np.array([4]))
@@ -63,14 +63,14 @@ def test_a_stream_that_becomes_harder_stays_within_its_budget_where_a_fixed_thre
     stream = np.concatenate([EASY, HARD, EASY[:2000]])
     fixed = slowest_within(EASY, np.arange(1, 13), budget)
     assert exit_layers(stream, fixed).mean() > 1.2 * budget
-    executed = held(stream, Budget(EASY, budget), batch=32)
+    executed = held(stream, Budget.from_scores(EASY, budget), batch=32)
     assert executed.mean() == pytest.approx(budget, rel=0.03)
     for start in range(0, len(stream) - 1000, 250):
         assert executed[start : start + 1000].mean() == pytest.approx(budget, rel=0.15)
 
 
 def test_calibration_feeds_forward_so_that_a_stream_like_it_is_right_from_the_start():
-    controller = Budget(EASY, 3)
+    controller = Budget.from_scores(EASY, 3)
     assert exit_layers(EASY, controller.threshold).mean() == pytest.approx(3, abs=0.01)
     assert exit_layers(EASY, np.nextafter(controller.threshold, -1)).mean() > 3
     executed = held(EASY, controller)
@@ -78,7 +78,7 @@ def test_calibration_feeds_forward_so_that_a_stream_like_it_is_right_from_the_st
 
 
 def test_what_is_asked_beyond_the_layers_there_are_is_all_or_none_of_them():
-    controller = Budget(EASY[:, :4], 2, gain=1)
+    controller = Budget.from_scores(EASY[:, :4], 2, gain=1)
     controller.spend(np.array([1, 1, 1]))
     assert (controller.asked, controller.threshold) == (5, 0)
     controller.spend(np.array([4, 4, 4]))
@@ -88,7 +88,7 @@ def test_what_is_asked_beyond_the_layers_there_are_is_all_or_none_of_them():
 @pytest.mark.parametrize("asked", [(0.9, 0.01), (12.1, 0.01), (float("nan"), 0.01), (4, 0), (4, float("nan"))])
 def test_a_budget_or_gain_that_cannot_be_is_refused(asked):
     with pytest.raises(InputError, match=r"(budget: found .* mean layers from 1 to 12|gain: found .* above 0)"):
-        Budget(EASY, *asked)
+        Budget.from_scores(EASY, *asked)
 
 
 def drawn(seed, size):

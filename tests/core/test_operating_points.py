@@ -1,16 +1,20 @@
 """Operating points keep what they promise on calibration rows, come back from their file, and answer for any target."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from fastbert_core.engine import Engine
+from fastbert_core.budgets import Budget, held
+from fastbert_core.engine import BUDGETED, Engine
 from fastbert_core.errors import InputError
+from fastbert_core.evaluation import said_of
 from fastbert_core.exit_rules import exit_layers, get_rule
 from fastbert_core.flops import EncoderShape
 from fastbert_core.operating_points import FILE, calibrated, costs, load_points, save_points, weights_sha256
 from fastbert_core.thresholds import learn_then_test
+from fastbert_core.tsv import Split
 from tests.core.small import CLASSES, make_model, make_tokenizer, texts_of
 
 SHAPE = EncoderShape(layers=6, hidden=384, intermediate=1536, heads=12)
@@ -106,16 +110,13 @@ def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_mode
     texts, engine = texts_of(40), Engine.from_pretrained(folder)
     with pytest.raises(InputError, match=r"found no operating_points\.json, .*`fastbert calibrate MODEL --texts FILE`"):
         engine.predict(texts, speedup=1.2)
-    from fastbert_core.evaluation import said_of
-    from fastbert_core.tsv import Split
-
     said = said_of(engine.model, engine.tokenizer, Split(texts, None, np.full(40, -1)), "")
     points = said.operating_points(folder)
     save_points(points, folder)
     for target in ({"speedup": 1.1}, {"max_disagreement": 0.3}):
         assert engine.predict(texts, **target) == engine.predict(texts, speed=min(1.0, points.threshold(**target)))
     for wrong in ({}, {"speed": 0.5, "speedup": 2}, {"speedup": 2, "max_disagreement": 0.1}):
-        with pytest.raises(InputError, match="expected one of speed, speedup and max_disagreement"):
+        with pytest.raises(InputError, match="expected one of speed, speedup, max_disagreement and budget"):
             engine.predict(texts, **wrong)
     with pytest.raises(InputError, match="rule: found 'margin', expected entropy"):
         engine.predict(texts, rule="margin", speedup=1.1)
@@ -123,6 +124,57 @@ def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_mode
     (folder / FILE).write_text((folder / FILE).read_text().replace(other.model_sha256, "0" * 64))
     with pytest.raises(InputError, match="found it beside weights"):
         Engine.from_pretrained(folder).predict(texts, speedup=1.1)
+
+
+def calibrated_engine(folder, texts, **changes):
+    engine = Engine.from_pretrained(folder)
+    points = said_of(engine.model, engine.tokenizer, Split(texts, None, np.full(len(texts), -1)), "")
+    points = dataclasses.replace(points.operating_points(folder), **changes)
+    return Engine(engine.model, engine.tokenizer, points=points)
+
+
+def test_a_budget_is_held_over_a_stream_as_on_its_trace(folder, caplog):
+    texts = texts_of(600)
+    engine = calibrated_engine(folder, texts[:300])
+    budget = 1 + 0.4 * (engine.model.layers - 1)
+    found = list(engine.predict(iter(texts[300:]), budget=budget))
+    executed = np.array([one.exit_layer for one in found])
+    scores = get_rule("entropy").score(said_of(engine.model, engine.tokenizer, Split(texts[300:], None, []), "")[2])
+    steer = Budget(engine.points.thresholds, engine.points.layers, budget)
+    assert np.array_equal(executed[:BUDGETED], exit_layers(scores[:BUDGETED], steer.threshold))
+    expected = held(scores, steer, BUDGETED)
+    assert executed.mean() == pytest.approx(expected.mean(), abs=0.05)
+    assert abs(executed.mean() - budget) < steer.bound
+    assert len({*executed.tolist()}) > 1
+    assert caplog.messages == []
+
+
+def test_a_stream_unlike_calibration_is_warned_of_once(folder, caplog):
+    texts = texts_of(400)
+    surer = tuple(np.array(calibrated_engine(folder, texts[:200]).points.first) - 0.5)
+    engine = calibrated_engine(folder, texts[:200], first=surer)
+    assert len(list(engine.predict(iter(texts), speed=0.5))) == 400  # a speed promises nothing
+    assert caplog.messages == []
+    for target in ({"speedup": 1.1}, {"budget": 2}):
+        caplog.clear()
+        assert len(list(engine.predict(iter(texts), **target))) == 400
+        (line,) = caplog.messages
+        assert line.startswith("0 texts, then sample ")
+        assert line.endswith("the stream lies above what calibration saw; calibrate again")
+
+
+@pytest.mark.parametrize(
+    ("texts", "budget", "message"),
+    [
+        ("one text", 2, "budget: found one text, expected a list or an iterator"),
+        (["a"], 0.9, "budget: found 0.9, expected mean layers from 1 to"),
+        (["a"], 99, "budget: found 99, expected mean layers from 1 to"),
+        (["a"], "much", "budget: found 'much', expected mean layers from 1 to"),
+    ],
+)
+def test_budgets_that_cannot_be_held(folder, texts, budget, message):
+    with pytest.raises(InputError, match=message):
+        calibrated_engine(folder, texts_of(20)).predict(texts, budget=budget)
 
 
 def test_probabilities_are_those_of_the_layer_where_a_text_leaves(folder):
