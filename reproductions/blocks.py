@@ -240,6 +240,20 @@ def leaderboard(tables: Tables) -> str:
     return _markdown(board(rows).rename(columns={"rule": f"{rows['task'].nunique()} tasks"}) if len(rows) else [])
 
 
+@block
+def exits(tables: Tables) -> str:
+    """Of each task's first, middle and last layer, and of overthinking, by FastBERT's own training."""
+    lines = []
+    for task, mine in tables["exits"][tables["exits"]["training"] == DEFAULT].groupby("task"):
+        some = mine.iloc[[0, len(mine) // 2 - 1, -1]]
+        line = {"task": task}
+        line |= {f"AUROC, layer {row.layer}": f"{row.failure_auroc:.3f}" for row in some.itertuples()}
+        last = mine.iloc[-1]
+        names = {"wasteful": "wasteful", "destructive": "destructive", "fell": "fell at the last"}
+        lines.append(line | {text: f"{last[name]:.1f}%" for name, text in names.items()})
+    return _markdown(lines)
+
+
 BLOCKS |= {
     "asked": lambda tables: _markdown(operating_points.asked(tables["budget"])),
     "reached": lambda tables: _markdown(operating_points.reached(tables["budget"])),

@@ -9,6 +9,7 @@ from reproductions import reported
 from reproductions.calibration import calibration
 from reproductions.comparability import Paper, compared_tasks
 from reproductions.equal_flops import equal_flops
+from reproductions.exits import exits
 from reproductions.figure3_speed_accuracy import speed_accuracy
 from reproductions.figure4_luha import luha
 from reproductions.figure5_exit_layers import exit_layers
@@ -56,6 +57,7 @@ def measure(results_dir: Path) -> list[Path]:
         "true_macs": hidden_cost(traces),
         "equal_flops": equal_flops(traces),
         "calibration": calibration(traces),
+        "exits": exits(traces),
     }
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]
     for name in (name for name, table in tables.items() if table.empty):

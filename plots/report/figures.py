@@ -12,6 +12,7 @@ CAPTIONS = {
     "speed_speedup": "All tasks: FLOPs speedup by speed",
     "budget": "All tasks: the speedup that was asked, and what was reached",
     "guarantees": "All tasks: how often a tolerated loss was exceeded",
+    "exits": "All tasks: every exit by itself",
     "speed_accuracy": "Accuracy against cost",
     "luha": "Accuracy by uncertainty, of every classifier",
     "exit_layers": "Where samples leave",

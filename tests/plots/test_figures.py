@@ -13,7 +13,15 @@ from plots.registry import FIGURES
 from plots.style import METHODS, PAPER
 from reproductions.tables import read_table
 
-UNNAMED = ("ablation", "speed_speedup", "leaderboard", "exit_rules", "budget", "guarantees")  # of no figure or table
+UNNAMED = (
+    "ablation",
+    "speed_speedup",
+    "leaderboard",
+    "exit_rules",
+    "exits",
+    "budget",
+    "guarantees",
+)  # of no figure or table
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +269,14 @@ def test_a_new_rule_has_a_panel_of_its_own(draw):
     figure = draw("exit_rules", exit_rules=lambda rows: rows.replace({"rule": {"gate": "mine"}}))
     assert figure.axes[-1].get_title() == "other rules"
     assert figure.axes[-1].get_legend().get_texts()[2].get_text() == "mine"
+
+
+def test_each_exit_has_a_point_for_its_auroc_and_for_overthinking(draw, table):
+    rows = table("exits").query("training == 'self-distillation'")
+    auroc, errors = draw("exits").axes
+    (task,) = rows["task"].unique()
+    np.testing.assert_allclose(np.concatenate(lines(auroc, task))[:, 1], 100 * rows["failure_auroc"])
+    np.testing.assert_allclose(np.concatenate(lines(errors, task))[:, 1], rows["destructive"])
 
 
 def test_the_leaderboard_has_a_cell_for_each_rule_and_task_and_their_mean(draw, table):
