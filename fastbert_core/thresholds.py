@@ -81,7 +81,7 @@ def learn_then_test(
     The first whose p is larger ends it, and the last before it is taken; so nothing is paid for testing many. Returned
     is never the first that failed, which nothing certifies. Source: Angelopoulos et al., Learn then Test, 2021.
     """
-    _check_shares(tolerated=tolerated, error=error)
+    check_shares(tolerated=tolerated, error=error)
     passed = certified(totals(scores, losses, grid), len(scores), tolerated, error)
     sure = f"With confidence {1 - error:g} over the draw of the calibration rows"
     promise = f"{sure}, at most {100 * tolerated:g}% of new rows are lost by leaving early."
@@ -91,7 +91,7 @@ def learn_then_test(
 
 def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float, grid: np.ndarray = GRID) -> Choice:
     """What not to do: the fastest threshold that loses at most `tolerated` of the calibration rows themselves."""
-    _check_shares(tolerated=tolerated)
+    check_shares(tolerated=tolerated)
     kept = within(totals(scores, losses, grid), len(scores), tolerated)
     promise = (
         f"At most {100 * tolerated:g}% of the calibration rows are lost; of new rows, more in about half of draws."
@@ -116,13 +116,14 @@ def rows_needed(tolerated: float, error: float = ERROR) -> int:
     return math.ceil(math.log(error) / math.log1p(-tolerated))
 
 
-def errors_allowed(rows: int, tolerated: float, error: float = ERROR) -> int:
+def errors_allowed(rows: int | np.ndarray, tolerated: float, error: float = ERROR) -> np.ndarray:
     """How many of so many rows may be lost at a threshold that is certified; -1 where there are too few rows."""
-    most = np.arange(-1, rows + 1)
-    return int(most[binom.cdf(most, rows, tolerated) <= error][-1])
+    most = binom.ppf(error, rows, tolerated)  # the first with a chance of `error` or more
+    return np.where(binom.cdf(most, rows, tolerated) <= error, most, most - 1).astype(int)
 
 
-def _check_shares(**shares: float) -> None:
+def check_shares(**shares: float) -> None:
+    """Raise InputError, naming it, for a share that does not lie between 0 and 1."""
     for name, share in shares.items():
         if not 0 < share < 1:
             raise InputError(f"{name}: found {share!r}, expected a number between 0 and 1")

@@ -259,6 +259,7 @@ BLOCKS |= {
     "reached": lambda tables: _markdown(operating_points.reached(tables["budget"])),
     "tolerated": lambda tables: _markdown(operating_points.tolerated(tables["guarantees"])),
     "promised": lambda tables: _markdown(operating_points.promised(tables["guarantees"])),
+    "promised_by_layer": lambda tables: _markdown(operating_points.promised_by_layer(tables["layer_guarantees"])),
     "drifted": lambda tables: _markdown(operating_points.drifted(tables["streams"])),
 }
 

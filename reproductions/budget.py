@@ -21,6 +21,7 @@ from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.compare import select, tasks_of
 from reproductions.guarantees import promises
+from reproductions.layer_guarantees import layer_promises
 from reproductions.rules import BASE, DECIMALS
 from reproductions.streams import THEN, drifting
 
@@ -52,14 +53,14 @@ class Rows(NamedTuple):
 
 
 def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
-    """The tables `budget`, `guarantees` and `streams` of FastBERT on every task, a seed at a time; those with dev."""
-    tables = {"budget": [], "guarantees": [], "streams": []}
+    """Budgets and guarantees, four tables by name, of FastBERT on every task with a dev trace, a seed at a time."""
+    tables = {"budget": [], "guarantees": [], "streams": [], "layer_guarantees": []}
     pairs = {task: _pairs(traces, task) for task in tasks_of(traces)}
     for task, mine in pairs.items():
         for test, dev in mine:
             key = {name: test.metadata[name] for name in ("task", "seed", "run_id")}
             others = [other for other, _ in pairs.get(THEN.get(task), [])[:1]]
-            found = speedups(test, dev), promises(test, dev), drifting(test, dev, others)
+            found = speedups(test, dev), promises(test, dev), drifting(test, dev, others), layer_promises(test)
             for rows, new in zip(tables.values(), found, strict=True):
                 rows += [key | row for row in new]
     return {name: pd.DataFrame(rows, columns=list(TABLES[name])) for name, rows in tables.items()}

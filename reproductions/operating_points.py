@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reproductions.guarantees import AGREEMENT, METHODS
+from reproductions.layer_guarantees import METHODS as LAYER_METHODS
 from reproductions.rules import BASE
 
 NEVER = "never exits"
@@ -14,16 +15,18 @@ TITLES = {
     "reached": "the speedup that was asked, and what new rows come to",
     "tolerated": "threshold of entropy that loses no more of the last layer's answers, chosen on dev",
     "promised": "how often more was lost than may be, of all draws of a task, and mean layers over tasks",
+    "promised by layer": "how often those that left at or before some layer lost more than may be",
     "drifted": "streams under a fixed threshold, and with a budget that is held",
 }
 
 
 def text(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Rows of `budget`, `guarantees` and `streams` as five tables to print."""
+    """What `budget` measured, as six tables to print."""
     if tables["budget"].empty:
         return "no model keeps a dev trace, which thresholds are chosen on"
     shown = asked(tables["budget"]), reached(tables["budget"])
-    shown += tolerated(tables["guarantees"]), promised(tables["guarantees"]), drifted(tables["streams"])
+    shown += tolerated(tables["guarantees"]), promised(tables["guarantees"])
+    shown += promised_by_layer(tables["layer_guarantees"]), drifted(tables["streams"])
     pairs = zip(TITLES.values(), shown, strict=True)
     return "\n".join(f"{title}:\n{table.to_string(index=False)}\n" for title, table in pairs)
 
@@ -79,6 +82,19 @@ def promised(rows: pd.DataFrame) -> pd.DataFrame:
     for (loss, size, epsilon), mine in rows[rows["draws"] > 1].groupby(["loss", "rows", "epsilon"]):
         line = {"lost": loss, "rows": f"{size:,}", "tolerated": f"{epsilon:g}%"}
         for method in METHODS:
+            of = mine[mine["method"] == method]
+            line[f"{method}: broken"] = f"{of['broken'].mean():.1f}%, at worst {of['broken'].max():.1f}%"
+            line[f"{method}: layers"] = f"{of['mean_layers'].mean():.2f}"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def promised_by_layer(rows: pd.DataFrame) -> pd.DataFrame:
+    """By tolerance: how often those that left at or before some layer lost more than may be, and mean layers."""
+    lines = []
+    for epsilon, mine in rows.groupby("epsilon"):
+        line = {"tolerated": f"{epsilon:g}%"}
+        for method in LAYER_METHODS:
             of = mine[mine["method"] == method]
             line[f"{method}: broken"] = f"{of['broken'].mean():.1f}%, at worst {of['broken'].max():.1f}%"
             line[f"{method}: layers"] = f"{of['mean_layers'].mean():.2f}"

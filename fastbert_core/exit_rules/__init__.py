@@ -92,10 +92,11 @@ class Fitted(ExitRule):
         return self.by_layer[:layers]
 
 
-def exit_layers(scores: np.ndarray, threshold: float) -> np.ndarray:
+def exit_layers(scores: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:
     """Number of executed layers of each sample, int64 [samples], from 1, by its `scores` [samples, layers].
 
-    A sample leaves at the first layer whose score is strictly below `threshold`, and at the last in any case.
+    A sample leaves at the first layer whose score is strictly below `threshold`, one for all layers or one for each but
+    the last, [layers - 1]; and at the last in any case.
     """
     stays = np.asarray(scores)[:, :-1] >= threshold  # [samples, layers - 1]
     return 1 + np.logical_and.accumulate(stays, axis=1).sum(axis=1)
