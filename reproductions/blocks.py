@@ -241,6 +241,21 @@ def leaderboard(tables: Tables) -> str:
 
 
 @block
+def trainings(tables: Tables) -> str:
+    """Points over FastBERT's own training, of every training with exits that has runs; * after Holm's correction."""
+    rows, lines = tables["trainings"], []
+    deep = rows[rows["rule"] != "none"][["task", "training"]].drop_duplicates().itertuples(index=False)
+    for task, training in deep:
+        mine = rows[(rows["task"] == task) & (rows["training"] == training)]
+        line = {"task": task, "training": training}
+        for row in mine.sort_values(["rule", "layers"]).itertuples():
+            name = "last layer" if row.rule == "none" else f"{row.rule}, {row.layers} layers"
+            line[name] = f"{row.difference:+.2f}{'*' * (row.mcnemar_p_holm < ALPHA)}"
+        lines.append(line)
+    return _markdown(pd.DataFrame(lines).fillna("").to_dict("records"))
+
+
+@block
 def exits(tables: Tables) -> str:
     """Of each task's first, middle and last layer, and of overthinking, by FastBERT's own training."""
     lines = []

@@ -20,6 +20,7 @@ from reproductions.store import find_runs, runs_table
 from reproductions.table2 import comparisons, table2
 from reproductions.table3 import table3
 from reproductions.tables import table_path, write_table
+from reproductions.trainings import trainings
 from reproductions.true_macs import hidden_cost
 
 
@@ -58,6 +59,7 @@ def measure(results_dir: Path) -> list[Path]:
         "equal_flops": equal_flops(traces),
         "calibration": calibration(traces),
         "exits": exits(traces),
+        "trainings": trainings([trace for trace in traces if trace.metadata["split"] == "test"]),
     }
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]
     for name in (name for name, table in tables.items() if table.empty):

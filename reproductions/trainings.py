@@ -1,0 +1,80 @@
+"""Trainings beside FastBERT's own, on equal data, seeds and precision: at equal layers, and in the last layer.
+
+Exits are compared under entropy, FastBERT's rule, and under patience, which joint training is said to suit (PABEE).
+Thresholds are swept on the test set, for all alike.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.trace import Trace
+from reproductions.compare import provenance, select, tasks_of
+from reproductions.rules import BASE, Side
+from reproductions.seeds import DEFAULT
+from reproductions.statistics import holm, mcnemar, paired_interval
+
+RULES_ASKED = (BASE, "patience")
+LAYERS = (2, 4, 6)  # mean executed layers, at most, at which exits are compared
+LAST = "none"  # the rule of the last layer alone, which a shallow model has too
+
+
+def trainings(traces: Sequence[Trace]) -> pd.DataFrame:
+    """`trainings.csv`: of each task with another training than FastBERT's; Holm-corrected over tasks and trainings."""
+    tables = []
+    for task in tasks_of(traces):
+        names = sorted({trace.metadata["training"] for trace in traces if trace.metadata["task"] == task})
+        of = {name: tests for name in names if (tests := select(traces, task, training=name))}
+        if len(of) > 1:
+            tables += [_of_training(task, name, tests, of[DEFAULT]) for name, tests in of.items()]
+    table = pd.DataFrame([row for rows in tables for row in rows])
+    if not table.empty:
+        table["mcnemar_p_holm"] = table.groupby(["rule", "layers"])["mcnemar_p"].transform(holm)
+    return table
+
+
+def _of_training(task: str, name: str, tests: Sequence[Trace], base: Sequence[Trace]) -> Iterator[dict]:
+    seeds = {trace.metadata["seed"]: trace for trace in base}
+    pairs = [(test, seeds[test.metadata["seed"]]) for test in tests if test.metadata["seed"] in seeds]
+    if not pairs:
+        return
+    key = {"task": task, "training": name}
+    tests, base = zip(*pairs, strict=True)
+    depth = tests[0].metadata["layers"][-1]
+    found = [((LAST, depth), [test.correct[:, -1] for test in tests], _at_depth(base, depth))]
+    if len(tests[0].metadata["layers"]) > 1:
+        entropy = [Side(BASE, trace, None) for trace in base]
+        for rule in RULES_ASKED:
+            sides = [Side(rule, test, None) for test in tests]
+            for layers in (layers for layers in LAYERS if layers < depth):
+                found.append(((rule, layers), *(_within(side, layers) for side in (sides, entropy))))
+    for (rule, layers), mine, theirs in found:
+        if mine is not None and theirs is not None:
+            yield key | {"rule": rule, "layers": layers} | _against(mine, theirs) | provenance(tests)
+
+
+def _at_depth(base: Sequence[Trace], depth: int) -> list[np.ndarray] | None:
+    """FastBERT's own with so many layers: all of them, or what entropy makes of so many on average."""
+    if depth == base[0].metadata["layers"][-1]:
+        return [trace.correct[:, -1] for trace in base]
+    return _within([Side(BASE, trace, None) for trace in base], depth)
+
+
+def _within(sides: Sequence[Side], layers: int) -> list[np.ndarray] | None:
+    """Who is right where samples execute at most so many layers on average; None where a rule gets to no such cost."""
+    found = [side.within(layers * side.cost[0]) for side in sides]
+    return None if None in found else [outcome.correct for outcome in found]
+
+
+def _against(mine: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> dict:
+    mine, theirs = np.stack(mine), np.stack(theirs)  # [seeds, samples]
+    low, high = paired_interval(mine, theirs)
+    same = np.array_equal(mine, theirs)  # FastBERT's own beside itself, of which nothing is tested
+    return {
+        "accuracy": 100 * float(mine.mean()),
+        "difference": 100 * (int(mine.sum()) - int(theirs.sum())) / mine.size,
+        "difference_low": 100 * low,
+        "difference_high": 100 * high,
+        "mcnemar_p": np.nan if same else mcnemar(mine[0], theirs[0]),
+    }
