@@ -142,6 +142,8 @@ def _train(options: argparse.Namespace) -> None:
 
     given = {name: value for name in TRAINED if (value := getattr(options, name)) is not None}
     record = train_classifier(options.data, options.out, **given)
+    if not record:  # another process of several has it
+        return
     if options.json:
         print(json.dumps(record, ensure_ascii=False))
         return

@@ -169,6 +169,7 @@ def _list(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from fastbert_core.processes import processes
     from reproductions import pages, show
     from reproductions.plan import plan
     from reproductions.run import run
@@ -181,6 +182,7 @@ def _run(options: argparse.Namespace) -> int:
     if len(tasks) != 1 and (not tasks or named.task_file is not None):
         raise InputError("run: expected task names, or all, or one --task-file (names: python -m reproductions list)")
     device = resolve_device(options.device)
+    together = processes(device.type)
     precision = resolve_precision(options.precision, device)
     profile, notice = _settled(options, named)
     print(notice, end="")
@@ -194,7 +196,11 @@ def _run(options: argparse.Namespace) -> int:
         for error in dry_run(tasks, profile, named, planned, results_dir, options.replace):
             code = fail(str(error), EXIT_BAD_INPUT)
     else:
-        run(planned(tasks), results_dir, options.replace, tqdm.write)
+        with together.main_first():  # which may fetch data and encoder
+            runs = planned(tasks)
+        run(runs, results_dir, options.replace, tqdm.write, processes=together)
+        if not together.main:
+            return code
         if options.publish:
             pages.write()
         beside = committed("results", profile) if in_checkout() else results_dir
