@@ -84,6 +84,10 @@ def _parser(prog: str) -> ArgumentParser:
     wanted.add_argument("--max-disagreement", type=float, help="share answered otherwise than in full (default: 0.01)")
     command.add_argument("--probabilities", action="store_true", help="of every class, too")
     command.add_argument("--batch-size", type=_count, help="1 answers each line before it reads the next")
+    command.add_argument("--cluster", metavar="ADDRESS", help="of a Ray cluster, host:port or auto, for many files")
+    command.add_argument("--out", type=Path, metavar="DIR", help="gets a Parquet file for each file, with --cluster")
+    command.add_argument("--workers", type=_count, help="engines on the cluster (default: all there is room for)")
+    command.add_argument("--cpus", type=_count, help="of each engine on the cluster (default: 1)")
     _common(command, _predict, label=False)
 
     command = commands.add_parser("calibrate", help="operating points by other texts, which need no labels")
@@ -159,6 +163,12 @@ def _predict(options: argparse.Namespace) -> None:
     if all(value is None for value in wanted.values()):
         wanted["max_disagreement"] = 0.01
     read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}
+    alone = {"--out": options.out, "--workers": options.workers, "--cpus": options.cpus}
+    if options.cluster is not None:
+        print(_predict_backlog(options, wanted, read), file=sys.stderr)
+        return
+    if given := [name for name, value in alone.items() if value is not None]:
+        raise InputError(f"{given[0]}: found it without --cluster, expected both")
     told = predict(
         *(_folder_or_id(options.model), options.texts, wanted, read),
         device=options.device,
@@ -166,6 +176,25 @@ def _predict(options: argparse.Namespace) -> None:
         probabilities=options.probabilities,
     )
     print(told, file=sys.stderr)
+
+
+def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> str:
+    from fastbert_core.cluster import ray_or_error
+
+    ray_or_error()
+    from fastbert_core.backlog import predict_backlog
+
+    if options.out is None:
+        raise InputError("--cluster: found no --out, expected the folder that gets the results")
+    return predict_backlog(
+        *(_folder_or_id(options.model), options.texts, options.out, wanted, read, options.cluster),
+        lambda line: print(line, file=sys.stderr),
+        workers=options.workers,
+        cpus=options.cpus or 1,
+        device="cpu" if options.device == "auto" else options.device,
+        batch_size=options.batch_size,
+        probabilities=options.probabilities,
+    )
 
 
 def _calibrate(options: argparse.Namespace) -> None:

@@ -51,7 +51,7 @@ class Alone:
         """Random numbers of dropout for a training step. Alone, they go on from where the last step left them."""
 
     def prepared(self, module: nn.Module, *first: Any) -> nn.Module:
-        """A module whose gradients are the mean over the processes; `first` are arguments that it can be called with."""
+        """A module whose gradients are the mean over the processes; with `first` it can be called, to try it."""
         return module
 
     def means(self, values: Sequence[Tensor]) -> list[float]:
@@ -197,9 +197,8 @@ def processes(device_type: str) -> Alone:
     try:
         together = Several(cpu=device_type == "cpu")
     except ImportError:
-        raise InputError(
-            "accelerate: not installed, expected it for several processes; the extra cluster brings it"
-        ) from None
+        remedy = "pip install 'fastbert-core[cluster]' brings it"
+        raise InputError(f"accelerate: not installed, expected it where several processes run; {remedy}") from None
     if not together.main:
         logging.disable(logging.WARNING)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process runs
