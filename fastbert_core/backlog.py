@@ -108,7 +108,7 @@ def _outputs(files: list[str], out: Path) -> dict[str, str]:
     """The files by the name of their results. Raises InputError for two of one name."""
     named: dict[str, str] = {}
     for file in files:
-        name = f"{file.rstrip('/').rpartition('/')[2]}.parquet"
+        name = f"{file.rpartition('/')[2].removesuffix('.parquet')}.parquet"
         if name in named:
             raise InputError(f"{out}: found {named[name]} and {file}, expected files of different names")
         named[name] = file
@@ -163,14 +163,14 @@ def _stream(
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
     context.target_max_block_size = BLOCK_BYTES
-    stages = data.from_items([{"file": number, "path": path} for number, path in enumerate(files)])
-    # Readers have no CPU of their own: every one may be an engine's.
-    stages = stages.repartition(len(files)).map_batches(
-        _read, batch_size=1, fn_kwargs={"read": read}, num_cpus=0, concurrency=max(1, min(len(files), engines))
-    )
-    gpus = {"num_gpus": 1} if device == "cuda" else {}
-    stages = stages.map_batches(
-        *(_Predictor,), fn_constructor_args=engine, batch_size=1, concurrency=engines, num_cpus=cpus, **gpus
+    items = [{"file": number, "path": path} for number, path in enumerate(files)]
+    # Readers have no CPU of their own, and nothing else runs: every CPU may be an engine's.
+    readers = {"num_cpus": 0, "concurrency": min(len(files), engines)}
+    actors = {"num_cpus": cpus, "concurrency": engines} | ({"num_gpus": 1} if device == "cuda" else {})
+    stages = (
+        data.from_items(items, override_num_blocks=len(items))
+        .map_batches(_read, batch_size=1, fn_kwargs={"read": read}, **readers)
+        .map_batches(_Predictor, batch_size=1, fn_constructor_args=engine, **actors)
     )
     try:
         for row in stages.iter_rows():
@@ -258,13 +258,12 @@ def _write(found: Iterable[dict[str, Any]], names: list[str], out: Path) -> Coun
     exits: Counter = Counter()
     for number, rows in itertools.groupby(found, key=lambda row: row["file"]):
         path = out / names[number]
+        tables = (pa.ipc.open_stream(row["table"]).read_all() for row in rows)
         with atomic_write(path) as file, naming(path):
-            writer = None
-            for row in rows:
-                table = pa.ipc.open_stream(row["table"]).read_all()
-                writer = writer or parquet.ParquetWriter(file, table.schema)
-                if len(table):
-                    writer.write_table(table)
-                exits.update(table["exit_layer"].to_pylist())
-            writer.close()
+            first = next(tables)
+            with parquet.ParquetWriter(file, first.schema) as writer:
+                for table in itertools.chain([first], tables):
+                    if len(table):
+                        writer.write_table(table)
+                    exits.update(table["exit_layer"].to_pylist())
     return exits

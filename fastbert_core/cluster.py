@@ -21,8 +21,9 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 ANSWER = 5  # seconds that an address has to take a call
 JOIN = 30  # seconds that a Ray head has to answer one
 PROBE = 120  # seconds that a node has to tell what it runs
-# Nothing is reported to anybody, and a head that is gone is noticed in seconds.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Nothing is reported to anybody, and what the user should know is told by us.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+# A head that is gone is noticed in seconds.
 SOON = {"RAY_gcs_rpc_server_connect_timeout_s": "5"}
 
 
@@ -109,7 +110,7 @@ def check_same(expected: dict[str, str], packages: Sequence[str]) -> None:
     found = here(packages)
     for name, wanted in expected.items():
         if found[name] != wanted:
-            there = f"node {socket.gethostname()}: found {name} {found[name]}"
+            there = f"node {platform.node()}: found {name} {found[name]}"
             raise InputError(f"{there}, expected {wanted} as on the driver; install the same on every node")
 
 
@@ -153,7 +154,7 @@ def _probe(expected: dict[str, str], packages: Sequence[str], marks: Sequence[st
     for mark in marks:
         if not os.path.exists(mark):
             hidden = os.path.dirname(mark) if os.path.basename(mark).startswith(".seen-") else mark
-            return f"node {socket.gethostname()}: cannot see {hidden}, expected a folder that all machines share"
+            return f"node {platform.node()}: cannot see {hidden}, expected a folder that all machines share"
     return None
 
 

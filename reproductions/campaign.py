@@ -1,7 +1,7 @@
 """Runs on a Ray cluster: each a task, tried again elsewhere when its worker dies; the driver alone stores results."""
 
 import os
-import socket
+import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def _task(
         said = str(error)
     except OSError as error:
         said = f"{error.filename or 'input or output'}: {error.strerror or error}"
-    return said if said.startswith("node ") else f"node {socket.gethostname()}: {said}"
+    return said if said.startswith("node ") else f"node {platform.node()}: {said}"
 
 
 def _shared_folder() -> Path:
