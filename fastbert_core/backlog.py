@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from fastbert_core.cluster import check_nodes, joined, ray_or_error
 from fastbert_core.errors import InputError, RunError, reason
-from fastbert_core.files import atomic_write, naming, remove_partial
+from fastbert_core.files import atomic_write, naming, remove_partial, sha256
 from fastbert_core.inputs import choose_columns, text_of
 from fastbert_core.reading import KINDS, PACKED, read_file, read_url
 from fastbert_core.streams import stretches
@@ -58,7 +58,7 @@ def predict_backlog(
     and line, for an `out` of another job, and as `cluster.joined` and `cluster.check_nodes` do.
     """
     files = _files(texts)
-    job = {"model": _identity(model), "wanted": wanted, "read": read, "probabilities": probabilities}
+    job = _identity(model) | {"wanted": wanted, "read": read, "probabilities": probabilities}
     with joined(cluster, log):
         seen = [Path(path) for path in (model, files[0]) if os.path.exists(path)]
         check_nodes(("fastbert_core",), [path.absolute() for path in seen])
@@ -115,10 +115,14 @@ def _outputs(files: list[str], out: Path) -> dict[str, str]:
     return named
 
 
-def _identity(model: str) -> str:
-    from fastbert_core.operating_points import weights_sha256
+def _identity(model: str) -> dict[str, str | None]:
+    """What decides the answers: the hash of a folder's weights and of its operating points, or a hub id."""
+    from fastbert_core.operating_points import FILE, weights_sha256
 
-    return weights_sha256(Path(model)) if os.path.isdir(model) else model
+    if not os.path.isdir(model):
+        return {"model": model}
+    points = Path(model, FILE)
+    return {"model": weights_sha256(Path(model)), "points": sha256(points) if points.is_file() else None}
 
 
 def _check_job(out: Path, job: dict) -> None:
