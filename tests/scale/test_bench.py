@@ -1,4 +1,4 @@
-"""The command that measures one worker against two, on little work: it writes a row for each, and no ratio is asked of it."""
+"""The command that measures one worker against two, on little work: it writes a row for each, whatever the ratio."""
 
 from reproductions.tables import read_table
 from tests.scale.conftest import ROOT, command
