@@ -156,9 +156,6 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    _quiet()
-    from fastbert_core.predicting import predict
-
     wanted = {name: getattr(options, name) for name in ("speed", "speedup", "max_disagreement")}
     if all(value is None for value in wanted.values()):
         wanted["max_disagreement"] = 0.01
@@ -169,6 +166,9 @@ def _predict(options: argparse.Namespace) -> None:
         return
     if given := [name for name, value in alone.items() if value is not None]:
         raise InputError(f"{given[0]}: found it without --cluster, expected both")
+    _quiet()
+    from fastbert_core.predicting import predict
+
     told = predict(
         *(_folder_or_id(options.model), options.texts, wanted, read),
         device=options.device,
@@ -179,13 +179,13 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> str:
-    from fastbert_core.cluster import ray_or_error
-
-    ray_or_error()
-    from fastbert_core.backlog import predict_backlog
+    from fastbert_core.cluster import check_answers
 
     if options.out is None:
         raise InputError("--cluster: found no --out, expected the folder that gets the results")
+    check_answers(options.cluster)
+    from fastbert_core.backlog import predict_backlog
+
     return predict_backlog(
         *(_folder_or_id(options.model), options.texts, options.out, wanted, read, options.cluster),
         lambda line: print(line, file=sys.stderr),

@@ -45,14 +45,11 @@ def joined(address: str, log: Callable[[str], None]) -> Iterator[None]:
     address: of the cluster's head, `host:port`; or `auto`: what RAY_ADDRESS names, or what runs on this machine, else
         one that is started here for as long as the block takes
 
-    Raises InputError, in seconds, if nothing answers there.
+    Call `check_answers` first: Ray ends the process whose call is not answered.
     """
-    ray = ray_or_error()
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS") or address
+    ray, address = ray_or_error(), _named(address)
     options = {"log_to_driver": False, "logging_level": "error"}
     if address != "auto":
-        _check_answers(address)
         ray.init(address=address, **options)
     else:
         try:
@@ -69,8 +66,16 @@ def joined(address: str, log: Callable[[str], None]) -> Iterator[None]:
         ray.shutdown()
 
 
-def _check_answers(address: str) -> None:
-    """Raise InputError unless a Ray head of this version answers at `address`."""
+def _named(address: str) -> str:
+    return (os.environ.get("RAY_ADDRESS") or address) if address == "auto" else address
+
+
+def check_answers(address: str) -> None:
+    """Raise InputError, in seconds, if Ray is not installed, or no head of its version answers at `address`."""
+    ray_or_error()
+    address = _named(address)
+    if address == "auto":
+        return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(f"--cluster: found {address!r}, expected auto or host:port, such as 10.0.0.1:6379")
@@ -79,7 +84,7 @@ def _check_answers(address: str) -> None:
     except (OSError, OverflowError) as error:
         found = f"--cluster: {address} does not answer ({reason(error)})"
         raise InputError(f"{found}, expected the address of a Ray head; `ray start --head` prints it") from None
-    # In a process of its own, since Ray ends the one whose call is not answered.
+    # In a process of its own, which Ray may end.
     join = f"import ray; ray.init(address={address!r}, log_to_driver=False, logging_level='error')"
     try:
         done = subprocess.run(

@@ -177,6 +177,10 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.cluster:  # before what takes long to import
+        from fastbert_core.cluster import check_answers
+
+        check_answers(options.cluster)
     from tqdm import tqdm
 
     from fastbert_core.processes import processes

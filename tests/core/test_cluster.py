@@ -13,6 +13,12 @@ from fastbert_core.errors import InputError
 
 
 @pytest.fixture
+def no_ray_needed(monkeypatch):
+    """What is asked of the address before Ray is."""
+    monkeypatch.setattr(cluster, "ray_or_error", lambda: None)
+
+
+@pytest.fixture
 def silent():
     """The address of something that takes calls and says nothing."""
     with socket.socket() as listening:
@@ -47,26 +53,26 @@ def test_options_of_a_cluster_need_one(option, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("address", ["head", "head:", ":6379", "ray://head", "head:port"])
-def test_what_is_no_address(address):
+def test_what_is_no_address(address, no_ray_needed):
     with pytest.raises(InputError, match=r"expected auto or host:port, such as 10\.0\.0\.1:6379"):
-        cluster._check_answers(address)
+        cluster.check_answers(address)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "no-such-host.invalid:6379"])
-def test_an_address_that_does_not_answer_is_told_in_seconds(address):
+def test_an_address_that_does_not_answer_is_told_in_seconds(address, no_ray_needed):
     begun = time.monotonic()
     with pytest.raises(
         InputError, match=rf"--cluster: {address} does not answer \(.*\), expected the address of a Ray"
     ):
-        cluster._check_answers(address)
+        cluster.check_answers(address)
     assert time.monotonic() - begun < cluster.ANSWER + 5
 
 
-def test_something_else_that_answers_is_told(silent, monkeypatch):
+def test_something_else_that_answers_is_told(silent, monkeypatch, no_ray_needed):
     monkeypatch.setattr(cluster, "JOIN", 1)
     monkeypatch.setattr(cluster, "version", lambda name: "2.60.0")
     with pytest.raises(InputError, match=r"answers, but not as a Ray head should \(.*\), expected one of Ray 2\.60\.0"):
-        cluster._check_answers(silent)
+        cluster.check_answers(silent)
 
 
 def test_a_node_with_another_version_or_other_code_is_named():

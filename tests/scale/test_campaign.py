@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.scale.conftest import RUN, command
 
 # What a run's record says of the place and the time, and what of it is not the same twice.
-OF_THE_PLACE = {"date", "wall_seconds", "command"}
+OF_THE_PLACE = {"date", "wall_seconds", "command", "git_sha", "git_dirty", "resumed_at"}
 
 
 def kill_a_worker(runs, killed):
