@@ -22,6 +22,7 @@ REPLACED_TOGETHER = {
     "agreement": ("task", "device", "precision", "batch"),
     "rates": ("task", "device", "precision", "what"),
     "memory": (),
+    "scaling": ("what", "workers"),
     "rivals": ("task",),
 }
 

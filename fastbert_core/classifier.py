@@ -33,6 +33,7 @@ from fastbert_core.model_card import model_card
 from fastbert_core.operating_points import save_points
 from fastbert_core.options import IMITATION, Options
 from fastbert_core.precision import resolve_device, resolve_precision
+from fastbert_core.processes import ALONE, Alone, processes
 from fastbert_core.sources import find_encoder, load_task
 from fastbert_core.tasks import TASKS
 from fastbert_core.train import Samples, Workplace, train
@@ -64,25 +65,37 @@ def train_classifier(
     replace: whether a model in `out` may go; options: fields of Options
 
     Returns what is written to training.json, with `folder`, and with `test`, tables of rows on which nothing was
-    chosen, where there are any. Checkpoints lie in a hidden folder beside `out` until it is done: the same call goes on
-    from them. Raises InputError for bad input, before anything is trained; RunError as `train` does.
+    chosen, where there are any; of several processes that train together only the main one, the others nothing.
+    Checkpoints lie in a hidden folder beside `out` until it is done: the same call goes on from them. Raises InputError
+    for bad input, before anything is trained; RunError as `train` does.
     """
     out, begun = Path(out), time.monotonic()
     _check_place(out, replace)
     chosen = Options(**options)
     read = {"text": text, "pair": pair, "label": label, "encoding": encoding}
-    loaded = _load(data, dev, test, chosen, read, log)
+    together = processes(resolve_device(chosen.device).type)
+    log = log if together.main else _silent
     work = out.absolute().parent / f".{out.name}.training"
     with tempfile.TemporaryDirectory() as scratch:
-        job = _Job(loaded, chosen, work, Path(scratch), log)  # refuses what is wrong before anything is written
-        with _alone(work):
+        with together.main_first():  # which may fetch data and encoder
+            loaded = _load(data, dev, test, chosen, read, log)
+            job = _Job(loaded, chosen, work, Path(scratch), log, together)  # refuses before anything is written
+        with _alone(work) if together.main else contextlib.nullcontext():
             return _made(job, work, out, begun)
+
+
+def _silent(line: str) -> None:
+    """What other processes than the main one have to say."""
 
 
 def _made(job: "_Job", work: Path, out: Path, begun: float) -> dict:
     """What `train_classifier` returns, with the model in its place."""
-    remove_partial(work)
+    if job.processes.main:
+        remove_partial(work)
+    job.processes.check_shared(work)
     model = job.train()
+    if not job.processes.main:
+        return {}
     folder = work / f"model{PARTIAL}"
     record = job.write(model, folder, time.monotonic() - begun)
     if out.exists():
@@ -129,8 +142,10 @@ def _load(data: Any, dev: Any, test: Any, options: Options, read: dict, log: Log
 class _Job:
     """One training: the stages, then what the model folder holds. Each step is told with its number."""
 
-    def __init__(self, data: Data, options: Options, work: Path, scratch: Path, log: Log) -> None:
-        self.data, self.options, self.log = data, options, log
+    def __init__(
+        self, data: Data, options: Options, work: Path, scratch: Path, log: Log, processes: Alone = ALONE
+    ) -> None:
+        self.data, self.options, self.log, self.processes = data, options, log, processes
         self.device = resolve_device(options.device)
         self.precision = resolve_precision(options.precision, self.device)
         self.backbone = self._encoder(scratch)
@@ -184,7 +199,8 @@ class _Job:
         model.config.max_tokens = self.max_tokens
         if options.classifier is not None:
             everything, selection = self._imitated(everything), self._imitated(selection)
-        place = Workplace(self.work, self.tokenizer.pad_token_id, self.precision, self._of_stage, options.seed)
+        shared = {"seed": options.seed, "processes": self.processes}
+        place = Workplace(self.work, self.tokenizer.pad_token_id, self.precision, self._of_stage, **shared)
         for stage in self.stages:
             parts = "all exits" if stage.exits == "all" and not stage.frozen else " and ".join(stage.trains)
             self._told(f"{stage.name}: {parts}, on {self.backbone.name} of {model.layers} layers, {self.device.type}")

@@ -85,6 +85,10 @@ def _parser(prog: str) -> ArgumentParser:
     wanted.add_argument("--budget", type=float, help="mean layers, held over a stream whatever comes")
     command.add_argument("--probabilities", action="store_true", help="of every class, too")
     command.add_argument("--batch-size", type=_count, help="1 answers each line before it reads the next")
+    command.add_argument("--cluster", metavar="ADDRESS", help="of a Ray cluster, host:port or auto, for many files")
+    command.add_argument("--out", type=Path, metavar="DIR", help="gets a Parquet file for each file, with --cluster")
+    command.add_argument("--workers", type=_count, help="engines on the cluster (default: all there is room for)")
+    command.add_argument("--cpus", type=_count, help="of each engine on the cluster (default: 1)")
     _common(command, _predict, label=False)
 
     command = commands.add_parser("calibrate", help="operating points by other texts, which need no labels")
@@ -143,6 +147,8 @@ def _train(options: argparse.Namespace) -> None:
 
     given = {name: value for name in TRAINED if (value := getattr(options, name)) is not None}
     record = train_classifier(options.data, options.out, **given)
+    if not record:  # another process of several has it
+        return
     if options.json:
         print(json.dumps(record, ensure_ascii=False))
         return
@@ -151,13 +157,19 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    _quiet()
-    from fastbert_core.predicting import predict
-
     wanted = {name: getattr(options, name) for name in ("speed", "speedup", "max_disagreement", "budget")}
     if all(value is None for value in wanted.values()):
         wanted["max_disagreement"] = 0.01
     read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}
+    alone = {"--out": options.out, "--workers": options.workers, "--cpus": options.cpus}
+    if options.cluster is not None:
+        print(_predict_backlog(options, wanted, read), file=sys.stderr)
+        return
+    if given := [name for name, value in alone.items() if value is not None]:
+        raise InputError(f"{given[0]}: found it without --cluster, expected both")
+    _quiet()
+    from fastbert_core.predicting import predict
+
     told = predict(
         *(_folder_or_id(options.model), options.texts, wanted, read),
         device=options.device,
@@ -165,6 +177,27 @@ def _predict(options: argparse.Namespace) -> None:
         probabilities=options.probabilities,
     )
     print(told, file=sys.stderr)
+
+
+def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> str:
+    from fastbert_core.cluster import check_answers
+
+    if options.budget is not None:
+        raise InputError("--budget: found it with --cluster, expected one stream, which one engine reads in order")
+    if options.out is None:
+        raise InputError("--cluster: found no --out, expected the folder that gets the results")
+    check_answers(options.cluster)
+    from fastbert_core.backlog import predict_backlog
+
+    return predict_backlog(
+        *(_folder_or_id(options.model), options.texts, options.out, wanted, read, options.cluster),
+        lambda line: print(line, file=sys.stderr),
+        workers=options.workers,
+        cpus=options.cpus or 1,
+        device="cpu" if options.device == "auto" else options.device,
+        batch_size=options.batch_size,
+        probabilities=options.probabilities,
+    )
 
 
 def _calibrate(options: argparse.Namespace) -> None:

@@ -86,10 +86,26 @@ def read_file(path: Path, encoding: str | None = None) -> Records:
     if not readable(path):
         raise InputError(f"{path}: no such file")
     if kind.lower() == ".parquet" and not packing:
-        return _parquet(path)
+        return _parquet(path, str(path))
     if kind.lower() not in KINDS and path.is_file():
         raise InputError(f"{path}: found a name that ends in {kind or 'nothing'}, expected one of {', '.join(KINDS)}")
     return read_lines(open(path, "rb") if packing is None else packing(path, "rb"), str(path), kind.lower(), encoding)
+
+
+def read_url(url: str, encoding: str | None = None) -> Records:
+    """The rows of the file at an fsspec URL, such as `s3://bucket/texts.jsonl`, as `read_file` reads one.
+
+    Raises InputError as `read_tables` does.
+    """
+    import fsspec
+
+    packed = Path(url).suffix in PACKED
+    kind = Path(Path(url).stem if packed else url).suffix.lower()
+    try:
+        file = fsspec.open(url, "rb", compression="infer").open()
+    except Exception as error:  # of any file system's client
+        raise InputError(f"{url}: cannot be opened ({reason(error)}), expected an fsspec URL of a file") from error
+    return _parquet(file, url) if kind == ".parquet" else read_lines(file, url, kind, encoding)
 
 
 def read_lines(file: BinaryIO, name: str, kind: str = ".txt", encoding: str | None = None) -> Records:
@@ -226,23 +242,23 @@ def _dicts(rows: Iterable[tuple[int, Any]], name: str, unit: str) -> Records:
     return Records(name, columns, checked(), unit)
 
 
-def _parquet(path: Path) -> Records:
+def _parquet(path: Path | BinaryIO, name: str) -> Records:
     from pyarrow import ArrowException, parquet
 
     try:
         file = parquet.ParquetFile(path)
         columns = tuple(file.schema_arrow.names)
     except (ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({reason(error)}), expected a Parquet file") from error
+        raise InputError(f"{name}: cannot be read ({reason(error)}), expected a Parquet file") from error
 
     def rows() -> Iterator[dict[str, Any]]:
         try:
             for batch in file.iter_batches(1024):
                 yield from batch.to_pylist()
         except (ArrowException, OSError) as error:
-            raise InputError(f"{path}: cannot be read ({reason(error)}), expected a whole Parquet file") from error
+            raise InputError(f"{name}: cannot be read ({reason(error)}), expected a whole Parquet file") from error
 
-    return Records(str(path), columns, enumerate(rows(), start=1), "row")
+    return Records(name, columns, enumerate(rows(), start=1), "row")
 
 
 def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
+from fastbert_core.processes import ALONE, Alone
 from fastbert_core.uncertainty import check_finite
 
 # Padded tokens in one batch: enough to keep the matrix products busy, little enough to stay in cache.
@@ -37,20 +38,24 @@ def scaled_probabilities(
     precision: str = "fp32",
     batch_size: int = 64,
     progress: str | None = None,
+    processes: Alone = ALONE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Class probabilities, and the scale of the logits that they have lost, rows in the order of `encoded`.
 
+
     Returns probabilities float32 [samples, len(classified), classes] and logsumexp float32 [samples, len(classified)].
     `classified` names the layers (from 1) whose classifiers are asked; None asks all. `progress` is the
-    label of the progress bar, None shows none. Raises RunError, naming the layer, if any are not finite.
+    label of the progress bar, None shows none. Several processes share the batches, and each gets all rows.
+    Raises RunError, naming the layer, if any are not finite.
     """
     classified = classified or tuple(range(1, model.layers + 1))
-    output = np.empty((len(encoded), len(classified), model.config.num_labels), np.float32)
-    scale = np.empty(output.shape[:2], np.float32)
+    output = np.zeros((len(encoded), len(classified), model.config.num_labels), np.float32)
+    scale = np.zeros(output.shape[:2], np.float32)
     device = model.device
-    bar = tqdm(total=len(encoded), desc=progress, unit="sample", disable=None if progress else True)
+    quiet = None if progress and processes.main else True
+    bar = tqdm(total=len(encoded), desc=progress, unit="sample", disable=quiet)
     with evaluating(model), autocast(device, precision), bar:
-        for rows in sorted_batches(encoded.lengths, batch_size, TOKEN_BUDGET):
+        for rows in processes.share(sorted_batches(encoded.lengths, batch_size, TOKEN_BUDGET)):
             batch = collate(encoded, rows, pad_id, device)
             logits = model.exit_logits(
                 batch.input_ids, batch.mask, batch.token_type_ids, classified
@@ -60,7 +65,7 @@ def scaled_probabilities(
             for at, layer in enumerate(classified):
                 check_finite(p[:, at], layer)
             bar.update(len(rows))
-    return output, scale
+    return processes.whole(output), processes.whole(scale)
 
 
 def probabilities(*arguments: object, **options: object) -> np.ndarray:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,14 @@ from tqdm import tqdm
 
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.encoding import Batch, Encoded, collate, shuffled_batches, sorted_batches
-from fastbert_core.errors import RunError
+from fastbert_core.errors import InputError, RunError
 from fastbert_core.frozen import Frozen, KeptStates, frozen_states
-from fastbert_core.losses import LOSSES, OF_A_DEEP_TEACHER, Targets
+from fastbert_core.losses import LOSSES, OF_A_DEEP_TEACHER, Loss, Targets
 from fastbert_core.matching import match
 from fastbert_core.memory import freed_memory_kept
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
+from fastbert_core.processes import ALONE, Alone
 from fastbert_core.tracing import TOKEN_BUDGET, evaluating, probabilities
 from fastbert_core.trainings import Schedule, Stage
 
@@ -52,6 +53,7 @@ class Workplace:
     after_epoch: called with the stage, the number of finished epochs, and what the exits it runs then say of the
         held-out rows, float32 [rows, exits, classes]; with 0 before the first step
     before_checkpoint: called before anything to go on from is written
+    processes: that train the model together; the callbacks are called in the main one alone
     """
 
     folder: Path
@@ -62,6 +64,7 @@ class Workplace:
     after_epoch: Callable[[Stage, int, np.ndarray], None] = lambda stage, epoch, p: None
     before_checkpoint: Callable[[], None] = lambda: None
     checkpoint_seconds: float = 120.0
+    processes: Alone = ALONE
 
 
 def train(
@@ -78,17 +81,24 @@ def train(
 
     A result that stands in the folder is loaded instead. Else it goes on from the last checkpoint there, to the same
     bits as if it had never stopped: the order of samples follows from (seed, epoch), and the state of dropout's random
-    numbers is part of the checkpoint. Notes, JSON-like: `epochs`; of each epoch `train_loss`, `held_out_loss` and
-    `dev_accuracy` (of the last exit, in [0, 1]); `best_epoch` where the best is kept.
+    numbers is part of the checkpoint. Several processes share the rows of each batch; their dropout follows from (seed,
+    process, step), so that any number of processes may go on from a checkpoint. Notes, JSON-like: `epochs`; of each
+    epoch `train_loss`, `held_out_loss` and `dev_accuracy` (of the last exit, in [0, 1]); `best_epoch` where the best is
+    kept.
     Raises RunError, naming the step, if the loss is not finite; the last checkpoint then stands. Raises ValueError if
-    the stage matches and there is no `deep`.
+    the stage matches and there is no `deep`, InputError if several processes cannot share its batches.
     """
     if stage.matches and deep is None:
         raise ValueError(f"{stage.name}: found no deep teacher, expected the one whose states are matched")
+    together = place.processes
+    check_shareable(stage, together)
+    if not together.main:
+        place = replace(place, log=_nothing, after_epoch=_nothing, before_checkpoint=_nothing)
     result, best, checkpoint = (place.folder / f"{stage.name}{end}.safetensors" for end in ("", "-best", "-checkpoint"))
-    if result.is_file():
+    if together.told(result.is_file()):
         return _load_into(model, result)
-    if checkpoint.is_file() and not best.is_file() and "best_epoch" in load_checkpoint(checkpoint)[1]["notes"]:
+    begun = together.main and checkpoint.is_file() and not best.is_file()
+    if begun and "best_epoch" in load_checkpoint(checkpoint)[1]["notes"]:
         place.log(f"{stage.name}: the weights of the best epoch are gone; beginning the stage again")
         checkpoint.unlink()
     schedule = stage.schedule
@@ -96,17 +106,20 @@ def train(
     optimizer = _adamw(learning, schedule)
     per_epoch = math.ceil(len(samples.encoded) / schedule.batch_size)
     step, notes = 0, {}
-    if checkpoint.is_file():
-        step, notes = _restore(checkpoint, learning, optimizer)
-        place.log(f"{stage.name}: continuing at step {step}")
+    if together.told(checkpoint.is_file()):
+        step, notes, count = _restore(checkpoint, learning, optimizer)
+        others = "" if count == together.count else f", so far with {count} processes, now with {together.count}"
+        place.log(f"{stage.name}: continuing at step {step}{others}")
     else:
         torch.manual_seed(place.seed)
     exits = _Exits(model, stage, samples, dev, place, notes, deep)
+    loss_of = together.prepared(_Loss(model, exits, LOSSES[stage.loss]), np.arange(1))
     if not step:
         place.after_epoch(stage, 0, exits.held_out())
 
-    saved = time.monotonic()
-    bar = tqdm(total=_steps(schedule, per_epoch, notes), initial=step, desc=stage.name, unit="step", disable=None)
+    saved, losses = time.monotonic(), []  # of steps that nobody has looked at yet
+    quiet = None if together.main else True
+    bar = tqdm(total=_steps(schedule, per_epoch, notes), initial=step, desc=stage.name, unit="step", disable=quiet)
     with bar, freed_memory_kept():
         while step < (steps := _steps(schedule, per_epoch, notes)):
             epoch, bar.total = step // per_epoch, steps
@@ -114,36 +127,73 @@ def train(
             batches = shuffled_batches(samples.encoded.lengths, schedule.batch_size, place.seed, epoch)
             for rows in batches[step - epoch * per_epoch :]:
                 _set_rates(optimizer, step, steps, per_epoch, schedule, notes)
-                loss = LOSSES[stage.loss](*exits(rows, step))
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise RunError(f"{stage.name}: the loss became {value} at step {step + 1} of {steps}")
+                together.seed(place.seed, step)
+                weight, mine = together.weight(len(rows)), together.share(rows)
+                loss = weight * loss_of(mine if len(mine) else rows[:1], step)
+                losses.append(loss.detach())
+                if len(losses) == together.check_every or (step + 1) % per_epoch == 0:
+                    values, first = together.means(losses), step + 1 - len(losses)
+                    losses.clear()
+                    for at, value in enumerate(values, start=first + 1):
+                        if not math.isfinite(value):
+                            error = RunError(f"{stage.name}: the loss became {value} at step {at} of {steps}")
+                            raise together.failed(error)
+                        notes["loss_sum"] += value
+                    bar.set_postfix(loss=f"{value:.3f}", refresh=False)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 step += 1
-                notes["loss_sum"] += value
-                bar.set_postfix(loss=f"{value:.3f}", refresh=False)
                 bar.update()
-                if time.monotonic() - saved > place.checkpoint_seconds and step % per_epoch:
+                due = not losses and time.monotonic() - saved > place.checkpoint_seconds and step % per_epoch
+                if due and together.main:
                     place.before_checkpoint()
-                    _save(checkpoint, learning, optimizer, step, notes)
+                    _save(checkpoint, learning, optimizer, step, notes, together.count)
                     saved = time.monotonic()
 
             p = exits.held_out()  # [rows, exits, classes]
-            if _note_epoch(stage, notes, notes.pop("loss_sum") / per_epoch, p, dev, place) and stage.keeps == "best":
+            is_best = _note_epoch(stage, notes, notes.pop("loss_sum") / per_epoch, p, dev, place)
+            if is_best and stage.keeps == "best" and together.main:
                 save_checkpoint(best, model.state_dict(), {})
             place.after_epoch(stage, epoch + 1, p)
-            place.before_checkpoint()
-            _save(checkpoint, learning, optimizer, step, notes)
+            if together.main:
+                place.before_checkpoint()
+                _save(checkpoint, learning, optimizer, step, notes, together.count)
             saved = time.monotonic()
     optimizer.zero_grad(set_to_none=True)  # gradients would take the weights' memory again
+    together.wait()  # for the main one to have written the best
     if stage.keeps == "best":
         _load_into(model, best)
-    save_checkpoint(result, model.state_dict(), notes)
-    for spent in (checkpoint, best):
-        spent.unlink(missing_ok=True)
+    together.wait()  # for all to have read it
+    if together.main:
+        save_checkpoint(result, model.state_dict(), notes)
+        for spent in (checkpoint, best):
+            spent.unlink(missing_ok=True)
+    together.wait()
     return notes
+
+
+def check_shareable(stage: Stage, together: Alone) -> None:
+    """Raise InputError if several processes cannot share the stage's batches: its loss is no mean over rows."""
+    if together.count > 1 and stage.matches == "hidden-and-attention":
+        found = f"{stage.name}: found {together.count} processes for a loss that is a mean over tokens"
+        raise together.failed(InputError(f"{found}, expected one; accelerate launch --num_processes 1"))
+
+
+def _nothing(*_: object) -> None:
+    """What other processes than the main one have to say."""
+
+
+class _Loss(nn.Module):
+    """What a step minimises, as a module, whose parameters several processes may hold in common."""
+
+    def __init__(self, model: FastBertModel, exits: "_Exits", loss: Loss) -> None:
+        super().__init__()
+        self.model, self._exits, self._loss = model, exits, loss
+
+    def forward(self, rows: np.ndarray, step: int) -> Tensor:
+        """The scalar for rows of the stage's samples."""
+        return self._loss(*self._exits(rows, step))
 
 
 class _Exits:
@@ -170,6 +220,8 @@ class _Exits:
         self._states: dict[str, Frozen] = {}
         if stage.frozen:
             kept = notes.get("states_kept", {})
+            if place.processes.count > 1:  # each would keep all of them
+                kept = {"dev": False, "train": False}
             for name, part in (("dev", dev), ("train", samples)):
                 self._states[name] = frozen_states(
                     model,
@@ -205,13 +257,14 @@ class _Exits:
         """Probabilities float32 [rows, exits, classes] of the held-out rows."""
         model, place, encoded = self._model, self._place, self._dev.encoded
         if not self._stage.frozen:
-            return probabilities(model, encoded, place.pad_id, self._layers, place.precision)
-        p = np.empty((len(encoded), len(self._layers), model.config.num_labels), np.float32)
-        for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
+            together = {"processes": place.processes}
+            return probabilities(model, encoded, place.pad_id, self._layers, place.precision, **together)
+        p = np.zeros((len(encoded), len(self._layers), model.config.num_labels), np.float32)
+        for rows in place.processes.share(sorted_batches(encoded.lengths, 64, TOKEN_BUDGET)):
             with evaluating(model):
                 logits = self._from_states("dev", rows, collate(encoded, rows, place.pad_id, model.device))
             p[rows] = logits.float().softmax(dim=-1).cpu().numpy()
-        return p
+        return place.processes.whole(p)
 
     def _from_states(self, name: str, rows: np.ndarray, batch: Batch) -> Tensor:
         heads, (hidden, teacher) = self._model.classifiers, self._states[name](rows, batch)
@@ -326,7 +379,7 @@ def _load_into(model: FastBertModel, path: Path) -> dict:
     return notes
 
 
-def _save(path: Path, learning: dict, optimizer: torch.optim.AdamW, step: int, notes: dict) -> None:
+def _save(path: Path, learning: dict, optimizer: torch.optim.AdamW, step: int, notes: dict, count: int) -> None:
     tensors = {f"weight.{name}": parameter for name, parameter in learning.items()}
     for name, parameter in learning.items():
         for key, value in optimizer.state[parameter].items():
@@ -334,11 +387,13 @@ def _save(path: Path, learning: dict, optimizer: torch.optim.AdamW, step: int, n
     tensors["random.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
-    save_checkpoint(path, tensors, {"step": step, "notes": notes})
+    several = {"processes": count} if count > 1 else {}
+    save_checkpoint(path, tensors, {"step": step, "notes": notes} | several)
 
 
 @torch.no_grad()
-def _restore(path: Path, learning: dict, optimizer: torch.optim.AdamW) -> tuple[int, dict]:
+def _restore(path: Path, learning: dict, optimizer: torch.optim.AdamW) -> tuple[int, dict, int]:
+    """What goes on: the step, the notes, and how many processes came so far."""
     tensors, state = load_checkpoint(path)
     for name, parameter in learning.items():
         parameter.copy_(tensors[f"weight.{name}"])
@@ -348,4 +403,4 @@ def _restore(path: Path, learning: dict, optimizer: torch.optim.AdamW) -> tuple[
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])
-    return state["step"], state["notes"]
+    return state["step"], state["notes"], state.get("processes", 1)

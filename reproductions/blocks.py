@@ -1,5 +1,6 @@
 """What the blocks of pages show: each a function of the committed tables that gives Markdown."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -19,7 +20,8 @@ from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.tables import printed, read_table, table_path
 from reproductions.verdicts import ALPHA, VERDICTS
 
-BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory", "rivals")
+BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory", "scaling", "rivals")
+BACKLOG = 10**9  # texts
 MEASURED = ["machine", "git_sha", "git_dirty", "date"]  # of a bench's table: where its rows come from
 
 
@@ -351,6 +353,24 @@ def best_dense(tables: Tables) -> str:
         line |= {"its accuracy": f"{best['accuracy']:.2f}", "ours": f"{best['ours_accuracy']:.2f}"}
         lines.append(line | {"texts": best["samples"], "our samples/s over its": f"{best['ours_over_rival']:.2f}"})
     return _markdown(lines)
+
+
+@block
+def backlog(tables: Tables) -> str:
+    """What a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
+    rows, lines = tables["efficiency"].query("mode == 'throughput'"), []
+    tokens = tables["rates"].query("what == 'tracing'").set_index(["task", "device", "precision"])["mean_tokens"]
+    for place, mine in rows.groupby(["task", "device", "precision"]):
+        for row in mine[mine["batch"] == mine["batch"].max()].to_dict("records"):
+            rate = row["samples_per_second"]
+            days = BACKLOG / rate / 86400
+            line = {"task, device, precision": ", ".join(place), "mean layers": f"{row['mean_layers']:.1f}"}
+            if place in tokens.index:
+                line["tokens a text"] = f"{tokens[place]:.0f}"
+                line["tokens a second"] = f"{rate * tokens[place]:,.0f}"
+            line |= {"texts a second": f"{rate:.1f}", "machine-days": f"{days:,.0f}"}
+            lines.append(line | {"machines for 7 days": f"{math.ceil(days / 7):,}"})
+    return _markdown(pd.DataFrame(lines).fillna(""))
 
 
 def _as_it_is(name: str, tables: Tables) -> str:

@@ -5,8 +5,8 @@ Each command imports what it needs, so that help and the list of tasks come at o
 
 import argparse
 import logging
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ from reproductions.checkout import committed, in_checkout, is_committed
 from reproductions.profiles import PROFILES, SELF_CONTAINED
 
 if TYPE_CHECKING:
+    import torch
+
     from reproductions.sources import Named
 
 LARGEST_SEED = 2**32 - 1
@@ -79,6 +81,8 @@ def _parser() -> ArgumentParser:
     command.add_argument("--precision", default="auto", choices=PRECISIONS, help="of training; traces are fp32")
     command.add_argument("--replace", action="store_true", help="let a run take the place of another of the same key")
     command.add_argument("--dry-run", action="store_true", help="say what would be fetched and run, and how long")
+    command.add_argument("--cluster", metavar="ADDRESS", help="make the runs on a Ray cluster: host:port, or auto")
+    command.add_argument("--cpus", type=_count, default=1, help="of each run on a cluster (default: %(default)s)")
     command.set_defaults(command=_run)
 
     command = commands.add_parser("measure", help="every table and curve again, from the stored traces")
@@ -153,6 +157,12 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 1")
+    return int(text)
+
+
 def _rows(text: str) -> int | str:
     if text != "all" and (not text.isdecimal() or int(text) < 1):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of rows, or all")
@@ -167,8 +177,13 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.cluster:  # before what takes long to import
+        from fastbert_core.cluster import check_answers
+
+        check_answers(options.cluster)
     from tqdm import tqdm
 
+    from fastbert_core.processes import processes
     from reproductions import pages, show
     from reproductions.plan import plan
     from reproductions.run import run
@@ -180,8 +195,10 @@ def _run(options: argparse.Namespace) -> int:
         tasks.append(named.task_file.task)
     if len(tasks) != 1 and (not tasks or named.task_file is not None):
         raise InputError("run: expected task names, or all, or one --task-file (names: python -m reproductions list)")
-    device = resolve_device(options.device)
-    precision = resolve_precision(options.precision, device)
+    device, precision = _arithmetic(options)
+    together = processes(device.type)
+    if together.count > 1 and options.cluster:
+        raise InputError(f"--cluster: found {together.count} processes of one training, expected one")
     profile, notice = _settled(options, named)
     print(notice, end="")
     tasks = _stand_ins(profile, tasks)
@@ -194,7 +211,12 @@ def _run(options: argparse.Namespace) -> int:
         for error in dry_run(tasks, profile, named, planned, results_dir, options.replace):
             code = fail(str(error), EXIT_BAD_INPUT)
     else:
-        run(planned(tasks), results_dir, options.replace, tqdm.write)
+        with _cluster(options.cluster, options.cpus) as make:
+            with together.main_first():  # which may fetch data and encoder
+                runs = planned(tasks)
+            run(runs, results_dir, options.replace, tqdm.write, make, together)
+        if not together.main:
+            return code
         if options.publish:
             pages.write()
         beside = committed("results", profile) if in_checkout() else results_dir
@@ -202,6 +224,34 @@ def _run(options: argparse.Namespace) -> int:
             print(show.task_rows(results_dir, task.name, beside))
     print(notice, end="")
     return code
+
+
+def _arithmetic(options: argparse.Namespace) -> tuple["torch.device", str]:
+    """Device and precision of training. On a cluster the device is the workers', whatever this machine has."""
+    import torch
+
+    if options.cluster and options.device == "cuda" and not torch.cuda.is_available():
+        if options.precision == "auto":
+            raise InputError("--precision: found auto, expected bf16 or fp32 where there is no GPU to ask")
+        return torch.device("cuda"), options.precision
+    device = resolve_device(options.device)
+    return device, resolve_precision(options.precision, device)
+
+
+@contextmanager
+def _cluster(address: str | None, cpus: int) -> Iterator[Callable | None]:
+    """What makes runs on the cluster at `address`; None where there is none."""
+    if address is None:
+        yield None
+        return
+    from tqdm import tqdm
+
+    from fastbert_core.cluster import joined
+
+    with joined(address, tqdm.write):
+        from reproductions.campaign import on_cluster
+
+        yield partial(on_cluster, cpus=cpus)
 
 
 def _silence_transformers() -> None:

@@ -1,5 +1,6 @@
 """One run: its stages of training, then its traces, each of which picks up what an earlier attempt left."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_files, atomic_write
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
+from fastbert_core.processes import ALONE, Alone
 from fastbert_core.trace import Trace, load_trace, save_trace
 from fastbert_core.tracing import scaled_probabilities
-from fastbert_core.train import Samples, Workplace, train
+from fastbert_core.train import Samples, Workplace, check_shareable, train
 from fastbert_core.trainings import Stage
 from reproductions.lock import locked
 from reproductions.plan import Log, Run
@@ -26,30 +28,38 @@ from reproductions.provenance import RunRecord
 from reproductions.seeds import DEFAULT
 
 
-def execute(run: Run, log: Log) -> tuple[dict, list[Trace]]:
+def execute(run: Run, log: Log, processes: Alone = ALONE) -> tuple[dict, list[Trace]]:
     """Train and trace a run: its row of runs.csv, and its traces, that of the test set first.
 
     While another process works in the folder of the run, or of its first stage, waits: other results folders and
-    other runs have them in common.
+    other runs have them in common. Of several processes that train together the main one alone locks and writes.
     """
-    for folder in (run.folder, run.first_folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with locked(run.folder, log), locked(run.first_folder, log):
-        work = _Work(run, log)
+    folders = (run.folder, run.first_folder) if processes.main else ()
+    with contextlib.ExitStack() as locks:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(locked(folder, log))
+        processes.check_shared(run.folder)
+        work = _Work(run, log, processes)
         model = work.train()
         traces = work.traces(model)
-        with atomic_files(run.folder / "model") as folder:
-            model.save_pretrained(folder)
-            work.tokenizer.save_pretrained(folder)
-        return work.row(), traces
+        if processes.main:
+            with atomic_files(run.folder / "model") as folder:
+                model.save_pretrained(folder)
+                work.tokenizer.save_pretrained(folder)
+        return work.row() if processes.main else {}, traces
 
 
 class _Work:
     """What training and tracing of one run share: tokenizer, samples, folders and records."""
 
-    def __init__(self, run: Run, log: Log) -> None:
-        self.run, self.log = run, log
-        self.record, self.first_record = (RunRecord(folder, run.device) for folder in (run.folder, run.first_folder))
+    def __init__(self, run: Run, log: Log, processes: Alone) -> None:
+        self.run, self.log, self.processes = run, log, processes
+        for stage in run.settings.later:
+            check_shareable(stage, processes)
+        with processes.main_first():
+            folders = run.folder, run.first_folder
+            self.record, self.first_record = (RunRecord(folder, run.device, processes.count) for folder in folders)
         self.tokenizer = load_tokenizer(run.backbone.source)
         s = run.settings
         self._train_samples = self._samples(run.train)
@@ -99,20 +109,23 @@ class _Work:
                 save_trace(trace, folder / "epochs" / f"{stage.name}-{epoch}.npz")
 
         pad_id = self.tokenizer.pad_token_id
-        place = Workplace(folder, pad_id, s.precision, self.log, s.seed, after_epoch, record.save)
+        save = record.save
+        place = Workplace(folder, pad_id, s.precision, self.log, s.seed, after_epoch, save, processes=self.processes)
         self._config = model.config
         self.notes[stage.name] = train(model, stage, samples, dev, place, deep)
 
     def _soft_labels(self, teacher: FastBertModel) -> np.ndarray:
         """The teacher's class probabilities of the training rows, made once for all its DistilBERTs."""
         path = self.run.first_folder / "soft-labels.safetensors"
-        if not path.is_file():
+        if not self.processes.told(path.is_file()):
             self.first_record.skip()
-            encoded, last = self._train_samples.encoded, (teacher.layers,)
-            pad_id, precision = self.tokenizer.pad_token_id, self.run.settings.precision
-            soft = scaled_probabilities(teacher, encoded, pad_id, last, precision, progress="soft labels")[0][:, 0]
-            self.first_record.save()
-            save_checkpoint(path, {"soft_labels": torch.from_numpy(soft)}, {})
+            soft, _ = self._said(
+                teacher, self._train_samples, (teacher.layers,), self.run.settings.precision, "soft labels"
+            )
+            if self.processes.main:
+                self.first_record.save()
+                save_checkpoint(path, {"soft_labels": torch.from_numpy(soft[:, 0])}, {})
+        self.processes.wait()
         return load_checkpoint(path)[0]["soft_labels"].numpy()
 
     def row(self) -> dict:
@@ -175,16 +188,24 @@ class _Work:
         }
         return Trace(p, samples.labels.astype(np.int64), samples.encoded.lengths, metadata | more)
 
+    def _said(
+        self, model: FastBertModel, samples: Samples, layers: tuple[int, ...], precision: str, progress: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the exits on `layers` say of `samples`, as `scaled_probabilities` has it; all processes ask."""
+        named = {"progress": progress, "processes": self.processes}
+        return scaled_probabilities(model, samples.encoded, self.tokenizer.pad_token_id, layers, precision, **named)
+
     def _stored(self, model: FastBertModel, split: str, rows: Split, exits: Sequence[int]) -> Trace:
         """The trace of a split, in fp32, kept in the run's folder once it is made."""
         path = self.run.folder / f"{split}.npz"
-        if not path.is_file():
-            samples, pad_id = self._samples(rows), self.tokenizer.pad_token_id
-            about = f"trace of {split}"
-            p, scale = scaled_probabilities(model, samples.encoded, pad_id, tuple(exits), "fp32", progress=about)
-            self.record.save()
-            trace = self._trace(p, samples, split, exits, "fp32")
-            save_trace(dataclasses.replace(trace, logsumexp=scale), path)
+        if not self.processes.told(path.is_file()):
+            samples = self._samples(rows)
+            p, scale = self._said(model, samples, tuple(exits), "fp32", f"trace of {split}")
+            if self.processes.main:
+                self.record.save()
+                trace = self._trace(p, samples, split, exits, "fp32")
+                save_trace(dataclasses.replace(trace, logsumexp=scale), path)
+        self.processes.wait()
         return _load(path, f"delete it to trace {split} again")
 
     def _epoch_traces(self) -> list[Trace]:

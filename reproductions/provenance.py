@@ -32,10 +32,10 @@ class RunRecord:
     and the seconds it has taken.
     """
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        """Open the record in `folder`, as it is, or begin it."""
+    def __init__(self, folder: Path, device: torch.device, processes: int = 1) -> None:
+        """Open the record in `folder`, as it is, or begin it. So many processes work on what it is of."""
         self.path = folder / "run.json"
-        self._code, self._machine = git_state(), machine(device)
+        self._code, self._machine = git_state(), machine(device, processes)
         self._seen = time.monotonic()
         if self.path.is_file():
             try:
@@ -125,13 +125,14 @@ def command_line() -> str:
     return shlex.join(["python", "-m", "reproductions", *named])
 
 
-def machine(device: torch.device) -> dict:
-    """Device, CPU threads and versions, as columns of runs.csv; `arithmetic` is what decides a product's last bits."""
+def machine(device: torch.device, processes: int = 1) -> dict:
+    """Device, CPU threads and versions, as columns of runs.csv; `arithmetic` is what decides a sum's last bits."""
     versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
     threads = torch.get_num_threads()
+    together = f", {processes} processes" if processes > 1 else ""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({_processor()})",
-        "arithmetic": f"{instruction_set(device)}, {threads} thread{'s' * (threads > 1)}",
+        "arithmetic": f"{instruction_set(device)}, {threads} thread{'s' * (threads > 1)}{together}",
         "threads": threads,
         "versions": json.dumps(versions, sort_keys=True),
     }

@@ -1,9 +1,11 @@
 """`run`: train, trace and measure what was planned, resuming what was begun and skipping what is done."""
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from fastbert_core.processes import ALONE, Alone
+from fastbert_core.trace import Trace
 from reproductions.doubts import doubts
 from reproductions.execute import execute
 from reproductions.lock import locked
@@ -12,32 +14,61 @@ from reproductions.plan import Log, Run, is_done
 from reproductions.seeds import giving_way
 from reproductions.store import find_runs, put_run, runs_table
 
+# From runs to each of them, as it is done, with its row of runs.csv and its traces.
+Made = Iterator[tuple[Run, dict, list[Trace]]]
 
-def run(runs: Sequence[Run], results_dir: Path, replace: bool, log: Log) -> None:
+
+def run(
+    runs: Sequence[Run],
+    results_dir: Path,
+    replace: bool,
+    log: Log,
+    make: Callable[[Sequence[Run], Log], Made] | None = None,
+    processes: Alone = ALONE,
+) -> None:
     """Make the runs that `results_dir` does not hold yet, and measure again after each task's last.
+
+    make: makes them, here and one by one if None; processes: that train each run together, the main one of which alone
+    looks at `results_dir` and writes there
 
     All keys are looked at before anything is trained. Raises InputError if one is held by another run, or other seeds
     of it learnt from something else, and `replace` does not say that it may go. While another process works on
     `results_dir`, waits.
     """
+    if not processes.main:
+        for at in processes.told():
+            execute(runs[at], log, processes)
+        return
     results_dir.mkdir(parents=True, exist_ok=True)
     with locked(results_dir, log):
         stored = find_runs(results_dir)
         todo = [run for run in runs if not is_done(run, stored, replace)]
+        processes.told([runs.index(run) for run in todo])
         for done in (run for run in runs if run not in todo):
             log(f"{done.name}: run {done.run_id} stands in {results_dir} already, skipped")
-        for task, mine in groupby(todo, key=lambda run: run.settings.task):
-            for run in mine:
-                log(f"{run.name}: run {run.run_id}, {len(run.train)} training rows")
-                row, traces = execute(run, log)
-                others = find_runs(results_dir)
-                going = [other for other, goes in zip(others, giving_way(runs_table(others), row), strict=True) if goes]
-                put_run(results_dir, row, traces, [other.folder for other in going])
-                for seed in sorted({other.row["seed"] for other in going} - {run.settings.seed}):
-                    log(f"{run.name}: seed {seed} gave way, it learnt from something else")
-                for doubt in doubts(traces[0], row["baseline_accuracy"]):
-                    log(f"{run.name}: DOUBTFUL: {doubt}")
-            log(f"{task}: measuring")
-            measure(results_dir)
+        left = Counter(run.settings.task for run in todo)
+        for run, row, traces in make(todo, log) if make else _one_by_one(todo, log, processes):
+            _store(run, row, traces, results_dir, log)
+            left[task := run.settings.task] -= 1
+            if not left[task]:
+                log(f"{task}: measuring")
+                measure(results_dir)
         if not todo:  # the last run may have been killed before it was measured
             measure(results_dir)
+
+
+def _one_by_one(runs: Sequence[Run], log: Log, processes: Alone) -> Made:
+    for run in runs:
+        log(f"{run.name}: run {run.run_id}, {len(run.train)} training rows")
+        yield run, *execute(run, log, processes)
+
+
+def _store(run: Run, row: dict, traces: list[Trace], results_dir: Path, log: Log) -> None:
+    """Put a run into `results_dir`, in the place of those that give way to it."""
+    others = find_runs(results_dir)
+    going = [other for other, goes in zip(others, giving_way(runs_table(others), row), strict=True) if goes]
+    put_run(results_dir, row, traces, [other.folder for other in going])
+    for seed in sorted({other.row["seed"] for other in going} - {run.settings.seed}):
+        log(f"{run.name}: seed {seed} gave way, it learnt from something else")
+    for doubt in doubts(traces[0], row["baseline_accuracy"]):
+        log(f"{run.name}: DOUBTFUL: {doubt}")

@@ -8,7 +8,7 @@ import ast
 import re
 import tomllib
 from configparser import ConfigParser
-from importlib.metadata import requires
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import pytest
@@ -113,7 +113,7 @@ def test_who_speaks_with_the_network_is_known():
                 yield from [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
 
     speak = {path for path, tree in modules(*PACKAGES).items() if NETWORK & {n.split(".")[0] for n in imported(tree)}}
-    assert speak == {"fastbert_core/encoder_folder.py", "fastbert_core/hub.py"}
+    assert speak == {"fastbert_core/cluster.py", "fastbert_core/encoder_folder.py", "fastbert_core/hub.py"}
     pip = {path for path, tree in modules(*PACKAGES).items() if '"pip"' in ast.unparse(tree).replace("'", '"')}
     assert pip == {"fastbert_core/packaged.py"}
 
@@ -177,7 +177,11 @@ def test_what_dependencies_depend_on_is_pinned_too():
             continue
         seen.add(name)
         assert requirement.specifier.contains(pinned[name], prereleases=True), requirement
-        found = [Requirement(line) for line in requires(requirement.name) or []]
+        try:
+            found = [Requirement(line) for line in requires(requirement.name) or []]
+        except PackageNotFoundError:
+            assert name == "ray"  # of an extra that tox -e scale has, where this test runs too
+            continue
         extras = [{"extra": extra} for extra in requirement.extras] or [{"extra": ""}]
         todo += [r for r in found if not r.marker or any(r.marker.evaluate(extra) for extra in extras)]
 

@@ -1,0 +1,85 @@
+"""What each process of a small training does, and what it tells of it: for tests of several processes."""
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from fastbert_core import train as train_module
+from fastbert_core.encoder_folder import tiny
+from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.model import FastBertModel
+from fastbert_core.processes import processes
+from fastbert_core.train import Samples, Workplace, train
+from fastbert_core.trainings import TRAININGS, Schedule, Schedules
+
+ROOT = Path(__file__).parents[2]
+WORDS = {0: "bad awful poor", 1: "good great fine"}
+ROWS, BATCH, EPOCHS = 29, 4, 2  # the last batch is of one row, so that one of two processes has none
+SCHEDULE = Schedule(epochs=EPOCHS, rate=1e-3, batch_size=BATCH)
+
+
+def spawn(count: int, folder: Path, *words: str) -> list[tuple[int, str]]:
+    """Exit codes and what was said on stderr of `count` processes that call `main` with the words."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(count):
+        variables = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+        if count > 1:
+            places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
+            variables |= {name: str(value) for name, value in places.items()}
+        code = "from tests.core.together import main; main()"
+        command = [sys.executable, "-c", code, str(folder), *words]
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        children.append(subprocess.Popen(command, env=variables, cwd=ROOT, **streams))
+    said = [child.communicate(timeout=300)[1] for child in children]
+    return [(child.returncode, text) for child, text in zip(children, said, strict=True)]
+
+
+def main() -> None:
+    """Train in a folder, stage by stage, with or without dropout; die after `kill_at` passes, if any."""
+    folder, dropout, kill_at = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    together = processes("cpu")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, ROWS)
+    texts = [" ".join(rng.choice(WORDS[label].split(), rng.integers(1, 9))) for label in labels]
+    with together.main_first():
+        source = tiny(folder / "tiny", texts, layers=3, hidden=16).source
+    samples = Samples(encode(load_tokenizer(source), texts), labels)
+    torch.manual_seed(7)
+    model = FastBertModel.from_backbone(source, ["bad", "good"])
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+    told = {"rank": together.rank, "rows": [], "log": [], "epochs": []}
+    exits, adamw_step = train_module._Exits.__call__, torch.optim.AdamW.step
+
+    def seen(self, rows, step):
+        told["rows"].append((step, rows.tolist()))
+        return exits(self, rows, step)
+
+    def step(self, *arguments, **named):
+        if len(told["rows"]) > kill_at > 0:
+            os._exit(9)
+        return adamw_step(self, *arguments, **named)
+
+    train_module._Exits.__call__, torch.optim.AdamW.step = seen, step
+    place = Workplace(folder / "work", 0, "fp32", told["log"].append, checkpoint_seconds=0.0, processes=together)
+    place = dataclasses.replace(place, after_epoch=lambda stage, epoch, p: told["epochs"].append(epoch))
+    (folder / "work").mkdir(exist_ok=True)
+    together.wait()
+    together.check_every = 3
+    schedules = Schedules(SCHEDULE, SCHEDULE)
+    stages = [stage for name in ("self-distillation", "alternating") for stage in TRAININGS[name](schedules)]
+    told["notes"] = [train(model, stage, samples, samples, place) for stage in stages]
+    save_file(model.state_dict(), folder / f"weights-{together.rank}.safetensors")
+    (folder / f"told-{together.rank}.json").write_text(json.dumps(told))

@@ -1,0 +1,89 @@
+"""The smoke profile by two processes, as `accelerate launch` starts them: what one process makes, within rounding."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fastbert_core.checkpoint import load_checkpoint
+from reproductions.store import load_traces
+from reproductions.tables import read_table
+from tests.scale.conftest import command
+
+# Without dropout, whose masks are each process's own; and every process notes the rows of its steps.
+SCRIPT = """
+import json, os, sys, torch
+from fastbert_core import train
+dropout, exits = torch.nn.Dropout.__init__, train._Exits.__call__
+torch.nn.Dropout.__init__ = lambda self, p=0.5, inplace=False: dropout(self, 0.0, inplace)
+noted = open(os.path.join(os.environ["FASTBERT_RUNS"], "rows-" + os.environ.get("RANK", "0")), "w")
+def seen(self, rows, step):
+    print(json.dumps([self._stage.name, step, rows.tolist()]), file=noted)
+    return exits(self, rows, step)
+train._Exits.__call__ = seen
+from reproductions.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+RUN = ("run", "dbpedia", "--profile", "smoke", "--precision", "fp32", "--training", "self-distillation")
+LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
+LAUNCH += ("--mixed_precision", "no", "--dynamo_backend", "no")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Results and checkpoints of one process, and of two."""
+    folder = tmp_path_factory.mktemp("together")
+    (folder / "script.py").write_text(SCRIPT)
+    for count, launch in ((1, ()), (2, LAUNCH)):
+        (folder / f"runs-{count}").mkdir()
+        words = (*launch, folder / "script.py", *RUN, "--results-dir", folder / f"results-{count}")
+        done = command(*words, runs=folder / f"runs-{count}")
+        assert done.code == 0, done.err
+        assert done.out.count("self-distillation: epoch 1 of") == 1  # the main process alone says anything
+    return folder
+
+
+def result(runs, stage):
+    """Weights and notes of a stage."""
+    return load_checkpoint(next(runs.glob(f"*/{stage}.safetensors")))
+
+
+def noted(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_epochs_have_the_order_of_one_process_batch_by_batch(made):
+    whole = noted(made / "runs-1" / "rows-0")
+    assert len(whole) == 8 * 40  # two stages of 4 epochs of 1,280 rows in batches of 32
+    shares = [noted(made / "runs-2" / f"rows-{rank}") for rank in (0, 1)]
+    for stage in ("fine-tuning", "self-distillation"):
+        # The first two of a process are tries of which parameters a step reaches.
+        mine, others = ([entry for entry in share if entry[0] == stage][2:] for share in shares)
+        expected = [entry for entry in whole if entry[0] == stage]
+        for one, first, second in zip(expected, mine, others, strict=True):
+            assert one[1] == first[1] == second[1]
+            assert one[2] == [row for pair in zip(first[2], second[2], strict=True) for row in pair]
+
+
+def test_losses_and_weights_are_those_of_one_process_within_rounding(made):
+    one, two = (read_table(made / f"results-{count}" / "smoke", "runs") for count in (1, 2))
+    assert two["run_id"].tolist() == one["run_id"].tolist()
+    assert one["stages"].str.contains("process").sum() == 0
+    assert two["stages"].str.contains("2 processes").all()
+    (expected, notes), (found, noted) = (result(made / f"runs-{count}", "fine-tuning") for count in (1, 2))
+    assert noted.pop("best_epoch") == notes.pop("best_epoch")
+    for name in notes:
+        assert noted[name] == pytest.approx(notes[name], rel=1e-5), name
+    assert max((expected[name] - found[name]).abs().max().item() for name in expected) < 3e-5
+    # The smoke profile's students learn at 1e-2, which doubles what rounding does from step to step: an epoch is near.
+    (_, notes), (_, noted) = (result(made / f"runs-{count}", "self-distillation") for count in (1, 2))
+    for name in ("train_loss", "held_out_loss"):
+        assert noted[name][0] == pytest.approx(notes[name][0], rel=1e-4), name
+
+
+def test_the_trace_is_gathered_in_order(made):
+    """Of the teacher, whose weights agree: what it says of every test row, in the rows' order."""
+    one, two = (load_traces(made / f"results-{count}" / "smoke", split="test")[0] for count in (1, 2))
+    assert np.array_equal(one.labels, two.labels)
+    assert np.array_equal(one.tokens, two.tokens)
+    assert np.abs(one.probabilities[:, -1] - two.probabilities[:, -1]).max() < 1e-4
