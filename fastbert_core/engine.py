@@ -1,9 +1,14 @@
-"""Predicting with a trained model: one text, a list, a stream or encoded samples, under any exit rule."""
+"""Predicting with a trained model: one text, a list, a stream, encoded samples, or request by request."""
 
 import copy
 import logging
+import math
+import time
 import warnings
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +22,9 @@ from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_token
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
+from fastbert_core.memory import out_of_memory
 from fastbert_core.model import FastBertModel
+from fastbert_core.online import Online, Request
 from fastbert_core.operating_points import FILE, OperatingPoints, load_points, weights_sha256
 from fastbert_core.pooling import SHRINK, Shapes
 from fastbert_core.precision import resolve_device, resolve_precision
@@ -60,6 +67,7 @@ class Engine:
     points: the operating points of the model, by which it predicts at a speedup or a tolerated disagreement
     in_flight: samples that are read at a time and sorted by length. Memory does not grow beyond what these and one
         batch for each layer need, however many texts there are.
+    queue: requests of `submit` that may be under way at a time
 
     The model is copied where its type or device must change, and is put into evaluation mode, where it must stay. The
     tokenizer is copied, so that threads and engines may share the one they are given.
@@ -77,6 +85,7 @@ class Engine:
         token_budget: int | None = None,
         in_flight: int = 8192,
         points: OperatingPoints | None = None,
+        queue: int = 1024,
     ) -> None:
         place = model.device if device is None else resolve_device(device)
         self.precision = resolve_precision(precision, place)
@@ -101,6 +110,9 @@ class Engine:
         self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
         self._points, self._source = points, None
         self._shrunk = False  # once memory has run out, batches stay smaller
+        told = partial(_predictions, self.model.config.class_names)
+        self.online = Online(self.model, tokenizer.pad_token_id, self.shapes(), told, _size("queue", queue))
+        weakref.finalize(self, self.online.close)  # at the interpreter's end too: nothing under way is lost
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> "Engine":
@@ -157,25 +169,69 @@ class Engine:
         model was trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and if
         a layer's probabilities are not finite.
         """
-        last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
-        leaving = Leaving(get_rule(rule), self._threshold(speed, speedup, max_disagreement, rule), last)
+        leaving = self._leaving(max_layers, rule, speed=speed, speedup=speedup, max_disagreement=max_disagreement)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
         if isinstance(texts, Encoded):
             return self._classify(texts, leaving, rows)
-        if self.model.config.pair not in (None, pairs is not None):
-            expected = "a second text for each" if self.model.config.pair else "none"
-            found = "none" if pairs is None else type(pairs).__name__
-            raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
-        _size("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
+        self._check_form(pairs)
         if isinstance(texts, str):
             return next(self._stream(paired([texts], None if pairs is None else [pairs]), leaving, 1))
         predictions = self._stream(paired(texts, pairs), leaving, rows)
         return predictions if isinstance(texts, Iterator) else list(predictions)
 
+    def submit(
+        self,
+        text: str,
+        speed: float | None = None,
+        pair: str | None = None,
+        max_layers: int | None = None,
+        rule: str | ExitRule = "entropy",
+        *,
+        speedup: float | None = None,
+        max_disagreement: float | None = None,
+        deadline: float | None = None,
+        wait: bool = False,
+    ) -> "Future[Prediction]":
+        """Classify one text among others that come at any time, from any thread; returns at once.
+
+        Arguments are those of `predict`, and so is the answer. Requests that differ in them run together.
+        deadline: seconds from now in which a request must have begun its last layer, or it ends with DeadlinePassed
+        wait: whether to wait, up to the deadline, where the queue is full
+
+        In asyncio: `await asyncio.wrap_future(engine.submit(...))`. A future that is cancelled costs no further layer.
+        Raises InputError as `predict`, QueueFull, and Closed after `close`. Callbacks of the future run in the thread
+        that runs the model, and must be short.
+        """
+        leaving = self._leaving(max_layers, rule, speed=speed, speedup=speedup, max_disagreement=max_disagreement)
+        until = math.inf if deadline is None else time.monotonic() + _seconds("deadline", deadline)
+        self._check_form(pair)
+        ((text, pair),) = paired([text], None if pair is None else [pair])
+        encoded = encode(self._tokenizer, [text], None if pair is None else [pair], self.max_tokens)
+        request = Request(encoded, leaving, until)
+        self.online.submit(request, wait)
+        return request.future
+
+    def close(self, finish: bool = True) -> None:
+        """Refuse further requests, and return when those under way are answered; unless `finish`, they end with Closed.
+
+        `predict` can still be used.
+        """
+        self.online.close(finish)
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _leaving(self, max_layers: int | None, rule: str | ExitRule, **wanted: float | None) -> Leaving:
+        last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
+        return Leaving(get_rule(rule), self._threshold(rule, **wanted), last)
+
     def _threshold(
-        self, speed: float | None, speedup: float | None, max_disagreement: float | None, rule: str | ExitRule
+        self, rule: str | ExitRule, speed: float | None, speedup: float | None, max_disagreement: float | None
     ) -> float:
         given = {"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}
         given = [name for name, value in given.items() if value is not None]
@@ -188,6 +244,14 @@ class Engine:
             raise InputError(f"rule: found {rule!r}, expected {self.points.rule}, which the operating points are of")
         return self.points.threshold(speedup, max_disagreement)
 
+    def _check_form(self, pairs: object) -> None:
+        """Raise InputError unless there are second texts, or None, as in the model's training, and room for them."""
+        if self.model.config.pair not in (None, pairs is not None):
+            expected = "a second text for each" if self.model.config.pair else "none"
+            found = "none" if pairs is None else type(pairs).__name__
+            raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
+        _size("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
+
     def shapes(self, batch_size: int | None = None) -> Shapes:
         """The shapes that batches have."""
         return Shapes(self._longest, self._token_budget, batch_size, BATCH_COST[self.model.device.type])
@@ -198,13 +262,9 @@ class Engine:
             encoded = encode(self._tokenizer, texts, None if pairs[0] is None else pairs, self.max_tokens)
             if cut := int(encoded.truncated.sum()):
                 log.info("%d of %d texts were cut to %d tokens", cut, len(encoded), self.max_tokens)
-            yield from self._predictions(encoded, leaving, rows)
-
-    def _predictions(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Iterator[Prediction]:
-        names, found = self.model.config.class_names, self._classify(encoded, leaving, rows)
-        columns = (found.labels, found.exit_layers, found.uncertainties, encoded.truncated, found.probabilities)
-        for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
-            yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))
+            yield from _predictions(
+                self.model.config.class_names, self._classify(encoded, leaving, rows), encoded.truncated
+            )
 
     def _classify(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""
@@ -219,7 +279,7 @@ class Engine:
                 return one_by_one(self.model, encoded, pad_id, leaving)
             return pooled(self.model, encoded, pad_id, leaving, shapes.smaller() if self._shrunk else shapes)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if alone or self._shrunk:
                 raise RunError("memory ran out, even for the smallest batches that are tried") from error
@@ -231,6 +291,19 @@ class Engine:
         return self._classify(encoded, leaving, rows)
 
 
+def _predictions(names: Sequence[str], found: Predictions, truncated: np.ndarray) -> Iterator[Prediction]:
+    columns = (found.labels, found.exit_layers, found.uncertainties, truncated, found.probabilities)
+    for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
+        yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))
+
+
+def _seconds(name: str, value: float) -> float:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not value > 0:
+        raise InputError(f"{name}: found {value!r}, expected a positive number of seconds")
+    return float(value)
+
+
 def _size(name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1) -> int:
     """`value`, or `default` where it is None. Raises InputError unless it is an integer from `least` to `most`."""
     if value is None and default is not None:
@@ -240,8 +313,3 @@ def _size(name: str, value: int | None, default: int | None = None, most: int | 
         limits = "a positive integer" if most is None else f"an integer from {least} to {most}"
         raise InputError(f"{name}: found {value!r}, expected {limits}")
     return int(value)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out. On the CPU PyTorch has no class of its own for that."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
