@@ -1,11 +1,15 @@
 """Where requests wait between two layers: which layer runs next, and who runs together.
 
-The layer where the oldest request waits runs next, with those that wait there too and are of like length. So nobody
-starves, and what arrives meanwhile gathers before the first layer: batches grow by themselves as the load does, and no
-request ever waits for a batch to fill. Of the orders that were tried by simulation (cost of a batch: 64 padded tokens
-more than it has; Poisson arrivals up to the ceiling) this one had the shortest 95th and 99th percentiles: to run the
-deepest full batch first, as for a list of texts, doubled them near the ceiling, and the shallowest layer first, which
-makes the fullest batches, let the deep ones starve.
+The layer where the oldest request waits runs next, with those that wait there too and are of like length. But as long
+as they do not fill a batch, whoever is one layer behind runs first, and then joins. So batches grow by themselves as
+the load does, what arrives during a layer goes on with the others after two, and nobody waits for a batch to fill, nor
+longer than it takes to fill one.
+
+The order was chosen by simulation (Poisson arrivals up to the ceiling; a batch costs 64 or 400 padded tokens more than
+it has; three and six layers of twelve in the mean). To run the deepest full batch first, as for a list of texts,
+doubled the 99th percentile near the ceiling; the shallowest layer first made the fullest batches and let the deep ones
+starve; the oldest alone, whom nobody joins, took up to a fifth longer in the median; to let those join that are two
+layers or more behind lengthened the 99th percentile.
 """
 
 from collections.abc import Callable
@@ -54,10 +58,16 @@ class Waiting:
 
     def next(self) -> Group | None:
         """The group that runs next; None if nobody waits."""
-        oldest = min(((int(group.samples.min()), group.layer) for group in self._groups), default=None)
-        if self._new and (oldest is None or next(iter(self._new)) < oldest[0]):
+        if not self._groups:
+            return self._start() if self._new else None
+        number, layer = min((int(group.samples.min()), group.layer) for group in self._groups)
+        if self._new and next(iter(self._new)) < number:
             return self._start()
-        return None if oldest is None else self._go_on(oldest[1])
+        layers = {group.layer for group in self._groups}
+        tokens = sum(int(group.lengths.sum()) for group in self._groups if group.layer == layer)
+        if tokens < self.shapes.tokens and (layer - 1 in layers or (layer == 1 and self._new)):
+            layer -= 1
+        return self._go_on(layer) if layer in layers else self._start()
 
     def _start(self) -> Group:
         numbers = np.array(list(self._new))

@@ -23,20 +23,45 @@ def waiting(shapes=SHAPES):
     return Waiting(shapes, embedded, int)
 
 
+def begun(queue, samples, layer=0):
+    """Requests 0 to `samples` that have executed so many layers more than one, and wait again."""
+    for number in range(samples):
+        queue.admit(number, 16)
+    for _ in range(layer + 1):
+        first = queue.next()
+        first.layer += 1
+        queue.put_back(first, np.ones(samples, bool))
+    return first
+
+
 def test_the_oldest_s_layer_runs_next():
     queue = waiting()
-    for number in range(3):
-        queue.admit(number, 16)
-    first = queue.next()
-    assert first.samples.tolist() == [0, 1, 2]
-    queue.admit(3, 16)
-    first.layer = 1
-    queue.put_back(first, np.array([False, True, True]))
-    assert len(queue) == 3
-    second = queue.next()  # 1 and 2 are older than 3, which has not begun
-    assert (second.layer, second.samples.tolist()) == (1, [1, 2])
+    begun(queue, 3, layer=1)
+    queue.admit(3, 16)  # two layers behind
+    batch = queue.next()
+    assert (batch.layer, batch.samples.tolist()) == (2, [0, 1, 2])
     assert queue.next().samples.tolist() == [3]
     assert queue.next() is None
+
+
+def test_who_is_one_layer_behind_joins():
+    queue = waiting()
+    begun(queue, 3)
+    queue.admit(3, 16)
+    newcomer = queue.next()
+    assert newcomer.samples.tolist() == [3]
+    newcomer.layer += 1
+    queue.put_back(newcomer, np.ones(1, bool))
+    batch = queue.next()
+    assert batch.samples.tolist() == [0, 1, 2, 3]
+    assert_whole(batch)
+
+
+def test_who_fills_a_batch_waits_for_nobody():
+    queue = waiting()
+    begun(queue, 16)
+    queue.admit(16, 16)
+    assert queue.next().samples.tolist() == list(range(16))
 
 
 def test_who_waits_for_one_layer_runs_together_whole():
@@ -77,10 +102,11 @@ def test_dropped_requests_are_forgotten_wherever_they_wait():
     queue.put_back(group([16], 16, layer=2, first=3), np.ones(1, bool))
     queue.drop({1, 3, 8, 100})
     assert len(queue) == 3
+    assert queue.next().samples.tolist() == [7]
     batch = queue.next()
     assert batch.samples.tolist() == [0, 2]
     assert_whole(batch)
-    assert queue.next().samples.tolist() == [7]
+    assert queue.next() is None
 
 
 @given(
