@@ -1,4 +1,4 @@
-"""The command `fastbert`: train, predict, calibrate, evaluate, show, list. Each imports what it needs when it runs."""
+"""The command `fastbert`: train, predict, serve, calibrate, evaluate, show, list; each imports what it needs."""
 
 import argparse
 import json
@@ -97,6 +97,20 @@ def _parser(prog: str) -> ArgumentParser:
     command.add_argument("--rules", action="store_true", help="other exit rules at equal cost, too")
     _common(command, _evaluate)
 
+    command = commands.add_parser("serve", help="answer over HTTP until SIGTERM; needs the extra `serve`")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine alone")
+    command.add_argument("--port", type=int, default=8000, help="default: 8000; 0 takes a free one")
+    wanted = command.add_mutually_exclusive_group()
+    wanted.add_argument("--speed", type=float, help="of requests that name none")
+    wanted.add_argument("--speedup", type=float, help="of requests that name none")
+    wanted.add_argument("--max-disagreement", type=float, help="of requests that name none (default: 0.01)")
+    command.add_argument("--queue", type=_count, default=1024, help="texts under way at a time (default: 1024)")
+    command.add_argument("--max-bytes", type=_count, default=2**20, help="of a request's body (default: 1048576)")
+    command.add_argument("--deadline", type=_seconds, default=30.0, help="seconds a request may take (default: 30)")
+    command.add_argument("--device", choices=DEVICES, default="auto")
+    command.set_defaults(command=_serve)
+
     command = commands.add_parser("show", help="what a model is, where it came from, what it can do")
     command.add_argument("model", metavar="MODEL", type=Path)
     command.add_argument("--json", action="store_true")
@@ -136,6 +150,16 @@ def _positive(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a positive number of seconds")
+    return value
+
+
 def _train(options: argparse.Namespace) -> None:
     _quiet()
     from fastbert_core.classifier import train_classifier
@@ -153,9 +177,7 @@ def _predict(options: argparse.Namespace) -> None:
     _quiet()
     from fastbert_core.predicting import predict
 
-    wanted = {name: getattr(options, name) for name in ("speed", "speedup", "max_disagreement")}
-    if all(value is None for value in wanted.values()):
-        wanted["max_disagreement"] = 0.01
+    wanted = _wanted(options)
     read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}
     told = predict(
         *(_folder_or_id(options.model), options.texts, wanted, read),
@@ -164,6 +186,26 @@ def _predict(options: argparse.Namespace) -> None:
         probabilities=options.probabilities,
     )
     print(told, file=sys.stderr)
+
+
+def _wanted(options: argparse.Namespace) -> dict[str, float]:
+    given = {name: getattr(options, name) for name in ("speed", "speedup", "max_disagreement")}
+    return {name: value for name, value in given.items() if value is not None} or {"max_disagreement": 0.01}
+
+
+def _serve(options: argparse.Namespace) -> None:
+    _quiet()
+    try:
+        from fastbert_core.serving import Limits, serve
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'fastbert-core[serve]' brings it"
+        raise InputError(f"serve: found no package {error.name}, expected it; {remedy}") from None
+    from fastbert_core.engine import Engine
+    from fastbert_core.precision import resolve_device
+
+    device = resolve_device(options.device).type
+    engine = Engine.from_pretrained(_folder_or_id(options.model), device=device, queue=options.queue)
+    serve(engine, Limits(_wanted(options), options.max_bytes, options.deadline), options.host, options.port)
 
 
 def _calibrate(options: argparse.Namespace) -> None:

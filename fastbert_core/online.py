@@ -80,6 +80,11 @@ class Online:
         self._thread = threading.Thread(target=self._work, name="fastbert-online", daemon=True)
 
     @property
+    def open(self) -> bool:
+        """Whether it takes requests."""
+        return self._open
+
+    @property
     def under_way(self) -> int:
         """How many requests have neither an answer nor a refusal."""
         return self._under_way
