@@ -22,12 +22,15 @@ from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_token
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
+from fastbert_core.known_precision import FILE as PRECISION_FILE
+from fastbert_core.known_precision import known_precision
 from fastbert_core.memory import out_of_memory
 from fastbert_core.model import FastBertModel
 from fastbert_core.online import Online, Request
 from fastbert_core.operating_points import FILE, OperatingPoints, load_points, weights_sha256
 from fastbert_core.pooling import SHRINK, Shapes
-from fastbert_core.precision import resolve_device, resolve_precision
+from fastbert_core.precision import ENGINE_PRECISIONS, FASTEST, resolve_device, resolve_precision
+from fastbert_core.reduced import in_precision
 from fastbert_core.streams import TextPair, paired, stretches
 from fastbert_core.tokens import frame
 from fastbert_core.uncertainty import check_speed
@@ -59,7 +62,8 @@ class Prediction(NamedTuple):
 class Engine:
     """A trained model that predicts at any speed, under any exit rule.
 
-    precision: `fp32`, `bf16`, or `auto`: bf16 where the device has it. Weights and hidden states are of that type.
+    precision: `fp32`, `bf16`, `auto`: bf16 where the device has it; `fp16` on CUDA; `int8` on a CPU. Weights and hidden
+        states are of that type; but int8 are the weights of the backbone's linear layers alone
     device: `cpu` or `cuda`; None leaves the model where it is
     max_tokens: what a text is cut to; None is what the model was trained with, 128 (paper, section 4.1) unless it says
         otherwise, or less where the encoder reads less
@@ -88,10 +92,8 @@ class Engine:
         queue: int = 1024,
     ) -> None:
         place = model.device if device is None else resolve_device(device)
-        self.precision = resolve_precision(precision, place)
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        if model.device.type != place.type or model.dtype != dtype:
-            model = copy.deepcopy(model).to(place, dtype)
+        self.precision = resolve_precision(precision, place, ENGINE_PRECISIONS)
+        model = in_precision(model, self.precision, place)
         check_vocabulary(tokenizer, model.config.backbone_config.vocab_size, "tokenizer")
         if not model.family.pooled:
             kind = model.backbone.config.model_type
@@ -118,9 +120,15 @@ class Engine:
     def from_pretrained(cls, source: str | Path, **options: Any) -> "Engine":
         """The engine of a trained model and its tokenizer (folder or hub id); `options`: those of the constructor.
 
-        Operating points that lie beside the model are read when one is first asked for. Raises InputError if `source`
-        holds no FastBERT with a tokenizer, and as the constructor does.
+        `precision="fastest"` is what `fastbert calibrate` has found on a machine of this kind. Operating points that
+        lie beside the model are read when one is first asked for. Raises InputError if `source` holds no FastBERT with
+        a tokenizer, and as the constructor does.
         """
+        if options.get("precision") == FASTEST:
+            device = options.get("device")
+            options["precision"] = known_precision(
+                _beside(source, PRECISION_FILE), source, resolve_device(device or "cpu")
+            )
         engine = cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
         engine._source = source
         return engine
@@ -129,12 +137,11 @@ class Engine:
     def points(self) -> OperatingPoints:
         """The model's operating points. Raises InputError if it has none, or has those of another model."""
         if self._points is None:
-            beside = {"_raise_exceptions_for_missing_entries": False}
-            file = self._source and cached_file(str(self._source), FILE, **beside)
+            file = self._source and _beside(self._source, FILE)
             if file is None:
                 remedy = "`fastbert calibrate MODEL --texts FILE` makes them, or give a speed"
                 raise InputError(f"{self._source or 'model'}: found no {FILE}, expected operating points; {remedy}")
-            self._points = load_points(Path(file), weights_sha256(Path(file).parent))
+            self._points = load_points(file, weights_sha256(file.parent))
         return self._points
 
     def predict(
@@ -295,6 +302,12 @@ def _predictions(names: Sequence[str], found: Predictions, truncated: np.ndarray
     columns = (found.labels, found.exit_layers, found.uncertainties, truncated, found.probabilities)
     for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
         yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))
+
+
+def _beside(source: str | Path, name: str) -> Path | None:
+    """A file beside the model `source` (folder or hub id); None where there is none."""
+    file = cached_file(str(source), name, _raise_exceptions_for_missing_entries=False)
+    return None if file is None else Path(file)
 
 
 def _seconds(name: str, value: float) -> float:
