@@ -15,6 +15,7 @@ from plots import (
     exit_rules,
     guarantees,
     leaderboard,
+    load,
     luha,
     overview,
     speed_accuracy,
@@ -56,4 +57,5 @@ FIGURES = {
 }
 BENCH_FIGURES = {
     "efficiency": Drawing(efficiency.draw, ("efficiency",), by_task=False, traces=""),
+    "load": Drawing(load.draw, ("load",), by_task=False, traces=""),
 }
