@@ -6,7 +6,7 @@ UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "avx512_f": "AVX512", 
 
 def class_of(machine: str) -> str:
     """The class of a machine by what a bench's table says of it: CUDA where it has a GPU, or its best units."""
-    _, _, *parts = machine.split("; ")
+    parts = machine.split("; ")[2:]  # after the processor and its threads
     if [part for part in parts if part not in UNITS and not part.startswith("torch ")]:
         return "CUDA"
-    return next((UNITS[part] for part in parts if part in UNITS), "none of these")
+    return next((UNITS[part] for part in parts if part in UNITS), "other")

@@ -121,7 +121,7 @@ def test_a_task_without_a_model(monkeypatch, capsys):
         ("Intel(R) Xeon(R) Processor; 1 threads; amx_bf16; torch 2.13.0+cpu", "AMX"),
         ("x; 16 threads; avx512_bf16; NVIDIA H100; torch 2.13.0+cu130", "CUDA"),
         ("x; 16 threads; NVIDIA H100; torch 2.13.0+cu130", "CUDA"),
-        ("arm; 8 threads; torch 2.13.0", "none of these"),
+        ("arm; 8 threads; torch 2.13.0", "other"),
     ],
 )
 def test_classes_of_machines(machine, expected):
