@@ -321,14 +321,15 @@ def best_dense(tables: Tables) -> str:
 
 def _best_dense(rows: pd.DataFrame) -> str:
     lines = []
-    near = rows[
-        ~rows["rival"].str.startswith("fastbert==") & (rows["accuracy"] >= rows["ours_accuracy"] - TOLERATED_LOSS)
-    ]
+    for side in ("", "ours_"):  # of all test texts, where that is known
+        rows = rows.assign(**{f"{side}told": rows[f"{side}whole_accuracy"].fillna(rows[f"{side}accuracy"])})
+    near = rows[~rows["rival"].str.startswith("fastbert==") & (rows["told"] >= rows["ours_told"] - TOLERATED_LOSS)]
     for task, mine in near.groupby("task"):
         best = mine.loc[mine["samples_per_second"].idxmax()]
         line = {"task": task, "fastest": f"{best['rival']}, {best['precision']}, batch {best['batch']}"}
-        line |= {"its accuracy": f"{best['accuracy']:.2f}", "ours": f"{best['ours_accuracy']:.2f}"}
-        lines.append(line | {"texts": best["samples"], "our samples/s over its": f"{best['ours_over_rival']:.2f}"})
+        line |= {"its accuracy": f"{best['told']:.2f}", "ours": f"{best['ours_told']:.2f}"}
+        line |= {"of": "the timed texts" if pd.isna(best["whole_accuracy"]) else "all test texts"}
+        lines.append(line | {"timed": best["samples"], "our samples/s over its": f"{best['ours_over_rival']:.2f}"})
     return _markdown(lines)
 
 
