@@ -211,7 +211,8 @@ def written(name, *rows):
     for row in rows:
         numbers = {column: 0.5 for column, about in TABLES[name].items() if about.type == "number"}
         counts = {column: 1 for column in ("samples", "differing", "unexcused") if column in TABLES[name]}
-        tables.write(name, [numbers | counts | row | tables.measured(MACHINE)], smoke=False)
+        empty = {column: None for column, about in TABLES[name].items() if about.optional}
+        tables.write(name, [empty | numbers | counts | row | tables.measured(MACHINE)], smoke=False)
     key = [column for column in key_of(name) if column != "machine"]
     return list(tables.read(name)[key].itertuples(index=False, name=None))
 
