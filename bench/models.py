@@ -123,11 +123,19 @@ def dev_trace(name: str) -> Trace:
     return _trace(available()[name], "dev")
 
 
+def test_trace(folder: Path) -> Trace:
+    """The trace of all test rows of the model in `folder`."""
+    return _trace(folder, "test")
+
+
 def sample(subject: Subject, rows: int) -> Subject:
     """A seeded sample of at most `rows` of the subject's texts, in the file's order."""
-    if rows >= len(subject.split):
-        return subject
-    return subject.take(np.sort(np.random.default_rng(SEED).permutation(len(subject.split))[:rows]))
+    return subject if rows >= len(subject.split) else subject.take(sampled(len(subject.split), rows))
+
+
+def sampled(texts: int, rows: int) -> np.ndarray:
+    """The seeded sample of `rows` of so many texts, int64, ascending."""
+    return np.sort(np.random.default_rng(SEED).permutation(texts)[:rows])
 
 
 def _trained(task: str, folder: Path) -> Subject:

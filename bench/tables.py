@@ -8,13 +8,15 @@ import pandas as pd
 import torch
 
 from reproductions.columns import TABLES
+from reproductions.machines import UNITS, class_of
 from reproductions.provenance import git_state
 from reproductions.tables import read_table, table_path, write_table
 
 MEASURED = ("machine", "git_sha", "git_dirty", "date")  # columns that say where a row comes from
 ROOT = Path(__file__).parent.parent / "results"
-# By table: new rows replace all that have their values in these columns. Speeds are not among them, since they differ
-# from run to run; of rivals only the task is, so that none stands beside others of another day.
+# By table: new rows replace all that have their values in these columns, and come from a machine of the same class.
+# Speeds are not among them, since they differ from run to run; of rivals only the task is, so that none stands beside
+# others of another day.
 REPLACED_TOGETHER = {
     "efficiency": ("task", "device", "precision", "mode", "batch"),
     "stations": ("task", "device", "precision", "engine"),
@@ -24,6 +26,7 @@ REPLACED_TOGETHER = {
     "memory": (),
     "scaling": ("what", "workers"),
     "rivals": ("task",),
+    "load": ("task", "device", "precision", "arrivals"),
 }
 
 
@@ -49,7 +52,7 @@ def write(name: str, rows: list[dict], smoke: bool) -> Path:
 
 
 def _place(name: str, row: dict) -> tuple:
-    return tuple(row[column] or "" for column in REPLACED_TOGETHER[name])
+    return class_of(row["machine"]), *(row[column] or "" for column in REPLACED_TOGETHER[name])
 
 
 def _stored(results_dir: Path, name: str) -> pd.DataFrame:
@@ -72,7 +75,7 @@ def facts() -> dict:
 def measured(info: dict) -> dict[str, str | None]:
     """The columns MEASURED: the machine in a few words, the commit of the code, and when."""
     has = json.loads(info["capabilities"])
-    units = [name for name in ("amx_bf16", "avx512_bf16", "avx512_f", "avx2") if has.get(name)][:1]
+    units = [name for name in UNITS if has.get(name)][:1]
     parts = [info["cpu"].get("brand_raw", "unknown processor"), f"{info['threads']} threads", *units]
     parts += [*([info["gpu"]] if info["gpu"] else []), f"torch {info['torch']}"]
     return {"machine": "; ".join(parts)} | {name: info[name] for name in MEASURED if name != "machine"}

@@ -1,7 +1,7 @@
 """Adaptive inference on encoded samples (paper, section 3.4): one by one, or pooled between the layers."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,11 +51,14 @@ class Predictions:
 
 
 class Leaving(NamedTuple):
-    """When samples leave: where the score of `rule` falls below `threshold`, and at layer `last` in any case."""
+    """When samples leave: where the score of `rule` falls below `threshold`, and at layer `last` in any case.
+
+    Of samples that do not all want the same, `threshold` and `last` are arrays [batch].
+    """
 
     rule: ExitRule
-    threshold: float
-    last: int
+    threshold: float | np.ndarray
+    last: int | np.ndarray
 
     def told(self, logits: Tensor) -> Tensor:
         """What the rule is told of logits [batch, classes]: float32 probabilities, or e^z where it asks for that."""
@@ -111,11 +114,12 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
     while True:
         group = pool.full_batch() or next(fresh, None) or (None if running else pool.rest())
         if group is not None:
-            running.append(_run(model, group, leaving))
+            running.append(run(model, group, leaving.told))
         elif not running:
             return found
         if group is None or len(running) > ahead:
-            group, p = running.popleft().answer()
+            group, told = running.popleft().answer()
+            p = told.numpy()
             group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer)
             if group.layer == 1:
                 found.first_scores[group.samples] = scores
@@ -131,11 +135,11 @@ def embedded(model: FastBertModel, encoded: Encoded, pad_id: int, shapes: Shapes
         full = order[at : at + shapes.capacity(shapes.width(lengths[order[at]]))]
         for part in cut(lengths[full], shapes):
             rows = full[part]
-            yield Group(rows, lengths[rows], _embed(model, encoded, rows, shapes.width(lengths[rows[0]]), pad_id))
+            yield Group(rows, lengths[rows], embed(model, encoded, rows, shapes.width(lengths[rows[0]]), pad_id))
         at += len(full)
 
 
-def _embed(model: FastBertModel, encoded: Encoded, rows: np.ndarray, width: int, pad_id: int) -> Tensor:
+def embed(model: FastBertModel, encoded: Encoded, rows: np.ndarray, width: int, pad_id: int) -> Tensor:
     """The embeddings [rows, width, hidden] of some samples."""
     batch = collate(encoded, rows, pad_id, model.device)
     more = (0, width - batch.input_ids.shape[1])
@@ -143,31 +147,35 @@ def _embed(model: FastBertModel, encoded: Encoded, rows: np.ndarray, width: int,
     return model.embed(pad(batch.input_ids, more, value=pad_id), segments)
 
 
-class _Running(NamedTuple):
-    """A group in a layer, and its probabilities [batch, classes] on their way to the host."""
+class Running(NamedTuple):
+    """A group in a layer, and what its exit says, [batch, classes], on its way to the host."""
 
     group: Group
-    probabilities: Tensor
+    told: Tensor
     arrived: "torch.cuda.Event | None"
 
-    def answer(self) -> tuple[Group, np.ndarray]:
-        """Wait for the probabilities."""
+    def answer(self) -> tuple[Group, Tensor]:
+        """Wait for what the exit says."""
         if self.arrived is not None:
             self.arrived.synchronize()
-        return self.group, self.probabilities.numpy()
+        return self.group, self.told
 
 
-def _run(model: FastBertModel, group: Group, leaving: Leaving) -> _Running:
-    """Send a group through its next layer and that layer's classifier, without waiting for the answer."""
+def run(model: FastBertModel, group: Group, told: Callable[[Tensor], Tensor]) -> Running:
+    """Send a group through its next layer and that layer's classifier, without waiting for the answer.
+
+    told: makes of logits [batch, classes] what is wanted of them. The group is as it was if memory runs out.
+    """
     if group.masks is None:
         mask = group.mask()
         group.masks = (mask, model.context(group.hidden, mask))
     mask, context = group.masks
-    group.layer += 1
-    group.hidden = model.run_layer(group.layer, group.hidden, context)
-    probabilities = leaving.told(model.classify(group.layer, group.hidden, mask)).to("cpu", non_blocking=True)
+    layer = group.layer + 1
+    hidden = model.run_layer(layer, group.hidden, context)
+    said = told(model.classify(layer, hidden, mask)).to("cpu", non_blocking=True)
+    group.layer, group.hidden = layer, hidden
     arrived = None
-    if group.hidden.is_cuda:
+    if hidden.is_cuda:
         arrived = torch.cuda.Event()
         arrived.record()
-    return _Running(group, probabilities, arrived)
+    return Running(group, said, arrived)

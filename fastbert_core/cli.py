@@ -1,4 +1,4 @@
-"""The command `fastbert`: train, predict, calibrate, evaluate, show, list. Each imports what it needs when it runs."""
+"""The command `fastbert`: train, predict, serve, calibrate, evaluate, show, list; each imports what it needs."""
 
 import argparse
 import json
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 DEVICES = ("auto", "cpu", "cuda")
+OF_ENGINES = ("fp32", "bf16", "fp16", "int8", "auto", "fastest")
+FASTEST = "default: fp32; auto: bf16 where the machine has it; fastest: as `calibrate` has found on one like this"
 READ = ("text", "pair", "label", "encoding")
 TRAINED = (
     *("dev", "test", "backbone", "classifier", "training", "epochs", "rate", "student_epochs", "student_rate"),
@@ -89,6 +91,7 @@ def _parser(prog: str) -> ArgumentParser:
     command.add_argument("--out", type=Path, metavar="DIR", help="gets a Parquet file for each file, with --cluster")
     command.add_argument("--workers", type=_count, help="engines on the cluster (default: all there is room for)")
     command.add_argument("--cpus", type=_count, help="of each engine on the cluster (default: 1)")
+    command.add_argument("--precision", choices=OF_ENGINES, default="fp32", help=FASTEST)
     _common(command, _predict, label=False)
 
     command = commands.add_parser("calibrate", help="operating points by other texts, which need no labels")
@@ -101,6 +104,21 @@ def _parser(prog: str) -> ArgumentParser:
     command.add_argument("data", metavar="DATA", help=f"{DATA}; of several splits, test; or a task's name")
     command.add_argument("--rules", action="store_true", help="other exit rules at equal cost, too")
     _common(command, _evaluate)
+
+    command = commands.add_parser("serve", help="answer over HTTP until SIGTERM; needs the extra `serve`")
+    command.add_argument("model", metavar="MODEL")
+    command.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine alone")
+    command.add_argument("--port", type=int, default=8000, help="default: 8000; 0 takes a free one")
+    wanted = command.add_mutually_exclusive_group()
+    wanted.add_argument("--speed", type=float, help="of requests that name none")
+    wanted.add_argument("--speedup", type=float, help="of requests that name none")
+    wanted.add_argument("--max-disagreement", type=float, help="of requests that name none (default: 0.01)")
+    command.add_argument("--queue", type=_count, default=1024, help="texts under way at a time (default: 1024)")
+    command.add_argument("--max-bytes", type=_count, default=2**20, help="of a request's body (default: 1048576)")
+    command.add_argument("--deadline", type=_seconds, default=30.0, help="seconds a request may take (default: 30)")
+    command.add_argument("--precision", choices=OF_ENGINES, default="fp32", help=FASTEST)
+    command.add_argument("--device", choices=DEVICES, default="auto")
+    command.set_defaults(command=_serve)
 
     command = commands.add_parser("show", help="what a model is, where it came from, what it can do")
     command.add_argument("model", metavar="MODEL", type=Path)
@@ -141,6 +159,16 @@ def _positive(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a positive number of seconds")
+    return value
+
+
 def _train(options: argparse.Namespace) -> None:
     _quiet()
     from fastbert_core.classifier import train_classifier
@@ -157,9 +185,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    wanted = {name: getattr(options, name) for name in ("speed", "speedup", "max_disagreement", "budget")}
-    if all(value is None for value in wanted.values()):
-        wanted["max_disagreement"] = 0.01
+    wanted = _wanted(options)
     read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}
     alone = {"--out": options.out, "--workers": options.workers, "--cpus": options.cpus}
     if options.cluster is not None:
@@ -174,6 +200,7 @@ def _predict(options: argparse.Namespace) -> None:
         *(_folder_or_id(options.model), options.texts, wanted, read),
         device=options.device,
         batch_size=options.batch_size,
+        precision=options.precision,
         probabilities=options.probabilities,
     )
     print(told, file=sys.stderr)
@@ -200,12 +227,41 @@ def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> s
     )
 
 
+def _wanted(options: argparse.Namespace) -> dict[str, float]:
+    given = {name: getattr(options, name, None) for name in ("speed", "speedup", "max_disagreement", "budget")}
+    return {name: value for name, value in given.items() if value is not None} or {"max_disagreement": 0.01}
+
+
+def _serve(options: argparse.Namespace) -> None:
+    _quiet()
+    try:
+        from fastbert_core.serving import Limits, serve
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'fastbert-core[serve]' brings it"
+        raise InputError(f"serve: found no package {error.name}, expected it; {remedy}") from None
+    from fastbert_core.engine import Engine
+    from fastbert_core.precision import resolve_device
+
+    device = resolve_device(options.device).type
+    more = {"precision": options.precision, "device": device, "queue": options.queue}
+    engine = Engine.from_pretrained(_folder_or_id(options.model), **more)
+    serve(engine, Limits(_wanted(options), options.max_bytes, options.deadline), options.host, options.port)
+
+
 def _calibrate(options: argparse.Namespace) -> None:
+    from fastbert_core.encoding import load_tokenizer
+    from fastbert_core.fastest import fastest_of, try_precisions
+    from fastbert_core.known_precision import keep_precision
     from fastbert_core.operating_points import save_points
 
     said = _said(options, options.texts, "calibration", labelled=False)
     folder = Path(options.model)
     save_points(said.operating_points(folder), folder)
+    tried = try_precisions(said.model, load_tokenizer(folder), said.split.texts, said.split.pairs)
+    best, times = fastest_of(tried), tried[0].texts_per_second
+    keep_precision(folder, said.model.device, best.precision, [each._asdict() for each in tried])
+    told = f"{best.texts_per_second / times:.2f} times fp32, with its label in {best.same:.1f}% of the texts"
+    print(f"fastest precision on this machine: {best.precision}, {told}", file=sys.stderr)
     show.rewrite_card(folder)
     print(json.dumps(show.points_table(folder)) if options.json else show.shown(folder))
 

@@ -1,9 +1,14 @@
-"""Predicting with a trained model: one text, a list, a stream or encoded samples, under any exit rule."""
+"""Predicting with a trained model: one text, a list, a stream, encoded samples, or request by request."""
 
 import copy
 import logging
+import math
+import time
 import warnings
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +23,15 @@ from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_token
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
+from fastbert_core.known_precision import FILE as PRECISION_FILE
+from fastbert_core.known_precision import known_precision
+from fastbert_core.memory import out_of_memory
 from fastbert_core.model import FastBertModel
+from fastbert_core.online import Online, Request
 from fastbert_core.operating_points import FILE, OperatingPoints, load_points, weights_sha256
 from fastbert_core.pooling import SHRINK, Shapes
-from fastbert_core.precision import resolve_device, resolve_precision
+from fastbert_core.precision import ENGINE_PRECISIONS, FASTEST, resolve_device, resolve_precision
+from fastbert_core.reduced import in_precision
 from fastbert_core.streams import TextPair, paired, stretches
 from fastbert_core.tokens import frame
 from fastbert_core.uncertainty import check_speed
@@ -55,7 +65,8 @@ class Prediction(NamedTuple):
 class Engine:
     """A trained model that predicts at any speed, under any exit rule.
 
-    precision: `fp32`, `bf16`, or `auto`: bf16 where the device has it. Weights and hidden states are of that type.
+    precision: `fp32`, `bf16`, `auto`: bf16 where the device has it; `fp16` on CUDA; `int8` on a CPU. Weights and hidden
+        states are of that type; but int8 are the weights of the backbone's linear layers alone
     device: `cpu` or `cuda`; None leaves the model where it is
     max_tokens: what a text is cut to; None is what the model was trained with, 128 (paper, section 4.1) unless it says
         otherwise, or less where the encoder reads less
@@ -63,6 +74,7 @@ class Engine:
     points: the operating points of the model, by which it predicts at a speedup or a tolerated disagreement
     in_flight: samples that are read at a time and sorted by length. Memory does not grow beyond what these and one
         batch for each layer need, however many texts there are.
+    queue: requests of `submit` that may be under way at a time
 
     The model is copied where its type or device must change, and is put into evaluation mode, where it must stay. The
     tokenizer is copied, so that threads and engines may share the one they are given.
@@ -80,12 +92,11 @@ class Engine:
         token_budget: int | None = None,
         in_flight: int = 8192,
         points: OperatingPoints | None = None,
+        queue: int = 1024,
     ) -> None:
         place = model.device if device is None else resolve_device(device)
-        self.precision = resolve_precision(precision, place)
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        if model.device.type != place.type or model.dtype != dtype:
-            model = copy.deepcopy(model).to(place, dtype)
+        self.precision = resolve_precision(precision, place, ENGINE_PRECISIONS)
+        model = in_precision(model, self.precision, place)
         check_vocabulary(tokenizer, model.config.backbone_config.vocab_size, "tokenizer")
         if not model.family.pooled:
             kind = model.backbone.config.model_type
@@ -104,14 +115,23 @@ class Engine:
         self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
         self._points, self._source = points, None
         self._shrunk = False  # once memory has run out, batches stay smaller
+        told = partial(_predictions, self.model.config.class_names)
+        self.online = Online(self.model, tokenizer.pad_token_id, self.shapes(), told, _size("queue", queue))
+        weakref.finalize(self, self.online.close)  # at the interpreter's end too: nothing under way is lost
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> "Engine":
         """The engine of a trained model and its tokenizer (folder or hub id); `options`: those of the constructor.
 
-        Operating points that lie beside the model are read when one is first asked for. Raises InputError if `source`
-        holds no FastBERT with a tokenizer, and as the constructor does.
+        `precision="fastest"` is what `fastbert calibrate` has found on a machine of this kind. Operating points that
+        lie beside the model are read when one is first asked for. Raises InputError if `source` holds no FastBERT with
+        a tokenizer, and as the constructor does.
         """
+        if options.get("precision") == FASTEST:
+            device = options.get("device")
+            options["precision"] = known_precision(
+                _beside(source, PRECISION_FILE), source, resolve_device(device or "cpu")
+            )
         engine = cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
         engine._source = source
         return engine
@@ -120,12 +140,11 @@ class Engine:
     def points(self) -> OperatingPoints:
         """The model's operating points. Raises InputError if it has none, or has those of another model."""
         if self._points is None:
-            beside = {"_raise_exceptions_for_missing_entries": False}
-            file = self._source and cached_file(str(self._source), FILE, **beside)
+            file = self._source and _beside(self._source, FILE)
             if file is None:
                 remedy = "`fastbert calibrate MODEL --texts FILE` makes them, or give a speed"
                 raise InputError(f"{self._source or 'model'}: found no {FILE}, expected operating points; {remedy}")
-            self._points = load_points(Path(file), weights_sha256(Path(file).parent))
+            self._points = load_points(file, weights_sha256(file.parent))
         return self._points
 
     def predict(
@@ -163,7 +182,7 @@ class Engine:
         single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a layer's
         probabilities are not finite.
         """
-        last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
+        last = self._last(max_layers)
         wanted = {"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement, "budget": budget}
         steer, rule = self._steer(wanted, rule), get_rule(rule)
         rows = None if batch_size is None else _size("batch_size", batch_size)
@@ -173,11 +192,7 @@ class Engine:
             if budget is not None:
                 raise InputError("budget: found encoded samples, expected texts, in the order of a stream")
             return self._classify(texts, Leaving(rule, steer.threshold, last), rows)
-        if self.model.config.pair not in (None, pairs is not None):
-            expected = "a second text for each" if self.model.config.pair else "none"
-            found = "none" if pairs is None else type(pairs).__name__
-            raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
-        _size("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
+        self._check_form(pairs)
         if isinstance(texts, str):
             if budget is not None:
                 raise InputError("budget: found one text, expected a list or an iterator")
@@ -185,6 +200,55 @@ class Engine:
         alarm = None if speed is not None else Alarm(self.points.first)
         predictions = self._stream(paired(texts, pairs), rule, steer, last, rows, alarm)
         return predictions if isinstance(texts, Iterator) else list(predictions)
+
+    def submit(
+        self,
+        text: str,
+        speed: float | None = None,
+        pair: str | None = None,
+        max_layers: int | None = None,
+        rule: str | ExitRule = "entropy",
+        *,
+        speedup: float | None = None,
+        max_disagreement: float | None = None,
+        deadline: float | None = None,
+        wait: bool = False,
+    ) -> "Future[Prediction]":
+        """Classify one text among others that come at any time, from any thread; returns at once.
+
+        Arguments are those of `predict`, and so is the answer. Requests that differ in them run together.
+        deadline: seconds from now in which a request must have begun its last layer, or it ends with DeadlinePassed
+        wait: whether to wait, up to the deadline, where the queue is full
+
+        In asyncio: `await asyncio.wrap_future(engine.submit(...))`. A future that is cancelled costs no further layer.
+        Raises InputError as `predict`, QueueFull, and Closed after `close`. Callbacks of the future run in the thread
+        that runs the model, and must be short.
+        """
+        steer = self._steer({"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}, rule)
+        leaving = Leaving(get_rule(rule), steer.threshold, self._last(max_layers))
+        until = math.inf if deadline is None else time.monotonic() + _seconds("deadline", deadline)
+        self._check_form(pair)
+        ((text, pair),) = paired([text], None if pair is None else [pair])
+        encoded = encode(self._tokenizer, [text], None if pair is None else [pair], self.max_tokens)
+        request = Request(encoded, leaving, until)
+        self.online.submit(request, wait)
+        return request.future
+
+    def close(self, finish: bool = True) -> None:
+        """Refuse further requests, and return when those under way are answered; unless `finish`, they end with Closed.
+
+        `predict` can still be used.
+        """
+        self.online.close(finish)
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _last(self, max_layers: int | None) -> int:
+        return _size("max_layers", max_layers, self.model.layers, self.model.layers)
 
     def _steer(self, wanted: dict[str, float | None], rule: str | ExitRule) -> Steady | Budget:
         """What says the threshold of the next samples."""
@@ -199,6 +263,14 @@ class Engine:
         if "budget" in given:
             return Budget(self.points.thresholds, self.points.layers, given["budget"])
         return Steady(self.points.threshold(**given))
+
+    def _check_form(self, pairs: object) -> None:
+        """Raise InputError unless there are second texts, or None, as in the model's training, and room for them."""
+        if self.model.config.pair not in (None, pairs is not None):
+            expected = "a second text for each" if self.model.config.pair else "none"
+            found = "none" if pairs is None else type(pairs).__name__
+            raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
+        _size("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
 
     def shapes(self, batch_size: int | None = None) -> Shapes:
         """The shapes that batches have."""
@@ -227,13 +299,7 @@ class Engine:
                 alarm = None
             elif alarm is not None and alarm.samples >= WATCHED:
                 watched, alarm = watched + alarm.samples, Alarm(self.points.first)
-            yield from self._predictions(encoded, found)
-
-    def _predictions(self, encoded: Encoded, found: Predictions) -> Iterator[Prediction]:
-        names = self.model.config.class_names
-        columns = (found.labels, found.exit_layers, found.uncertainties, encoded.truncated, found.probabilities)
-        for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
-            yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))
+            yield from _predictions(self.model.config.class_names, found, encoded.truncated)
 
     def _classify(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""
@@ -248,7 +314,7 @@ class Engine:
                 return one_by_one(self.model, encoded, pad_id, leaving)
             return pooled(self.model, encoded, pad_id, leaving, shapes.smaller() if self._shrunk else shapes)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if alone or self._shrunk:
                 raise RunError("memory ran out, even for the smallest batches that are tried") from error
@@ -260,6 +326,25 @@ class Engine:
         return self._classify(encoded, leaving, rows)
 
 
+def _predictions(names: Sequence[str], found: Predictions, truncated: np.ndarray) -> Iterator[Prediction]:
+    columns = (found.labels, found.exit_layers, found.uncertainties, truncated, found.probabilities)
+    for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
+        yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))
+
+
+def _beside(source: str | Path, name: str) -> Path | None:
+    """A file beside the model `source` (folder or hub id); None where there is none."""
+    file = cached_file(str(source), name, _raise_exceptions_for_missing_entries=False)
+    return None if file is None else Path(file)
+
+
+def _seconds(name: str, value: float) -> float:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not value > 0:
+        raise InputError(f"{name}: found {value!r}, expected a positive number of seconds")
+    return float(value)
+
+
 def _size(name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1) -> int:
     """`value`, or `default` where it is None. Raises InputError unless it is an integer from `least` to `most`."""
     if value is None and default is not None:
@@ -269,8 +354,3 @@ def _size(name: str, value: int | None, default: int | None = None, most: int | 
         limits = "a positive integer" if most is None else f"an integer from {least} to {most}"
         raise InputError(f"{name}: found {value!r}, expected {limits}")
     return int(value)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out. On the CPU PyTorch has no class of its own for that."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,4 +1,4 @@
-"""The two ways a job can end badly, told apart so that the command line can pick its exit code."""
+"""The ways a job can end badly, told apart so that the command line can pick its exit code."""
 
 LONGEST = 800  # bytes of a message, so that the line it is printed in stays below 1,000
 GAP = " ... "
@@ -41,3 +41,15 @@ class InputError(_OneLine, ValueError):
 
 class RunError(_OneLine, RuntimeError):
     """A run that could not finish although its input was good (NaN loss, full disk): exit code 1."""
+
+
+class QueueFull(RunError):
+    """A request that was refused because as many are under way as may be. Come again later."""
+
+
+class DeadlinePassed(RunError, TimeoutError):
+    """A request that was given up because its time had run out before it had an answer."""
+
+
+class Closed(RunError):
+    """A request that came, or was under way, when the engine was closed."""

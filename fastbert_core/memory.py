@@ -1,4 +1,4 @@
-"""Freed memory that stays with the process, since the next training step asks for as much again."""
+"""Memory: freed, it stays with the process, since the next training step asks for as much again; and run out."""
 
 import ctypes
 import platform
@@ -48,3 +48,9 @@ def available(system: Path = Path("/")) -> int:
 def _set(libc: ctypes.CDLL, options: dict[int, int]) -> None:
     for option, value in options.items():
         libc.mallopt(option, value)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out. On the CPU PyTorch has no class of its own for that; a GPU's is known by its name."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in str(error)

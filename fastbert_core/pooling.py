@@ -80,6 +80,14 @@ class Group:
         lengths = torch.from_numpy(self.lengths).to(device, non_blocking=True)
         return torch.arange(width, device=device) < lengths[:, None]
 
+    def take(self, rows: np.ndarray) -> "Group":
+        """The given rows (int64, ascending) alone, copied; the group itself where these are all."""
+        if len(rows) == len(self):
+            return self
+        said = None if self.said is None else self.said[rows]
+        index = torch.from_numpy(rows).to(self.hidden.device, non_blocking=True)
+        return Group(self.samples[rows], self.lengths[rows], self.hidden.index_select(0, index), self.layer, said=said)
+
 
 class Pool:
     """The samples that wait for each layer, in batches of the given shapes."""

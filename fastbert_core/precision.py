@@ -8,10 +8,13 @@ from fastbert_core.errors import InputError
 if TYPE_CHECKING:  # it takes seconds, and the names below are wanted without it
     import torch
 
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16")  # of training, and of engines
+ENGINE_PRECISIONS = (*PRECISIONS, "fp16", "int8")
+FASTEST = "fastest"  # of an engine: what `fastbert calibrate` has found, of the model, on a machine like this one
 DEVICES = ("cpu", "cuda")
-# What a CPU multiplies bf16 with, by PyTorch's names.
+# What a CPU multiplies bf16 and int8 with, by PyTorch's names.
 BF16_UNITS = ("amx_bf16", "avx512_bf16")
+INT8_UNITS = ("amx_int8", "avx512_vnni", "avx_vnni")
 
 
 def resolve_device(name: str) -> "torch.device":
@@ -27,16 +30,25 @@ def resolve_device(name: str) -> "torch.device":
     return torch.device(name)
 
 
-def resolve_precision(name: str, device: "torch.device") -> str:
-    """`fp32` or `bf16`; `auto` takes bf16 where the device multiplies it in hardware.
+def resolve_precision(name: str, device: "torch.device", known: tuple[str, ...] = PRECISIONS) -> str:
+    """One of `known`; `auto` takes bf16 where the device multiplies it in hardware, else fp32.
 
-    Without such hardware PyTorch emulates bf16, a hundred times slower than fp32.
+    Without such hardware PyTorch emulates bf16, a hundred times slower than fp32. Raises InputError for another name,
+    and for fp16 on a CPU or int8 on a GPU, which nothing here multiplies.
     """
-    if name not in PRECISIONS:
-        raise InputError(f"precision: found {name!r}, expected one of {', '.join(PRECISIONS)}")
+    if name not in known:
+        raise InputError(f"precision: found {name!r}, expected one of {', '.join(known)}")
+    if {"fp16": "cpu", "int8": "cuda"}.get(name) == device.type:
+        raise InputError(f"precision: found {name} on {device.type}, expected {', '.join(candidates(device))} or auto")
     if name != "auto":
         return name
     return "bf16" if multiplies_bf16(device) else "fp32"
+
+
+def candidates(device: "torch.device") -> list[str]:
+    """The precisions that may be an engine's fastest on `device`, fp32 first."""
+    bf16 = ["bf16"] if multiplies_bf16(device) else []
+    return ["fp32", *bf16, "int8" if device.type == "cpu" else "fp16"]
 
 
 def multiplies_bf16(device: "torch.device") -> bool:
@@ -46,6 +58,13 @@ def multiplies_bf16(device: "torch.device") -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return any(torch.cpu.get_capabilities().get(unit) for unit in BF16_UNITS)
+
+
+def multiplies_int8() -> bool:
+    """Whether the CPU adds up products of int8 without overflow."""
+    import torch
+
+    return any(torch.cpu.get_capabilities().get(unit) for unit in INT8_UNITS)
 
 
 def instruction_set(device: "torch.device") -> str:

@@ -23,6 +23,7 @@ def predict(
     read: dict[str, str | None],
     device: str = "auto",
     batch_size: int | None = None,
+    precision: str = "fp32",
     probabilities: bool = False,
 ) -> str:
     """Write the predictions for `texts`, a file of any kind or `-`, to standard output, and tell of them in one line.
@@ -35,7 +36,7 @@ def predict(
     from fastbert_core.engine import Engine
     from fastbert_core.precision import resolve_device
 
-    engine = Engine.from_pretrained(model, device=resolve_device(device).type)
+    engine = Engine.from_pretrained(model, precision=precision, device=resolve_device(device).type)
     records = _records(texts, read["encoding"])
     columns = choose_columns(records, read["text"], read["pair"], labelled=False)
     rows, others = (records.rows, None) if columns.pair is None else itertools.tee(records.rows)
@@ -46,8 +47,9 @@ def predict(
     names = engine.model.config.class_names if probabilities else None
     count, layers, cut = _write(found, names, at_once=batch_size == 1)
     seconds = time.monotonic() - begun
+    cut = f"{cut} cut" + (f", in {engine.precision}" if engine.precision != "fp32" else "")
     of = f"{layers / max(1, count):.2f} of {engine.model.layers} layers on average"
-    return f"{count} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):.0f} a second), {of}, {cut} cut"
+    return f"{count} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):.0f} a second), {of}, {cut}"
 
 
 def _records(texts: str, encoding: str | None) -> Records:

@@ -6,19 +6,20 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from plots.page import finish, sheet
 from plots.style import BATCHES, GREY, Look
+from reproductions.machines import class_of
 
-PRECISION_LINES = {"fp32": "-", "bf16": "--"}
+PRECISION_LINES = {"fp32": "-", "bf16": "--", "fp16": "-.", "int8": ":"}
 TICKS = (1, 2, 4, 8, 16)
 LOW, HIGH = 0.5, 1.25  # that the axis shows in any case, so that little looks little
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
-    """From all rows of bench/efficiency.csv: a panel for each task and device, a line for each batch and precision."""
-    rows = tables["efficiency"]
-    places = list(rows.groupby(["task", "device"], sort=True))
+    """From all rows of bench/efficiency.csv: a panel for each task and machine, a line for each batch and precision."""
+    rows = tables["efficiency"].assign(kind=tables["efficiency"]["machine"].map(class_of))
+    places = list(rows.groupby(["task", "kind", "device"], sort=True))
     labels = "FLOPs speedup, true MACs (×)", "measured over FLOPs speedup"
     figure, axes = sheet(*labels, len(places), 2, sharey=True)
-    for panel, ((task, device), mine) in zip(axes, places, strict=True):
+    for panel, ((task, kind, device), mine) in zip(axes, places, strict=True):
         panel.axhline(1, color=GREY, lw=0.8, ls=":", label="seconds follow FLOPs")
         for (batch, precision), line in mine.groupby(["batch", "precision"], sort=True):
             line, look = line.sort_values("flops_speedup"), _look(batch)
@@ -26,7 +27,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
             panel.plot(line["flops_speedup"], line["efficiency"], label=f"batch {batch}, {precision}", **form)
         panel.set_xscale("log")
         panel.xaxis.set(major_locator=FixedLocator(TICKS), minor_locator=NullLocator(), major_formatter="{x:g}")
-        panel.set_title(f"{task}, {device}: efficiency {_range(mine)}")
+        panel.set_title(f"{task}, {kind}, {device}: efficiency {_range(mine)}")
     axes[0].set_ylim(min(LOW, 0.95 * rows["efficiency"].min()), max(HIGH, 1.05 * rows["efficiency"].max()))
     about = (
         "Both speedups are over the same engine at speed 0, where every student runs; tokenisation and embedding are "

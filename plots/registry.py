@@ -16,6 +16,7 @@ from plots import (
     exits,
     guarantees,
     leaderboard,
+    load,
     luha,
     overview,
     speed_accuracy,
@@ -58,4 +59,5 @@ FIGURES = {
 }
 BENCH_FIGURES = {
     "efficiency": Drawing(efficiency.draw, ("efficiency",), by_task=False, traces=""),
+    "load": Drawing(load.draw, ("load",), by_task=False, traces=""),
 }

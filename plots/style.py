@@ -33,6 +33,8 @@ METHODS = {
 }
 # Of the engine, where seconds are measured: by the batch size from which on it looks so.
 BATCHES = {1: Look("#D55E00", "s"), 32: Look("#0072B2", "o"), 256: Look("#009E73", "^")}
+# Of serving under load.
+WAYS = {"dense": METHODS["BERT"], "waiting": METHODS["DistilBERT"], "ours": METHODS["FastBERT"]}
 
 _RC = {
     "font.family": "sans-serif",

@@ -21,6 +21,7 @@ PLOTS_READ = {
     "reproductions.checkout",
     "reproductions.profiles",
     "reproductions.columns",
+    "reproductions.machines",
     "reproductions.show",
     "reproductions.store",
     "reproductions.tables",

@@ -1,5 +1,8 @@
 """Dense rivals: the same encoder and teacher without exits, as a user would run them, in length-sorted batches."""
 
+import inspect
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from bench.models import Subject
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.model import FastBertModel
+from fastbert_core.reduced import in_precision
 
 # Ids, mask and segments, int64 [batch, tokens], to class scores [batch, classes].
 Forward = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -22,12 +26,15 @@ class Dense(nn.Module):
 
     def __init__(self, model: FastBertModel) -> None:
         super().__init__()
-        self.encoder, self.teacher = model.backbone, model.teacher
+        self.encoder, self.teacher, self.family = model.backbone, model.teacher, model.family
+        self.reads_segments = "token_type_ids" in inspect.signature(model.backbone.forward).parameters
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
         """Logits [batch, classes] from ids, mask and segments, int64 [batch, tokens]."""
-        hidden = self.encoder(input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).last_hidden_state
-        return self.teacher(hidden, attention_mask.bool())
+        segments = {"token_type_ids": token_type_ids} if self.reads_segments else {}
+        hidden = self.encoder(input_ids, attention_mask=attention_mask, **segments).last_hidden_state
+        mask = attention_mask.bool()
+        return self.teacher(self.family.read(self.encoder, hidden, mask), mask)
 
 
 def labels(forward: Forward, encoded: Encoded, pad_id: int, batch: int) -> np.ndarray:
@@ -43,12 +50,46 @@ def labels(forward: Forward, encoded: Encoded, pad_id: int, batch: int) -> np.nd
 
 
 def by_transformers(model: FastBertModel, precision: str) -> Forward:
-    """transformers' own forward pass in fp32 or bf16."""
-    module = Dense(model.to(torch.bfloat16 if precision == "bf16" else torch.float32)).eval()
+    """transformers' own forward pass; in int8 with the same quantised layers as ours."""
+    module = Dense(in_precision(model, precision, torch.device("cpu"))).eval()
 
     @torch.inference_mode()
     def forward(*inputs: np.ndarray) -> np.ndarray:
         return module(*map(torch.from_numpy, inputs)).float().numpy()
+
+    return forward
+
+
+def by_compile(model: FastBertModel, precision: str) -> Forward:
+    """The same compiled by torch.compile, once for all shapes; it needs `has_compiler`."""
+    module = torch.compile(Dense(in_precision(model, precision, torch.device("cpu"))).eval(), dynamic=True)
+
+    @torch.inference_mode()
+    def forward(*inputs: np.ndarray) -> np.ndarray:
+        return module(*map(torch.from_numpy, inputs)).float().numpy()
+
+    return forward
+
+
+def has_compiler() -> bool:
+    """Whether there is a C++ compiler for torch.compile."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
+def by_openvino(subject: Subject, precision: str) -> Forward:
+    """OpenVINO's CPU plugin on encoder and teacher, converted from PyTorch, in fp32 or bf16."""
+    import openvino  # here, so that the command line and its tests do without the rivals' packages
+
+    ids, mask = _example(subject)
+    converted = openvino.convert_model(
+        Dense(subject.model).eval(), example_input=(ids, mask, torch.zeros_like(ids)), input=[[-1, -1]] * 3
+    )
+    options = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "NUM_STREAMS": 1}
+    options["INFERENCE_PRECISION_HINT"] = {"fp32": "f32", "bf16": "bf16"}[precision]
+    compiled = openvino.Core().compile_model(converted, "CPU", options)
+
+    def forward(*inputs: np.ndarray) -> np.ndarray:
+        return compiled(list(inputs[: len(compiled.inputs)]))[0]
 
     return forward
 
@@ -79,9 +120,7 @@ def by_onnxruntime(subject: Subject, precision: str) -> Forward:
 
 
 def _exported(subject: Subject, folder: Path) -> Path:
-    first = collate(subject.encoded, np.argsort(subject.encoded.lengths)[:3], subject.tokenizer.pad_token_id)
-    ids = first.input_ids
-    mask = torch.ones_like(ids) if first.mask is None else first.mask.long()
+    ids, mask = _example(subject)
     size = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=subject.shape.max_tokens)}
     path = folder / "dense.onnx"
     torch.onnx.export(
@@ -96,3 +135,9 @@ def _exported(subject: Subject, folder: Path) -> Path:
         verbose=False,
     )
     return path
+
+
+def _example(subject: Subject) -> tuple[Tensor, Tensor]:
+    """Ids and mask, int64 [3, tokens], of short texts."""
+    first = collate(subject.encoded, np.argsort(subject.encoded.lengths)[:3], subject.tokenizer.pad_token_id)
+    return first.input_ids, torch.ones_like(first.input_ids) if first.mask is None else first.mask.long()

@@ -207,12 +207,14 @@ def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
 
 
 def written(name, *rows):
-    """The table's first columns, its key, after these rows were written, each by itself; the rest is made up."""
+    """The table's key, but for the machine, after these rows were written, each by itself; the rest is made up."""
     for row in rows:
         numbers = {column: 0.5 for column, about in TABLES[name].items() if about.type == "number"}
         counts = {column: 1 for column in ("samples", "differing", "unexcused") if column in TABLES[name]}
-        tables.write(name, [numbers | counts | row | tables.measured(MACHINE)], smoke=False)
-    return list(tables.read(name)[key_of(name)].itertuples(index=False, name=None))
+        empty = {column: None for column, about in TABLES[name].items() if about.optional}
+        tables.write(name, [empty | numbers | counts | row | tables.measured(MACHINE)], smoke=False)
+    key = [column for column in key_of(name) if column != "machine"]
+    return list(tables.read(name)[key].itertuples(index=False, name=None))
 
 
 def test_a_new_run_replaces_old_speeds_and_leaves_what_it_did_not_measure(tmp_path, monkeypatch):
@@ -232,6 +234,22 @@ def test_a_new_run_replaces_old_speeds_and_leaves_what_it_did_not_measure(tmp_pa
     ways = [("pooled", 0.3, 1), ("compacting", 0.3, 1), ("pooled", 0.31, 2)]
     rows = [place | {"engine": way, "speed": speed, "station": "layer", "layer": at} for way, speed, at in ways]
     assert written("stations", *rows) == [(*at, "compacting", 0.3, "layer", 1), (*at, "pooled", 0.31, "layer", 2)]
+
+
+def test_a_new_run_leaves_the_rows_of_other_classes_of_machines(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    row = {"task": "dbpedia", "device": "cpu", "precision": "fp32"} | tables.measured(MACHINE)
+    row |= {f"{what}_{unit}": 0.5 for what in ("dense", "engine") for unit in ("gflops", "share")}
+    avx2 = row["machine"]
+    others = [
+        avx2.replace("avx2", "amx_bf16"),
+        avx2.replace("avx2", "avx2; A GPU"),
+        "Another; 8 threads; avx2; torch 2",
+    ]
+    for rate, machine in enumerate([avx2, *others], start=1):
+        tables.write("roofline", [row | {"machine": machine, "matrix_gflops": rate}], smoke=False)
+    found = tables.read("roofline").set_index("matrix_gflops")["machine"].to_dict()
+    assert found == {2: others[0], 3: others[1], 4: others[2]}  # the last is of the first one's class
 
 
 def test_work_without_a_precision_is_replaced_too(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from fastbert_core.flops import EncoderShape, dense_true_macs, paper_flops_by_ex
 from fastbert_core.frozen import _pass
 from fastbert_core.matching import attention_scores
 from fastbert_core.model import FastBertModel
+from fastbert_core.reduced import in_precision
 from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
 
@@ -270,3 +271,18 @@ def test_every_weight_learns(family, variant):
     without = {name.split(".")[-1] for name, weights in model.named_parameters() if weights.grad is None}
     assert without <= {"mask_emb"}  # of XLNet's pre-training
     assert all(weights.grad.isfinite().all() for weights in model.parameters() if weights.grad is not None)
+
+
+@each
+def test_a_family_runs_in_int8(family, variant):
+    """Every backbone's linear layers are found, and what they say in int8 is near what they say in fp32."""
+    model = model_of(family, variant)
+    if not model.family.pooled:
+        pytest.skip("dense only")
+    ids, mask, _ = batch(family, [23, 9, 14])
+    reduced = in_precision(model, "int8", torch.device("cpu"))
+    assert not [module for module in reduced.backbone.modules() if type(module) is torch.nn.Linear]
+    assert any(type(module) is torch.nn.Linear for module in reduced.classifiers.modules())
+    with torch.inference_mode():
+        exact, found = (each.exit_logits(ids, mask).softmax(dim=-1) for each in (model, reduced))
+    assert 0 < (found - exact).abs().max() < 0.05

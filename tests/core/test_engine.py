@@ -202,7 +202,7 @@ def test_bad_arguments_are_refused_before_an_iterator_is_read(engine):
         ({"max_tokens": 2}, "max_tokens: found 2, expected an integer from 3 to 44"),
         ({"in_flight": 0}, "in_flight: found 0"),
         ({"token_budget": -1}, "token_budget: found -1"),
-        ({"precision": "int8"}, "precision: found 'int8'"),
+        ({"precision": "int4"}, "precision: found 'int4'"),
         ({"device": "tpu"}, "device: found 'tpu'"),
     ],
 )

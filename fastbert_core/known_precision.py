@@ -1,0 +1,55 @@
+"""Which precision is fastest for a model on a kind of machine: tried on calibration texts, kept beside the model."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from fastbert_core.errors import InputError, reason
+from fastbert_core.files import atomic_write
+from fastbert_core.operating_points import weights_sha256
+from fastbert_core.precision import ENGINE_PRECISIONS, instruction_set
+
+FILE = "precisions.json"
+
+
+def known_precision(path: Path | None, source: str | Path, device: torch.device) -> str:
+    """What `path`, FILE beside the model `source` or None, says of machines whose `device` is like this one's.
+
+    Raises InputError where it says nothing, is damaged, or was made for other weights.
+    """
+    remedy = "`fastbert calibrate MODEL --texts FILE` tries all on this machine, or name one"
+    kind = instruction_set(device)
+    found = _read(path, remedy).get(kind) if path is not None else None
+    if found is None:
+        raise InputError(f"{source}: found no precision that was tried on {kind}, expected one; {remedy}")
+    if found["model_sha256"] != (weights := weights_sha256(path.parent)):
+        raise InputError(
+            f"{path}: found it beside weights {weights[:12]}, expected {found['model_sha256'][:12]}; {remedy}"
+        )
+    return found["precision"]
+
+
+def keep_precision(folder: Path, device: torch.device, precision: str, tried: list[dict]) -> Path:
+    """Write into a model's folder what is fastest on machines like this one, and what was tried; returns the file."""
+    path = Path(folder) / FILE
+    table = _read(path, "remove it") if path.exists() else {}
+    record = {"precision": precision, "model_sha256": weights_sha256(folder), "tried": tried}
+    with atomic_write(path) as file:
+        file.write((json.dumps(table | {instruction_set(device): record}, indent=1) + "\n").encode())
+    return path
+
+
+def _read(path: Path, remedy: str) -> dict:
+    try:
+        table = json.loads(path.read_text("utf-8"))
+        whole = all(
+            isinstance(row["model_sha256"], str) and row["precision"] in ENGINE_PRECISIONS for row in table.values()
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: found {reason(error)}, expected precisions by machine; {remedy}") from error
+    if not whole:
+        raise InputError(
+            f"{path}: found an unknown precision, expected one of {', '.join(ENGINE_PRECISIONS)}; {remedy}"
+        )
+    return table

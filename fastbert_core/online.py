@@ -1,0 +1,276 @@
+"""Predicting online: requests come one at a time, and batches are re-formed at every layer while new ones join.
+
+One thread runs the model. It takes what has arrived, runs one layer of one group (`joining.py` says which), answers
+those that leave, and begins again. So a request joins within a layer of its arrival, and leaves within a layer of being
+sure; nobody waits for the slowest of a batch. Requests may differ in speed and in exit rule.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastbert_core.adaptive import AHEAD, Leaving, Predictions, embed, run
+from fastbert_core.encoding import Encoded
+from fastbert_core.errors import Closed, DeadlinePassed, QueueFull, RunError
+from fastbert_core.joining import Waiting, width_of
+from fastbert_core.memory import out_of_memory
+from fastbert_core.model import FastBertModel
+from fastbert_core.pooling import Group, Shapes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Request:
+    """One sample under way.
+
+    encoded: the sample alone; leaving: when it leaves; deadline: on the clock of `time.monotonic`
+    said: [layers so far, classes], what its exits said, where the exit rule looks back
+    """
+
+    encoded: Encoded
+    leaving: Leaving
+    deadline: float = math.inf
+    future: Future = field(default_factory=Future)
+    said: np.ndarray | None = None
+
+
+@dataclass
+class Counts:
+    """What has been done: batches that ran a layer, their rows, and seconds in which the model was at work."""
+
+    batches: int = 0
+    rows: int = 0
+    busy_seconds: float = 0.0
+
+
+class Online:
+    """The thread that runs a model for requests; it starts with the first one.
+
+    told: makes of Predictions what the futures are given; most: requests under way at a time
+    """
+
+    def __init__(
+        self,
+        model: FastBertModel,
+        pad_id: int,
+        shapes: Shapes,
+        told: Callable[[Predictions, np.ndarray], Iterator[Any]],
+        most: int,
+    ) -> None:
+        self.counts, self.most = Counts(), most
+        self._model, self._pad_id, self._told = model, pad_id, told
+        self._changed = threading.Condition()  # guards all that the two next lines name
+        self._arrived: deque[Request] = deque()
+        self._under_way, self._open, self._finish = 0, True, True
+        # Of the thread alone: who waits, and every request by its number.
+        self._waiting = Waiting(shapes, self._embedded, lambda request: len(request.encoded.ids))
+        self._requests: dict[int, Request] = {}
+        self._next_number, self._shrunk = 0, False
+        self._thread = threading.Thread(target=self._work, name="fastbert-online", daemon=True)
+
+    @property
+    def open(self) -> bool:
+        """Whether it takes requests."""
+        return self._open
+
+    @property
+    def under_way(self) -> int:
+        """How many requests have neither an answer nor a refusal."""
+        return self._under_way
+
+    def submit(self, request: Request, wait: bool) -> None:
+        """Take a request; where there is no room, `wait` for some until its deadline.
+
+        Raises QueueFull where there is no room, DeadlinePassed where none came in time, Closed after `close`.
+        """
+        with self._changed:
+            while self._open and self._under_way >= self.most:
+                if not wait:
+                    raise QueueFull(f"found {self._under_way} requests under way, expected fewer than {self.most}")
+                left = request.deadline - time.monotonic()
+                if left <= 0:
+                    raise DeadlinePassed("the deadline passed while the request waited for room in the queue")
+                self._changed.wait(min(left, threading.TIMEOUT_MAX))
+            if not self._open:
+                raise Closed("the engine is closed")
+            self._under_way += 1
+            self._arrived.append(request)
+            if not self._thread.is_alive():
+                self._thread.start()
+            self._changed.notify_all()
+        request.future.add_done_callback(self._left)
+
+    def close(self, finish: bool = True) -> None:
+        """Take nothing more, and return when all that is under way has its answer; or, unless `finish`, is Closed."""
+        with self._changed:
+            self._open, self._finish = False, self._finish and finish
+            self._changed.notify_all()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _left(self, _: Future) -> None:
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        """The thread: until it is closed, and nothing is left."""
+        running, ahead = deque(), AHEAD[self._model.device.type]
+        try:
+            with torch.inference_mode():
+                while self._admit(idle=not running):
+                    begun = time.perf_counter()
+                    group = self._send(running)
+                    if running and (group is None or len(running) > ahead):
+                        self._settle(*running.popleft().answer())
+                    self.counts.busy_seconds += time.perf_counter() - begun
+        except BaseException as error:
+            log.exception("the engine's thread has failed")
+            self._end(error)
+        self._end(Closed("the engine was closed before the request had an answer"))
+
+    def _admit(self, idle: bool) -> bool:
+        """Let in what has arrived and drop what nobody wants any more; wait if there is nothing else to do.
+
+        False: there will be nothing to do.
+        """
+        with self._changed:
+            while idle and self._open and not self._arrived and not len(self._waiting):
+                self._changed.wait()
+            if not self._open and not self._finish:
+                return False
+            arrived, self._arrived = self._arrived, deque()
+            ending = not self._open
+        for request in arrived:
+            self._requests[self._next_number] = request
+            self._waiting.admit(self._next_number, request)
+            self._next_number += 1
+        self._drop()
+        return not (ending and idle and not len(self._waiting))
+
+    def _drop(self) -> None:
+        """Give up what was cancelled, and what is past its deadline, before it costs another layer."""
+        now = time.monotonic()
+        over = {n: each for n, each in self._requests.items() if each.deadline <= now or each.future.cancelled()}
+        if over:
+            self._waiting.drop(over.keys())
+            for number, request in over.items():
+                _give(request, DeadlinePassed("the deadline passed before the request had an answer"))
+                del self._requests[number]
+
+    def _send(self, running: deque) -> Group | None:
+        """Run the group that is next, if there is one, and put it among those whose answers are read later."""
+        group = None
+        try:
+            group = self._waiting.next()
+            if group is not None:
+                running.append(run(self._model, group, Tensor.float))
+                self.counts.batches += 1
+                self.counts.rows += len(group)
+        except (MemoryError, RuntimeError) as error:
+            self._failed(group, error)
+        return group
+
+    def _settle(self, group: Group, logits: Tensor) -> None:
+        """Answer the rows that leave after a layer whose exit says `logits` [batch, classes]; the others wait on.
+
+        Rows of one rule are judged together, whatever their thresholds. One that is not finite fails alone.
+        """
+        by_rule: dict[int, list[int]] = {}
+        stays = np.zeros(len(group), bool)
+        for row, number in enumerate(group.samples.tolist()):
+            if (request := self._requests.get(number)) is not None:  # else dropped while it ran
+                by_rule.setdefault(id(request.leaving.rule), []).append(row)
+        for rows in by_rule.values():
+            sound = torch.isfinite(logits[rows]).all(dim=-1).tolist()
+            for row in (row for row, fine in zip(rows, sound, strict=True) if not fine):
+                error = RunError(f"layer {group.layer}: the probabilities are not finite")
+                self._answer([group.samples[row]], [error])
+            rows = np.array([row for row, fine in zip(rows, sound, strict=True) if fine], np.int64)
+            if len(rows):
+                stays[rows] = self._judge(group, rows, logits[torch.from_numpy(rows)])
+        self._waiting.put_back(group, stays)
+
+    def _judge(self, group: Group, rows: np.ndarray, logits: Tensor) -> np.ndarray:
+        """Answer those of `rows`, all of one exit rule, that leave; who stays, bool [rows]."""
+        numbers = group.samples[rows]
+        requests = [self._requests[number] for number in numbers.tolist()]
+        rule = requests[0].leaving.rule
+        wanted = (np.array([getattr(each.leaving, name) for each in requests]) for name in ("threshold", "last"))
+        leaving = Leaving(rule, *wanted)
+        p = leaving.told(logits).numpy()
+        said = np.stack([each.said for each in requests]) if rule.looks_back and group.layer > 1 else None
+        said, scores, answers, stays = leaving.judge(said, p, group.layer)
+        for request, kept in zip(requests, said if said is not None else (), strict=said is not None):
+            request.said = kept
+        if not stays.all():
+            found = Predictions.empty(int((~stays).sum()), p.shape[1])
+            found.put(np.arange(len(found)), answers[~stays], group.layer, scores[~stays], p[~stays])
+            cut = np.array([requests[row].encoded.truncated[0] for row in np.flatnonzero(~stays)])
+            self._answer(numbers[~stays], self._told(found, cut))
+        return stays
+
+    def _answer(self, numbers: np.ndarray | list, answers: Any) -> None:
+        for number, answer in zip(numbers, answers, strict=True):
+            _give(self._requests.pop(int(number)), answer)
+
+    def _failed(self, group: Group | None, error: Exception) -> None:
+        """Fail the requests of a batch; but once, if memory has run out, try smaller batches from then on."""
+        if out_of_memory(error) and not self._shrunk:
+            log.warning("memory ran out; going on with smaller batches")
+            self._shrunk, self._waiting.shapes = True, self._waiting.shapes.smaller()
+            if group is not None:
+                self._waiting.put_back(group, np.ones(len(group), bool))
+            return
+        numbers = list(self._requests) if group is None else group.samples.tolist()
+        self._waiting.drop(set(numbers))
+        told = RunError("memory ran out, even for smaller batches") if out_of_memory(error) else error
+        self._answer(numbers, [told] * len(numbers))
+
+    def _end(self, error: BaseException) -> None:
+        """Take nothing more, and refuse whatever is left."""
+        with self._changed:
+            self._open = False
+            left, self._arrived = [*self._requests.values(), *self._arrived], deque()
+            self._changed.notify_all()
+        self._requests = {}
+        for request in left:
+            _give(request, error)
+
+    def _embedded(self, numbers: np.ndarray, requests: list[Request]) -> Group:
+        encoded = together([request.encoded for request in requests])
+        lengths = encoded.lengths.astype(np.int64)
+        width = width_of(lengths, self._waiting.shapes)
+        return Group(numbers, lengths, embed(self._model, encoded, np.arange(len(numbers)), width, self._pad_id))
+
+
+def _give(request: Request, answer: Any) -> None:
+    """Settle a request, unless whoever made it has cancelled it."""
+    if not request.future.set_running_or_notify_cancel():
+        return
+    if isinstance(answer, BaseException):
+        request.future.set_exception(answer)
+    else:
+        request.future.set_result(answer)
+
+
+def together(samples: list[Encoded]) -> Encoded:
+    """Samples that were encoded one by one, as one Encoded."""
+    ids = np.concatenate([each.ids for each in samples])
+    segments = None
+    if any(each.segments is not None for each in samples):
+        segments = np.concatenate(
+            [np.zeros(len(each.ids), np.int8) if each.segments is None else each.segments for each in samples]
+        )
+    return Encoded(ids, segments, np.cumsum([0, *(len(each.ids) for each in samples)]))

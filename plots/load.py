@@ -1,0 +1,40 @@
+"""Latency under load: percentiles of three ways of serving as the rate of requests grows."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from plots.page import finish, sheet
+from plots.style import GREY, WAYS
+from reproductions.machines import class_of
+
+PERCENTILES = {"p50_ms": "-", "p99_ms": "--"}
+KEY = ["task", "class", "device", "precision", "arrivals"]
+NAMES = {
+    "dense": "without exits",
+    "waiting": "exits, waiting for the slowest",
+    "ours": "exits, re-formed at every layer",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Figure:
+    """From all rows of bench/load.csv: medians and 99th percentiles, a panel for each model, machine and arrivals."""
+    rows = tables["load"].assign(**{"class": tables["load"]["machine"].map(class_of)})
+    places = list(rows.groupby(KEY, sort=True))
+    figure, axes = sheet("requests a second", "latency (ms)", len(places), 2)
+    for panel, ((task, kind, _, precision, arrivals), mine) in zip(axes, places, strict=True):
+        panel.axhline(mine["objective_ms"].iloc[0], color=GREY, lw=0.8, ls=":", label="objective")
+        for way, line in mine.groupby("way", sort=False):
+            line = line.sort_values("rate")
+            for column, style in PERCENTILES.items():
+                label = f"{NAMES[way]}, {column.removesuffix('_ms')}"
+                form = {"color": WAYS[way].color, "marker": WAYS[way].marker, "ls": style}
+                panel.plot(line["rate"], line[column], label=label, **form)
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.set_title(f"{task}, {kind}, {precision}, {arrivals}")
+    machines = "; ".join(sorted(set(rows["machine"])))
+    note = (
+        "Open-loop arrivals; latency from when a request was due. Objective: the best 99th percentile without exits. "
+        f"Client and server share the machine.\n{machines}; {', '.join(sorted({date[:10] for date in rows['date']}))}"
+    )
+    return finish(figure, "Latency under load", note)

@@ -1,0 +1,12 @@
+"""Classes of machines: seconds of one say little of another, so their rows stand side by side and apart."""
+
+# Units of processors that decide the class, the best first, by PyTorch's names; and the names of their classes.
+UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "avx512_f": "AVX512", "avx2": "AVX2"}
+
+
+def class_of(machine: str) -> str:
+    """The class of a machine by what a bench's table says of it: CUDA where it has a GPU, or its best units."""
+    parts = machine.split("; ")[2:]  # after the processor and its threads
+    if [part for part in parts if part not in UNITS and not part.startswith("torch ")]:
+        return "CUDA"
+    return next((UNITS[part] for part in parts if part in UNITS), "other")

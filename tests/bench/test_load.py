@@ -1,0 +1,155 @@
+"""The load bench: its arrivals, its ways of serving, and the whole command on the smoke model."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.load.__main__ import STEPS, main
+from bench.load.arrivals import BURST, arrivals, observe
+from bench.load.ways import WAYS, server
+from fastbert_core.engine import Engine
+from fastbert_core.errors import QueueFull
+from plots.load import draw
+from reproductions.blocks import BLOCKS, Tables
+from reproductions.columns import TABLES
+from reproductions.machines import class_of
+from reproductions.tables import check_table
+from tests.core.small import LAYERS, make_model, make_tokenizer, texts_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("kind", ["poisson", "bursty"])
+def test_arrivals_come_at_the_rate_that_is_asked(kind):
+    times = arrivals(kind, 50, 200, seed=3)
+    assert len(times) == pytest.approx(10_000, rel=0.1)
+    assert (np.diff(times) >= 0).all()
+    assert times[0] >= 0
+    assert times[-1] < 200
+    assert np.array_equal(times, arrivals(kind, 50, 200, seed=3))
+    together = len(times) / len(np.unique(times))
+    assert together == pytest.approx(1 if kind == "poisson" else BURST, rel=0.1)
+    # Of Poisson arrivals the count in a second varies as its mean does; bursts make it larger.
+    counts = np.bincount(times.astype(int), minlength=200)
+    assert (counts.var() / counts.mean() < 2) == (kind == "poisson")
+
+
+def test_a_step_without_a_request_is_none():
+    assert len(arrivals("poisson", 0.001, 0.1, seed=1)) == 1
+
+
+def test_latency_counts_from_when_a_request_was_due():
+    """The client is held up by the first request; the second one's wait is counted all the same."""
+    answered = []
+
+    def submit(text):
+        if not answered:
+            time.sleep(0.2)
+        answered.append(text)
+        if text == "c":
+            raise QueueFull("full")
+        future = Future()
+        future.set_result(type("Answer", (), {"exit_layer": 3}))
+        return future
+
+    seen = observe(submit, ["a", "b", "c"], np.array([0.0, 0.01, 0.02]))
+    assert answered == ["a", "b", "c"]
+    assert (seen.refused, seen.exits) == (1, [3, 3])
+    assert min(seen.latencies) > 0.15
+    assert max(seen.late) > 0.15
+    assert seen.seconds >= 0.2
+    assert seen.client_seconds < 0.2  # of CPU; it slept
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_answers_all(way):
+    texts = texts_of(40)
+    with Engine(make_model().eval(), make_tokenizer()) as engine:
+        submit, close = server(way, engine, 0.5)
+        exits = [future.result(60).exit_layer for future in [submit(text) for text in texts]]
+        close()
+        expected = [LAYERS] * 40 if way == "dense" else [each.exit_layer for each in engine.predict(texts, 0.5)]
+    assert exits == expected
+
+
+def test_the_command_runs(tmp_path):
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("FASTBERT_")}
+    command = [sys.executable, "-m", "bench.load", "--quick", "--precision", "fp32"]
+    done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "THE SMOKE MODEL" in done.stdout
+    table = pd.read_csv(done.stdout.splitlines()[-1]).query("precision == 'fp32'")
+    assert set(table["way"]) == set(WAYS)
+    assert set(table["arrivals"]) == {"poisson", "bursty"}
+    dense = table[table["way"] == "dense"]
+    assert len(dense) == 2 * sum(step < 1 for step in STEPS)
+    assert (table["p50_ms"] <= table["p95_ms"]).all()
+    assert (table["p95_ms"] <= table["p99_ms"]).all()
+    assert (table["refused"] == 0).all()
+    for _, mine in table.groupby("arrivals"):
+        of_dense = mine[mine["way"] == "dense"]["p99_ms"]
+        assert mine["objective_ms"].nunique() == 1
+        assert of_dense.min() == pytest.approx(mine["objective_ms"].iloc[0], abs=0.1)
+    check_table("load", table.astype(object), "load.csv")
+    assert draw({"load": table}).axes
+
+
+@pytest.mark.parametrize("words", [["--seconds", "0"], ["--seconds", "x"], ["--precision", "int4"]])
+def test_bad_options(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert f"found '{words[1]}'" in (said := capsys.readouterr().err) or "invalid choice: 'int4'" in said
+
+
+def test_a_task_without_a_model(monkeypatch, capsys):
+    monkeypatch.delenv("FASTBERT_DATA", raising=False)
+    assert main(["dbpedia"]) == 2
+    assert "found no trained model of dbpedia, expected one of none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ("AMD EPYC; 2 threads; avx2; torch 2.13.0+cpu", "AVX2"),
+        ("Intel(R) Xeon(R) Processor; 1 threads; amx_bf16; torch 2.13.0+cpu", "AMX"),
+        ("x; 16 threads; avx512_bf16; NVIDIA H100; torch 2.13.0+cu130", "CUDA"),
+        ("x; 16 threads; NVIDIA H100; torch 2.13.0+cu130", "CUDA"),
+        ("arm; 8 threads; torch 2.13.0", "other"),
+    ],
+)
+def test_classes_of_machines(machine, expected):
+    assert class_of(machine) == expected
+
+
+def row(way, rate, p99, machine="m; 2 threads; avx2; torch 2"):
+    numbers = dict.fromkeys(TABLES["load"], 1.0) | {"p99_ms": p99, "rate": rate, "objective_ms": 50.0, "goodput": rate}
+    return numbers | {"task": "t", "precision": "fp32", "arrivals": "poisson", "way": way, "machine": machine}
+
+
+def test_the_page_says_how_far_each_way_gets_by_machine():
+    steps = [
+        ("dense", 10, 50),
+        ("dense", 20, 80),
+        ("waiting", 10, 60),
+        ("ours", 10, 20),
+        ("ours", 25, 49),
+        ("ours", 40, 99),
+    ]
+    rows = [row(*step) for step in steps] + [row(*step, machine="n; 1 threads; amx_bf16; torch 2") for step in steps]
+    tables = Tables()
+    tables["load"] = pd.DataFrame(rows)
+    text = BLOCKS["load"](tables)
+    assert [line for line in text.splitlines() if line.endswith("):")] == [
+        "AMX (n; 1 threads; amx_bf16; torch 2):",
+        "AVX2 (m; 2 threads; avx2; torch 2):",
+    ]
+    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if "| ours " in line]
+    assert len(cells) == 2
+    assert cells[0][4:8] == ["ours", "50", "25.0", "2.50"]
