@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fastbert_core.encoding import Encoded, collate
+from fastbert_core.encoding import Encoded, Words, collate, outside
 from fastbert_core.exit_rules import ExitRule
 from fastbert_core.model import FastBertModel
 from fastbert_core.pooling import Group, Pool, Shapes, cut
+from fastbert_core.task_types import SINGLE, TaskType
 from fastbert_core.uncertainty import check_finite
 
 # Batches that are queued before the answer of the last one is read, so that a GPU never waits for the host.
@@ -24,28 +25,41 @@ AHEAD = {"cpu": 0, "cuda": 1}
 class Predictions:
     """What the model says of many samples, in input order.
 
-    labels: int64 [samples]; exit_layers: int64 [samples], layers executed, from 1; uncertainties: float64 [samples],
-    what the exit rule scored where they left; probabilities: float32 [samples, classes], of the layer where they left
+    labels: int64 [samples], or what the task type answers for each unit; exit_layers: int64 [samples], layers executed,
+    from 1; uncertainties: float64 [samples], what the exit rule scored where they left; probabilities: float32
+    [units, classes], of the layer where they left
+    words: where the samples' words lie, None where they are not divided into words and a unit is a sample
     """
 
     labels: np.ndarray
     exit_layers: np.ndarray
     uncertainties: np.ndarray
     probabilities: np.ndarray
+    kind: TaskType = SINGLE
+    words: Words | None = None
 
     @classmethod
-    def empty(cls, samples: int, classes: int) -> "Predictions":
+    def empty(cls, samples: int, classes: int, kind: TaskType = SINGLE, words: Words | None = None) -> "Predictions":
         """Room for so many, to be filled in."""
-        numbers = (np.zeros(samples, kind) for kind in (np.int64, np.int64, np.float64))
-        return cls(*numbers, np.zeros((samples, classes), np.float32))
+        p = np.zeros((samples if words is None else len(words.firsts), classes), np.float32)
+        labels = np.zeros(kind.label_shape(p[:, None]), kind.label_dtype)
+        return cls(labels, np.zeros(samples, np.int64), np.zeros(samples, np.float64), p, kind, words)
 
     def put(self, rows: np.ndarray, answers: np.ndarray, layer: int, scores: np.ndarray, p: np.ndarray) -> None:
-        """Fill in samples that leave at `layer`, whose exit says `p` [rows, classes], or e^z in its place."""
-        self.labels[rows], self.exit_layers[rows], self.uncertainties[rows] = answers, layer, scores
-        self.probabilities[rows] = p / p.sum(axis=-1, keepdims=True)
+        """Fill in samples that leave at `layer`, whose exit says `p` [rows, classes], or e^z in its place.
+
+        Of words, `answers` and `p` are padded to [rows, words, …].
+        """
+        self.exit_layers[rows], self.uncertainties[rows] = layer, scores
+        units = rows
+        if self.words is not None:
+            inside = np.arange(p.shape[1]) < self.words.counts[rows][:, None]
+            units, answers, p = self.words.of(rows), answers[inside], p[inside]
+        self.labels[units] = answers
+        self.probabilities[units] = p / p.sum(axis=-1, keepdims=True) if self.kind.sums_to_one else p
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.exit_layers)
 
 
 class Leaving(NamedTuple):
@@ -54,22 +68,39 @@ class Leaving(NamedTuple):
     rule: ExitRule
     threshold: float
     last: int
+    kind: TaskType = SINGLE
 
-    def told(self, logits: Tensor) -> Tensor:
-        """What the rule is told of logits [batch, classes]: float32 probabilities, or e^z where it asks for that."""
-        return logits.double().exp() if self.rule.unnormalised else logits.float().softmax(dim=-1)
+    def told(self, logits: Tensor, places: np.ndarray | None = None) -> Tensor:
+        """What the rule is told of logits [batch, classes]: float32 probabilities, or e^z where it asks for that.
 
-    def judge(self, said: np.ndarray | None, p: np.ndarray, layer: int) -> tuple[np.ndarray, ...]:
+        places: int64 [batch, words], where words begin whose logits are among [batch, tokens, classes]
+        """
+        if places is not None:
+            at = torch.from_numpy(places).to(logits.device)
+            rows = torch.arange(len(logits), device=logits.device)[:, None]
+            logits = outside(logits[rows, at.clamp(min=0)], at)
+        return logits.double().exp() if self.rule.unnormalised else self.kind.activate(logits)
+
+    def judge(
+        self, said: np.ndarray | None, p: np.ndarray, layer: int, words: np.ndarray | None = None
+    ) -> tuple[np.ndarray, ...]:
         """What a layer's probabilities `p`, [batch, classes], make of samples whose earlier exits `said` theirs.
 
-        Of a rule that is told e^z they are that.
+        Of a rule that is told e^z they are that. words: how many there are of each sample, of which `p` is then padded
+        to [batch, words, classes], as are the answers.
 
         Returns what to keep of all their exits, [batch, layers, classes] or None where the rule does not look back; the
         scores and the answers, [batch]; and who stays, bool [batch].
         """
         check_finite(p, layer)
         every = p[:, None] if said is None else np.concatenate([said, p[:, None]], axis=1)
-        scores, answers = self.rule.score(every)[:, -1], self.rule.answer(every)[:, -1]
+        inside = ... if words is None else np.arange(p.shape[1]) < words[:, None]
+        units = every if words is None else every.swapaxes(1, 2)[inside]  # [units, layers, classes]
+        scores, of_units = self.kind.score(self.rule, units, words)[:, -1], self.kind.answers(self.rule, units)[:, -1]
+        answers = of_units
+        if words is not None:
+            answers = np.zeros(inside.shape, of_units.dtype)
+            answers[inside] = of_units
         kept = every if self.rule.looks_back else None
         return kept, scores, answers, (scores >= self.threshold) & (layer < self.last)
 
@@ -80,18 +111,30 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
 
     Raises RunError, naming the layer, for probabilities that are not finite, as `pooled` does.
     """
-    found, device = Predictions.empty(len(encoded), model.config.num_labels), model.device
+    found, device = _nothing_yet(model, encoded), model.device
     for sample in range(len(encoded)):
-        batch = collate(encoded, np.array([sample]), pad_id, device)
+        row = np.array([sample])
+        batch, (places, words) = collate(encoded, row, pad_id, device), _words(encoded, row)
         hidden, layer, stays, said = model.embed(batch.input_ids, batch.token_type_ids), 0, True, None
         context = model.context(hidden, None)
         while stays:
             layer += 1
             hidden = model.run_layer(layer, hidden, context)
-            p = leaving.told(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
-            said, scores, answers, (stays,) = leaving.judge(said, p, layer)
-        found.put(np.array([sample]), answers, layer, scores, p)
+            p = leaving.told(model.classify(layer, hidden, None), places).cpu().numpy()  # [1, classes]
+            said, scores, answers, (stays,) = leaving.judge(said, p, layer, words)
+        found.put(row, answers, layer, scores, p)
     return found
+
+
+def _nothing_yet(model: FastBertModel, encoded: Encoded) -> Predictions:
+    return Predictions.empty(len(encoded), model.config.num_labels, model.kind, encoded.words)
+
+
+def _words(encoded: Encoded, rows: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Where the words of samples begin, int64 [rows, most words of any sample], and how many each has; else None."""
+    if encoded.words is None:
+        return None, None
+    return encoded.words.places(rows, int(encoded.words.counts.max())), encoded.words.counts[rows]
 
 
 @torch.inference_mode()
@@ -101,18 +144,19 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
     The deepest full batch runs first, and new samples start where there is none, so little ever waits. When nothing
     new is left, the layers run what waits for them, the first one first.
     """
-    found = Predictions.empty(len(encoded), model.config.num_labels)
+    found = _nothing_yet(model, encoded)
     pool, fresh, running = Pool(shapes), embedded(model, encoded, pad_id, shapes), deque()
     ahead = AHEAD[model.device.type]
     while True:
         group = pool.full_batch() or next(fresh, None) or (None if running else pool.rest())
         if group is not None:
-            running.append(_run(model, group, leaving))
+            running.append(_run(model, group, leaving, encoded))
         elif not running:
             return found
         if group is None or len(running) > ahead:
             group, p = running.popleft().answer()
-            group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer)
+            words = _words(encoded, group.samples)[1]
+            group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer, words)
             found.put(group.samples[~stays], answers[~stays], group.layer, scores[~stays], p[~stays])
             pool.add(group, stays)
 
@@ -151,7 +195,7 @@ class _Running(NamedTuple):
         return self.group, self.probabilities.numpy()
 
 
-def _run(model: FastBertModel, group: Group, leaving: Leaving) -> _Running:
+def _run(model: FastBertModel, group: Group, leaving: Leaving, encoded: Encoded) -> _Running:
     """Send a group through its next layer and that layer's classifier, without waiting for the answer."""
     if group.masks is None:
         mask = group.mask()
@@ -159,7 +203,8 @@ def _run(model: FastBertModel, group: Group, leaving: Leaving) -> _Running:
     mask, context = group.masks
     group.layer += 1
     group.hidden = model.run_layer(group.layer, group.hidden, context)
-    probabilities = leaving.told(model.classify(group.layer, group.hidden, mask)).to("cpu", non_blocking=True)
+    told = leaving.told(model.classify(group.layer, group.hidden, mask), _words(encoded, group.samples)[0])
+    probabilities = told.to("cpu", non_blocking=True)
     arrived = None
     if group.hidden.is_cuda:
         arrived = torch.cuda.Event()

@@ -22,11 +22,11 @@ from tqdm import tqdm
 from fastbert_core import inputs, soft_labels
 from fastbert_core.data import take_rows
 from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
-from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
 from fastbert_core.files import PARTIAL, atomic_files, atomic_write, expanded, remove_partial
-from fastbert_core.inputs import UNLABELLED, Data
+from fastbert_core.inputs import Data
 from fastbert_core.losses import WITHOUT_LABELS
 from fastbert_core.model import FastBertModel
 from fastbert_core.model_card import model_card
@@ -34,6 +34,7 @@ from fastbert_core.operating_points import save_points
 from fastbert_core.options import IMITATION, Options
 from fastbert_core.precision import resolve_device, resolve_precision
 from fastbert_core.sources import find_encoder, load_task
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import TASKS
 from fastbert_core.train import Samples, Workplace, train
 from fastbert_core.tsv import Split
@@ -142,11 +143,12 @@ class _Job:
         if self.max_tokens > self.shape.max_tokens:
             found = f"{self.backbone.source}: found an encoder for {self.shape.max_tokens} tokens"
             raise InputError(f"{found}, expected one for {self.max_tokens}")
-        labelled = np.flatnonzero(data.train.labels != UNLABELLED)
-        self.learns = data.train.take(labelled)
+        self.kind = TASK_TYPES[data.type]
+        known = self.kind.known(data.train.labels)
+        self.learns = data.train.take(np.flatnonzero(known))
         if options.train_rows is not None:
             self.learns = take_rows(self.learns, options.train_rows, options.seed)
-        self.unlabelled = data.train.take(np.flatnonzero(data.train.labels == UNLABELLED))
+        self.unlabelled = data.train.take(np.flatnonzero(~known))
         self.everything = inputs.join(self.learns, self.unlabelled)
         self.stages = options.stages(self.shape.hidden, len(self.everything if options.classifier else self.learns))
         self.work = work / self._identity()
@@ -180,7 +182,8 @@ class _Job:
         everything, learns, selection = map(self._samples, (self.everything, self.learns, data.selection))
         self._check_language(everything)
         torch.manual_seed(options.seed)  # for the weights of the fresh classifiers
-        model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair).to(self.device)
+        of = {} if self.kind is SINGLE else {"task_type": data.type, "scores": data.scores and list(data.scores)}
+        model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair, **of).to(self.device)
         model.config.max_tokens = self.max_tokens
         if options.classifier is not None:
             everything, selection = self._imitated(everything), self._imitated(selection)
@@ -199,7 +202,7 @@ class _Job:
         self.log(f"    {line}")
 
     def _samples(self, split: Split) -> Samples:
-        return Samples(encode(self.tokenizer, split.texts, split.pairs, self.max_tokens), split.labels)
+        return Samples.of(self.kind, self.tokenizer, split, self.max_tokens)
 
     def _imitated(self, samples: Samples) -> Samples:
         """The samples with what the classifier says of them, which counts as their label too."""

@@ -186,12 +186,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     if tables is None:
         raise InputError(f"{options.data}: found no labels, expected some to evaluate by")
     if options.rules:
-        tables["rules"] = beside(*said.labelled, said.shape)
+        tables["rules"] = beside(*said.labelled, said.shape, said.model.kind, said.model.config.class_names)
     if options.json:
         print(json.dumps(tables, ensure_ascii=False))
         return
-    print(f"{tables['rows']} rows; the commonest class is {tables['majority']:.2f}% of them")
-    for name in ("points", "classes", *(["rules"] if options.rules else [])):
+    common = "the commonest class is" if tables["classes"] else "one answer for all is right to"
+    print(f"{tables['rows']} rows; {common} {tables['majority']:.2f}% of them")
+    named = ["points", *["classes"] * bool(tables["classes"]), *["rules"] * options.rules]
+    for name in named:
         print(f"\n{show.table(tables[name])}")
     if not path.exists():
         print(f"\nno operating points; next: fastbert calibrate {folder} --texts FILE")

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
-from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_tokenizer
+from fastbert_core.encoding import Encoded, check_vocabulary, load_tokenizer
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
@@ -36,13 +36,14 @@ BATCH_COST = {"cpu": 64, "cuda": 2048}
 class Prediction(NamedTuple):
     """What the model says of one text.
 
-    label, index: the class, by name and by number; exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the
+    label, index: the class, by name and by number, or what the task type answers: the labels that hold, a score, the
+    tags of the words; exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the
     classifier that decided; truncated: whether the text was longer than `max_tokens` and was cut; probabilities: of
     every class, in label order, by the classifier of the layer where it left
     """
 
-    label: str
-    index: int
+    label: Any
+    index: Any
     exit_layer: int
     uncertainty: float
     truncated: bool
@@ -132,7 +133,7 @@ class Engine:
         pairs: str | Iterable[str] | None = None,
         max_layers: int | None = None,
         batch_size: int | None = None,
-        rule: str | ExitRule = "entropy",
+        rule: str | ExitRule | None = None,
         *,
         speedup: float | None = None,
         max_disagreement: float | None = None,
@@ -146,7 +147,8 @@ class Engine:
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
         samples give Predictions. `pairs` holds the second texts, in the form of the first; Encoded samples hold theirs.
         max_layers: every sample leaves there at the latest; None is the last layer.
-        rule: one of RULES, or one that was fitted, whose threshold `speed` then is; entropy is FastBERT's.
+        rule: one of RULES, or one that was fitted, whose threshold `speed` then is; None is that of the task type,
+            entropy, which is FastBERT's, where each text has one label.
         batch_size: samples of a full batch, which the token budget limits too; None leaves it to that. With 1 each
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
@@ -157,8 +159,11 @@ class Engine:
         model was trained on single texts, or the reverse; RunError if memory runs out for smaller batches too, and if
         a layer's probabilities are not finite.
         """
+        rule = self.model.kind.base if rule is None else rule
         last = _size("max_layers", max_layers, self.model.layers, self.model.layers)
-        leaving = Leaving(get_rule(rule), self._threshold(speed, speedup, max_disagreement, rule), last)
+        kind, threshold = self.model.kind, self._threshold(speed, speedup, max_disagreement, rule)
+        leaving = Leaving(get_rule(rule), threshold, last, kind)
+        kind.check_rule(leaving.rule, rule if isinstance(rule, str) else type(rule).__name__)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
@@ -195,16 +200,19 @@ class Engine:
     def _stream(self, items: Iterator[TextPair], leaving: Leaving, rows: int | None) -> Iterator[Prediction]:
         for stretch in stretches(items, 1 if rows == 1 else self.in_flight):
             texts, pairs = zip(*stretch, strict=True)
-            encoded = encode(self._tokenizer, texts, None if pairs[0] is None else pairs, self.max_tokens)
+            pairs = None if pairs[0] is None else pairs
+            encoded = self.model.kind.encode(self._tokenizer, texts, pairs, self.max_tokens)
             if cut := int(encoded.truncated.sum()):
                 log.info("%d of %d texts were cut to %d tokens", cut, len(encoded), self.max_tokens)
             yield from self._predictions(encoded, leaving, rows)
 
     def _predictions(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Iterator[Prediction]:
-        names, found = self.model.config.class_names, self._classify(encoded, leaving, rows)
-        columns = (found.labels, found.exit_layers, found.uncertainties, encoded.truncated, found.probabilities)
-        for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
-            yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))
+        found, config = self._classify(encoded, leaving, rows), self.model.config
+        of_samples = (found.exit_layers, found.uncertainties, encoded.truncated)
+        answers = encoded.by_text(found.labels), encoded.by_text(found.probabilities)
+        for answer, p, exit_layer, uncertainty, cut in zip(*answers, *(c.tolist() for c in of_samples), strict=True):
+            label, index = self.model.kind.told(answer, config)
+            yield Prediction(label, index, exit_layer, uncertainty, cut, tuple(p))
 
     def _classify(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""

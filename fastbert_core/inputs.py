@@ -10,6 +10,7 @@ import numpy as np
 from fastbert_core.data import TaskData, content_hash, halves, without
 from fastbert_core.errors import InputError
 from fastbert_core.reading import Records, read_tables
+from fastbert_core.task_types import SINGLE, TASK_TYPES, TaskType
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
 
@@ -74,6 +75,7 @@ class Data:
     selection: rows that choose the best epoch; calibration: those that thresholds are chosen on, of which some may have
         no labels; test: None where there is none
     said: what a person should know of it, line by line
+    type: of the task, one of TASK_TYPES; scores: the least and the largest of a regression
     """
 
     name: str
@@ -85,6 +87,8 @@ class Data:
     test: Split | None
     sha256: str
     said: tuple[str, ...] = ()
+    type: str = SINGLE.name
+    scores: tuple[float, float] | None = None
 
 
 def choose_columns(
@@ -238,7 +242,8 @@ def rows_for(
 def of_task(data: TaskData, seed: int = 7) -> Data:
     """One of the suite's own tasks, whose data have all three splits."""
     splits = {"train": data.learnable, "dev": data.held_out, "test": data.test}
-    return _divide(data.task.name, data.task.classes, splits, [data.source], True, seed, data.sha256)
+    task = data.task
+    return _divide(task.name, task.classes, splits, [data.source], True, seed, data.sha256, task.type, task.scores)
 
 
 def _columns_told(columns: Columns, there: Sequence[str]) -> str:
@@ -256,21 +261,24 @@ def _divide(
     needs_labels: bool,
     seed: int,
     sha256: str,
+    type_: str = SINGLE.name,
+    scores: tuple[float, float] | None = None,
 ) -> Data:
+    kind = TASK_TYPES[type_]
     train, dev, test = (splits.get(split) for split in ("train", "dev", "test"))
     if len(train) < FEWEST:
         raise InputError(f"{name}: found {len(train)} rows to learn from, expected at least {FEWEST}")
     if test is not None:
         train, left_out = _left_out(train, test)
         said += [f"{left_out} training rows left out, their texts stand in test too"] * bool(left_out)
-        test = test.take(np.flatnonzero(test.labels != UNLABELLED))
+        test = test.take(np.flatnonzero(kind.known(test.labels)))
     if dev is None:
-        train, dev = _hold_out(train, seed)
+        train, dev = _hold_out(train, seed, kind)
         dev, left_out = _left_out(dev, train)
     else:
         dev, left_out = _left_out(dev, train if test is None else join(train, test))
     said += [f"{left_out} held-out rows left out, their texts stand in other rows too"] * bool(left_out)
-    labelled = dev.labels != UNLABELLED
+    labelled = kind.known(dev.labels)
     selection, calibration = halves(dev.take(np.flatnonzero(labelled)) if needs_labels else dev, seed)
     if needs_labels:
         calibration = join(calibration, dev.take(np.flatnonzero(~labelled)))
@@ -278,13 +286,15 @@ def _divide(
     if not len(selection) or len(calibration) < 2:
         raise InputError(f"{name}: found {len(dev)} held-out rows, expected 4 or more; give more rows, or --dev FILE")
     if needs_labels:
-        counts = np.bincount(train.labels[train.labels != UNLABELLED], minlength=len(classes))
-        if missing := [classes[at] for at in np.flatnonzero(counts == 0)]:
+        learnt = train.labels[kind.known(train.labels)]
+        if missing := [classes[at] for at in kind.unseen(learnt, len(classes))]:
             expected = "expected at least one of each class that stands in no other split"
             raise InputError(f"{name}: found no training row of class {', '.join(missing[:5])}, {expected}")
-    if without_label := int((train.labels == UNLABELLED).sum()):
+    if without_label := int((~kind.known(train.labels)).sum()):
         said.append(f"{without_label} training rows have no label: they serve distillation and thresholds")
-    return Data(name, classes, train.pairs is not None, train, selection, calibration, test, sha256, tuple(said))
+    return Data(
+        name, classes, train.pairs is not None, train, selection, calibration, test, sha256, tuple(said), type_, scores
+    )
 
 
 def _left_out(rows: Split, others: Split) -> tuple[Split, int]:
@@ -292,12 +302,13 @@ def _left_out(rows: Split, others: Split) -> tuple[Split, int]:
     return kept, len(rows) - len(kept)
 
 
-def _hold_out(rows: Split, seed: int) -> tuple[Split, Split]:
+def _hold_out(rows: Split, seed: int, kind: TaskType) -> tuple[Split, Split]:
     """What stays, and a seeded part of each class, and of the unlabelled, of which one row at least stays."""
     share = min(HELD_OUT, 2 * ENOUGH / len(rows))
     rng, held = np.random.default_rng(seed), []
-    for label in np.unique(rows.labels):
-        of_class = rng.permutation(np.flatnonzero(rows.labels == label))
+    strata = kind.strata(rows.labels)
+    for label in np.unique(strata):
+        of_class = rng.permutation(np.flatnonzero(strata == label))
         held.append(of_class[: min(len(of_class) - 1, round(share * len(of_class)))])
     held = np.sort(np.concatenate(held))
     return rows.take(np.setdiff1d(np.arange(len(rows)), held)), rows.take(held)

@@ -38,13 +38,13 @@ def probabilities(
     batch_size: int = 64,
     progress: str | None = None,
 ) -> np.ndarray:
-    """Class probabilities float32 [samples, len(classified), classes], rows in the order of `encoded`.
+    """What exits say, float32 [units, len(classified), classes]: class probabilities, in the order of `encoded`.
 
     `classified` names the layers (from 1) whose classifiers are asked; None asks all. `progress` is the
     label of the progress bar, None shows none. Raises RunError, naming the layer, if any are not finite.
     """
     classified = classified or tuple(range(1, model.layers + 1))
-    output = np.empty((len(encoded), len(classified), model.config.num_labels), np.float32)
+    output = np.empty((encoded.unit_count, len(classified), model.config.num_labels), np.float32)
     device = model.device
     bar = tqdm(total=len(encoded), desc=progress, unit="sample", disable=None if progress else True)
     with evaluating(model), autocast(device, precision), bar:
@@ -53,7 +53,7 @@ def probabilities(
             logits = model.exit_logits(
                 batch.input_ids, batch.mask, batch.token_type_ids, classified
             )  # [b, layers, classes]
-            output[rows] = p = logits.float().softmax(dim=-1).cpu().numpy()
+            output[encoded.units(rows)] = p = model.kind.activate(batch.of_units(logits)).cpu().numpy()
             for at, layer in enumerate(classified):
                 check_finite(p[:, at], layer)
             bar.update(len(rows))
