@@ -54,6 +54,7 @@ def train_classifier(
     pair: str | None = None,
     label: str | None = None,
     encoding: str | None = None,
+    type: str | None = None,
     replace: bool = False,
     log: Log = lambda line: tqdm.write(line, file=sys.stderr),
     **options: Any,
@@ -62,6 +63,7 @@ def train_classifier(
 
     data, dev, test: what `inputs.prepare` reads, or the name of one of the suite's tasks for `data`
     text, pair, label, encoding: of the data, where they are not the usual ones
+    type: one of task_types.TASK_TYPES, where a text does not have one label (of a task by name it is the task's)
     replace: whether a model in `out` may go; options: fields of Options
 
     Returns what is written to training.json, with `folder`, and with `test`, tables of rows on which nothing was
@@ -72,6 +74,7 @@ def train_classifier(
     _check_place(out, replace)
     chosen = Options(**options)
     read = {"text": text, "pair": pair, "label": label, "encoding": encoding}
+    read |= {} if type is None else {"type": type}
     loaded = _load(data, dev, test, chosen, read, log)
     work = out.absolute().parent / f".{out.name}.training"
     with tempfile.TemporaryDirectory() as scratch:
@@ -123,6 +126,10 @@ def _load(data: Any, dev: Any, test: Any, options: Options, read: dict, log: Log
         )
     if options.classifier is None:
         return inputs.prepare(data, dev, test, **read)
+    if read.get("type", SINGLE.name) != SINGLE.name:
+        raise InputError(
+            f"type: found {read['type']!r} with a classifier, expected none: it names one class for a text"
+        )
     classes = soft_labels.classes_of_classifier(expanded(options.classifier))
     return inputs.prepare(data, dev, test, **read, classes=classes, needs_labels=False)
 

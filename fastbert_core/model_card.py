@@ -69,12 +69,19 @@ def _points(points: OperatingPoints) -> str:
 
 
 def _tested(tested: dict) -> str:
-    lines = ["| asked | speedup | mean layers | accuracy | points lost | macro-F1 |", "| --- |" + " ---: |" * 5]
+    known = {"asked", "speedup", "mean_layers", "accuracy", "lost", "point", "threshold", "same"}
+    metrics = [name for name in tested["points"][0] if name not in known and not name.endswith("_interval")]
+    heads = " | ".join(name.replace("_", "-").replace("-f1", "-F1") for name in metrics)
+    lines = [
+        f"| asked | speedup | mean layers | accuracy | points lost | {heads} |",
+        "| --- |" + " ---: |" * (4 + len(metrics)),
+    ]
     for row in tested["points"]:
         low, high = row["lost_interval"]
         lost = "" if row["threshold"] is None else f"{row['lost']:.2f} [{low:.2f}, {high:.2f}]"
         speed = f"{row['speedup']:.2f}x | {row['mean_layers']:.2f}"
-        lines.append(f"| {row['point']} | {speed} | {row['accuracy']:.2f} | {lost} | {row['macro_f1']:.2f} |")
+        values = " | ".join(_number(row[name]) for name in metrics)
+        lines.append(f"| {row['point']} | {speed} | {row['accuracy']:.2f} | {lost} | {values} |")
     return "\n".join(lines)
 
 

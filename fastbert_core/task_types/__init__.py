@@ -52,6 +52,20 @@ class TaskType:
 
     # Labels of files.
 
+    none: Any = -1  # the label of a row that has none, as `array` takes it
+
+    def cell(self, value: Any) -> str:
+        """A label of any table as text."""
+        return str(value).strip()
+
+    def classes_of(self, labels: Sequence[str]) -> list[str]:
+        """The different classes that labels name, in order; empty where the type leaves it to the caller."""
+        return []
+
+    def named(self, value: str, task: "Task", place: str) -> Any:
+        """The label that a name, or what stands for it, means. Raises InputError, beginning with `place`."""
+        return self.label(value, task, place)
+
     def label(self, value: str, task: "Task", place: str) -> Any:
         """The label that a cell of a file holds. Raises InputError, beginning with `place`, if it holds none."""
         number = whole(value)

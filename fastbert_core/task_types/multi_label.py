@@ -27,6 +27,7 @@ class MultiLabel(TaskType):
     name = "multi-label"
     sums_to_one = False
     metrics = ("micro-f1", "macro-f1", "accuracy")
+    none = None
 
     def label(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
         """Numbers of the labels that hold, separated by commas; none where the cell is empty."""
@@ -41,8 +42,28 @@ class MultiLabel(TaskType):
         """Int64 [rows, classes], 1 where a label holds."""
         found = np.zeros((len(labels), classes), np.int64)
         for row, numbers in enumerate(labels):
-            found[row, list(numbers)] = 1
+            if numbers is self.none:
+                found[row] = -1
+            else:
+                found[row, list(numbers)] = 1
         return found
+
+    def cell(self, value: Any) -> str:
+        """Names separated by commas, or a list of them."""
+        return ",".join(map(str, value)) if isinstance(value, list) else super().cell(value)
+
+    def classes_of(self, labels: Sequence[str]) -> list[str]:
+        """By alphabet."""
+        return sorted({name.strip() for label in labels for name in label.split(",") if name.strip()})
+
+    def named(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
+        """The numbers of names that commas separate."""
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        for name in names:
+            if name not in task.classes:
+                listed = ", ".join(task.classes[:20]) + (", …" if len(task.classes) > 20 else "")
+                raise InputError(f"{place}: found the label {name!r}, expected some of {listed}")
+        return tuple(sorted({task.classes.index(name) for name in names}))
 
     def known(self, labels: np.ndarray) -> np.ndarray:
         """Rows without labels have -1 for each."""

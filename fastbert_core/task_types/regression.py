@@ -31,6 +31,7 @@ class Regression(TaskType):
     metrics = ("pearson", "spearman")
     base = "spread"
     label_dtype = np.float64
+    none = math.nan
 
     def label(self, value: str, task: "Task", place: str) -> float:
         """The score, divided by the task's range."""

@@ -33,6 +33,7 @@ class SequenceLabelling(TaskType):
     columns = ("tokens", "tags")
     of_words = True
     metrics = ("entity-f1", "accuracy")
+    none = ()
 
     def label(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
         """The number of each word's tag."""
@@ -45,6 +46,14 @@ class SequenceLabelling(TaskType):
                 known = ", ".join(task.classes[:20]) + (", …" if len(task.classes) > 20 else "")
                 raise InputError(f"{place}: found the tag {tag[:40]!r}, expected one of {known}")
         return tuple(numbers[tag] for tag in found)
+
+    def cell(self, value: Any) -> str:
+        """Tags separated by single spaces, or a list of them."""
+        return " ".join(map(str, value)) if isinstance(value, list) else super().cell(value)
+
+    def classes_of(self, labels: Sequence[str]) -> list[str]:
+        """O, then the others by alphabet."""
+        return [OUTSIDE, *sorted({tag for label in labels for tag in label.split(" ")} - {OUTSIDE})]
 
     def check_text(self, text: str, label: Any, place: str) -> None:
         """As many tags as words, and none of these empty."""

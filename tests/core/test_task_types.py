@@ -1,4 +1,4 @@
-"""Every task type under one contract: files, losses, traces, exit rules, engine, costs. A new file is tested by being there."""
+"""Every task type under one contract: files, losses, traces, exit rules, engine, costs; tested by being there."""
 
 import dataclasses
 import itertools
@@ -69,7 +69,7 @@ def samples_for(name, count=60):
     encoded = encoded_samples(lengths, 5)
     if name != "sequence-labelling":
         return encoded
-    firsts = [[*range(1, length - 1, int(random.integers(1, 4))), *[-1] * (length % 7 == 0)] for length in lengths]
+    firsts = [[*range(1, length - 1, int(random.integers(1, 4))), *[-1] * int(length % 7 == 0)] for length in lengths]
     offsets = np.concatenate([[0], np.cumsum([len(of) for of in firsts])]).astype(np.int64)
     words = Words(np.array([place for of in firsts for place in of], np.int32), offsets)
     return Encoded(encoded.ids, None, encoded.offsets, None, words)
