@@ -38,9 +38,10 @@ def read_task_file(path: Path) -> TaskFile:
     Where it comes through one of the process's own STREAMS, they are relative to the folder one is in.
 
     Keys: name, language ("en" or "zh"), labels (class names in label order), train, dev, test (TSV files); and,
-    if need be, pair (default false), backbone (default: the profile's), type (one of TASK_TYPES, default: single-label) and
-    metrics (of that type); of a regression scores, the least and the largest, in the place of labels. Raises InputError
-    naming the file and the key for a missing or unreadable file, an unknown or missing key, a value of the wrong type, or a name that is taken.
+    if need be, pair (default false), backbone (default: the profile's), type (one of TASK_TYPES, default: single-label)
+    and metrics (of that type); of a regression scores, the least and the largest, in the place of labels. Raises
+    InputError naming the file and the key for a missing or unreadable file, an unknown or missing key, a value of the
+    wrong type, or a name that is taken.
     """
     path = Path(path)
     if not readable(path):

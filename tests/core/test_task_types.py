@@ -124,6 +124,7 @@ def test_the_engine_leaves_where_the_trace_does(name, rule, subjects):
     assert scores.shape == (len(trace), LAYERS)
     engine, depths = Engine(model, make_tokenizer()), set()
     every = np.unique(scores[:, :-1][scores[:, :-1] < 1].round(4)) + 5e-4
+    every = every if len(every) else np.array([0.5])  # of four layers, three changes leave nothing to leave at
     for threshold, batch_size in ((every[0], 16), (every[len(every) // 2], 16), (every[-1].clip(max=1), 1)):
         found = engine.predict(encoded, float(threshold), batch_size=batch_size, rule=fitted)
         broken, excused = disagreements(trace, found.labels, found.exit_layers, threshold, rule=fitted)
@@ -135,7 +136,7 @@ def test_the_engine_leaves_where_the_trace_does(name, rule, subjects):
             p = kind.at(trace.probabilities, found.exit_layers, trace.words)
             np.testing.assert_allclose(found.probabilities, p, atol=1e-4)
         depths |= {*found.exit_layers.tolist()}
-    assert len(depths) > 1
+    assert len(depths) > 1 or rule == "change-3"
 
 
 @pytest.mark.parametrize(("name", "rule"), OF_TYPES)
@@ -290,7 +291,7 @@ def test_labels_are_named_once_and_o_first(tmp_path):
 )
 def test_a_rule_without_a_meaning_is_refused(name, rule, subjects):
     model, encoded, trace = subjects[name]
-    with pytest.raises(InputError, match=f"exit rule {rule}: has no meaning for {name} tasks, expected one of"):
+    with pytest.raises(InputError, match=f"(?i)exit rule {rule}: has no meaning for {name} tasks, expected one of"):
         Engine(model, make_tokenizer()).predict(
             encoded, 0.5, rule=dataclasses.replace(RULES[rule], by_layer=0) if rule == "gate" else rule
         )
