@@ -185,8 +185,8 @@ def _plain(value: Any, kind: TaskType) -> str | None:
     """A label as text, without spaces around it; None where there is none."""
     if value is None or value != value:  # NaN
         return None
-    if kind.none is None and isinstance(value, list):
-        return kind.cell(value)  # no label holds, which is said
+    if kind.none is None:
+        return kind.cell(value)  # an empty cell says that no label holds
     return kind.cell(value) or None
 
 

@@ -46,7 +46,8 @@ def predict(
     second = others and (text_of(row, columns.pair, records.at(number)) for number, row in others)
     begun = time.monotonic()
     found = engine.predict(first, pairs=second, batch_size=batch_size, **wanted)
-    names = engine.model.config.class_names if probabilities else None
+    classes = engine.model.config.class_names
+    names = classes if probabilities and len(classes) > 1 else None  # of a score there are none
     count, layers, cut = _write(found, names, at_once=batch_size == 1)
     seconds = time.monotonic() - begun
     of = f"{layers / max(1, count):.2f} of {engine.model.layers} layers on average"

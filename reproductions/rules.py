@@ -147,7 +147,7 @@ def _points(sides: Sequence[Side]) -> pd.DataFrame:
     flops = (executed * sides[0].cost[0] / samples).mean(axis=0)
     columns = {
         "threshold": thresholds,
-        "accuracy": 100 * right / (len(sides) * samples),
+        "accuracy": np.clip(100 * right / (len(sides) * samples), 0, 100),  # sums of grades are rounded
         "mean_layers": (executed / samples).mean(axis=0),
         "speedup": dense(sides[0].trace).flops / flops,
     }
