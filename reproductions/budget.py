@@ -47,9 +47,8 @@ class Rows(NamedTuple):
     def at(self, threshold: float) -> tuple[float, float]:
         """The speedup and the accuracy, in per cent, at a threshold."""
         spent, right = (totals(self.scores, of, np.array([threshold]))[0] for of in (self.cost, self.correct))
-        return self.dense.sum() / spent, min(
-            max(100 * right / len(self.dense), 0.0), 100.0
-        )  # sums of grades are rounded
+        accuracy = 100 * right / len(self.dense)
+        return self.dense.sum() / spent, min(max(accuracy, 0.0), 100.0)  # sums of grades are rounded
 
 
 def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
