@@ -46,6 +46,18 @@ def test_as_the_libraries_have_it(seed):
     assert METRICS["spearman"](*scores) == pytest.approx(100 * spearmanr(answers, labels).statistic)
 
 
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (IOB2, [55.6391, 62.069, 61.2903, 75.7895, 48.5294]),
+        (BMES, [67.8788, 72.3684, 69.0141, 87.395, 63.0952]),
+    ],
+)
+def test_entities_as_seqeval_1_2_2_counted_them(classes, expected):
+    found = [METRICS["entity-f1"](*draw(classes, 20, seed)) for seed in range(5)]
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
 @pytest.mark.parametrize("classes", [IOB2, BMES])
 def test_entities_as_seqeval_counts_them(classes):
     seqeval = pytest.importorskip("seqeval.metrics")
