@@ -254,7 +254,8 @@ class _Job:
         if never:
             self.log(f"    warning: never predicted on the {rows} rows: {', '.join(never[:10])}; try more --epochs")
         if held["points"][0]["accuracy"] <= held["majority"]:
-            told = f"no better than the commonest class ({held['majority']:.1f}%)"
+            common = "the commonest class" if self.kind is SINGLE else "one answer for all"
+            told = f"no better than {common} ({held['majority']:.1f}%)"
             self.log(f"    warning: on the {rows} rows it is {told}; try more --epochs or another --rate")
 
     def _record(self, seconds: float) -> dict:
@@ -266,6 +267,7 @@ class _Job:
             "data_sha256": data.sha256,
             "classes": list(data.classes),
             "pair": data.pair,
+            **({} if self.kind is SINGLE else {"type": data.type}),
             "rows": {
                 "train": len(self.everything),
                 "unlabelled": len(self.unlabelled),
