@@ -5,6 +5,7 @@ A metric is a function of sums over samples, so that samples may be drawn anew w
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import rankdata
@@ -39,12 +40,17 @@ def bootstrap(metric: Metric, *sides: np.ndarray) -> np.ndarray:
 
     float64 [sides, draws], reproducible. Ranks (Spearman) stay those of the whole set.
     """
-    samples, random = len(sides[0]), np.random.default_rng(0)
-    values = []
-    for _ in range(DRAWS // AT_ONCE):
-        times = random.multinomial(samples, np.full(samples, 1 / samples), size=AT_ONCE).astype(np.float64)
+    drawn, values = _drawn(len(sides[0])), []
+    for begin in range(0, DRAWS, AT_ONCE):
+        times = drawn[begin : begin + AT_ONCE].astype(np.float64)
         values.append([metric.value(times @ side) for side in sides])
     return 100 * np.concatenate(values, axis=1)
+
+
+@lru_cache(maxsize=1)
+def _drawn(samples: int) -> np.ndarray:
+    """How often each sample is drawn, uint16 [DRAWS, samples]."""
+    return np.random.default_rng(0).multinomial(samples, np.full(samples, 1 / samples), size=DRAWS).astype(np.uint16)
 
 
 def _right(answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, classes: Sequence[str]) -> np.ndarray:

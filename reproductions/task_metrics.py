@@ -20,7 +20,7 @@ from reproductions.rules import DECIMALS, able
 
 TOLERATED = 0.5  # points of a metric, on dev
 FULL, HALF, WITHIN = "all layers", "half of the layers", f"within {TOLERATED:g} points"
-CANDIDATES = 100  # thresholds that are looked at for the fastest within a loss
+CANDIDATES = 50  # thresholds that are looked at for the fastest within a loss
 ENDS = (2.5, 97.5)  # of a 95% interval
 
 
@@ -64,7 +64,7 @@ def _thresholds(dev: Trace, rule: object, metric: str) -> dict[str, float | None
     every = every_threshold(scores)
     tried = every[np.unique(np.linspace(0, len(every) - 1, CANDIDATES).astype(int))]
     of = METRICS[metric]
-    found = [of(leaving(dev, exit_layers(scores, t), answers).answers, *_of(dev)) for t in tried]
+    found = [of(dev.kind.at(answers, exit_layers(scores, t), dev.words), *_of(dev)) for t in tried]
     full = of(dev.predictions[:, -1], *_of(dev))
     lost = ~(np.array(found) >= full - TOLERATED)  # so too where a metric is undefined
     kept = int(lost.argmax()) if lost.any() else len(tried)  # up to the first that loses more
