@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fastbert_core.encoding import Encoded, collate
+from fastbert_core.encoding import Encoded, Words, collate, outside
 from fastbert_core.exit_rules import ExitRule
 from fastbert_core.model import FastBertModel
 from fastbert_core.pooling import Group, Pool, Shapes, cut
+from fastbert_core.task_types import SINGLE, TaskType
 from fastbert_core.uncertainty import check_finite
 
 # Batches that are queued before the answer of the last one is read, so that a GPU never waits for the host.
@@ -24,9 +26,11 @@ AHEAD = {"cpu": 0, "cuda": 1}
 class Predictions:
     """What the model says of many samples, in input order.
 
-    labels: int64 [samples]; exit_layers: int64 [samples], layers executed, from 1; uncertainties: float64 [samples],
-    what the exit rule scored where they left; probabilities: float32 [samples, classes], of the layer where they left;
-    first_scores: float64 [samples], what it scored at layer 1, where no threshold has been at work yet
+    labels: int64 [samples], or what the task type answers for each unit; exit_layers: int64 [samples], layers executed,
+    from 1; uncertainties: float64 [samples], what the exit rule scored where they left; probabilities: float32
+    [units, classes], of the layer where they left
+    first_scores: float64 [samples], what the rule scored at layer 1, where no threshold has been at work yet
+    words: where the samples' words lie, None where they are not divided into words and a unit is a sample
     """
 
     labels: np.ndarray
@@ -34,20 +38,31 @@ class Predictions:
     uncertainties: np.ndarray
     probabilities: np.ndarray
     first_scores: np.ndarray
+    kind: TaskType = SINGLE
+    words: Words | None = None
 
     @classmethod
-    def empty(cls, samples: int, classes: int) -> "Predictions":
+    def empty(cls, samples: int, classes: int, kind: TaskType = SINGLE, words: Words | None = None) -> "Predictions":
         """Room for so many, to be filled in."""
-        numbers = (np.zeros(samples, kind) for kind in (np.int64, np.int64, np.float64))
-        return cls(*numbers, np.zeros((samples, classes), np.float32), np.zeros(samples))
+        p = np.zeros((samples if words is None else len(words.firsts), classes), np.float32)
+        labels = np.zeros(kind.label_shape(p[:, None]), kind.label_dtype)
+        return cls(labels, np.zeros(samples, np.int64), np.zeros(samples), p, np.zeros(samples), kind, words)
 
     def put(self, rows: np.ndarray, answers: np.ndarray, layer: int, scores: np.ndarray, p: np.ndarray) -> None:
-        """Fill in samples that leave at `layer`, whose exit says `p` [rows, classes], or e^z in its place."""
-        self.labels[rows], self.exit_layers[rows], self.uncertainties[rows] = answers, layer, scores
-        self.probabilities[rows] = p / p.sum(axis=-1, keepdims=True)
+        """Fill in samples that leave at `layer`, whose exit says `p` [rows, classes], or e^z in its place.
+
+        Of words, `answers` and `p` are padded to [rows, words, …].
+        """
+        self.exit_layers[rows], self.uncertainties[rows] = layer, scores
+        units = rows
+        if self.words is not None:
+            inside = np.arange(p.shape[1]) < self.words.counts[rows][:, None]
+            units, answers, p = self.words.of(rows), answers[inside], p[inside]
+        self.labels[units] = answers
+        self.probabilities[units] = p / p.sum(axis=-1, keepdims=True) if self.kind.sums_to_one else p
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.exit_layers)
 
 
 class Leaving(NamedTuple):
@@ -59,22 +74,39 @@ class Leaving(NamedTuple):
     rule: ExitRule
     threshold: float | np.ndarray
     last: int | np.ndarray
+    kind: TaskType = SINGLE
 
-    def told(self, logits: Tensor) -> Tensor:
-        """What the rule is told of logits [batch, classes]: float32 probabilities, or e^z where it asks for that."""
-        return logits.double().exp() if self.rule.unnormalised else logits.float().softmax(dim=-1)
+    def told(self, logits: Tensor, places: np.ndarray | None = None) -> Tensor:
+        """What the rule is told of logits [batch, classes]: float32 probabilities, or e^z where it asks for that.
 
-    def judge(self, said: np.ndarray | None, p: np.ndarray, layer: int) -> tuple[np.ndarray, ...]:
+        places: int64 [batch, words], where words begin whose logits are among [batch, tokens, classes]
+        """
+        if places is not None:
+            at = torch.from_numpy(places).to(logits.device)
+            rows = torch.arange(len(logits), device=logits.device)[:, None]
+            logits = outside(logits[rows, at.clamp(min=0)], at)
+        return logits.double().exp() if self.rule.unnormalised else self.kind.activate(logits)
+
+    def judge(
+        self, said: np.ndarray | None, p: np.ndarray, layer: int, words: np.ndarray | None = None
+    ) -> tuple[np.ndarray, ...]:
         """What a layer's probabilities `p`, [batch, classes], make of samples whose earlier exits `said` theirs.
 
-        Of a rule that is told e^z they are that.
+        Of a rule that is told e^z they are that. words: how many there are of each sample, of which `p` is then padded
+        to [batch, words, classes], as are the answers.
 
         Returns what to keep of all their exits, [batch, layers, classes] or None where the rule does not look back; the
         scores and the answers, [batch]; and who stays, bool [batch].
         """
         check_finite(p, layer)
         every = p[:, None] if said is None else np.concatenate([said, p[:, None]], axis=1)
-        scores, answers = self.rule.score(every)[:, -1], self.rule.answer(every)[:, -1]
+        inside = ... if words is None else np.arange(p.shape[1]) < words[:, None]
+        units = every if words is None else every.swapaxes(1, 2)[inside]  # [units, layers, classes]
+        scores, of_units = self.kind.score(self.rule, units, words)[:, -1], self.kind.answers(self.rule, units)[:, -1]
+        answers = of_units
+        if words is not None:
+            answers = np.zeros(inside.shape, of_units.dtype)
+            answers[inside] = of_units
         kept = every if self.rule.looks_back else None
         return kept, scores, answers, (scores >= self.threshold) & (layer < self.last)
 
@@ -85,20 +117,32 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
 
     Raises RunError, naming the layer, for probabilities that are not finite, as `pooled` does.
     """
-    found, device = Predictions.empty(len(encoded), model.config.num_labels), model.device
+    found, device = _nothing_yet(model, encoded), model.device
     for sample in range(len(encoded)):
-        batch = collate(encoded, np.array([sample]), pad_id, device)
+        row = np.array([sample])
+        batch, (places, words) = collate(encoded, row, pad_id, device), _words(encoded, row)
         hidden, layer, stays, said = model.embed(batch.input_ids, batch.token_type_ids), 0, True, None
         context = model.context(hidden, None)
         while stays:
             layer += 1
             hidden = model.run_layer(layer, hidden, context)
-            p = leaving.told(model.classify(layer, hidden, None)).cpu().numpy()  # [1, classes]
-            said, scores, answers, (stays,) = leaving.judge(said, p, layer)
+            p = leaving.told(model.classify(layer, hidden, None), places).cpu().numpy()  # [1, classes]
+            said, scores, answers, (stays,) = leaving.judge(said, p, layer, words)
             if layer == 1:
                 found.first_scores[sample] = scores[0]
-        found.put(np.array([sample]), answers, layer, scores, p)
+        found.put(row, answers, layer, scores, p)
     return found
+
+
+def _nothing_yet(model: FastBertModel, encoded: Encoded) -> Predictions:
+    return Predictions.empty(len(encoded), model.config.num_labels, model.kind, encoded.words)
+
+
+def _words(encoded: Encoded, rows: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Where the words of samples begin, int64 [rows, most words of any sample], and how many each has; else None."""
+    if encoded.words is None:
+        return None, None
+    return encoded.words.places(rows, int(encoded.words.counts.max())), encoded.words.counts[rows]
 
 
 @torch.inference_mode()
@@ -108,19 +152,20 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
     The deepest full batch runs first, and new samples start where there is none, so little ever waits. When nothing
     new is left, the layers run what waits for them, the first one first.
     """
-    found = Predictions.empty(len(encoded), model.config.num_labels)
+    found = _nothing_yet(model, encoded)
     pool, fresh, running = Pool(shapes), embedded(model, encoded, pad_id, shapes), deque()
     ahead = AHEAD[model.device.type]
     while True:
         group = pool.full_batch() or next(fresh, None) or (None if running else pool.rest())
         if group is not None:
-            running.append(run(model, group, leaving.told))
+            places = _words(encoded, group.samples)[0]
+            running.append(run(model, group, partial(leaving.told, places=places)))
         elif not running:
             return found
         if group is None or len(running) > ahead:
             group, told = running.popleft().answer()
-            p = told.numpy()
-            group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer)
+            p, words = told.numpy(), _words(encoded, group.samples)[1]
+            group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer, words)
             if group.layer == 1:
                 found.first_scores[group.samples] = scores
             found.put(group.samples[~stays], answers[~stays], group.layer, scores[~stays], p[~stays])

@@ -34,7 +34,7 @@ def disagreements(
     max_layers: int | None = None,
     rule: str | ExitRule = "entropy",
 ) -> Disagreements:
-    """Compare an engine's labels and exit layers, int64 [samples], with what `trace` says at `speed`.
+    """Compare an engine's labels, of units, and exit layers, int64 [samples], with what `trace` says at `speed`.
 
     `max_layers`: the engine's last layer where it is not the encoder's; `speed` is the threshold of `rule`. Raises
     InputError unless the trace holds every layer, and as many samples.
@@ -42,18 +42,19 @@ def disagreements(
     layers = trace.metadata["layers"]
     if layers != list(range(1, len(layers) + 1)):
         raise InputError(f"trace: found layers {layers}, expected every one from 1")
-    if not len(labels) == len(exits) == len(trace.labels):
-        raise InputError(f"predictions: found {len(labels)}, expected the trace's {len(trace.labels)} samples")
-    p = trace.probabilities[:, :max_layers]  # [samples, layers, classes]
+    samples, kind = len(trace), trace.kind
+    if len(labels) != len(trace.labels) or len(exits) != samples:
+        raise InputError(f"predictions: found {len(exits)}, expected the trace's {samples} samples")
+    p = trace.probabilities[:, :max_layers]  # [units, layers, classes]
     scores, answers = (said[:, :max_layers] for said in judged(trace, rule))  # [samples, layers]
     expected = exit_layers(scores, check_speed(speed))
-    differ = (exits != expected) | (labels != answers[np.arange(len(p)), expected - 1])
+    answers = kind.at(answers, expected, trace.words)
+    differ = (exits != expected) | ~kind.same(labels[:, None], answers[:, None], trace.words)[:, 0]
 
     # At the last layer no threshold decides; a tie matters where the sample leaves, and before where a rule looks back.
     layer = np.arange(1, p.shape[1] + 1)
     near_threshold = (np.abs(scores - speed) <= TOLERANCE) & (layer <= expected[:, None]) & (layer < p.shape[1])
-    top_two = np.sort(p, axis=-1)[..., -2:].astype(np.float64)
     asked = layer <= expected[:, None] if get_rule(rule).looks_back else layer == expected[:, None]
-    near_tie = (top_two[..., 1] - top_two[..., 0] <= TOLERANCE) & asked
+    near_tie = kind.near_tie(p, trace.words, TOLERANCE) & asked
     near = (near_threshold | near_tie).any(axis=1)
     return Disagreements(np.flatnonzero(differ & ~near), np.flatnonzero(differ & near))

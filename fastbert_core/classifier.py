@@ -22,11 +22,11 @@ from tqdm import tqdm
 from fastbert_core import inputs, soft_labels
 from fastbert_core.data import take_rows
 from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
-from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
 from fastbert_core.files import PARTIAL, atomic_files, atomic_write, expanded, remove_partial
-from fastbert_core.inputs import UNLABELLED, Data
+from fastbert_core.inputs import Data
 from fastbert_core.losses import WITHOUT_LABELS
 from fastbert_core.model import FastBertModel
 from fastbert_core.model_card import model_card
@@ -35,6 +35,7 @@ from fastbert_core.options import IMITATION, Options
 from fastbert_core.precision import resolve_device, resolve_precision
 from fastbert_core.processes import ALONE, Alone, processes
 from fastbert_core.sources import find_encoder, load_task
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import TASKS
 from fastbert_core.train import Samples, Workplace, train
 from fastbert_core.tsv import Split
@@ -54,6 +55,7 @@ def train_classifier(
     pair: str | None = None,
     label: str | None = None,
     encoding: str | None = None,
+    type: str | None = None,
     replace: bool = False,
     log: Log = lambda line: tqdm.write(line, file=sys.stderr),
     **options: Any,
@@ -62,6 +64,7 @@ def train_classifier(
 
     data, dev, test: what `inputs.prepare` reads, or the name of one of the suite's tasks for `data`
     text, pair, label, encoding: of the data, where they are not the usual ones
+    type: one of task_types.TASK_TYPES, where a text does not have one label (of a task by name it is the task's)
     replace: whether a model in `out` may go; options: fields of Options
 
     Returns what is written to training.json, with `folder`, and with `test`, tables of rows on which nothing was
@@ -73,6 +76,7 @@ def train_classifier(
     _check_place(out, replace)
     chosen = Options(**options)
     read = {"text": text, "pair": pair, "label": label, "encoding": encoding}
+    read |= {} if type is None else {"type": type}
     together = processes(resolve_device(chosen.device).type)
     log = log if together.main else _silent
     work = out.absolute().parent / f".{out.name}.training"
@@ -135,6 +139,10 @@ def _load(data: Any, dev: Any, test: Any, options: Options, read: dict, log: Log
         )
     if options.classifier is None:
         return inputs.prepare(data, dev, test, **read)
+    if read.get("type", SINGLE.name) != SINGLE.name:
+        raise InputError(
+            f"type: found {read['type']!r} with a classifier, expected none: it names one class for a text"
+        )
     classes = soft_labels.classes_of_classifier(expanded(options.classifier))
     return inputs.prepare(data, dev, test, **read, classes=classes, needs_labels=False)
 
@@ -157,11 +165,12 @@ class _Job:
         if self.max_tokens > self.shape.max_tokens:
             found = f"{self.backbone.source}: found an encoder for {self.shape.max_tokens} tokens"
             raise InputError(f"{found}, expected one for {self.max_tokens}")
-        labelled = np.flatnonzero(data.train.labels != UNLABELLED)
-        self.learns = data.train.take(labelled)
+        self.kind = TASK_TYPES[data.type]
+        known = self.kind.known(data.train.labels)
+        self.learns = data.train.take(np.flatnonzero(known))
         if options.train_rows is not None:
             self.learns = take_rows(self.learns, options.train_rows, options.seed)
-        self.unlabelled = data.train.take(np.flatnonzero(data.train.labels == UNLABELLED))
+        self.unlabelled = data.train.take(np.flatnonzero(~known))
         self.everything = inputs.join(self.learns, self.unlabelled)
         self.stages = options.stages(self.shape.hidden, len(self.everything if options.classifier else self.learns))
         self.work = work / self._identity()
@@ -195,7 +204,8 @@ class _Job:
         everything, learns, selection = map(self._samples, (self.everything, self.learns, data.selection))
         self._check_language(everything)
         torch.manual_seed(options.seed)  # for the weights of the fresh classifiers
-        model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair).to(self.device)
+        of = {} if self.kind is SINGLE else {"task_type": data.type, "scores": data.scores and list(data.scores)}
+        model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair, **of).to(self.device)
         model.config.max_tokens = self.max_tokens
         if options.classifier is not None:
             everything, selection = self._imitated(everything), self._imitated(selection)
@@ -215,7 +225,7 @@ class _Job:
         self.log(f"    {line}")
 
     def _samples(self, split: Split) -> Samples:
-        return Samples(encode(self.tokenizer, split.texts, split.pairs, self.max_tokens), split.labels)
+        return Samples.of(self.kind, self.tokenizer, split, self.max_tokens)
 
     def _imitated(self, samples: Samples) -> Samples:
         """The samples with what the classifier says of them, which counts as their label too."""
@@ -260,7 +270,8 @@ class _Job:
         if never:
             self.log(f"    warning: never predicted on the {rows} rows: {', '.join(never[:10])}; try more --epochs")
         if held["points"][0]["accuracy"] <= held["majority"]:
-            told = f"no better than the commonest class ({held['majority']:.1f}%)"
+            common = "the commonest class" if self.kind is SINGLE else "one answer for all"
+            told = f"no better than {common} ({held['majority']:.1f}%)"
             self.log(f"    warning: on the {rows} rows it is {told}; try more --epochs or another --rate")
 
     def _record(self, seconds: float) -> dict:
@@ -272,6 +283,7 @@ class _Job:
             "data_sha256": data.sha256,
             "classes": list(data.classes),
             "pair": data.pair,
+            **({} if self.kind is SINGLE else {"type": data.type}),
             "rows": {
                 "train": len(self.everything),
                 "unlabelled": len(self.unlabelled),

@@ -22,9 +22,10 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 DEVICES = ("auto", "cpu", "cuda")
 OF_ENGINES = ("fp32", "bf16", "fp16", "int8", "auto", "fastest")
 FASTEST = "default: fp32; auto: bf16 where the machine has it; fastest: as `calibrate` has found on one like this"
+TYPES = ("single-label", "multi-label", "regression", "sequence-labelling")
 READ = ("text", "pair", "label", "encoding")
 TRAINED = (
-    *("dev", "test", "backbone", "classifier", "training", "epochs", "rate", "student_epochs", "student_rate"),
+    *("dev", "test", "type", "backbone", "classifier", "training", "epochs", "rate", "student_epochs", "student_rate"),
     *("batch_size", "max_tokens", "train_rows", "seed", "device", "precision", "replace", *READ),
 )
 DATA = "CSV, TSV, JSONL, Parquet, a folder or hub id of Hugging Face's form"
@@ -64,6 +65,7 @@ def _parser(prog: str) -> ArgumentParser:
     encoder = command.add_mutually_exclusive_group()
     encoder.add_argument("--backbone", help="a name (fastbert list backbones), a folder or a hub id (default: minilm)")
     encoder.add_argument("--classifier", metavar="FOLDER", help="a fine-tuned classifier: its encoder is kept")
+    command.add_argument("--type", choices=TYPES, help="what a row is labelled with (default: single-label, one class)")
     command.add_argument("--training", help="one of `fastbert list trainings` (default: self-distillation)")
     command.add_argument("--epochs", type=_count, help="of fine-tuning (default: 3, more where rows are few)")
     command.add_argument("--rate", type=_positive, help="of fine-tuning (default: 2e-5; 2e-4 for narrow encoders)")
@@ -276,12 +278,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     if tables is None:
         raise InputError(f"{options.data}: found no labels, expected some to evaluate by")
     if options.rules:
-        tables["rules"] = beside(*said.labelled, said.shape)
+        tables["rules"] = beside(*said.labelled, said.shape, said.model.kind, said.model.config.class_names)
     if options.json:
         print(json.dumps(tables, ensure_ascii=False))
         return
-    print(f"{tables['rows']} rows; the commonest class is {tables['majority']:.2f}% of them")
-    for name in ("points", "classes", *(["rules"] if options.rules else [])):
+    common = "the commonest class is" if tables["classes"] else "one answer for all is right to"
+    print(f"{tables['rows']} rows; {common} {tables['majority']:.2f}% of them")
+    named = ["points", *["classes"] * bool(tables["classes"]), *["rules"] * options.rules]
+    for name in named:
         print(f"\n{show.table(tables[name])}")
     if not path.exists():
         print(f"\nno operating points; next: fastbert calibrate {folder} --texts FILE")
@@ -302,7 +306,8 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
         split = sources.load_task(TASKS[data], lambda line: print(line, file=sys.stderr)).test
     else:
         read = {name: getattr(options, name) for name in READ}
-        split = inputs.rows_for(data, model.config.class_names, labelled, **read)
+        of = {"kind": model.kind, "scores": model.config.scores}
+        split = inputs.rows_for(data, model.config.class_names, labelled, **read, **of)
     if model.config.pair not in (None, split.pairs is not None):
         expected = "pairs of texts; --pair COLUMN names the second" if model.config.pair else "single texts"
         raise InputError(f"{data}: found {'single texts' if split.pairs is None else 'pairs'}, expected {expected}")
@@ -328,6 +333,7 @@ def _tasks() -> list[dict]:
         {
             "task": task.name,
             "language": task.language,
+            "type": task.type,
             "kind": "pairs" if task.pair else "texts",
             "from": "package index" if task.package else "hub" if task.hub else "files",
             "classes": len(task.classes),
@@ -339,7 +345,10 @@ def _tasks() -> list[dict]:
 def _rules() -> list[dict]:
     from fastbert_core.exit_rules import RULES
 
-    return [{"rule": name, "needs fitting": "yes" if rule.needs_fit else ""} for name, rule in RULES.items()]
+    return [
+        {"rule": name, "needs fitting": "yes" if rule.needs_fit else "", "for": ", ".join(rule.types)}
+        for name, rule in RULES.items()
+    ]
 
 
 def _trainings() -> list[dict]:

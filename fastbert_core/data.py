@@ -13,12 +13,13 @@ import numpy as np
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import readable
+from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import TASKS, Task
 from fastbert_core.tsv import Split, read_tsv
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "dev", "test")
+CARVE_SEED, CARVED, SHARE = 7, 2000, 0.2  # of rows taken out of train: at most so many, and at most that share
 SUFFIXES = (".tsv", ".tsv.xz", ".tsv.gz")
 
 
@@ -61,8 +62,8 @@ def assemble(task: Task, train: Split, dev: Split, test: Split, source: str, tra
 
 def check_classes(train: Split, task: Task, name: str) -> None:
     """Raise InputError, beginning with `name`, if a class of the task never occurs in `train`."""
-    counts = np.bincount(train.labels, minlength=len(task.classes))
-    missing = [f"{label} ({task.classes[label]})" for label in np.flatnonzero(counts == 0)]
+    unseen = TASK_TYPES[task.type].unseen(train.labels, len(task.classes))
+    missing = [f"{label} ({task.classes[label]})" for label in unseen]
     if missing:
         raise InputError(f"{name}: no text of class {', '.join(missing)}, expected at least one of each class")
 
@@ -108,20 +109,36 @@ def content_hash(classes: Sequence[str], *splits: Split) -> str:
 
 
 def load_files(task: Task, files: Sequence[Path], source: str = "local files") -> TaskData:
-    """Read a task from its train, dev and test TSV files. Raises InputError as `read_tsv` and `assemble` do."""
-    train, dev, test = (read_tsv(path, task) for path in files)
-    return assemble(task, train, dev, test, source, train_name=str(files[0]))
+    """Read a task from the TSV files of its `splits`. Raises InputError as `read_tsv` and `assemble` do.
+
+    Where there is no test file dev is the test set; where there is then no dev, it is carved out of train.
+    """
+    found = dict(zip(task.splits, (read_tsv(path, task) for path in files), strict=True))
+    if "test" not in found:
+        found["test"] = found.pop("dev")
+    if "dev" not in found:
+        found["train"], found["dev"] = carve(found["train"])
+    return assemble(task, found["train"], found["dev"], found["test"], source, train_name=str(files[0]))
+
+
+def carve(train: Split) -> tuple[Split, Split]:
+    """What stays, and a seeded part of the rows, each in the file's order: a dev set where there is none."""
+    rows = min(CARVED, int(SHARE * len(train)))
+    order = np.random.default_rng(CARVE_SEED).permutation(len(train))
+    return train.take(np.sort(order[rows:])), train.take(np.sort(order[:rows]))
 
 
 def load_folder(task: Task, data_dir: Path) -> TaskData:
-    """Read a task from `data_dir`/<task>/{train,dev,test}.tsv, each plain, .xz or .gz.
+    """Read a task from `data_dir`/<task>/{train,dev,test}.tsv, each plain, .xz or .gz, or from the task's own folder.
 
     Raises InputError if the folder or a file is missing, and as `load_files` does.
     """
-    folder = Path(data_dir) / task.name
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected the TSV files of task {task.name}")
-    return load_files(task, [_split_file(folder, split) for split in SPLITS])
+    folders = [Path(data_dir) / name for name in (task.name, task.folder) if name]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        found = " and ".join(map(str, folders))
+        raise InputError(f"{found}: no such folder, expected the TSV files of task {task.name}")
+    return load_files(task, [_split_file(folder, split) for split in task.splits])
 
 
 def _split_file(folder: Path, split: str) -> Path:

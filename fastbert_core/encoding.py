@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +18,77 @@ from fastbert_core.tokens import frame, shares, tokens
 
 # Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
 BUCKET = 50
+SURE = 20.0  # how far other logits lie below that of the class that a cut word is sure of
+
+
+@dataclass(frozen=True)
+class Words:
+    """Where the words of texts begin.
+
+    firsts: int32 [words], the place in its text of each word's first token, -1 where that was cut
+    offsets: int64 [texts + 1], text i has the words offsets[i] to offsets[i + 1]
+    """
+
+    firsts: np.ndarray
+    offsets: np.ndarray
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Words of each text, int32 [texts]."""
+        return np.diff(self.offsets).astype(np.int32)
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """The numbers of the words of the given texts, one text's after the other's."""
+        counts = self.counts[rows].astype(np.int64)
+        begins = np.concatenate([[0], counts.cumsum()[:-1]])
+        return np.arange(counts.sum()) + np.repeat(self.offsets[rows] - begins, counts)
+
+    def places(self, rows: np.ndarray, width: int) -> np.ndarray:
+        """`firsts` of the given texts, int64 [rows, width], -1 where a text has no such word."""
+        inside = np.arange(width) < self.counts[rows][:, None]
+        places = np.full(inside.shape, -1, np.int64)
+        places[inside] = self.firsts[self.of(rows)]
+        return places
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Token ids of many texts, without padding: row i is `ids[offsets[i]:offsets[i + 1]]`.
 
+    A unit is what has a label: a text, or a word of one where its `words` are told.
+
     ids: int32 [sum of lengths]; segments: int8, the same shape, or None where all are 0;
     offsets: int64 [texts + 1]; truncated: bool [texts], whether a text was cut, or None where nobody asks.
+    words: where each word begins, None where texts are not divided into words
     """
 
     ids: np.ndarray
     segments: np.ndarray | None
     offsets: np.ndarray
     truncated: np.ndarray | None = None
+    words: Words | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def word_counts(self) -> np.ndarray | None:
+        """How many words each text has, int32 [texts], None where texts are not divided into words."""
+        return None if self.words is None else self.words.counts
+
+    @property
+    def unit_count(self) -> int:
+        """How many units there are in all."""
+        return len(self) if self.words is None else len(self.words.firsts)
+
+    def by_text(self, values: np.ndarray) -> list:
+        """What is kept of units [units, …] by text, in lists: a text's own, or those of its words."""
+        listed = values.tolist()
+        return listed if self.words is None else [listed[a:b] for a, b in pairwise(self.words.offsets.tolist())]
+
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """The numbers of the units of the given texts, one text's after the other's."""
+        return rows if self.words is None else self.words.of(rows)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -51,11 +106,32 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int, name: str | 
 @dataclass(frozen=True)
 class Batch:
     """A padded batch: `input_ids` int64 [batch, tokens]; `token_type_ids` the same or None;
-    `mask` bool [batch, tokens], True at real tokens, or None where nothing is padded."""
+    `mask` bool [batch, tokens], True at real tokens, or None where nothing is padded; `words`, where texts are divided
+    into words, of all of these the row in the batch and the place of the first token, int64 [words] each."""
 
     input_ids: Tensor
     mask: Tensor | None
     token_type_ids: Tensor | None
+    words: tuple[Tensor, Tensor] | None = None
+
+    def of_units(self, logits: Tensor) -> Tensor:
+        """Of logits [batch, …], or of every token [batch, …, tokens, classes], those of the units, [units, …]."""
+        if self.words is None:
+            return logits
+        rows, places = self.words
+        found = logits[rows, :, places] if logits.ndim == 4 else logits[rows, places]
+        return outside(found, places)
+
+
+def outside(logits: Tensor, places: Tensor) -> Tensor:
+    """Logits [*places, …, classes] in which words without a token, whose place is -1, are sure of the first class.
+
+    That is `O`, outside of any entity: what a model that never saw a word must say of it.
+    """
+    sure = logits.new_full((logits.shape[-1],), -SURE)
+    sure[0] = 0.0
+    cut = (places < 0).reshape(*places.shape, *[1] * (logits.ndim - places.ndim))
+    return torch.where(cut, sure, logits)
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
@@ -128,10 +204,15 @@ def collate(encoded: Encoded, rows: np.ndarray, pad_id: int, device: torch.devic
     def move(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device, non_blocking=True)
 
+    words = None
+    if encoded.words is not None:
+        at = np.repeat(np.arange(len(rows)), encoded.words.counts[rows])
+        words = move(at), move(encoded.words.firsts[encoded.units(rows)].astype(np.int64))
     return Batch(
         input_ids=move(ids),
         mask=None if mask.all() else move(mask),
         token_type_ids=None if segments is None else move(segments),
+        words=words,
     )
 
 

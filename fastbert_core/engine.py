@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from transformers.utils import cached_file
 
 from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
 from fastbert_core.budgets import Alarm, Budget, Steady
-from fastbert_core.encoding import Encoded, check_vocabulary, encode, load_tokenizer
+from fastbert_core.encoding import Encoded, check_vocabulary, load_tokenizer
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
@@ -49,13 +49,14 @@ WATCHED = 10_000  # texts that an alarm watches before the next begins, as it ke
 class Prediction(NamedTuple):
     """What the model says of one text.
 
-    label, index: the class, by name and by number; exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the
+    label, index: the class, by name and by number, or what the task type answers: the labels that hold, a score, the
+    tags of the words; exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the
     classifier that decided; truncated: whether the text was longer than `max_tokens` and was cut; probabilities: of
     every class, in label order, by the classifier of the layer where it left
     """
 
-    label: str
-    index: int
+    label: Any
+    index: Any
     exit_layer: int
     uncertainty: float
     truncated: bool
@@ -115,7 +116,7 @@ class Engine:
         self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
         self._points, self._source = points, None
         self._shrunk = False  # once memory has run out, batches stay smaller
-        told = partial(_predictions, self.model.config.class_names)
+        told = partial(_predictions, self.model)
         self.online = Online(self.model, tokenizer.pad_token_id, self.shapes(), told, _size("queue", queue))
         weakref.finalize(self, self.online.close)  # at the interpreter's end too: nothing under way is lost
 
@@ -154,7 +155,7 @@ class Engine:
         pairs: str | Iterable[str] | None = None,
         max_layers: int | None = None,
         batch_size: int | None = None,
-        rule: str | ExitRule = "entropy",
+        rule: str | ExitRule | None = None,
         *,
         speedup: float | None = None,
         max_disagreement: float | None = None,
@@ -170,7 +171,8 @@ class Engine:
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
         samples give Predictions. `pairs` holds the second texts, in the form of the first; Encoded samples hold theirs.
         max_layers: every sample leaves there at the latest; None is the last layer.
-        rule: one of RULES, or one that was fitted, whose threshold `speed` then is; entropy is FastBERT's.
+        rule: one of RULES, or one that was fitted, whose threshold `speed` then is; None is that of the task type,
+            entropy, which is FastBERT's, where each text has one label.
         batch_size: samples of a full batch, which the token budget limits too; None leaves it to that. With 1 each
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
@@ -184,14 +186,14 @@ class Engine:
         """
         last = self._last(max_layers)
         wanted = {"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement, "budget": budget}
-        steer, rule = self._steer(wanted, rule), get_rule(rule)
+        steer, rule = self._steer(wanted, rule), self._rule(rule)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
         if isinstance(texts, Encoded):
             if budget is not None:
                 raise InputError("budget: found encoded samples, expected texts, in the order of a stream")
-            return self._classify(texts, Leaving(rule, steer.threshold, last), rows)
+            return self._classify(texts, Leaving(rule, steer.threshold, last, self.model.kind), rows)
         self._check_form(pairs)
         if isinstance(texts, str):
             if budget is not None:
@@ -207,7 +209,7 @@ class Engine:
         speed: float | None = None,
         pair: str | None = None,
         max_layers: int | None = None,
-        rule: str | ExitRule = "entropy",
+        rule: str | ExitRule | None = None,
         *,
         speedup: float | None = None,
         max_disagreement: float | None = None,
@@ -225,11 +227,13 @@ class Engine:
         that runs the model, and must be short.
         """
         steer = self._steer({"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}, rule)
-        leaving = Leaving(get_rule(rule), steer.threshold, self._last(max_layers))
+        leaving = Leaving(self._rule(rule), steer.threshold, self._last(max_layers), self.model.kind)
         until = math.inf if deadline is None else time.monotonic() + _seconds("deadline", deadline)
         self._check_form(pair)
+        if self.model.kind.of_words:
+            raise InputError("submit: found a model of words, expected one that gives a text one answer; see predict")
         ((text, pair),) = paired([text], None if pair is None else [pair])
-        encoded = encode(self._tokenizer, [text], None if pair is None else [pair], self.max_tokens)
+        encoded = self.model.kind.encode(self._tokenizer, [text], None if pair is None else [pair], self.max_tokens)
         request = Request(encoded, leaving, until)
         self.online.submit(request, wait)
         return request.future
@@ -247,10 +251,17 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _rule(self, rule: str | ExitRule | None) -> ExitRule:
+        """The rule by its name, or the task type's own. Raises InputError for one that has no meaning for the type."""
+        kind = self.model.kind
+        found = get_rule(kind.base if rule is None else rule)
+        kind.check_rule(found, rule if isinstance(rule, str) else type(found).__name__)
+        return found
+
     def _last(self, max_layers: int | None) -> int:
         return _size("max_layers", max_layers, self.model.layers, self.model.layers)
 
-    def _steer(self, wanted: dict[str, float | None], rule: str | ExitRule) -> Steady | Budget:
+    def _steer(self, wanted: dict[str, float | None], rule: str | ExitRule | None) -> Steady | Budget:
         """What says the threshold of the next samples."""
         given = {name: value for name, value in wanted.items() if value is not None}
         if len(given) != 1:
@@ -258,7 +269,7 @@ class Engine:
             raise InputError(f"predict: found {found}, expected one of speed, speedup, max_disagreement and budget")
         if "speed" in given:
             return Steady(check_speed(given["speed"]))
-        if rule != self.points.rule:
+        if (rule or self.model.kind.base) != self.points.rule:
             raise InputError(f"rule: found {rule!r}, expected {self.points.rule}, which the operating points are of")
         if "budget" in given:
             return Budget(self.points.thresholds, self.points.layers, given["budget"])
@@ -289,17 +300,18 @@ class Engine:
         watched = 0
         for stretch in stretches(items, 1 if rows == 1 else at_a_time):
             texts, pairs = zip(*stretch, strict=True)
-            encoded = encode(self._tokenizer, texts, None if pairs[0] is None else pairs, self.max_tokens)
+            pairs = None if pairs[0] is None else pairs
+            encoded = self.model.kind.encode(self._tokenizer, texts, pairs, self.max_tokens)
             if cut := int(encoded.truncated.sum()):
                 log.info("%d of %d texts were cut to %d tokens", cut, len(encoded), self.max_tokens)
-            found = self._classify(encoded, Leaving(rule, steer.threshold, last), rows)
+            found = self._classify(encoded, Leaving(rule, steer.threshold, last, self.model.kind), rows)
             steer.spend(found.exit_layers)
             if alarm is not None and alarm.watch(found.first_scores):
                 log.warning("%d texts, then %s", watched, alarm)
                 alarm = None
             elif alarm is not None and alarm.samples >= WATCHED:
                 watched, alarm = watched + alarm.samples, Alarm(self.points.first)
-            yield from _predictions(self.model.config.class_names, found, encoded.truncated)
+            yield from _predictions(self.model, found, encoded.truncated, encoded.by_text)
 
     def _classify(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""
@@ -326,10 +338,17 @@ class Engine:
         return self._classify(encoded, leaving, rows)
 
 
-def _predictions(names: Sequence[str], found: Predictions, truncated: np.ndarray) -> Iterator[Prediction]:
-    columns = (found.labels, found.exit_layers, found.uncertainties, truncated, found.probabilities)
-    for index, exit_layer, uncertainty, cut, p in zip(*(column.tolist() for column in columns), strict=True):
-        yield Prediction(names[index], index, exit_layer, uncertainty, cut, tuple(p))
+def _predictions(
+    model: FastBertModel,
+    found: Predictions,
+    truncated: np.ndarray,
+    by_text: Callable[[np.ndarray], list] = np.ndarray.tolist,
+) -> Iterator[Prediction]:
+    answers = by_text(found.labels), by_text(found.probabilities)
+    of_samples = (column.tolist() for column in (found.exit_layers, found.uncertainties, truncated))
+    for answer, p, exit_layer, uncertainty, cut in zip(*answers, *of_samples, strict=True):
+        label, index = model.kind.told(answer, model.config)
+        yield Prediction(label, index, exit_layer, uncertainty, cut, tuple(p))
 
 
 def _beside(source: str | Path, name: str) -> Path | None:

@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import f1_score, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 from transformers import PreTrainedTokenizerBase
 
 from fastbert_core.data import content_hash
-from fastbert_core.encoding import encode
 from fastbert_core.exit_metrics import curve
-from fastbert_core.exit_rules import RULES, exit_layers, get_rule
+from fastbert_core.exit_rules import exit_layers, get_rule
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel
 from fastbert_core.operating_points import OperatingPoints, calibrated, costs, weights_sha256
+from fastbert_core.task_metrics import METRICS
+from fastbert_core.task_types import SINGLE, TaskType
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
 
@@ -26,13 +27,16 @@ SPEEDUPS = (2.0, 3.0, 4.0)  # at which rules are held beside each other
 class Said(NamedTuple):
     """What the exits of a model say of rows.
 
-    probabilities: float32 [rows, layers, classes]; tokens: int32 [rows]
+    probabilities: float32 [units, layers, classes]; tokens: int32 [rows]; labels: of units, as a trace has them
+    words: how many each row has, None where rows are not divided into words
     """
 
     model: FastBertModel
     split: Split
     probabilities: np.ndarray
     tokens: np.ndarray
+    labels: np.ndarray
+    words: np.ndarray | None = None
 
     @property
     def shape(self) -> EncoderShape:
@@ -46,25 +50,33 @@ class Said(NamedTuple):
             "texts_sha256": content_hash((), self.split),
             "max_tokens": self.model.config.max_tokens,
         }
-        return calibrated(self.probabilities, self.split.labels, self.tokens, self.shape, **of)
+        rows = self.probabilities, self.labels, self.tokens, self.shape, self.model.kind, self.words
+        return calibrated(*rows, classes=self.model.config.class_names, **of)
 
     @property
     def labelled(self) -> tuple[np.ndarray, ...]:
-        """Probabilities, labels and tokens of the rows that have a label."""
-        known = np.flatnonzero(self.split.labels >= 0)
-        return self.probabilities[known], self.split.labels[known], self.tokens[known]
+        """Probabilities, labels, tokens and words of the rows that have a label."""
+        known = self.model.kind.known(self.split.labels)
+        if self.words is None:
+            return self.probabilities[known], self.labels[known], self.tokens[known], None
+        units = np.repeat(known, self.words)
+        return self.probabilities[units], self.labels[units], self.tokens[known], self.words[known]
 
     def tables(self, points: OperatingPoints | None) -> dict | None:
         """`evaluate` of the labelled rows; None where there are none."""
-        rows = self.labelled
-        return evaluate(*rows, self.shape, self.model.config.class_names, points) if len(rows[0]) else None
+        p, labels, tokens, words = self.labelled
+        if not len(tokens):
+            return None
+        of = {"kind": self.model.kind, "words": words}
+        return evaluate(p, labels, tokens, self.shape, self.model.config.class_names, points, **of)
 
 
 def said_of(model: FastBertModel, tokenizer: PreTrainedTokenizerBase, split: Split, progress: str) -> Said:
     """What every exit says of rows, in fp32; `progress` is the label of the progress bar."""
-    encoded = encode(tokenizer, split.texts, split.pairs, model.config.max_tokens)
+    encoded = model.kind.encode(tokenizer, split.texts, split.pairs, model.config.max_tokens)
     p = probabilities(model, encoded, tokenizer.pad_token_id, progress=progress)
-    return Said(model, split, p, encoded.lengths)
+    words = encoded.word_counts
+    return Said(model, split, p, encoded.lengths, model.kind.of_units(split.labels, words), words)
 
 
 def evaluate(
@@ -74,29 +86,35 @@ def evaluate(
     shape: EncoderShape,
     classes: Sequence[str],
     points: OperatingPoints | None,
+    kind: TaskType = SINGLE,
+    words: np.ndarray | None = None,
 ) -> dict:
     """Tables as JSON-like lists of rows: `points` and `classes`; and `rows`, `majority`.
 
     p: probabilities float32 [rows, layers, classes]; labels: int64 [rows]; tokens: int32 [rows]
     points: rows at the full model, and at each of these
+    kind: the type of the task, of which `p` and `labels` are as in a trace; words: how many each row has
 
     Accuracy is in per cent with Wilson's 95% interval, `lost` in points against the full model with a paired 95%
     interval, speedup in multiply-accumulates against a model without exits; majority is the commonest class's share.
+    Of types that grade an answer, accuracy is the mean quality, majority that of the best answer for all.
     """
-    rule = get_rule("entropy" if points is None else points.rule)
-    scores, answers = rule.score(p), rule.answer(p)
+    rule = get_rule(kind.base if points is None else points.rule)
+    scores, answers = kind.score(rule, p, words), kind.answers(rule, p)
     cost, of_full = costs(tokens, shape, *p.shape[1:])
     dense = float(of_full.mean())
     full = answers[:, -1]
     wanted = [] if points is None else [(point.name, point.threshold or 0.0) for point in points.points]
-    rows = [_row("full model", None, full, full, labels, dense, dense, p.shape[1])]
+    of = {"kind": kind, "words": words, "classes": classes}
+    rows = [_row("full model", None, full, full, labels, dense, dense, p.shape[1], **of)]
     for name, threshold in wanted:
         left = exit_layers(scores, threshold)
-        at = (np.arange(len(p)), left - 1)
-        rows.append(_row(name, threshold, answers[at], full, labels, cost[at].mean(), dense, left.mean()))
-    counts = np.bincount(labels, minlength=len(classes))
-    majority = 100 * float(counts.max() / len(labels))
-    return {"rows": len(p), "majority": majority, "points": rows, "classes": _by_class(full, labels, classes)}
+        spent = cost[np.arange(len(cost)), left - 1].mean()
+        said = kind.at(answers, left, words)
+        rows.append(_row(name, threshold, said, full, labels, spent, dense, left.mean(), **of))
+    majority = 100 * float(kind.constant(labels, words, classes))
+    by_class = _by_class(full, labels, classes) if kind is SINGLE else []
+    return {"rows": len(tokens), "majority": majority, "points": rows, "classes": by_class}
 
 
 def _row(
@@ -108,23 +126,37 @@ def _row(
     cost: float,
     dense: float,
     layers: float,
+    kind: TaskType,
+    words: np.ndarray | None,
+    classes: Sequence[str],
 ) -> dict:
-    right, full_right = answers == labels, full == labels
-    interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    right, full_right = (kind.quality(said[:, None], labels, words, classes)[:, 0] for said in (answers, full))
+    low, high = _interval(right)
     lost = full_right.astype(float) - right
     width = NORMAL * float(lost.std()) / np.sqrt(len(lost))
     return {
         "point": name,
         "threshold": threshold,
         "accuracy": 100 * float(right.mean()),
-        "accuracy_interval": [100 * interval.low, 100 * interval.high],
+        "accuracy_interval": [100 * low, 100 * high],
         "lost": 100 * float(lost.mean()),
         "lost_interval": [100 * float(lost.mean() - width), 100 * float(lost.mean() + width)],
-        "macro_f1": 100 * float(f1_score(labels, answers, average="macro", zero_division=0)),
-        "same": 100 * float((answers == full).mean()),
+        **{
+            name.replace("-", "_"): None if np.isnan(value := METRICS[name](answers, labels, words, classes)) else value
+            for name in (kind.metrics if kind is not SINGLE else ("macro-f1",))
+        },
+        "same": 100 * float(kind.same(answers[:, None], full[:, None], words).mean()),
         "speedup": float(dense / cost),
         "mean_layers": float(layers),
     }
+
+
+def _interval(right: np.ndarray) -> tuple[float, float]:
+    """Wilson's interval of a share, bool [rows]; of graded answers that of a mean."""
+    if right.dtype == bool:
+        return binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    width = NORMAL * float(right.std()) / np.sqrt(len(right))
+    return float(right.mean() - width), float(right.mean() + width)
 
 
 def _by_class(answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[dict]:
@@ -144,7 +176,15 @@ def _by_class(answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -
     ]
 
 
-def beside(p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape) -> list[dict]:
+def beside(
+    p: np.ndarray,
+    labels: np.ndarray,
+    tokens: np.ndarray,
+    words: np.ndarray | None,
+    shape: EncoderShape,
+    kind: TaskType = SINGLE,
+    classes: Sequence[str] = (),
+) -> list[dict]:
     """Accuracy of every rule that needs no fitting at equal cost on these rows, in per cent, best first.
 
     Thresholds are those that reach the cost here, so all rules are flattered alike: it compares rules and promises
@@ -154,9 +194,10 @@ def beside(p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: Encoder
     dense = float(of_full.mean())
     within = [speedup for speedup in SPEEDUPS if dense / speedup >= cost[:, 0].mean()]
     rows = []
-    for name, rule in RULES.items():
+    for name, rule in kind.rules().items():
         if rule.needs_fit or rule.unnormalised:
             continue
-        found = curve(rule.score(p), rule.answer(p) == labels[:, None], cost)
+        correct = kind.quality(kind.answers(rule, p), labels, words, classes)
+        found = curve(kind.score(rule, p, words), correct, cost)
         rows.append({"rule": name} | {f"{speedup:g}x": float(found.at(dense / speedup)) for speedup in within})
     return sorted(rows, key=lambda row: -sum(value for key, value in row.items() if key != "rule"))

@@ -45,6 +45,7 @@ def curve(scores: np.ndarray, correct: np.ndarray, cost: np.ndarray) -> Curve:
     """
     thresholds = np.append(every_threshold(scores), np.inf)
     spent, right = (totals(scores, values, thresholds) / len(scores) for values in (cost, correct))
+    right = right.clip(0, 1)  # sums of grades are rounded
     cheapest_first = np.flatnonzero(np.append(np.diff(spent) < 0, True))[::-1]
     return Curve(spent[cheapest_first], 100 * right[cheapest_first], thresholds[cheapest_first])
 

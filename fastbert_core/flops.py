@@ -12,7 +12,7 @@ at exit layer k has run k Transformer layers and k classifiers, the last of whic
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from fastbert_core.backbones import FAMILIES, Operation
 from fastbert_core.errors import InputError
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 
 PAPER_TOKENS = 128
 FLOPS_PER_MAC = 2
@@ -31,6 +32,7 @@ class EncoderShape:
     """The sizes that FLOPs follow from: the encoder's, its classifiers' and the longest text it reads.
 
     family: one of FAMILIES, whose layers cost what its `operations` say; extra: the further sizes that these ask for
+    token_classes: above 0, each layer's classifier is a linear one of so many classes that reads every token
 
     `dataclasses.asdict` and `EncoderShape(**d)` are inverse; traces keep the dictionary as metadata["encoder"], without
     family and extra where they are older than these, all of encoders with BERT's layers. Raises InputError for sizes
@@ -47,12 +49,17 @@ class EncoderShape:
     max_tokens: int = 512
     family: str = "bert"
     extra: dict[str, int] = field(default_factory=dict, hash=False)
+    token_classes: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, str) or not isinstance(self.extra, dict):
             found = f"family {self.family!r} and extra {self.extra!r}"
             raise InputError(f"encoder: found {found}, expected a name and a table")
-        sizes = [(name, size, 1) for name, size in vars(self).items() if name not in ("family", "extra")]
+        sizes = [
+            (name, size, int(name != "token_classes"))
+            for name, size in vars(self).items()
+            if name not in ("family", "extra")
+        ]
         for name, size, least in (*sizes, *((name, size, 0) for name, size in self.extra.items())):
             if isinstance(size, bool) or not isinstance(size, int) or not least <= size <= LARGEST:
                 raise InputError(f"encoder {name}: found {size!r}, expected an integer from {least} to {LARGEST}")
@@ -89,7 +96,16 @@ class EncoderShape:
             max_tokens=family.longest(encoder),
             family=kind,
             extra=family.sizes(encoder),
+            token_classes=config.num_labels if _of_words(config) else 0,
         )
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The sizes as a trace keeps them, from which the shape follows again."""
+        kept = asdict(self)
+        if not self.token_classes:
+            del kept["token_classes"]
+        return kept
 
 
 BERT_BASE = EncoderShape(layers=12, hidden=768, intermediate=3072, heads=12)  # the paper's encoder
@@ -103,9 +119,12 @@ def paper_operations(shape: EncoderShape, first: bool = False) -> list[Operation
     Of the encoder's those that are linear: in BERT, four square projections and two feed-forward matrices. The
     classifier has four square projections too; its second fully-connected layer sees [CLS] alone, as in the authors'
     code: that is what gives 21,785,247,744 (table 1 prices it for all tokens). The output layer 128→N is not counted,
-    so the count does not depend on the task.
+    so the count does not depend on the task. A linear classifier of tokens is nothing but an output layer, and counts.
     """
     h, c = shape.hidden, shape.classifier
+    if shape.token_classes:
+        linear = (operation for operation in FAMILIES[shape.family].operations(shape, first) if operation.linear)
+        return [*linear, _of_tokens(shape)]
     return [
         *(operation for operation in FAMILIES[shape.family].operations(shape, first) if operation.linear),
         Operation("Classifier", f"Fully-connect ({h}->{c})", per_token=h * c),
@@ -122,6 +141,8 @@ def true_operations(shape: EncoderShape, classes: int, first: bool = False) -> l
     The classifier is fastbert_core.heads.Classifier: one query, its key and value projections folded.
     """
     _check_range("classes", classes, 1)
+    if shape.token_classes:
+        return [*FAMILIES[shape.family].operations(shape, first), _of_tokens(shape)]
     h, c, heads = shape.hidden, shape.classifier, shape.classifier_heads
     return [
         *FAMILIES[shape.family].operations(shape, first),
@@ -135,6 +156,16 @@ def true_operations(shape: EncoderShape, classes: int, first: bool = False) -> l
         Operation("Classifier", f"Fully-connect ({c}->{c})", once=c * c),
         Operation("Classifier", f"Fully-connect ({c}->{classes})", once=c * classes),
     ]
+
+
+def _of_tokens(shape: EncoderShape) -> Operation:
+    """The linear classifier of every token, fastbert_core.heads.TokenClassifier; its output layer is all of it."""
+    h, c = shape.hidden, shape.token_classes
+    return Operation("Classifier", f"Fully-connect ({h}->{c})", per_token=h * c)
+
+
+def _of_words(config: Any) -> bool:
+    return TASK_TYPES[getattr(config, "task_type", SINGLE.name)].of_words
 
 
 def paper_flops(shape: EncoderShape, exit_layer: int, tokens: int = PAPER_TOKENS) -> int:

@@ -86,7 +86,8 @@ class KeptStates:
         self._of_token = len(layers), model.backbone.config.hidden_size
         self._token_bytes = 4 * math.prod(self._of_token)
         self._offsets, self._lengths = encoded.offsets, encoded.lengths
-        self._teacher = np.empty((len(encoded), model.config.num_labels), np.float32)
+        self._units = encoded.units
+        self._teacher = np.empty((encoded.unit_count, model.config.num_labels), np.float32)
         bar = tqdm(total=len(encoded), desc="frozen states", unit="sample", disable=None)
         with (
             naming(folder),  # outermost: closing the file writes too
@@ -97,7 +98,7 @@ class KeptStates:
         ):
             for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
                 hidden, teacher = _pass(model, collate(encoded, rows, pad_id), layers)
-                self._teacher[rows] = teacher.float().numpy()
+                self._teacher[encoded.units(rows)] = teacher.float().numpy()
                 states = torch.stack(hidden, dim=2).float().numpy()  # [b, n, layers, hidden]
                 for row, state in zip(rows, states, strict=True):
                     file.seek(int(encoded.offsets[row]) * self._token_bytes)
@@ -116,7 +117,7 @@ class KeptStates:
             content = os.pread(self._file, length * self._token_bytes, start * self._token_bytes)
             states = np.frombuffer(content, np.float32).reshape(length, layers, width)
             padded[:, at, :length] = states.transpose(1, 0, 2)
-        return list(torch.from_numpy(padded).unbind()), torch.from_numpy(self._teacher[rows])
+        return list(torch.from_numpy(padded).unbind()), torch.from_numpy(self._teacher[self._units(rows)])
 
 
 def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
@@ -127,7 +128,7 @@ def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[li
         hidden = model.run_layer(layer, hidden, context)
         if layer in layers:
             states.append(model.read(hidden, batch.mask))
-    return states, model.classify(model.layers, hidden, batch.mask)
+    return states, batch.of_units(model.classify(model.layers, hidden, batch.mask))
 
 
 def _bytes(model: FastBertModel, encoded: Encoded, layers: Sequence[int]) -> int:

@@ -12,6 +12,8 @@ import numpy as np
 
 from fastbert_core.data import TaskData, assemble
 from fastbert_core.errors import InputError
+from fastbert_core.generated_types import rows_of
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split
 
@@ -81,7 +83,8 @@ def generate(task: Task, rows: dict[str, int], seed: int = 7, difficulty: float 
     rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(task.name.encode())]))
     themes = _themes(task)
     taken: set[tuple[str, ...]] = set()
-    splits = [_split(rng, task, themes, rows[name], difficulty, taken) for name in ("train", "dev", "test")]
+    one = _split if task.type == SINGLE.name else _split_of_type
+    splits = [one(rng, task, themes, rows[name], difficulty, taken) for name in ("train", "dev", "test")]
     source = f"generated text (seed {seed}, difficulty {difficulty:g})"
     return assemble(task, *splits, source, train_name=source)
 
@@ -107,6 +110,21 @@ def _split(rng: np.random.Generator, task: Task, themes: list, rows: int, diffic
         taken.add(sample)
         samples.append(sample)
     return Split([s[0] for s in samples], [s[1] for s in samples] if task.pair else None, labels)
+
+
+def _split_of_type(
+    rng: np.random.Generator, task: Task, themes: list, rows: int, difficulty: float, taken: set
+) -> Split:
+    """Rows of a task whose texts do not have one label each; they are as difficult as they are."""
+    make, found = rows_of(task, themes, BACKGROUND[task.language].split()), []
+    while len(found) < rows:
+        texts, label = make(rng, len(found))
+        if texts not in taken:
+            taken.add(texts)
+            found.append((texts, label))
+    labels = TASK_TYPES[task.type].array([label for _, label in found], len(task.classes))
+    columns = [list(column) for column in zip(*(texts for texts, _ in found), strict=True)]
+    return Split(columns[0], columns[1] if task.pair else None, labels)
 
 
 def _sample(rng: np.random.Generator, task: Task, themes: list, label: int, difficulty: float) -> tuple[str, ...]:

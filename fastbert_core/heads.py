@@ -47,3 +47,16 @@ class Classifier(nn.Module):
         context = torch.einsum("bhw,hdw->bhd", pooled, self.value.weight.view(h, d, w))
         context = context + self.value.bias.view(h, d) * attention.sum(dim=-1, keepdim=True)
         return self.output(torch.tanh(self.dense(self.mix(context.reshape(b, w)))))
+
+
+class TokenClassifier(nn.Module):
+    """dropout, hidden→classes at every token: for words, each of which has a label of its own."""
+
+    def __init__(self, hidden: int, classes: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, classes)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits [batch, tokens, classes] from `hidden` [batch, tokens, hidden]; no token looks at others."""
+        return self.output(self.dropout(hidden))

@@ -1,6 +1,7 @@
 """A task's text from the Hugging Face Hub: the same classes, in the suite's order, whatever the hub calls them."""
 
 import http.client
+import itertools
 import logging
 import os
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 
 from fastbert_core.data import TaskData, assemble
 from fastbert_core.errors import InputError, reason
+from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
@@ -108,7 +110,7 @@ def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
         if column not in rows.column_names:
             raise InputError(f"{place}: no column {column!r}, found {', '.join(rows.column_names)}")
     labels = _labels(rows, task, place)
-    columns = [[text or "" for text in rows[column][:]] for column in hub.texts]
+    columns = [[_text(value) for value in rows[column][:]] for column in hub.texts]
     texts = [list(column) for column in columns] if task.pair else [_join(columns, hub.separator)]
     kept = [row for row in range(len(rows)) if not any(is_blank(text[row]) for text in texts)]
     if len(kept) < len(rows):
@@ -116,22 +118,31 @@ def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
     return Split(texts[0], texts[1] if task.pair else None, labels).take(np.array(kept, np.int64))
 
 
+def _text(value: str | list[str] | None) -> str:
+    """A cell's text; of a list of words, these with single spaces between them."""
+    return " ".join(value) if isinstance(value, list) else value or ""
+
+
 def _join(columns: list[list[str]], separator: str) -> list[str]:
     return [separator.join(part.strip() for part in parts if part.strip()) for parts in zip(*columns, strict=True)]
 
 
 def _labels(rows: datasets.Dataset, task: Task, place: str) -> np.ndarray:
-    """The suite's labels, int64 [rows], found by the name (or else the number) that the hub gives each class."""
-    values, feature = rows[task.hub.label][:], rows.features[task.hub.label]
-    lookup = {}
-    for value in set(values):
+    """The suite's labels, as the task type has them, by the name (or else the number) that the hub gives each class."""
+    values, feature, kind = rows[task.hub.label][:], rows.features[task.hub.label], TASK_TYPES[task.type]
+    if task.scores is not None:
+        return kind.array([kind.label(str(value), task, place) for value in values], len(task.classes))
+    listed, lookup = isinstance(feature, datasets.List), {}
+    feature = feature.feature if listed else feature
+    for value in set(itertools.chain(*values)) if listed else set(values):
         known_number = isinstance(feature, datasets.ClassLabel) and value is not None and value >= 0
         name = feature.int2str(value) if known_number else str(value)
         own_name = task.hub.names.get(name, name)
         if own_name not in task.classes:
             raise InputError(f"{place}: unknown label {name!r}, expected one of {', '.join(task.classes)}")
         lookup[value] = task.classes.index(own_name)
-    return np.array([lookup[value] for value in values], np.int64)
+    labels = [tuple(lookup[one] for one in value) if listed else lookup[value] for value in values]
+    return kind.array(labels, len(task.classes))
 
 
 def load_named(name: str) -> datasets.DatasetDict:

@@ -10,6 +10,8 @@ import numpy as np
 from fastbert_core.data import TaskData, content_hash, halves, without
 from fastbert_core.errors import InputError
 from fastbert_core.reading import Records, read_tables
+from fastbert_core.task_types import SINGLE, TASK_TYPES, TaskType
+from fastbert_core.tasks import SCORE, Task
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
 
@@ -56,14 +58,41 @@ class Rows:
     labels: list[str | None]
     places: list[str] = field(repr=False)
 
-    def split(self, classes: Sequence[str]) -> Split:
-        """The rows with their labels as numbers, -1 where they have none. Raises InputError for an unknown label."""
+    def split(
+        self, classes: Sequence[str], kind: TaskType = SINGLE, scores: tuple[float, float] | None = None
+    ) -> Split:
+        """The rows with their labels as numbers, -1 where they have none. Raises InputError for an unknown label.
+
+        Of other types than single labels, `labels` are what the type makes of them.
+        """
+        if kind is not SINGLE:
+            return self._of_type(Task("data", "en", tuple(classes), type=kind.name, scores=scores), kind)
         known = {name: number for number, name in enumerate(classes)} | {None: UNLABELLED}
         for label, place in zip(self.labels, self.places, strict=True):
             if label not in known:
                 named = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
                 raise InputError(f"{place}: found the label {label!r}, expected one of {named}")
         return Split(self.texts, self.pairs, np.array([known[label] for label in self.labels], np.int64))
+
+    def _of_type(self, task: Task, kind: TaskType) -> Split:
+        labels = []
+        for text, value, place in zip(self.texts, self.labels, self.places, strict=True):
+            labels.append(kind.none if value is None else kind.named(value, task, place))
+            if value is not None:
+                kind.check_text(text, labels[-1], place)
+        return Split(self.texts, self.pairs, kind.array(labels, len(task.classes)))
+
+    def scores(self) -> tuple[float, float]:
+        """The least and the largest score. Raises InputError, naming its row, for a label that is no number."""
+        found = []
+        for label, place in zip(self.labels, self.places, strict=True):
+            try:
+                found += [] if label is None else [float(label)]
+            except ValueError:
+                raise InputError(f"{place}: found the score {label[:40]!r}, expected a number") from None
+        if not found or not min(found) < max(found):
+            raise InputError(f"{self.name}: found {len(set(found))} different scores, expected two at least")
+        return min(found), max(found)
 
 
 @dataclass(frozen=True)
@@ -74,6 +103,7 @@ class Data:
     selection: rows that choose the best epoch; calibration: those that thresholds are chosen on, of which some may have
         no labels; test: None where there is none
     said: what a person should know of it, line by line
+    type: of the task, one of TASK_TYPES; scores: the least and the largest of a regression
     """
 
     name: str
@@ -85,6 +115,8 @@ class Data:
     test: Split | None
     sha256: str
     said: tuple[str, ...] = ()
+    type: str = SINGLE.name
+    scores: tuple[float, float] | None = None
 
 
 def choose_columns(
@@ -119,7 +151,7 @@ def _listed(records: Records) -> str:
     return f"the columns {', '.join(map(repr, records.columns)) or 'none'}"
 
 
-def read_rows(records: Records, columns: Columns) -> Rows:
+def read_rows(records: Records, columns: Columns, kind: TaskType = SINGLE) -> Rows:
     """All rows of a table. Raises InputError, naming line or row, for what is no text or has nothing to be seen."""
     texts, pairs, values, places = [], [], [], []
     for number, row in records.rows:
@@ -127,11 +159,12 @@ def read_rows(records: Records, columns: Columns) -> Rows:
         texts.append(text_of(row, columns.text, place))
         if columns.pair is not None:
             pairs.append(text_of(row, columns.pair, place))
-        values.append(None if columns.label is None else _plain(row.get(columns.label)))
+        values.append(None if columns.label is None else _plain(row.get(columns.label), kind))
         places.append(place)
     if not texts:
         raise InputError(f"{records.name}: found no rows, expected at least one")
-    return Rows(records.name, texts, None if columns.pair is None else pairs, _labels(values), places)
+    labels = _labels(values) if kind is SINGLE else values
+    return Rows(records.name, texts, None if columns.pair is None else pairs, labels, places)
 
 
 def text_of(row: dict[str, Any], column: str, place: str) -> str:
@@ -139,6 +172,8 @@ def text_of(row: dict[str, Any], column: str, place: str) -> str:
     text = row.get(column)
     if text is None or text != text:  # NaN
         raise InputError(f"{place}: found no {column}, expected a text; delete the row, or fill it in")
+    if isinstance(text, list) and text and all(isinstance(word, str) for word in text):
+        text = " ".join(text)
     if not isinstance(text, str):
         raise InputError(f"{place}: found the {column} {text!r}, expected a text; --text names another column")
     if is_blank(text):
@@ -146,11 +181,13 @@ def text_of(row: dict[str, Any], column: str, place: str) -> str:
     return text
 
 
-def _plain(value: Any) -> str | None:
+def _plain(value: Any, kind: TaskType) -> str | None:
     """A label as text, without spaces around it; None where there is none."""
     if value is None or value != value:  # NaN
         return None
-    return str(value).strip() or None
+    if kind.none is None:
+        return kind.cell(value)  # an empty cell says that no label holds
+    return kind.cell(value) or None
 
 
 def _labels(values: list[str | None]) -> list[str | None]:
@@ -161,12 +198,16 @@ def _labels(values: list[str | None]) -> list[str | None]:
     return [None if value is None or whole[value] == str(UNLABELLED) else whole[value] for value in values]
 
 
-def classes_of(rows: Rows) -> tuple[str, ...]:
+def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
     """The names of the classes in label order: integers by size, others by alphabet.
 
     Raises InputError if there are fewer than two, or so many that they can be no classes.
     """
     labels = [label for label in rows.labels if label is not None]
+    if kind.base == "spread":
+        return (SCORE,)
+    if (listed := kind.classes_of(labels)) and kind is not SINGLE:
+        return tuple(listed)
     names = set(labels)
     whole = all(WHOLE.fullmatch(name) for name in names)
     if len(names) < 2:
@@ -190,10 +231,12 @@ def prepare(
     classes: Sequence[str] | None = None,
     needs_labels: bool = True,
     seed: int = 7,
+    type: str = SINGLE.name,
 ) -> Data:
     """Read `data`, and `dev` and `test` where they lie apart, each of them as `read_tables` takes it.
 
     classes: names in label order, where something else decides them; needs_labels: whether the data must have any
+    type: of the task, one of TASK_TYPES
 
     Training rows whose text stands in test are left out, and dev rows whose text stands in train or test. Without dev
     rows a seeded part of train is held out, of each class alike. Half of the held-out rows choose the best epoch, the
@@ -204,16 +247,28 @@ def prepare(
     tables |= {
         name: read_tables(part, encoding)["train"] for name, part in (("dev", dev), ("test", test)) if part is not None
     }
+    kind = TASK_TYPES[type]
+    text, label = _of_words(kind, tables["train"], text, label)
     columns = choose_columns(tables["train"], text, pair, label, needs_labels)
     rows = {}
     for name, records in tables.items():
         own = choose_columns(records, columns.text, columns.pair, columns.label, needs_labels and name != "dev")
-        rows[name] = read_rows(records, own)
-    classes = tuple(classes or classes_of(rows["train"]))
-    splits = {name: part.split(classes) for name, part in rows.items()}
+        rows[name] = read_rows(records, own, kind)
+    scores = rows["train"].scores() if kind.base == "spread" else None
+    classes = tuple(classes or classes_of(rows["train"], kind))
+    splits = {name: part.split(classes, kind, scores) for name, part in rows.items()}
     said = [_columns_told(columns, tables["train"].columns)]
     name = tables["train"].name
-    return _divide(name, classes, splits, said, needs_labels, seed, content_hash(classes, *splits.values()))
+    sha256 = content_hash(classes, *splits.values())
+    return _divide(name, classes, splits, said, needs_labels, seed, sha256, type, scores)
+
+
+def _of_words(kind: TaskType, records: Records, text: str | None, label: str | None) -> tuple[str | None, str | None]:
+    """The columns of words and tags where the type has such, and nobody named others."""
+    if not kind.of_words:
+        return text, label
+    there = [name if name in records.columns else None for name in kind.columns]
+    return text or there[0], label or there[1]
 
 
 def rows_for(
@@ -225,6 +280,8 @@ def rows_for(
     pair: str | None = None,
     label: str | None = None,
     encoding: str | None = None,
+    kind: TaskType = SINGLE,
+    scores: tuple[float, float] | None = None,
 ) -> Split:
     """The rows of `data`, of several splits those of test, for a model that has these classes.
 
@@ -232,13 +289,15 @@ def rows_for(
     """
     tables = read_tables(data, encoding)
     records = tables.get("test", tables["train"])
-    return read_rows(records, choose_columns(records, text, pair, label, labelled)).split(classes)
+    text, label = _of_words(kind, records, text, label)
+    return read_rows(records, choose_columns(records, text, pair, label, labelled), kind).split(classes, kind, scores)
 
 
 def of_task(data: TaskData, seed: int = 7) -> Data:
     """One of the suite's own tasks, whose data have all three splits."""
     splits = {"train": data.learnable, "dev": data.held_out, "test": data.test}
-    return _divide(data.task.name, data.task.classes, splits, [data.source], True, seed, data.sha256)
+    task = data.task
+    return _divide(task.name, task.classes, splits, [data.source], True, seed, data.sha256, task.type, task.scores)
 
 
 def _columns_told(columns: Columns, there: Sequence[str]) -> str:
@@ -256,21 +315,24 @@ def _divide(
     needs_labels: bool,
     seed: int,
     sha256: str,
+    type_: str = SINGLE.name,
+    scores: tuple[float, float] | None = None,
 ) -> Data:
+    kind = TASK_TYPES[type_]
     train, dev, test = (splits.get(split) for split in ("train", "dev", "test"))
     if len(train) < FEWEST:
         raise InputError(f"{name}: found {len(train)} rows to learn from, expected at least {FEWEST}")
     if test is not None:
         train, left_out = _left_out(train, test)
         said += [f"{left_out} training rows left out, their texts stand in test too"] * bool(left_out)
-        test = test.take(np.flatnonzero(test.labels != UNLABELLED))
+        test = test.take(np.flatnonzero(kind.known(test.labels)))
     if dev is None:
-        train, dev = _hold_out(train, seed)
+        train, dev = _hold_out(train, seed, kind)
         dev, left_out = _left_out(dev, train)
     else:
         dev, left_out = _left_out(dev, train if test is None else join(train, test))
     said += [f"{left_out} held-out rows left out, their texts stand in other rows too"] * bool(left_out)
-    labelled = dev.labels != UNLABELLED
+    labelled = kind.known(dev.labels)
     selection, calibration = halves(dev.take(np.flatnonzero(labelled)) if needs_labels else dev, seed)
     if needs_labels:
         calibration = join(calibration, dev.take(np.flatnonzero(~labelled)))
@@ -278,13 +340,15 @@ def _divide(
     if not len(selection) or len(calibration) < 2:
         raise InputError(f"{name}: found {len(dev)} held-out rows, expected 4 or more; give more rows, or --dev FILE")
     if needs_labels:
-        counts = np.bincount(train.labels[train.labels != UNLABELLED], minlength=len(classes))
-        if missing := [classes[at] for at in np.flatnonzero(counts == 0)]:
+        learnt = train.labels[kind.known(train.labels)]
+        if missing := [classes[at] for at in kind.unseen(learnt, len(classes))]:
             expected = "expected at least one of each class that stands in no other split"
             raise InputError(f"{name}: found no training row of class {', '.join(missing[:5])}, {expected}")
-    if without_label := int((train.labels == UNLABELLED).sum()):
+    if without_label := int((~kind.known(train.labels)).sum()):
         said.append(f"{without_label} training rows have no label: they serve distillation and thresholds")
-    return Data(name, classes, train.pairs is not None, train, selection, calibration, test, sha256, tuple(said))
+    return Data(
+        name, classes, train.pairs is not None, train, selection, calibration, test, sha256, tuple(said), type_, scores
+    )
 
 
 def _left_out(rows: Split, others: Split) -> tuple[Split, int]:
@@ -292,12 +356,13 @@ def _left_out(rows: Split, others: Split) -> tuple[Split, int]:
     return kept, len(rows) - len(kept)
 
 
-def _hold_out(rows: Split, seed: int) -> tuple[Split, Split]:
+def _hold_out(rows: Split, seed: int, kind: TaskType) -> tuple[Split, Split]:
     """What stays, and a seeded part of each class, and of the unlabelled, of which one row at least stays."""
     share = min(HELD_OUT, 2 * ENOUGH / len(rows))
     rng, held = np.random.default_rng(seed), []
-    for label in np.unique(rows.labels):
-        of_class = rng.permutation(np.flatnonzero(rows.labels == label))
+    strata = kind.strata(rows.labels)
+    for label in np.unique(strata):
+        of_class = rng.permutation(np.flatnonzero(strata == label))
         held.append(of_class[: min(len(of_class) - 1, round(share * len(of_class)))])
     held = np.sort(np.concatenate(held))
     return rows.take(np.setdiff1d(np.arange(len(rows)), held)), rows.take(held)

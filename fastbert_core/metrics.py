@@ -24,8 +24,8 @@ from fastbert_core.uncertainty import check_speed
 class Outcome:
     """What one way of using a model did to every sample of a trace.
 
-    answers: int64 [samples], the classes that it named
-    correct: bool [samples]
+    answers: int64 [samples], the classes that it named; of other task types what these answer
+    correct: bool [samples], or of task types that grade an answer float in [0, 1]
     exit_layer: int64 [samples], the number of executed layers
     flops: mean FLOPs of a sample, in the paper's unit
     speedup: FLOPs of the dense model over `flops`
@@ -39,8 +39,8 @@ class Outcome:
 
     @property
     def accuracy(self) -> float:
-        """Per cent of samples that are right."""
-        return 100 * int(self.correct.sum()) / len(self.correct)
+        """Per cent of samples that are right, or the mean quality of their answers in per cent."""
+        return 100 * self.correct.sum().item() / len(self.correct)
 
     @property
     def mean_layers(self) -> float:
@@ -82,17 +82,20 @@ def at_threshold(trace: Trace, threshold: float, rule: str | ExitRule) -> Outcom
 def judged(trace: Trace, rule: str | ExitRule) -> tuple[np.ndarray, np.ndarray]:
     """A rule's scores and answers of all layers, [samples, layers]; `rule` may also be the name of one of BOUNDS.
 
-    Raises InputError for a rule that is unknown or unfitted, or reads the logits' scale where the trace has none.
+    Raises InputError for a rule that is unknown or unfitted, has no meaning for the task type, or reads the logits'
+    scale where the trace has none.
     """
-    p = trace.probabilities
+    p, kind = trace.probabilities, trace.kind
     if isinstance(rule, str) and rule in BOUNDS:
-        return BOUNDS[rule].score(p, trace.labels), BOUNDS[rule].answer(p)
-    rule = get_rule(rule)
+        same = kind.same(trace.predictions, trace.predictions[:, -1:], trace.words)
+        return BOUNDS[rule].score(trace.correct, same), trace.predictions
+    name, rule = rule if isinstance(rule, str) else type(rule).__name__, get_rule(rule)
+    kind.check_rule(rule, name)
     if rule.unnormalised and trace.logsumexp is None:
         raise InputError(f"{describe(trace)}: found no logsumexp, expected a trace that keeps it")
     if rule.unnormalised:
         p = p * np.exp(trace.logsumexp.astype(np.float64))[..., None]  # e^z of the logits z
-    return rule.score(p), rule.answer(p)
+    return kind.score(rule, p, trace.words), kind.answers(rule, p)
 
 
 def at_layer(trace: Trace, layer: int) -> Outcome:
@@ -100,7 +103,7 @@ def at_layer(trace: Trace, layer: int) -> Outcome:
     layers = _every_layer(trace).uncertainties.shape[1]
     if not 1 <= layer <= layers:
         raise InputError(f"layer: found {layer!r}, expected an integer from 1 to {layers}")
-    return leaving(trace, np.full(len(trace.labels), layer, dtype=np.int64))
+    return leaving(trace, np.full(len(trace), layer, dtype=np.int64))
 
 
 def dense(trace: Trace, layer: int | None = None) -> Outcome:
@@ -113,7 +116,7 @@ def dense(trace: Trace, layer: int | None = None) -> Outcome:
     if layer not in layers:
         raise InputError(f"{describe(trace)}: found no layer {layer!r}, expected one of {layers}")
     flops = dense_flops(shape, layer)
-    depth = np.full(len(trace.labels), layer, dtype=np.int64)
+    depth = np.full(len(trace), layer, dtype=np.int64)
     at = layers.index(layer)
     return Outcome(trace.predictions[:, at], trace.correct[:, at], depth, float(flops), dense_flops(shape) / flops)
 
@@ -132,7 +135,7 @@ def threshold_for_flops(trace: Trace, flops: float) -> float:
     threshold is the number next above 1, which is no speed. Raises InputError for less than one layer's FLOPs.
     """
     stay = np.sort(_smallest_so_far(_every_layer(trace)), axis=None)  # [samples · (layers - 1)]
-    shape, samples = encoder_shape(trace), len(trace.labels)
+    shape, samples = encoder_shape(trace), len(trace)
     cost = partial(_mean_flops, shape, samples)
     allowed = bisect_right(range(samples, samples + stay.size + 1), flops, key=cost) - 1
     if allowed < 0:
@@ -152,7 +155,7 @@ def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
     grows with the number of speeds.
     """
     speeds = _ascending(speeds)
-    scores, shape, samples = _every_layer(trace).uncertainties, encoder_shape(trace), len(trace.labels)
+    scores, shape, samples = _every_layer(trace).uncertainties, encoder_shape(trace), len(trace)
     executed = totals(scores, np.arange(1, shape.layers + 1), speeds)
     flops = executed * paper_flops(shape, 1) / samples
     columns = {
@@ -180,10 +183,10 @@ def _smallest_so_far(trace: Trace) -> np.ndarray:
 def leaving(trace: Trace, exit_layer: np.ndarray, answers: np.ndarray | None = None) -> Outcome:
     """What leaving at `exit_layer` comes to; `answers` [samples, layers] where they are not each layer's own."""
     shape = encoder_shape(trace)
-    answers = trace.predictions if answers is None else answers
-    answers = np.take_along_axis(answers, exit_layer[:, None] - 1, axis=1)[:, 0]
+    answers = trace.kind.at(trace.predictions if answers is None else answers, exit_layer, trace.words)
     flops = _mean_flops(shape, len(exit_layer), int(exit_layer.sum()))
-    return Outcome(answers, answers == trace.labels, exit_layer, flops, dense_flops(shape) / flops)
+    correct = trace.quality(answers[:, None])[:, 0]
+    return Outcome(answers, correct, exit_layer, flops, dense_flops(shape) / flops)
 
 
 def _mean_flops(shape: EncoderShape, samples: int, executed: int) -> float:

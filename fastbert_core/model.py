@@ -22,8 +22,9 @@ from transformers.utils import ModelOutput
 from fastbert_core.backbones import FAMILIES, Family
 from fastbert_core.errors import InputError, reason
 from fastbert_core.gradients import to_exit_and_on
-from fastbert_core.heads import Classifier
-from fastbert_core.losses import Targets, cross_entropy
+from fastbert_core.losses import Targets
+from fastbert_core.task_types import SINGLE, TASK_TYPES
+from fastbert_core.tasks import Task
 
 # So that `check_whole`, and not a log, tells of weights that do not fit.
 LOADING = {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
@@ -33,8 +34,9 @@ class FastBertConfig(PreTrainedConfig):
     """What a FastBERT is built from: the backbone's own configuration, the classes, the classifiers' size.
 
     `backbone` is the backbone's configuration as a dict; `pair` says whether the model was trained on pairs of texts,
-    or None where nobody knows; `max_tokens` is what texts were cut to. Class names go where Hugging Face keeps them,
-    `id2label`, so `num_labels` follows from them.
+    or None where nobody knows; `max_tokens` is what texts were cut to; `task_type` is one of TASK_TYPES, and `scores`
+    the least and the largest score of a regression. Class names go where Hugging Face keeps them, `id2label`, so
+    `num_labels` follows from them.
     """
 
     model_type = "fastbert"
@@ -46,6 +48,8 @@ class FastBertConfig(PreTrainedConfig):
     classifier_init: str = "xavier"
     pair: bool | None = None
     max_tokens: int = 128
+    task_type: str = "single-label"
+    scores: list | None = None
 
     @property
     def backbone_config(self) -> PreTrainedConfig:
@@ -100,7 +104,7 @@ class FastBertModel(PreTrainedModel):
     def __init__(self, config: FastBertConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         encoder = config.backbone_config if backbone is None else backbone.config
-        self.family = family_of(encoder, "backbone")
+        self.family, self.kind = family_of(encoder, "backbone"), TASK_TYPES[config.task_type]
         if backbone is None:
             backbone = AutoModel.from_config(
                 encoder,
@@ -110,7 +114,7 @@ class FastBertModel(PreTrainedModel):
             )
         self.backbone = backbone
         self.classifiers = nn.ModuleList(
-            Classifier(
+            self.kind.head(
                 backbone.config.hidden_size,
                 config.num_labels,
                 config.classifier_width,
@@ -164,15 +168,16 @@ class FastBertModel(PreTrainedModel):
         class_names: list[str] | tuple[str, ...],
         pair: bool | None = None,
         classifier_init: str = "xavier",
+        **task: Any,
     ) -> "FastBertModel":
         """A FastBERT with fresh classifiers on the pre-trained encoder at `source` (folder or hub id), in float32.
 
-        class_names: in label order; pair: whether it will be trained on pairs of texts. Raises InputError if `source`
-        is no encoder of one of FAMILIES or cannot be read, and unless there are two or more class names, all different.
-        Fresh weights come from torch's random state.
+        class_names: in label order; pair: whether it will be trained on pairs of texts; task: `task_type` and `scores`
+        where it is not for single labels. Raises InputError if `source` is no encoder of one of FAMILIES or cannot be
+        read, and unless there are two or more class names, all different. Fresh weights come from torch's random state.
         """
-        names = check_names(class_names)
-        return cls._around(load_backbone(source), names, pair=pair, classifier_init=classifier_init)
+        names = check_names(class_names, **task)
+        return cls._around(load_backbone(source), names, pair=pair, classifier_init=classifier_init, **task)
 
     def first_of_blocks(self, layers: int) -> "FastBertModel":
         """A FastBERT of fewer layers, with this one's weights: of `layers` equal blocks, the first layer of each.
@@ -184,17 +189,19 @@ class FastBertModel(PreTrainedModel):
             raise InputError(f"layers: found {layers}, expected a divisor of {self.layers}")
         backbone = copy.deepcopy(self.backbone)
         self.family.cut(backbone, self.layers // layers)
-        kept = ("pair", "classifier_width", "classifier_heads", "classifier_dropout", "classifier_init")
+        kept = ("pair", "classifier_width", "classifier_heads", "classifier_dropout", "classifier_init", "task_type")
         settings = {name: getattr(self.config, name) for name in kept}
         compact = self._around(backbone, self.config.class_names, **settings)
         compact.teacher.load_state_dict(self.teacher.state_dict())
         return compact.to(self.device)
 
     @classmethod
-    def from_config(cls, backbone: PreTrainedConfig, class_names: list[str] | tuple[str, ...]) -> "FastBertModel":
-        """A FastBERT of random weights from a backbone's configuration, as the smoke profile uses it."""
-        names = check_names(class_names)
-        return cls._around(AutoModel.from_config(backbone, **bare(family_of(backbone, "backbone"))), names)
+    def from_config(
+        cls, backbone: PreTrainedConfig, class_names: list[str] | tuple[str, ...], **task: Any
+    ) -> "FastBertModel":
+        """A FastBERT of random weights from a backbone's configuration, for a `task` as `from_backbone` takes it."""
+        names = check_names(class_names, **task)
+        return cls._around(AutoModel.from_config(backbone, **bare(family_of(backbone, "backbone"))), names, **task)
 
     @classmethod
     def _around(
@@ -215,7 +222,7 @@ class FastBertModel(PreTrainedModel):
         return len(self.classifiers)
 
     @property
-    def teacher(self) -> Classifier:
+    def teacher(self) -> nn.Module:
         """The classifier of the last layer."""
         return self.classifiers[-1]
 
@@ -244,7 +251,7 @@ class FastBertModel(PreTrainedModel):
         return self.family.read(self.backbone, hidden, mask)
 
     def classify(self, layer: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Logits [batch, classes] of the classifier on layer number `layer` (from 1)."""
+        """Logits [batch, classes] of the classifier on layer `layer` (from 1); of words [batch, tokens, classes]."""
         return self.classifiers[layer - 1](self.read(hidden, mask), mask)
 
     def hidden_states(
@@ -277,6 +284,7 @@ class FastBertModel(PreTrainedModel):
     ) -> Tensor:
         """Logits [batch, len(layers), classes] of the classifiers on the given layers (default: all).
 
+        Of classifiers of words they are [batch, len(layers), tokens, classes].
         The other arguments are those of `hidden_states`; no layer above the last that is asked runs.
         """
         layers = layers or tuple(range(1, self.layers + 1))
@@ -294,13 +302,19 @@ class FastBertModel(PreTrainedModel):
     ) -> FastBertOutput | tuple[Tensor, ...]:
         """All exits, in Hugging Face's names and forms, so that `pipeline` and `Trainer` can use the model.
 
-        Args: `input_ids`, `attention_mask` (1 at real tokens) and `token_type_ids` [batch, tokens], `labels` [batch].
+        Args: `input_ids`, `attention_mask` (1 at real tokens) and `token_type_ids` [batch, tokens], `labels` [batch],
+        or of words [batch, tokens], below 0 at tokens that begin none.
         Returns a FastBertOutput, or a tuple of what it holds where `return_dict` is False. The loss is that of the
         training `labels`: cross entropy summed over the exits; self-distillation is `fastbert_core.train`'s.
         """
         real = None if attention_mask is None else attention_mask.bool()
         exits = self.exit_logits(input_ids, None if real is None or real.all() else real, token_type_ids)
-        loss = None if labels is None else cross_entropy(exits, Targets(labels))
+        loss = None
+        if labels is not None:
+            said = exits
+            if self.kind.of_words:
+                said, labels = exits.transpose(1, 2)[labels >= 0], labels[labels >= 0]
+            loss = self.kind.losses["cross-entropy"](said, Targets(labels))
         output = FastBertOutput(loss, exits[:, -1], exits)
         return output.to_tuple() if return_dict is False else output
 
@@ -315,10 +329,22 @@ def _portable(config: PreTrainedConfig) -> dict[str, Any]:
     return {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
 
 
-def check_names(class_names: list[str] | tuple[str, ...]) -> list[str] | tuple[str, ...]:
-    """Return `class_names`; raise InputError unless they are two or more different names in a list or tuple."""
+def of_task(task: Task) -> dict[str, Any]:
+    """What FastBertModel's constructors are told of a task whose texts do not have one label each."""
+    scores = None if task.scores is None else list(task.scores)
+    return {} if task.type == SINGLE.name else {"task_type": task.type, "scores": scores}
+
+
+def check_names(
+    class_names: list[str] | tuple[str, ...], task_type: str = "single-label", scores: object = None
+) -> list[str] | tuple[str, ...]:
+    """Return `class_names`; raise InputError unless they are two or more different names in a list or tuple.
+
+    Of a regression there is one, the score's.
+    """
+    TASK_TYPES[task_type]
     listed = isinstance(class_names, list | tuple) and all(isinstance(name, str) for name in class_names)
-    if not listed or len(set(class_names)) < max(2, len(class_names)):
+    if not listed or len(set(class_names)) < max(1 if scores else 2, len(class_names)):
         raise InputError(f"class_names: found {class_names!r}, expected a list of two or more different names")
     return class_names
 

@@ -8,10 +8,17 @@ from fastbert_core import Engine
 engine = Engine.from_pretrained("model")
 texts = ["a text", "another"]
 for found in engine.predict(texts, {argument}):
-    print(found.label, found.exit_layer, max(found.probabilities))
+    print({shown})
 print(engine.predict(texts[0], speed=0.3))   # a threshold of the uncertainty, from 0 (all layers) to 1
 print(engine.points.full_accuracy)
 ```"""
+
+# Of task types where a text does not have one class: what it has, of so many classes, and the hub's word for it.
+ANSWERS = {
+    "multi-label": ("any of {} labels", "text-classification"),
+    "regression": ("a score", "text-classification"),
+    "sequence-labelling": ("one of {} tags for each word", "token-classification"),
+}
 
 
 def model_card(record: dict, points: OperatingPoints, tested: dict | None = None) -> str:
@@ -22,17 +29,20 @@ def model_card(record: dict, points: OperatingPoints, tested: dict | None = None
     classes = record["classes"]
     named = ", ".join(classes[:12]) + (f", … ({len(classes)} in all)" if len(classes) > 12 else "")
     kind = "pairs of texts" if record["pair"] else "texts"
+    answered, tag = ANSWERS.get(record.get("type"), ("{} classes", "text-classification"))
+    single = "type" not in record
+    shown = "found.label, found.exit_layer" + (", max(found.probabilities)" if single else "")
     rows = record["rows"]
     unlabelled = f", {rows['unlabelled']} of them unlabelled" if rows["unlabelled"] else ""
     best = next((point for point in points.points if point.target == "speedup" and point.value >= 2), None)
     argument = f"speedup={best.value:g}" if best else "max_disagreement=0.01"
     return f"""---
 library_name: fastbert-core
-pipeline_tag: text-classification
+pipeline_tag: {tag}
 tags: [early-exit, fastbert, text-classification]
 ---
 
-# {record["name"]}: {kind} to {len(classes)} classes, with early exit
+# {record["name"]}: {kind} to {answered.format(len(classes))}, with early exit
 
 A [FastBERT](https://arxiv.org/abs/2004.02178): every layer has a classifier, and a text leaves at the first one that is
 sure enough. Classes: {named}.
@@ -52,7 +62,7 @@ Speedup counts multiply-accumulates against the model without exits. {_said(poin
 
 ## Ten lines of Python
 
-{CODE.format(argument=argument)}
+{CODE.format(argument=argument, shown=shown)}
 
 Made by fastbert-core {record["versions"]["fastbert-core"]}: `fastbert show model` tells more.
 """
@@ -69,12 +79,19 @@ def _points(points: OperatingPoints) -> str:
 
 
 def _tested(tested: dict) -> str:
-    lines = ["| asked | speedup | mean layers | accuracy | points lost | macro-F1 |", "| --- |" + " ---: |" * 5]
+    known = {"asked", "speedup", "mean_layers", "accuracy", "lost", "point", "threshold", "same"}
+    metrics = [name for name in tested["points"][0] if name not in known and not name.endswith("_interval")]
+    heads = " | ".join(name.replace("_", "-").replace("-f1", "-F1") for name in metrics)
+    lines = [
+        f"| asked | speedup | mean layers | accuracy | points lost | {heads} |",
+        "| --- |" + " ---: |" * (4 + len(metrics)),
+    ]
     for row in tested["points"]:
         low, high = row["lost_interval"]
         lost = "" if row["threshold"] is None else f"{row['lost']:.2f} [{low:.2f}, {high:.2f}]"
         speed = f"{row['speedup']:.2f}x | {row['mean_layers']:.2f}"
-        lines.append(f"| {row['point']} | {speed} | {row['accuracy']:.2f} | {lost} | {row['macro_f1']:.2f} |")
+        values = " | ".join(_number(row[name]) for name in metrics)
+        lines.append(f"| {row['point']} | {speed} | {row['accuracy']:.2f} | {lost} | {values} |")
     return "\n".join(lines)
 
 

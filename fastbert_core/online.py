@@ -208,14 +208,15 @@ class Online:
         requests = [self._requests[number] for number in numbers.tolist()]
         rule = requests[0].leaving.rule
         wanted = (np.array([getattr(each.leaving, name) for each in requests]) for name in ("threshold", "last"))
-        leaving = Leaving(rule, *wanted)
+        kind = self._model.kind
+        leaving = Leaving(rule, *wanted, kind)
         p = leaving.told(logits).numpy()
         said = np.stack([each.said for each in requests]) if rule.looks_back and group.layer > 1 else None
         said, scores, answers, stays = leaving.judge(said, p, group.layer)
         for request, kept in zip(requests, said if said is not None else (), strict=said is not None):
             request.said = kept
         if not stays.all():
-            found = Predictions.empty(int((~stays).sum()), p.shape[1])
+            found = Predictions.empty(int((~stays).sum()), p.shape[1], kind)
             found.put(np.arange(len(found)), answers[~stays], group.layer, scores[~stays], p[~stays])
             cut = np.array([requests[row].encoded.truncated[0] for row in np.flatnonzero(~stays)])
             self._answer(numbers[~stays], self._told(found, cut))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from fastbert_core.files import atomic_write, sha256
 from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
 from fastbert_core.out_of_bag import speedup_intervals
 from fastbert_core.sweep import every_threshold, slowest_within, totals
+from fastbert_core.task_types import SINGLE, TaskType
 from fastbert_core.thresholds import GRID, Choice, by_speedup, certified, disagreement, learn_then_test
 
 FILE = "operating_points.json"
-RULE = "entropy"
 SPEEDUPS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 TOLERANCES = (0.005, 0.01, 0.02)
 CURVE_POINTS = 200
@@ -113,22 +114,32 @@ def _number(name: str, value: object) -> float:
 
 
 def calibrated(
-    p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape, **of: object
+    p: np.ndarray,
+    labels: np.ndarray,
+    tokens: np.ndarray,
+    shape: EncoderShape,
+    kind: TaskType = SINGLE,
+    words: np.ndarray | None = None,
+    classes: Sequence[str] = (),
+    **of: object,
 ) -> OperatingPoints:
     """The operating points of a model from what its exits say of calibration rows, which chose nothing before.
 
     p: probabilities float32 [rows, layers, classes]; labels: int64 [rows], -1 where a row has none
     tokens: int32 [rows]; shape: what costs follow from
+    kind: the type of the task, of which `p` and `labels` are as in a trace; words: how many each row has; classes:
+        their names
     of: the fields of OperatingPoints that say of what they are: model_sha256, texts_sha256, max_tokens
 
     Raises InputError for fewer than two rows.
     """
-    if len(p) < 2:
-        raise InputError(f"calibration: found {len(p)} rows, expected two at least, and hundreds for any promise")
-    rows = _Rows(p, labels, tokens, shape)
+    samples = len(tokens)
+    if samples < 2:
+        raise InputError(f"calibration: found {samples} rows, expected two at least, and hundreds for any promise")
+    rows = _Rows(p, labels, tokens, shape, kind, words, classes)
     scores, cost, losses, dense = rows.scores, rows.cost, rows.losses, rows.dense
     every = every_threshold(scores)
-    fastest = len(p) * dense.mean() / totals(scores, cost, every[-1:])[0]
+    fastest = samples * dense.mean() / totals(scores, cost, every[-1:])[0]
     asked = [("speedup", value) for value in SPEEDUPS if value <= fastest]
     asked += [("max_disagreement", value) for value in TOLERANCES]
     chosen = [
@@ -144,14 +155,14 @@ def calibrated(
     wanted = dense.mean() / np.linspace(1.0, fastest, CURVE_POINTS)
     curve = sorted({0.0, *(_or_last(slowest_within(scores, cost, most), every) for most in wanted)})
     return OperatingPoints(
-        rule=RULE,
-        rows=len(p),
+        rule=kind.base,
+        rows=samples,
         labelled=int(rows.known.sum()),
-        full_accuracy=rows.accuracy(np.full(len(p), p.shape[1])),
+        full_accuracy=rows.accuracy(np.full(samples, p.shape[1])),
         points=tuple(points),
         thresholds=tuple(curve),
-        speedups=tuple((len(p) * dense.mean() / totals(scores, cost, np.array(curve))).tolist()),
-        layers=tuple((totals(scores, np.arange(1, p.shape[1] + 1), np.array(curve)) / len(p)).tolist()),
+        speedups=tuple((samples * dense.mean() / totals(scores, cost, np.array(curve))).tolist()),
+        layers=tuple((totals(scores, np.arange(1, p.shape[1] + 1), np.array(curve)) / samples).tolist()),
         first=tuple(np.sort(scores[:, 0]).tolist()),
         lost=tuple(totals(scores, losses, GRID).astype(int).tolist()),
         **of,
@@ -165,16 +176,27 @@ def _or_last(threshold: float | None, every: np.ndarray) -> float:
 class _Rows:
     """Calibration rows: what a rule scores and what leaving costs, at every layer of each."""
 
-    def __init__(self, p: np.ndarray, labels: np.ndarray, tokens: np.ndarray, shape: EncoderShape) -> None:
-        rule = get_rule(RULE)
-        self.labels, self.known = labels, labels >= 0
-        self.scores, self.answers = rule.score(p), rule.answer(p)
-        self.losses = disagreement(self.answers, p)
+    def __init__(
+        self,
+        p: np.ndarray,
+        labels: np.ndarray,
+        tokens: np.ndarray,
+        shape: EncoderShape,
+        kind: TaskType,
+        words: np.ndarray | None,
+        classes: Sequence[str],
+    ) -> None:
+        rule = get_rule(kind.base)
+        self.kind, self.labels, self.words, self.known = kind, labels, words, kind.known_units(labels, words)
+        self.classes = classes
+        self.scores, self.answers = kind.score(rule, p, words), kind.answers(rule, p)
+        self.losses = disagreement(self.answers, p, kind, words)
         self.cost, self.dense = costs(tokens, shape, *p.shape[1:])
 
     def accuracy(self, left: np.ndarray) -> float | None:
         """Per cent of the labelled rows that are right where they leave at layers `left`; None if there are none."""
-        right = _at(self.answers, left) == self.labels
+        answers = self.kind.at(self.answers, left, self.words)
+        right = self.kind.quality(answers[:, None], self.labels, self.words, self.classes)[:, 0]
         return 100 * float(right[self.known].mean()) if self.known.any() else None
 
     def point(self, asked: tuple[str, float], choice: Choice) -> Point:

@@ -4,7 +4,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fastbert_core.inputs import choose_columns, text_of
@@ -38,13 +38,17 @@ def predict(
 
     engine = Engine.from_pretrained(model, precision=precision, device=resolve_device(device).type)
     records = _records(texts, read["encoding"])
-    columns = choose_columns(records, read["text"], read["pair"], labelled=False)
+    text, words = read["text"], engine.model.kind.columns[0]
+    if text is None and engine.model.kind.of_words and words in records.columns:
+        text = words
+    columns = choose_columns(records, text, read["pair"], labelled=False)
     rows, others = (records.rows, None) if columns.pair is None else itertools.tee(records.rows)
     first = (text_of(row, columns.text, records.at(number)) for number, row in rows)
     second = others and (text_of(row, columns.pair, records.at(number)) for number, row in others)
     begun = time.monotonic()
     found = engine.predict(first, pairs=second, batch_size=batch_size, **wanted)
-    names = engine.model.config.class_names if probabilities else None
+    classes = engine.model.config.class_names
+    names = classes if probabilities and len(classes) > 1 else None  # of a score there are none
     count, layers, cut = _write(found, names, at_once=batch_size == 1)
     seconds = time.monotonic() - begun
     cut = f"{cut} cut" + (f", in {engine.precision}" if engine.precision != "fp32" else "")
@@ -90,9 +94,15 @@ def _line(prediction: "Prediction", names: list[str] | None) -> bytes:
         "truncated": prediction.truncated,
     }
     if names is not None:
-        rounded = (round(p, 6) for p in prediction.probabilities)
-        told["probabilities"] = dict(zip(names, rounded, strict=True))
+        told["probabilities"] = _named(prediction.probabilities, names)
     return (json.dumps(told, ensure_ascii=False) + "\n").encode()
+
+
+def _named(probabilities: Sequence, names: list[str]) -> dict | list[dict]:
+    """What was said of every class, of words for each of them."""
+    if probabilities and isinstance(probabilities[0], list):
+        return [_named(of_word, names) for of_word in probabilities]
+    return dict(zip(names, (round(p, 6) for p in probabilities), strict=True))
 
 
 def _send(block: bytes) -> None:

@@ -1,5 +1,6 @@
 """The user's own task, read from a TOML file."""
 
+import math
 import os
 import re
 import tomllib
@@ -8,10 +9,12 @@ from pathlib import Path
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import expanded, readable
+from fastbert_core.task_metrics import check_metrics
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import TASKS, Task, read_task
 
 REQUIRED = {"name": str, "language": str, "labels": list, "train": str, "dev": str, "test": str}
-OPTIONAL = {"pair": bool, "backbone": str}
+OPTIONAL = {"pair": bool, "backbone": str, "type": str, "metrics": list, "scores": list}
 STREAMS = ("/dev", "/dev/fd", "/proc/self/fd")  # folders of /dev/stdin and of <(…), where no data lie
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
@@ -35,8 +38,10 @@ def read_task_file(path: Path) -> TaskFile:
     Where it comes through one of the process's own STREAMS, they are relative to the folder one is in.
 
     Keys: name, language ("en" or "zh"), labels (class names in label order), train, dev, test (TSV files); and,
-    if need be, pair (default false) and backbone (default: the profile's). Raises InputError naming the file and the
-    key for a missing or unreadable file, an unknown or missing key, a value of the wrong type, or a name that is taken.
+    if need be, pair (default false), backbone (default: the profile's), type (one of TASK_TYPES, default: single-label)
+    and metrics (of that type); of a regression scores, the least and the largest, in the place of labels. Raises
+    InputError naming the file and the key for a missing or unreadable file, an unknown or missing key, a value of the
+    wrong type, or a name that is taken.
     """
     path = Path(path)
     if not readable(path):
@@ -52,6 +57,8 @@ def read_task_file(path: Path) -> TaskFile:
         task = read_task(table["name"], table)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    kind = TASK_TYPES[task.type]
+    check_metrics(task.metrics, kind.metrics, f"{path}: metrics")
     folder = Path() if str(path.parent) in STREAMS else path.parent
     backbone = table.get("backbone")
     if backbone is not None and (os.path.isdir(folder / expanded(backbone)) or not HUB_ID.fullmatch(backbone)):
@@ -67,8 +74,23 @@ def _check_keys(path: Path, table: dict) -> None:
             raise InputError(f"{path}: unknown key {key!r}, expected only {', '.join(types)}")
         if not isinstance(value, types[key]):
             raise InputError(f"{path}: {key} is {value!r}, expected a {types[key].__name__}")
+    scored = table.get("type") == "regression"
+    _check_type(path, table, scored)
     for key in REQUIRED:
-        if key not in table:
+        if key not in table and not (key == "labels" and scored):
             raise InputError(f"{path}: no key {key!r}, expected {', '.join(REQUIRED)}")
-    if not all(isinstance(label, str) for label in table["labels"]):
-        raise InputError(f"{path}: labels is {table['labels']!r}, expected a list of strings")
+    for key in ("labels", "metrics"):
+        if not all(isinstance(label, str) for label in table.get(key, [])):
+            raise InputError(f"{path}: {key} is {table[key]!r}, expected a list of strings")
+
+
+def _check_type(path: Path, table: dict, scored: bool) -> None:
+    if table.get("type", SINGLE.name) not in TASK_TYPES:
+        raise InputError(f"{path}: type is {table['type']!r}, expected one of {', '.join(TASK_TYPES)}")
+    scores = table.get("scores", [])
+    if scored != ("scores" in table) or (scored and "labels" in table):
+        expected = "scores in the place of labels with type regression, and with no other"
+        raise InputError(f"{path}: found {'' if scores else 'no '}scores, expected {expected}")
+    whole = len(scores) == 2 and all(type(score) in (int, float) and math.isfinite(score) for score in scores)
+    if scored and not (whole and scores[0] < scores[1]):
+        raise InputError(f"{path}: scores is {scores!r}, expected the least and the largest score")

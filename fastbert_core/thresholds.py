@@ -5,6 +5,7 @@ one sentence what it promises of new rows like these.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.stats import binom
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import check_threshold
 from fastbert_core.sweep import every_threshold, slowest_within, totals
+from fastbert_core.task_types import SINGLE, TaskType
 
 # Of Learn-then-Test, fixed before any data are seen, the safest first: even, and fine near 0, where sure layers score.
 GRID = np.unique(np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 200), np.linspace(0.0, 1.0, 201)]))
@@ -56,17 +58,30 @@ def by_speedup(scores: np.ndarray, cost: np.ndarray, dense: float, target: float
     return Choice(slowest_within(scores, cost, dense / target), promise, len(scores), 1)
 
 
-def disagreement(answers: np.ndarray, p: np.ndarray) -> np.ndarray:
+def disagreement(
+    answers: np.ndarray, p: np.ndarray, kind: TaskType = SINGLE, words: np.ndarray | None = None
+) -> np.ndarray:
     """The loss that needs no labels, bool [samples, layers]: whether `answers` are not what the last layer says.
 
-    answers: int64 [samples, layers]; p: probabilities [samples, layers, classes]
+    answers: int64 [samples, layers]; p: probabilities [samples, layers, classes]; of other types as `kind` has them
     """
-    return answers != p[:, -1:].argmax(axis=-1)
+    return ~kind.same(answers, kind.answer(p[:, -1:]), words)
 
 
-def harm(answers: np.ndarray, p: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(1[wrong] − 1[the last layer wrong])⁺, bool [samples, layers]: what is lost by leaving, gains not set off."""
-    return (answers != labels[:, None]) & (p[:, -1:].argmax(axis=-1) == labels[:, None])
+def harm(
+    answers: np.ndarray,
+    p: np.ndarray,
+    labels: np.ndarray,
+    kind: TaskType = SINGLE,
+    words: np.ndarray | None = None,
+    classes: Sequence[str] = (),
+) -> np.ndarray:
+    """(1[wrong] − 1[the last layer wrong])⁺, bool [samples, layers]: what is lost by leaving, gains not set off.
+
+    Of answers that are graded, whether they are less right than the last layer's.
+    """
+    of = labels, words, classes
+    return kind.quality(answers, *of) < kind.quality(kind.answer(p[:, -1:]), *of)
 
 
 def learn_then_test(

@@ -1,10 +1,9 @@
-"""Traces: the class probabilities of every exit for every sample of a split, which all measurements are made of."""
+"""Traces: what every exit says of every sample of a split, which all measurements are made of."""
 
 import io
 import json
 import os
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from fastbert_core.errors import InputError, reason
+from fastbert_core.exit_rules import get_rule
 from fastbert_core.files import atomic_write
 from fastbert_core.flops import EncoderShape
-from fastbert_core.uncertainty import uncertainty
+from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
 SUM_TOLERANCE = 1e-4
 MEMBERS = ("probabilities", "labels", "tokens", "metadata")
-OPTIONAL = ("logsumexp",)  # members that a trace may have
+OPTIONAL = ("logsumexp", "words")  # members that a trace may have
 LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
 METADATA = {
     "split": str,
@@ -32,13 +32,16 @@ METADATA = {
 
 @dataclass(frozen=True)
 class Trace:
-    """The class probabilities of every stored layer for every sample of a split, in the file's order.
+    """What every stored layer says of every sample of a split, in the file's order: class probabilities, mostly.
 
-    probabilities: float32 [samples, layers, classes], each row sums to 1
-    labels: int64 [samples]
+    probabilities: float32 [units, layers, classes], as the task type has them; a unit is a sample, or a word of one
+        where each word has a label. Of single labels each row sums to 1.
+    labels: int64 [units], of many labels [units, classes]; of a regression float64
     tokens: int32 [samples], after truncation, special tokens included
+    words: int32 [samples], how many words each sample has; None where samples are not divided into words
     logsumexp: float32 [samples, layers] of the logits, whose scale probabilities have lost; None where it is not kept
-    metadata: JSON-like; holds at least the keys of METADATA, in their types. `layers` lists the layer numbers
+    metadata: JSON-like; holds at least the keys of METADATA, in their types, and `task_type` and `metrics` where these
+        are not those of single labels. `layers` lists the layer numbers
         (from 1) of the second axis, `classes` the class names of the third, `encoder` the
         dimensions that FLOPs are counted from (see fastbert_core.flops.EncoderShape).
     """
@@ -48,21 +51,35 @@ class Trace:
     tokens: np.ndarray
     metadata: dict
     logsumexp: np.ndarray | None = None
+    words: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(self.tokens)
+
+    @cached_property
+    def kind(self) -> TaskType:
+        """The type of its task."""
+        return TASK_TYPES[self.metadata.get("task_type", SINGLE.name)]
 
     @cached_property
     def uncertainties(self) -> np.ndarray:
-        """Uncertainty of every layer for every sample, float64 [samples, layers]."""
-        return uncertainty(self.probabilities)
+        """Uncertainty of every layer for every sample, by the type's own rule, float64 [samples, layers]."""
+        return self.kind.score(get_rule(self.kind.base), self.probabilities, self.words)
 
     @cached_property
     def predictions(self) -> np.ndarray:
-        """Most probable class of every layer for every sample, int64 [samples, layers]."""
-        return self.probabilities.argmax(axis=-1)
+        """What every layer answers, int64 [samples, layers] of single labels, the most probable class."""
+        return self.kind.answer(self.probabilities)
 
     @cached_property
     def correct(self) -> np.ndarray:
-        """Whether each layer's prediction is the label, bool [samples, layers]."""
-        return self.predictions == self.labels[:, None]
+        """Whether each layer's prediction is the label, bool, or how right it is, in [0, 1]: [samples, layers]."""
+        return self.quality(self.predictions)
+
+    def quality(self, answers: np.ndarray) -> np.ndarray:
+        """How right `answers` [units, layers, …] are, bool or float in [0, 1]: [samples, layers]."""
+        return self.kind.quality(answers, self.labels, self.words, self.metadata.get("classes", ()))
 
 
 def save_trace(trace: Trace, path: Path) -> None:
@@ -76,8 +93,7 @@ def trace_bytes(trace: Trace, path: Path) -> bytes:
     """Check `trace` and make the file of it, whose bytes depend on its content alone; `path` is named in messages."""
     check_trace(trace, str(path))
     arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
-    if trace.logsumexp is not None:
-        arrays["logsumexp"] = trace.logsumexp
+    arrays |= {name: array for name in OPTIONAL if (array := getattr(trace, name)) is not None}
     text = json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False)
     arrays["metadata"] = np.frombuffer(text.encode(), np.uint8)
     buffer = io.BytesIO()
@@ -124,21 +140,21 @@ def check_trace(trace: Trace, name: str) -> None:
 
     p, labels, tokens = trace.probabilities, trace.labels, trace.tokens
     require(p.dtype == np.float32, f"probabilities of type {p.dtype}", "float32")
-    require(labels.dtype == np.int64, f"labels of type {labels.dtype}", "int64")
     require(tokens.dtype == np.int32, f"tokens of type {tokens.dtype}", "int32")
     require(p.ndim == 3, f"probabilities of shape {p.shape}", "[samples, layers, classes]")
-    samples, layers, classes = p.shape
+    samples, layers, _ = p.shape
     require(samples > 0, "no samples", "at least one")
     require(layers > 0, "no layers", "at least one")
-    require(classes > 1, f"{classes} classes", "at least two")
+    kind = _type_of(trace, require)
+    require(labels.dtype == kind.label_dtype, f"labels of type {labels.dtype}", np.dtype(kind.label_dtype).name)
+    require((trace.words is not None) == kind.of_words, "words", f"them in a trace of words alone, not of {kind.name}")
+    if kind.of_words:
+        samples = _check_words(trace, require)
     found = f"labels of shape {labels.shape} and tokens of shape {tokens.shape}"
-    require(labels.shape == tokens.shape == (samples,), found, f"({samples},), one for each sample")
+    shaped = labels.shape == kind.label_shape(p) and tokens.shape == (samples,)
+    require(shaped, found, f"({samples},), one for each sample")
     require(bool(np.isfinite(p).all()), "probabilities that are not finite", "finite ones")
-    require(bool((p >= 0).all()), "negative probabilities", "values in [0, 1]")
-    worst = float(np.abs(p.sum(axis=-1, dtype=np.float64) - 1).max())
-    require(worst <= SUM_TOLERANCE, f"a row {worst:.2g} away from summing to 1", f"at most {SUM_TOLERANCE:g}")
-    lowest, highest = labels.min(), labels.max()
-    require(lowest >= 0 and highest < classes, f"labels from {lowest} to {highest}", f"0 to {classes - 1}")
+    kind.check(p, labels, require)
     if (z := trace.logsumexp) is not None:
         found = f"logsumexp of type {z.dtype} and shape {z.shape}"
         require(z.dtype == np.float32 and z.shape == (samples, layers), found, f"float32 of {samples, layers}")
@@ -147,7 +163,23 @@ def check_trace(trace: Trace, name: str) -> None:
     _check_metadata(trace, require)
 
 
-def _check_metadata(trace: Trace, require: Callable[[bool, str, str], None]) -> None:
+def _type_of(trace: Trace, require: Require) -> TaskType:
+    name = trace.metadata.get("task_type", SINGLE.name) if isinstance(trace.metadata, dict) else SINGLE.name
+    require(isinstance(name, str) and name in TASK_TYPES, f"task_type {name!r}", f"one of {', '.join(TASK_TYPES)}")
+    return TASK_TYPES[name]
+
+
+def _check_words(trace: Trace, require: Require) -> int:
+    """How many samples the words are of."""
+    words, units = trace.words, len(trace.probabilities)
+    require(words.dtype == np.int32 and words.ndim == 1, f"words of type {words.dtype}", "int32 [samples]")
+    require(
+        words.min(initial=1) > 0 and words.sum() == units, f"{words.sum()} words", f"{units}, one at least a sample"
+    )
+    return len(words)
+
+
+def _check_metadata(trace: Trace, require: Require) -> None:
     metadata, (_, layers, classes) = trace.metadata, trace.probabilities.shape
     require(isinstance(metadata, dict), "metadata that is no table", "a JSON object")
     missing = [key for key in METADATA if key not in metadata]

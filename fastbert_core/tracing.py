@@ -40,7 +40,8 @@ def scaled_probabilities(
     progress: str | None = None,
     processes: Alone = ALONE,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class probabilities, and the scale of the logits that they have lost, rows in the order of `encoded`.
+    """What exits say, and the scale of the logits that probabilities have lost, in the order of `encoded`.
+
 
 
     Returns probabilities float32 [samples, len(classified), classes] and logsumexp float32 [samples, len(classified)].
@@ -49,7 +50,7 @@ def scaled_probabilities(
     Raises RunError, naming the layer, if any are not finite.
     """
     classified = classified or tuple(range(1, model.layers + 1))
-    output = np.zeros((len(encoded), len(classified), model.config.num_labels), np.float32)
+    output = np.zeros((encoded.unit_count, len(classified), model.config.num_labels), np.float32)
     scale = np.zeros(output.shape[:2], np.float32)
     device = model.device
     quiet = None if progress and processes.main else True
@@ -60,8 +61,10 @@ def scaled_probabilities(
             logits = model.exit_logits(
                 batch.input_ids, batch.mask, batch.token_type_ids, classified
             )  # [b, layers, classes]
-            output[rows] = p = logits.float().softmax(dim=-1).cpu().numpy()
-            scale[rows] = logits.float().logsumexp(dim=-1).cpu().numpy()
+            units = encoded.units(rows)
+            logits = batch.of_units(logits).float()
+            output[units] = p = model.kind.activate(logits).cpu().numpy()
+            scale[units] = logits.logsumexp(dim=-1).cpu().numpy()
             for at, layer in enumerate(classified):
                 check_finite(p[:, at], layer)
             bar.update(len(rows))

@@ -10,19 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
 
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.encoding import Batch, Encoded, collate, shuffled_batches, sorted_batches
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.frozen import Frozen, KeptStates, frozen_states
-from fastbert_core.losses import LOSSES, OF_A_DEEP_TEACHER, Loss, Targets
+from fastbert_core.losses import OF_A_DEEP_TEACHER, Loss, Targets
 from fastbert_core.matching import match
 from fastbert_core.memory import freed_memory_kept
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
 from fastbert_core.processes import ALONE, Alone
+from fastbert_core.task_types import TaskType
 from fastbert_core.tracing import TOKEN_BUDGET, evaluating, probabilities
 from fastbert_core.trainings import Schedule, Stage
+from fastbert_core.tsv import Split
 
 EPS, BETAS = 1e-6, (0.9, 0.999)  # AdamW's; the authors' eps
 # A stage that runs until its held-out loss is flat: what an epoch must lower it by, as a share, not to count as flat;
@@ -32,16 +35,24 @@ FLAT, COOLING, LONGEST = 0.02, 0.4, 5
 
 @dataclass(frozen=True)
 class Samples:
-    """Encoded texts with their labels, int64 [samples], and perhaps soft labels, float32 [samples, classes]."""
+    """Encoded texts with their labels, int64 [units], as a trace has them, and perhaps soft labels, float32
+    [samples, classes]."""
 
     encoded: Encoded
     labels: np.ndarray
     soft: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, kind: TaskType, tokenizer: PreTrainedTokenizerBase, split: Split, max_tokens: int) -> "Samples":
+        """The rows of a split, encoded."""
+        encoded = kind.encode(tokenizer, split.texts, split.pairs, max_tokens)
+        return cls(encoded, kind.of_units(split.labels, encoded.word_counts))
+
     def targets(self, rows: np.ndarray | slice, device: torch.device | str = "cpu") -> Targets:
         """What the given rows teach."""
         soft = None if self.soft is None else torch.from_numpy(self.soft[rows]).to(device)
-        return Targets(torch.from_numpy(self.labels[rows]).to(device), soft)
+        units = rows if isinstance(rows, slice) else self.encoded.units(rows)
+        return Targets(torch.from_numpy(self.labels[units]).to(device), soft)
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ def train(
     else:
         torch.manual_seed(place.seed)
     exits = _Exits(model, stage, samples, dev, place, notes, deep)
-    loss_of = together.prepared(_Loss(model, exits, LOSSES[stage.loss]), np.arange(1))
+    loss_of = together.prepared(_Loss(model, exits, model.kind.losses[stage.loss]), np.arange(1))
     if not step:
         place.after_epoch(stage, 0, exits.held_out())
 
@@ -152,7 +163,8 @@ def train(
                     saved = time.monotonic()
 
             p = exits.held_out()  # [rows, exits, classes]
-            is_best = _note_epoch(stage, notes, notes.pop("loss_sum") / per_epoch, p, dev, place)
+            loss = notes.pop("loss_sum") / per_epoch
+            is_best = _note_epoch(model, stage, notes, loss, p, dev, place)
             if is_best and stage.keeps == "best" and together.main:
                 save_checkpoint(best, model.state_dict(), {})
             place.after_epoch(stage, epoch + 1, p)
@@ -251,7 +263,7 @@ class _Exits:
                 last = model.teacher(matched.student.hidden[-1], batch.mask)
                 return last[:, None], targets._replace(matched=matched)
             ids, mask, types = batch.input_ids, batch.mask, batch.token_type_ids
-            return model.exit_logits(ids, mask, types, self._layers, stage.gradients), targets
+            return batch.of_units(model.exit_logits(ids, mask, types, self._layers, stage.gradients)), targets
 
     def held_out(self) -> np.ndarray:
         """Probabilities float32 [rows, exits, classes] of the held-out rows."""
@@ -259,28 +271,33 @@ class _Exits:
         if not self._stage.frozen:
             together = {"processes": place.processes}
             return probabilities(model, encoded, place.pad_id, self._layers, place.precision, **together)
-        p = np.zeros((len(encoded), len(self._layers), model.config.num_labels), np.float32)
+        p = np.zeros((encoded.unit_count, len(self._layers), model.config.num_labels), np.float32)
         for rows in place.processes.share(sorted_batches(encoded.lengths, 64, TOKEN_BUDGET)):
             with evaluating(model):
                 logits = self._from_states("dev", rows, collate(encoded, rows, place.pad_id, model.device))
-            p[rows] = logits.float().softmax(dim=-1).cpu().numpy()
+            p[encoded.units(rows)] = model.kind.activate(logits).cpu().numpy()
         return place.processes.whole(p)
 
     def _from_states(self, name: str, rows: np.ndarray, batch: Batch) -> Tensor:
         heads, (hidden, teacher) = self._model.classifiers, self._states[name](rows, batch)
         with autocast(self._model.device, self._place.precision):
-            logits = [heads[at - 1](h, batch.mask) for at, h in zip(self._learning, hidden, strict=True)]
+            logits = [
+                batch.of_units(heads[at - 1](h, batch.mask)) for at, h in zip(self._learning, hidden, strict=True)
+            ]
         frozen = [] if self._model.layers in self._learning else [teacher]
         return torch.stack([said.float() for said in (*logits, *frozen)], dim=1)
 
 
-def _note_epoch(stage: Stage, notes: dict, loss: float, p: np.ndarray, dev: Samples, place: Workplace) -> bool:
+def _note_epoch(
+    model: FastBertModel, stage: Stage, notes: dict, loss: float, p: np.ndarray, dev: Samples, place: Workplace
+) -> bool:
     """Note what an epoch came to, and say it; return whether it is the best so far."""
-    logits = torch.from_numpy(p).clamp(min=torch.finfo(torch.float32).tiny).log()
+    kind, classes = model.kind, model.config.class_names
+    logits = kind.logits(torch.from_numpy(p))
     # Held-out rows have no deeper teacher: a shallow model is held against the labels there.
-    loss_of = LOSSES["cross-entropy" if stage.loss in OF_A_DEEP_TEACHER else stage.loss]
+    loss_of = kind.losses["cross-entropy" if stage.loss in OF_A_DEEP_TEACHER else stage.loss]
     held_out = loss_of(logits, dev.targets(slice(None))).item()
-    accuracy = float((p[:, -1].argmax(axis=-1) == dev.labels).mean())
+    accuracy = float(kind.quality(kind.answer(p[:, -1:]), dev.labels, dev.encoded.word_counts, classes).mean())
     best = accuracy > max(notes.get("dev_accuracy", []), default=-1.0)
     for name, value in (("train_loss", loss), ("held_out_loss", held_out), ("dev_accuracy", accuracy)):
         notes.setdefault(name, []).append(value)

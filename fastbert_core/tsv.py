@@ -1,9 +1,11 @@
-"""TSV files as UER writes them: `label<TAB>text_a[<TAB>text_b]` under a header, no quoting, plain, .gz or .xz."""
+"""TSV files as UER writes them: `label<TAB>text_a[<TAB>text_b]` under a header, no quoting, plain, .gz or .xz.
+
+How a label reads, and what the two columns are called, is the task type's to say.
+"""
 
 import gzip
 import io
 import lzma
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,15 +15,17 @@ import numpy as np
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import readable
+from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.text import is_blank
-
-INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Texts in the file's order; `pairs` are the second texts, `labels` int64 [rows]; None where there are none."""
+    """Texts in the file's order; `pairs` are the second texts, `labels` int64 [rows]; None where there are none.
+
+    Of other task types than single labels, `labels` are what the type's `array` makes, a row for each text.
+    """
 
     texts: list[str]
     pairs: list[str] | None
@@ -47,17 +51,18 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
     and the file needs no label column.
 
     Errors: a missing, empty or truncated file, bytes that are not UTF-8, a header that lacks a column or has text_b
-    for a task of single texts, a wrong number of fields, a label that is no integer from 0 to N-1, a text without a
-    visible character.
+    for a task of single texts, a wrong number of fields, a label that the task type does not know, such as one that is
+    no integer from 0 to N-1, a text without a visible character.
     """
-    lines = _lines(Path(path))
-    wanted = ["text_a", "text_b"] if task.pair else ["text_a"]
+    lines, kind = _lines(Path(path)), TASK_TYPES[task.type]
+    first, label = kind.columns
+    wanted = [first, "text_b"] if task.pair else [first]
     header = next(lines, "").removeprefix("\ufeff").split("\t")
     if header == [""]:
-        raise InputError(f"{path}:1: found no header, expected the columns label, {', '.join(wanted)}")
-    _check_header(path, header, [*wanted, "label"] if labelled else wanted, task)
+        raise InputError(f"{path}:1: found no header, expected the columns {label}, {', '.join(wanted)}")
+    _check_header(path, header, [*wanted, label] if labelled else wanted, task)
     columns = [header.index(name) for name in wanted]
-    label_column = header.index("label") if labelled else None
+    label_column = header.index(label) if labelled else None
 
     texts: list[list[str]] = [[] for _ in wanted]
     labels = []
@@ -70,10 +75,12 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
                 raise InputError(f"{path}:{number}: found an empty {name}, expected a visible character")
             values.append(fields[column])
         if label_column is not None:
-            labels.append(_label(fields[label_column], f"{path}:{number}", len(task.classes)))
+            place = f"{path}:{number}"
+            labels.append(kind.label(fields[label_column], task, place))
+            kind.check_text(fields[columns[0]], labels[-1], place)
     if not texts[0]:
         raise InputError(f"{path}: found a header and no rows, expected at least one")
-    return Split(texts[0], texts[1] if task.pair else None, np.array(labels, np.int64) if labelled else None)
+    return Split(texts[0], texts[1] if task.pair else None, kind.array(labels, len(task.classes)) if labelled else None)
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -102,9 +109,3 @@ def _check_header(path: Path, header: list[str], columns: list[str], task: Task)
             raise InputError(f"{path}:1: found the header {found}, expected one column {name!r}")
     if "text_b" in header and not task.pair:
         raise InputError(f"{path}:1: found a column 'text_b', expected none: {task.name} is a task of single texts")
-
-
-def _label(value: str, place: str, classes: int) -> int:
-    if not INTEGER.fullmatch(value) or not 0 <= int(value) < classes:
-        raise InputError(f"{place}: found the label {value[:40]!r}, expected an integer from 0 to {classes - 1}")
-    return int(value)

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import TASKS
 from reproductions import operating_points
 from reproductions.checkout import committed
@@ -19,6 +20,7 @@ from reproductions.rules import board
 from reproductions.seeds import DEFAULT
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.tables import printed, read_table, table_path
+from reproductions.task_metrics import FULL, HALF, WITHIN
 from reproductions.verdicts import ALPHA, VERDICTS
 
 BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory", "scaling", "rivals", "load")
@@ -27,13 +29,17 @@ MEASURED = ["machine", "git_sha", "git_dirty", "date"]  # of a bench's table: wh
 
 
 class Tables(dict[str, pd.DataFrame]):
-    """The committed tables by name, each read when it is first asked for; one without a file has no rows."""
+    """The committed tables by name, each read when it is first asked for; one without a file has no rows.
 
-    def __missing__(self, name: str) -> pd.DataFrame:
-        folder = committed("results", "bench" if name in BENCHES else "standard")
+    Of the tasks beside the paper's, the folder stands before the name.
+    """
+
+    def __missing__(self, asked: str) -> pd.DataFrame:
+        group, _, name = asked.rpartition("/")
+        folder = committed("results", "bench" if name in BENCHES else "standard", group)
         found = table_path(folder, name).is_file()
-        self[name] = read_table(folder, name) if found else pd.DataFrame(columns=list(TABLES[name]))
-        return self[name]
+        self[asked] = read_table(folder, name) if found else pd.DataFrame(columns=list(TABLES[name]))
+        return self[asked]
 
 
 BLOCKS: dict[str, Callable[[Tables], str]] = {"columns": lambda tables: documentation()}
@@ -414,6 +420,36 @@ def backlog(tables: Tables) -> str:
             line |= {"texts a second": f"{rate:.1f}", "machine-days": f"{days:,.0f}"}
             lines.append(line | {"machines for 7 days": f"{math.ceil(days / 7):,}"})
     return _markdown(pd.DataFrame(lines).fillna(""))
+
+
+@block
+def more_tasks(tables: Tables) -> str:
+    """Tasks beside the paper's, by type: each metric at full depth, and what leaving early keeps of the first one."""
+    rows, lines = tables["more/task_metrics"], []
+    for (kind, task, training, seed), mine in rows.groupby(["task_type", "task", "training", "seed"]):
+        first, full = TASKS[task].metrics[0], mine[mine["point"] == FULL].set_index("metric")["value"]
+        of_first = mine[mine["metric"] == first]
+        half, within = (of_first[of_first["point"] == point].set_index("rule") for point in (HALF, WITHIN))
+        line = {"type": kind, "task": task, "training": training, "seed": seed}
+        line["all layers"] = ", ".join(f"{name} {_short(full[name])}" for name in TASKS[task].metrics)
+        for point, found in ((HALF, half), (WITHIN, within)):
+            line[f"own rule, {point}"] = _kept(found, TASK_TYPES[kind].base)
+        best = half["value"].idxmax() if half["value"].notna().any() else ""
+        line[f"best rule, {HALF}"] = f"{best}: {_kept(half, best)}" if best else ""
+        lines.append(line)
+    return _markdown(lines)
+
+
+def _kept(rows: pd.DataFrame, rule: str) -> str:
+    """What a rule keeps at a point: points lost with their interval, and layers."""
+    if rule not in rows.index:
+        return ""
+    row = rows.loc[rule]
+    return f"{row['lost']:+.2f} [{row['lost_low']:+.2f}, {row['lost_high']:+.2f}], {row['mean_layers']:.1f} layers"
+
+
+def _short(value: float) -> str:
+    return "undefined" if pd.isna(value) else f"{value:.2f}"
 
 
 def _as_it_is(name: str, tables: Tables) -> str:

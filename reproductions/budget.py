@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fastbert_core.exit_rules import RULES
 from fastbert_core.flops import dense_flops, dense_true_macs, paper_flops_by_exit, true_macs
 from fastbert_core.metrics import encoder_shape, judged
 from fastbert_core.out_of_bag import POINTS, first_within, of_dense, relative, speedup_intervals, spread
@@ -22,10 +21,10 @@ from reproductions.columns import TABLES
 from reproductions.compare import select, tasks_of
 from reproductions.guarantees import promises
 from reproductions.layer_guarantees import layer_promises
-from reproductions.rules import BASE, DECIMALS
+from reproductions.rules import DECIMALS
 from reproductions.streams import THEN, drifting
 
-ASKED = (BASE, "max-prob", "gate")  # rules
+BESIDE = ("max-prob", "gate")  # rules beside the task type's own
 UNITS = ("FLOPs", "MACs")
 TARGETS = (1.5, 2, 3, 4, 6, 8, 10)  # speedups
 DRAWN = 2000  # rows that calibrate where dev has fewer, drawn out of the test rows
@@ -49,7 +48,8 @@ class Rows(NamedTuple):
     def at(self, threshold: float) -> tuple[float, float]:
         """The speedup and the accuracy, in per cent, at a threshold."""
         spent, right = (totals(self.scores, of, np.array([threshold]))[0] for of in (self.cost, self.correct))
-        return self.dense.sum() / spent, 100 * right / len(self.dense)
+        accuracy = 100 * right / len(self.dense)
+        return self.dense.sum() / spent, min(max(accuracy, 0.0), 100.0)  # sums of grades are rounded
 
 
 def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
@@ -85,13 +85,13 @@ def costs(trace: Trace, unit: str) -> tuple[np.ndarray, np.ndarray]:
 
 def speedups(test: Trace, dev: Trace) -> Iterator[dict]:
     """Rows of budget.csv: dev rows calibrate, and so do test rows where there are enough."""
-    first = drawn(len(test.labels), DRAWN)[0]
-    for name in ASKED:
-        rule = RULES[name].fit(dev.probabilities, dev.labels)
+    first, known = drawn(len(test), DRAWN)[0], test.kind.rules()
+    for name in (test.kind.base, *(name for name in BESIDE if name in known)):
+        rule = test.kind.fit(known[name], dev.probabilities, dev.labels, dev.words)
         said = [(trace, *judged(trace, rule)) for trace in (test, dev)]
         for unit in UNITS:
             on_test, on_dev = (
-                Rows(scores, answers == trace.labels[:, None], *costs(trace, unit)) for trace, scores, answers in said
+                Rows(scores, trace.quality(answers), *costs(trace, unit)) for trace, scores, answers in said
             )
             sides = {"dev": (on_dev, on_test), "test": (on_test.of(first), on_test.of(~first))}
             for calibration, (mine, new) in sides.items():

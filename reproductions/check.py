@@ -26,7 +26,7 @@ from pathlib import Path
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write, sha256
 from reproductions import budget, checkout, flops, pages, rules
-from reproductions.measure import measure
+from reproductions.measure import groups, measure
 from reproductions.sources import RUNS
 from reproductions.store import RECORD, find_runs
 from reproductions.tables import read_table, write_table, write_tables
@@ -69,8 +69,8 @@ def check(options: argparse.Namespace, committed: bool) -> int:
         if committed or (options.results_dir / "paper").is_dir():
             findings += counted(options.results_dir)
         for profile in dict.fromkeys([options.profile, *(COMMITTED if committed else ())]):
-            folder = options.results_dir / profile
-            findings += [*recomputed(folder), *provenance(folder)]
+            for folder in groups(options.results_dir / profile):
+                findings += [*recomputed(folder), *provenance(folder)]
         findings += made_pages() if committed else []
     for task in dict.fromkeys(claim.task for claim in claims if claim.tier == "live" and "live" in tiers):
         print(f"live: {task}, profile {LIVE_PROFILE}, trained twice", flush=True)

@@ -204,24 +204,27 @@ def _run(options: argparse.Namespace) -> int:
     tasks = _stand_ins(profile, tasks)
     given = {"trainings": options.training, "seed": options.seed, "train_rows": options.train_rows}
     planned = partial(plan, profile=profile, named=named, device=device, precision=precision, log=tqdm.write, **given)
-    results_dir, code = options.results_dir / profile, 0
+    parts, code = _by_group(options.results_dir / profile, tasks), 0
     if options.dry_run:
         from reproductions.dry_run import dry_run
 
-        for error in dry_run(tasks, profile, named, planned, results_dir, options.replace):
-            code = fail(str(error), EXIT_BAD_INPUT)
+        for results_dir, mine in parts.items():
+            for error in dry_run(mine, profile, named, planned, results_dir, options.replace):
+                code = fail(str(error), EXIT_BAD_INPUT)
     else:
         with _cluster(options.cluster, options.cpus) as make:
             with together.main_first():  # which may fetch data and encoder
-                runs = planned(tasks)
-            run(runs, results_dir, options.replace, tqdm.write, make, together)
+                runs = {results_dir: planned(mine) for results_dir, mine in parts.items()}
+            for results_dir, mine in runs.items():
+                run(mine, results_dir, options.replace, tqdm.write, make, together)
         if not together.main:
             return code
         if options.publish:
             pages.write()
-        beside = committed("results", profile) if in_checkout() else results_dir
-        for task in tasks:
-            print(show.task_rows(results_dir, task.name, beside))
+        for results_dir, mine in parts.items():
+            beside = committed("results", profile, mine[0].group) if in_checkout() else results_dir
+            for task in mine:
+                print(show.task_rows(results_dir, task.name, beside))
     print(notice, end="")
     return code
 
@@ -252,6 +255,19 @@ def _cluster(address: str | None, cpus: int) -> Iterator[Callable | None]:
         from reproductions.campaign import on_cluster
 
         yield partial(on_cluster, cpus=cpus)
+
+
+def _by_group(folder: Path, tasks: Sequence[Task]) -> dict[Path, list[Task]]:
+    """The tasks by the folder that their results lie in: a profile's `folder`, or one within it."""
+    parts: dict[Path, list[Task]] = {}
+    for task in tasks:
+        parts.setdefault(folder / task.group, []).append(task)
+    return parts
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Where the results of a task lie, which may be a user's own, in a profile's `folder`."""
+    return folder / TASKS[name].group if name in TASKS else folder
 
 
 def _silence_transformers() -> None:
@@ -329,43 +345,54 @@ def _padding(options: argparse.Namespace) -> int:
 def _measure(options: argparse.Namespace) -> int:
     from reproductions import pages
     from reproductions.lock import locked
-    from reproductions.measure import measure
+    from reproductions.measure import groups, measure
 
-    results_dir = options.results_dir / options.profile
-    with locked(results_dir, print):
-        written = measure(results_dir)
-        if options.publish:
-            written += pages.write()
+    written = []
+    for results_dir in groups(options.results_dir / options.profile):
+        with locked(results_dir, print):
+            written += measure(results_dir)
+    if options.publish:
+        written += pages.write()
     for path in written:
         print(path)
     return 0
 
 
 def _compared(options: argparse.Namespace) -> int:
-    from reproductions import budget, operating_points, pages, rules
+    from reproductions import pages
+
+    folder, names = options.results_dir / options.profile, list(dict.fromkeys(options.tasks))
+    parts: dict[Path, list[str] | None] = {folder: None} if names == ["all"] else {}
+    for name in names if not parts else ():
+        parts.setdefault(_place(folder, name), []).append(name)
+    written = [path for place, tasks in parts.items() for path in _compared_in(options, place, tasks)]
+    written += pages.write() if options.publish else []
+    for path in written:
+        print(path)
+    return 0
+
+
+def _compared_in(options: argparse.Namespace, folder: Path, tasks: list[str] | None) -> list[Path]:
+    """Measure and print the tasks that have their results in `folder`, None for all; return the files written."""
+    from reproductions import budget, operating_points, rules
     from reproductions.lock import locked
     from reproductions.tables import write_tables
 
-    folder, names = options.results_dir / options.profile, list(dict.fromkeys(options.tasks))
-    tasks = None if names == ["all"] else names
     writes = options.publish or not is_committed(options.results_dir, "results")
     with locked(folder, print) if writes else nullcontext():
         # Corrected over all tasks there are, a table does not depend on which of them was named.
         traces = rules.traces_of(folder, tasks, alone=not writes)
         tables = (rules if options.what == "rules" else budget).measured(traces)
         written = write_tables(folder, tables) if writes else []
-        written += pages.write() if options.publish else []
     shown = {name: table[table["task"].isin(tasks or table["task"])] for name, table in tables.items()}
     print(rules.board_text(shown["leaderboard"]) if options.what == "rules" else operating_points.text(shown))
-    for path in written:
-        print(path)
-    return 0
+    return written
 
 
 def _print_table(options: argparse.Namespace) -> int:
     from reproductions import show
 
-    print(show.table(options.results_dir / options.profile, options.table, options.task))
+    print(show.table(_place(options.results_dir / options.profile, options.task), options.table, options.task))
     return 0
 
 

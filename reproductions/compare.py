@@ -46,7 +46,7 @@ class Averaged:
 
     @cached_property
     def correct(self) -> np.ndarray:
-        """Who is right, bool [seeds, samples]."""
+        """Who is right, bool [seeds, samples], or how right, in [0, 1], of task types that grade an answer."""
         return np.stack([outcome.correct for outcome in self.outcomes])
 
     @property
@@ -57,7 +57,7 @@ class Averaged:
     @property
     def accuracy(self) -> float:
         """Per cent of samples that are right, the mean over seeds."""
-        return 100 * int(self.correct.sum()) / self.correct.size
+        return 100 * self.correct.sum().item() / self.correct.size
 
     @property
     def flops(self) -> float:
@@ -82,8 +82,8 @@ class Averaged:
     @property
     def at_chance(self) -> bool:
         """Whether it is, by its interval, no better than one answer for all: the test set's most frequent class."""
-        labels = self.traces[0].labels
-        return bool(self.interval.low <= np.bincount(labels).max() / len(labels))
+        trace = self.traces[0]
+        return bool(self.interval.low <= trace.kind.constant(trace.labels, trace.words, trace.metadata["classes"]))
 
     def of_seeds(self, seeds: Sequence[int]) -> np.ndarray:
         """Who is right, bool [seeds, samples], in the runs with `seeds`."""
@@ -126,7 +126,7 @@ def paired(first: Averaged, second: Averaged, level: float = CONFIDENCE) -> Pair
         return None
     one, other = first.of_seeds(seeds), second.of_seeds(seeds)
     low, high = paired_interval(one, other, level)
-    return Paired(100 * (int(one.sum()) - int(other.sum())) / one.size, 100 * low, 100 * high, seeds)
+    return Paired(100 * (one.sum().item() - other.sum().item()) / one.size, 100 * low, 100 * high, seeds)
 
 
 def provenance(*groups: Sequence[Trace]) -> dict[str, str]:

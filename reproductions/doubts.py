@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
-from reproductions.statistics import mcnemar
+from reproductions.statistics import paired_p
 
 CONFIDENCE_GAP = 10.0  # points between mean confidence and accuracy
 ALPHA = 0.001  # of a student that beats its teacher; there are eleven of them
@@ -13,7 +14,24 @@ ALPHA = 0.001  # of a student that beats its teacher; there are eleven of them
 
 def doubts(trace: Trace, baseline: float | None = None) -> Iterator[str]:
     """What speaks against the model of a test trace, a line each; `baseline` is the baseline's accuracy, per cent."""
-    names, right = trace.metadata["classes"], trace.correct[:, -1]  # [samples]
+    if trace.kind is SINGLE:
+        yield from _of_classes(trace)
+    right = trace.correct[:, -1]  # [samples]
+    accuracy = 100 * right.mean()
+    constant = 100 * trace.kind.constant(trace.labels, trace.words, trace.metadata["classes"])
+    if trace.kind is not SINGLE and accuracy <= constant:
+        yield f"one answer for all is as good, {constant:.1f}, as its last exit, {accuracy:.1f}"
+    for at, layer in enumerate(trace.metadata["layers"][:-1]):
+        gain = 100 * (trace.correct[:, at].mean() - right.mean())
+        if gain > 0 and paired_p(trace.correct[:, at], right) < ALPHA:
+            yield f"the exit of layer {layer} beats the last by {gain:.2f} points, more than chance allows"
+    if baseline is not None and accuracy < baseline:
+        yield f"logistic regression on the frozen encoder has {baseline:.2f}%, its last exit {accuracy:.2f}%"
+
+
+def _of_classes(trace: Trace) -> Iterator[str]:
+    """Where each text has one class: classes that are never right, and whether the model is as sure as it is right."""
+    names, right = trace.metadata["classes"], trace.correct[:, -1]
     present = np.unique(trace.labels)
     never = [names[label] for label in present if not right[trace.labels == label].any()]
     if never:
@@ -21,9 +39,3 @@ def doubts(trace: Trace, baseline: float | None = None) -> Iterator[str]:
     accuracy, confidence = 100 * right.mean(), 100 * trace.probabilities[:, -1].max(axis=-1).mean()
     if abs(confidence - accuracy) > CONFIDENCE_GAP:
         yield f"its last exit is right on {accuracy:.1f}% and {confidence:.1f}% sure of itself"
-    for at, layer in enumerate(trace.metadata["layers"][:-1]):
-        gain = 100 * (trace.correct[:, at].mean() - right.mean())
-        if gain > 0 and mcnemar(trace.correct[:, at], right) < ALPHA:
-            yield f"the exit of layer {layer} beats the last by {gain:.2f} points, more than chance allows"
-    if baseline is not None and accuracy < baseline:
-        yield f"logistic regression on the frozen encoder has {baseline:.2f}%, its last exit {accuracy:.2f}%"

@@ -12,12 +12,13 @@ import torch
 from fastbert_core.baseline import baseline
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.data import Split
-from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_files, atomic_write
 from fastbert_core.flops import EncoderShape
-from fastbert_core.model import FastBertModel
+from fastbert_core.model import FastBertModel, of_task
 from fastbert_core.processes import ALONE, Alone
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.trace import Trace, load_trace, save_trace
 from fastbert_core.tracing import scaled_probabilities
 from fastbert_core.train import Samples, Workplace, check_shareable, train
@@ -61,6 +62,7 @@ class _Work:
             folders = run.folder, run.first_folder
             self.record, self.first_record = (RunRecord(folder, run.device, processes.count) for folder in folders)
         self.tokenizer = load_tokenizer(run.backbone.source)
+        self._kind = TASK_TYPES[run.data.task.type]
         s = run.settings
         self._train_samples = self._samples(run.train)
         self._selection = self._samples(run.selection)
@@ -72,7 +74,8 @@ class _Work:
         run, s = self.run, self.run.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
         task = run.data.task
-        model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, s.classifier_init)
+        more = of_task(task)
+        model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, s.classifier_init, **more)
         model = model.to(run.device)
         samples = self._train_samples
         self._stage(model, s.first, samples, run.first_folder, self.first_record)
@@ -105,7 +108,8 @@ class _Work:
             # Before self-distillation nothing has changed since fine-tuning but the choice of the best epoch.
             if stage.name == "fine-tuning" or (stage.name == "self-distillation" and self._is_default and epoch):
                 few, exits = self._few, (model.layers,) if stage.exits == "last" else range(1, model.layers + 1)
-                trace = self._trace(p[: len(few.labels)], few, "dev", exits, s.precision, stage=stage.name, epoch=epoch)
+                few_p = p[: few.encoded.unit_count]
+                trace = self._trace(few_p, few, "dev", exits, s.precision, stage=stage.name, epoch=epoch)
                 save_trace(trace, folder / "epochs" / f"{stage.name}-{epoch}.npz")
 
         pad_id = self.tokenizer.pad_token_id
@@ -142,7 +146,7 @@ class _Work:
             "test_rows": len(run.data.test),
             **run.learnt_from,
             **self.record.columns(self.first_record, s.precision, list(self.notes)),
-            "baseline_accuracy": self._baseline()["accuracy"],
+            "baseline_accuracy": self._baseline()["accuracy"] if self._kind is SINGLE else None,
             "best_epoch": first.get("best_epoch"),
             "distillation_epochs": students.get("epochs"),
             "held_out_loss": students["held_out_loss"][-1] if students else None,
@@ -166,14 +170,16 @@ class _Work:
             return [self._stored(model, "test", self.run.data.test, (model.layers,))]
         exits, splits = range(1, model.layers + 1), {"test": self.run.data.test, "dev": self.run.calibration}
         traces = [self._stored(model, split, rows, exits) for split, rows in splits.items()]
-        return traces + (self._epoch_traces() if self._is_default else [])
+        # Figure 7 is the paper's: of words and of many classes a trace of each epoch takes more room than it tells.
+        with_epochs = self._is_default and not self.run.data.task.group
+        return traces + (self._epoch_traces() if with_epochs else [])
 
     @property
     def _is_default(self) -> bool:
         return self.run.settings.training == DEFAULT
 
     def _samples(self, split: Split) -> Samples:
-        return Samples(encode(self.tokenizer, split.texts, split.pairs, self.run.settings.max_tokens), split.labels)
+        return Samples.of(self._kind, self.tokenizer, split, self.run.settings.max_tokens)
 
     def _trace(
         self, p: np.ndarray, samples: Samples, split: str, layers: Sequence[int], precision: str, **more: object
@@ -183,10 +189,14 @@ class _Work:
             "split": split,
             "classes": list(self.run.data.task.classes),
             "layers": list(layers),
-            "encoder": dataclasses.asdict(EncoderShape.from_config(self._config)),
+            "encoder": EncoderShape.from_config(self._config).described,
             "precision": precision,
         }
-        return Trace(p, samples.labels.astype(np.int64), samples.encoded.lengths, metadata | more)
+        task, encoded = self.run.data.task, samples.encoded
+        if self._kind is not SINGLE or task.metrics:
+            metadata |= {"task_type": task.type, "metrics": list(task.metrics or self._kind.metrics[:1])}
+        labels = samples.labels.astype(self._kind.label_dtype)
+        return Trace(p, labels, encoded.lengths, metadata | more, words=encoded.word_counts)
 
     def _said(
         self, model: FastBertModel, samples: Samples, layers: tuple[int, ...], precision: str, progress: str

@@ -35,7 +35,7 @@ def _distribution(traces: list[Trace], speed: float) -> pd.DataFrame:
             "percent": 100 * np.bincount(exits, minlength=layers + 1)[1:] / len(exits),
             "mean_layers": exits.mean(),
             "median_layers": np.median(exits),
-            "samples": len(traces[0].labels),
+            "samples": len(traces[0]),
             **provenance(traces),
         }
     )

@@ -38,7 +38,7 @@ def _row(task: str, stage: str, epoch: int, traces: list[Trace]) -> dict:
     row = Averaged(traces, use).row(dense(traces[0]).flops)
     del row["accuracy_min"], row["accuracy_max"]
     speed = None if stage == TUNING else SPEED
-    return {"task": task, "epoch": epoch, "stage": stage, "speed": speed, "samples": len(traces[0].labels), **row}
+    return {"task": task, "epoch": epoch, "stage": stage, "speed": speed, "samples": len(traces[0]), **row}
 
 
 def _with_stage_epoch(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,6 @@ from fastbert_core.out_of_bag import draws
 from fastbert_core.sweep import by_sample, totals
 from fastbert_core.thresholds import ERROR, GRID, certified, disagreement, harm, within
 from fastbert_core.trace import Trace
-from reproductions.rules import BASE
 
 TOLERATED = (0.005, 0.01, 0.02)
 SIZES = (500, 2000)  # calibration rows of a draw
@@ -54,7 +53,7 @@ def promises(test: Trace, dev: Trace) -> Iterator[dict]:
 
 def _lost(trace: Trace, loss: str) -> tuple[np.ndarray, np.ndarray]:
     """Scores, and what is lost by leaving at each layer: [rows, layers] each."""
-    scores, answers = judged(trace, BASE)
+    scores, answers = judged(trace, trace.kind.base)
     if loss == AGREEMENT:
-        return scores, disagreement(answers, trace.probabilities)
-    return scores, harm(answers, trace.probabilities, trace.labels)
+        return scores, disagreement(answers, trace.probabilities, trace.kind, trace.words)
+    return scores, harm(answers, trace.probabilities, trace.labels, trace.kind, trace.words, trace.metadata["classes"])

@@ -13,7 +13,6 @@ from fastbert_core.metrics import judged
 from fastbert_core.thresholds import ERROR, disagreement, learn_then_test
 from fastbert_core.trace import Trace
 from reproductions.guarantees import TOLERATED
-from reproductions.rules import BASE
 
 ROWS, DRAWS = 2000, 50
 METHODS = {
@@ -23,9 +22,9 @@ METHODS = {
 
 
 def layer_promises(test: Trace) -> Iterator[dict]:
-    """Rows of layer_guarantees.csv, of FastBERT's own rule and disagreement, for each tolerance and method."""
-    scores, answers = judged(test, BASE)
-    losses = disagreement(answers, test.probabilities)
+    """Rows of layer_guarantees.csv, of the task type's own rule and disagreement, for each tolerance and method."""
+    scores, answers = judged(test, test.kind.base)
+    losses = disagreement(answers, test.probabilities, test.kind, test.words)
     rng = np.random.default_rng(2)
     drawn = rng.integers(len(scores), size=(DRAWS, ROWS))
     for tolerated in TOLERATED:

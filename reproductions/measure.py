@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from fastbert_core.errors import InputError
+from fastbert_core.task_types import SINGLE
 from reproductions import reported
 from reproductions.calibration import calibration
 from reproductions.comparability import Paper, compared_tasks
@@ -20,13 +21,24 @@ from reproductions.store import find_runs, runs_table
 from reproductions.table2 import comparisons, table2
 from reproductions.table3 import table3
 from reproductions.tables import table_path, write_table
+from reproductions.task_metrics import task_metrics
 from reproductions.trainings import trainings
 from reproductions.true_macs import hidden_cost
+
+
+def groups(results_dir: Path) -> list[Path]:
+    """A profile's folder, and within it those of tasks beside the paper's: of each that has runs, the first at least.
+
+    So the paper's tables, and what is corrected over all of its tasks, stay what they are whatever else is run.
+    """
+    inner = [path.parent for path in sorted(results_dir.glob("[!.]*/traces")) if path.is_dir()]
+    return [results_dir, *inner] if (results_dir / "traces").is_dir() or not inner else inner
 
 
 def measure(results_dir: Path) -> list[Path]:
     """Write every CSV that the runs of `results_dir` allow.
 
+    The paper's tables are of tasks with one label a text; curves, exit layers and costs are of every task type.
     Everything is computed before anything is written; measuring again gives the same bytes. A CSV that the traces no
     longer allow is removed. Returns the files written. Raises InputError if there are no traces, a run is
     not in order, or seeds of one model learnt from different things. Models that learnt from other things than their
@@ -38,6 +50,7 @@ def measure(results_dir: Path) -> list[Path]:
     traces = comparable([trace for run in stored for trace in run.traces()], runs)
     if not traces:
         raise InputError(f"{results_dir}: found no traces, expected some under traces/")
+    every, traces = traces, [trace for trace in traces if trace.kind is SINGLE]
     compared = compared_tasks(traces, runs)
     paper = Paper.load(compared)
 
@@ -50,16 +63,17 @@ def measure(results_dir: Path) -> list[Path]:
         "table2": table2(traces, runs, paper),
         "comparisons": comparisons(traces),
         "table3": table3(traces, runs, paper),
-        "speed_accuracy": speed_accuracy(traces, figure("figure3_speed_accuracy")),
+        "speed_accuracy": speed_accuracy(every, figure("figure3_speed_accuracy")),
         "luha": luha(traces, figure("figure4_luha")),
-        "exit_layers": exit_layers(traces, figure("figure5_exit_layers")),
-        "uncertainty": uncertainty_distribution(traces),
-        "convergence": convergence(traces, figure("figure7_convergence")),
-        "true_macs": hidden_cost(traces),
+        "exit_layers": exit_layers(every, figure("figure5_exit_layers")),
+        "uncertainty": uncertainty_distribution(every),
+        "convergence": convergence(every, figure("figure7_convergence")),
+        "true_macs": hidden_cost(every),
         "equal_flops": equal_flops(traces),
         "calibration": calibration(traces),
         "exits": exits(traces),
         "trainings": trainings([trace for trace in traces if trace.metadata["split"] == "test"]),
+        "task_metrics": task_metrics(every),
     }
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]
     for name in (name for name, table in tables.items() if table.empty):

@@ -7,13 +7,13 @@ import pandas as pd
 
 from reproductions.guarantees import AGREEMENT, METHODS
 from reproductions.layer_guarantees import METHODS as LAYER_METHODS
-from reproductions.rules import BASE
+from reproductions.rules import BASES
 
 NEVER = "never exits"
 TITLES = {
-    "asked": "threshold of entropy for a FLOPs speedup, chosen on dev: speedup and accuracy on test",
+    "asked": "threshold of {rule} for a FLOPs speedup, chosen on dev: speedup and accuracy on test",
     "reached": "the speedup that was asked, and what new rows come to",
-    "tolerated": "threshold of entropy that loses no more of the last layer's answers, chosen on dev",
+    "tolerated": "threshold of {rule} that loses no more of the last layer's answers, chosen on dev",
     "promised": "how often more was lost than may be, of all draws of a task, and mean layers over tasks",
     "promised by layer": "how often those that left at or before some layer lost more than may be",
     "drifted": "streams under a fixed threshold, and with a budget that is held",
@@ -27,13 +27,14 @@ def text(tables: Mapping[str, pd.DataFrame]) -> str:
     shown = asked(tables["budget"]), reached(tables["budget"])
     shown += tolerated(tables["guarantees"]), promised(tables["guarantees"])
     shown += promised_by_layer(tables["layer_guarantees"]), drifted(tables["streams"])
-    pairs = zip(TITLES.values(), shown, strict=True)
+    rule = " or ".join(sorted(BASES & set(tables["budget"]["rule"])))
+    pairs = zip((title.format(rule=rule) for title in TITLES.values()), shown, strict=True)
     return "\n".join(f"{title}:\n{table.to_string(index=False)}\n" for title, table in pairs)
 
 
 def asked(rows: pd.DataFrame) -> pd.DataFrame:
     """By task and target: the threshold that dev rows give, and what the test rows come to at it."""
-    mine = rows[(rows["rule"] == BASE) & (rows["unit"] == "FLOPs") & (rows["calibration"] == "dev")]
+    mine = rows[rows["rule"].isin(BASES) & (rows["unit"] == "FLOPs") & (rows["calibration"] == "dev")]
     cells = [f"{r.threshold:.4f}: {r.speedup:.2f}x, {r.accuracy:.2f}" for r in mine.itertuples()]
     return _wide(mine, [f"{target:g}x" for target in mine["target"]], cells)
 

@@ -13,6 +13,7 @@ import torch
 from fastbert_core.data import Split, TaskData, check_classes, halves, take_rows
 from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
 from fastbert_core.errors import InputError
+from fastbert_core.task_types import SINGLE
 from fastbert_core.tasks import Task
 from reproductions.seeds import KEY, check_seeds
 from reproductions.settings import (
@@ -148,6 +149,9 @@ def plan(
             if (layers := shallow_layers(training)) and (layers >= shape.layers or shape.layers % layers):
                 log(f"{task.name}: {training} left out, the encoder has {shape.layers} layers")
                 continue
+            if shallow_layers(training) and task.type != SINGLE.name:
+                found = f"{training}, which makes a shallow model"
+                raise InputError(f"{task.name}: found {found}, expected one with exits, as the task is {task.type}")
             chosen = given | {"train_rows": train_rows}
             settings = settings_for(profile, task, training, precision, shape.hidden, **chosen)
             if shape.max_tokens < settings.max_tokens:

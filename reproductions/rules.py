@@ -13,20 +13,21 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_metrics import Curve, curve, elue, oracle_gap
-from fastbert_core.exit_rules import BOUNDS, RULES, exit_layers
+from fastbert_core.exit_rules import BOUNDS, RULES, ExitRule, exit_layers
 from fastbert_core.flops import paper_flops_by_exit
 from fastbert_core.metrics import Outcome, dense, encoder_shape, judged, leaving
 from fastbert_core.sweep import slowest_within, totals
+from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
 from reproductions.compare import provenance, select, tasks_of
 from reproductions.seeds import comparable
-from reproductions.statistics import holm, mcnemar, paired_interval
+from reproductions.statistics import holm, paired_interval, paired_p
 from reproductions.store import find_runs, load_traces, runs_table
 from reproductions.verdicts import ALPHA
 
 log = logging.getLogger(__name__)
 
-BASE = "entropy"  # FastBERT's rule, which all others are compared with
+BASES = {kind.base for kind in TASK_TYPES.values()}  # of each task type the rule that all others are compared with
 TARGETS = (2, 3, 4, 6)  # speedups of the leaderboard
 SHARE = 1 / 3  # of the layers, which a sample executes on average where rules are compared
 ROUND, SPREAD = np.arange(21) / 20, 40  # thresholds that every curve has, and how many more spread its cost evenly
@@ -50,10 +51,10 @@ class Side:
     """A rule on the test trace of one seed; `dev` is that seed's, None where the training keeps none."""
 
     def __init__(self, name: str, trace: Trace, dev: Trace | None) -> None:
-        fitted = name if dev is None or name in BOUNDS else RULES[name].fit(dev.probabilities, dev.labels)
+        fitted = name if dev is None or name in BOUNDS else _fitted(name, dev)
         self.trace, self.cost = trace, paper_flops_by_exit(encoder_shape(trace))
         self.scores, self.answers = judged(trace, fitted)
-        self.correct = self.answers == trace.labels[:, None]
+        self.correct = trace.quality(self.answers)
         self.on_dev = None if dev is None else judged(dev, fitted)[0]
 
     @cached_property
@@ -74,6 +75,11 @@ class Side:
         """What the slowest threshold comes to that costs at most so much on test; None where none does."""
         threshold = self.curve.thresholds[at] if (at := self.curve.within(flops)) >= 0 else np.inf
         return self.at(threshold) if np.isfinite(threshold) else None
+
+
+def _fitted(name: str, dev: Trace) -> ExitRule:
+    """A rule, fitted on a dev trace."""
+    return dev.kind.fit(RULES[name], dev.probabilities, dev.labels, dev.words)
 
 
 def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
@@ -104,17 +110,23 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
 
 
 def able(tests: Sequence[Trace], devs: Sequence[Trace | None]) -> list[str]:
-    """The rules and bounds that these traces allow: to be fitted takes dev, to know energy the scale of the logits."""
+    """The rules and bounds that these traces allow: to be fitted takes dev, to know energy the scale of the logits.
+
+    And rules must have a meaning for the type of the task.
+    """
     scaled = all(trace.logsumexp is not None for trace in (*tests, *devs) if trace is not None)
-    rules = {name: rule for name, rule in RULES.items() if scaled or not rule.unnormalised}
+    rules = {name: rule for name, rule in tests[0].kind.rules().items() if scaled or not rule.unnormalised}
     return [*(name for name, rule in rules.items() if None not in devs or not rule.needs_fit), *BOUNDS]
 
 
 def left_out(traces: Sequence[Trace]) -> list[str]:
     """A line for each rule that reads the scale of the logits, where traces do not keep it."""
-    tasks = sorted({trace.metadata["task"] for trace in traces if _exits(trace) and trace.logsumexp is None})
-    needy = [name for name, rule in RULES.items() if rule.unnormalised and tasks]
-    return [f"rule {name}: no row for {', '.join(tasks)}, whose traces keep no logsumexp" for name in needy]
+    lines = []
+    for name, rule in RULES.items():
+        of = [trace for trace in traces if rule.unnormalised and trace.kind.name in rule.types]
+        if tasks := sorted({trace.metadata["task"] for trace in of if _exits(trace) and trace.logsumexp is None}):
+            lines.append(f"rule {name}: no row for {', '.join(tasks)}, whose traces keep no logsumexp")
+    return lines
 
 
 def _exits(trace: Trace) -> bool:
@@ -131,11 +143,11 @@ def _points(sides: Sequence[Side]) -> pd.DataFrame:
     depth = np.arange(1, shape.layers + 1)
     right = sum(totals(side.scores, side.correct, thresholds) for side in sides)
     executed = np.stack([totals(side.scores, depth, thresholds) for side in sides])  # [seeds, thresholds]
-    samples = len(sides[0].trace.labels)
+    samples = len(sides[0].trace)
     flops = (executed * sides[0].cost[0] / samples).mean(axis=0)
     columns = {
         "threshold": thresholds,
-        "accuracy": 100 * right / (len(sides) * samples),
+        "accuracy": np.clip(100 * right / (len(sides) * samples), 0, 100),  # sums of grades are rounded
         "mean_layers": (executed / samples).mean(axis=0),
         "speedup": dense(sides[0].trace).flops / flops,
     }
@@ -158,7 +170,7 @@ def _row(sides: Sequence[Side], every: dict[str, list[Side]]) -> dict:
         oracles = every[f"oracle-{name}"]
         gaps = [oracle_gap(s.curve, o.scores, o.correct, o.cost) for s, o in zip(sides, oracles, strict=True)]
         row[f"gap_{name}"] = float(np.mean(gaps))
-    return row | _against(sides, every[BASE]) | provenance([side.trace for side in sides])
+    return row | _against(sides, every[sides[0].trace.kind.base]) | provenance([side.trace for side in sides])
 
 
 def _elue(side: Side) -> float:
@@ -169,7 +181,7 @@ def _elue(side: Side) -> float:
 
 
 def _against(sides: Sequence[Side], base: Sequence[Side]) -> dict:
-    """The paired difference to the rule BASE at the rule's own mean layers, which are at most SHARE of all."""
+    """The paired difference to `base`, the task type's rule, at the rule's own mean layers, at most SHARE of all."""
     names = ("layers", "difference", "difference_low", "difference_high", "mcnemar_p")
     found = [side.within(side.cost[-1] * SHARE) for side in sides]
     if None in found:
@@ -179,8 +191,8 @@ def _against(sides: Sequence[Side], base: Sequence[Side]) -> dict:
     mine, theirs = (np.stack([outcome.correct for outcome in side]) for side in (found, others))  # [seeds, samples]
     low, high = paired_interval(mine, theirs)
     layers = float(np.mean([one.mean_layers for one in found]))
-    difference = 100 * (int(mine.sum()) - int(theirs.sum())) / mine.size
-    return dict(zip(names, (layers, difference, 100 * low, 100 * high, mcnemar(mine[0], theirs[0])), strict=True))
+    difference = 100 * (mine.sum().item() - theirs.sum().item()) / mine.size
+    return dict(zip(names, (layers, difference, 100 * low, 100 * high, paired_p(mine[0], theirs[0])), strict=True))
 
 
 def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool = True) -> list[Trace]:

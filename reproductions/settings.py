@@ -112,8 +112,9 @@ def lookup(profile: str, task: Task, name: str, hidden: int = BERT_BASE.hidden) 
     if profile not in PROFILES:
         raise InputError(f"profile: found {profile!r}, expected one of {', '.join(PROFILES)}")
     own = _file().get(profile, {})
-    narrow = own.get("narrow", {}) if hidden < BERT_BASE.hidden else {}
-    for table in (narrow, own.get("tasks", {}).get(task.name, {}), own.get(task.language, {}), own, _file()["common"]):
+    of_task = own.get("tasks", {}).get(task.name, {})
+    narrow = (of_task.get("narrow", {}), own.get("narrow", {})) if hidden < BERT_BASE.hidden else ()
+    for table in (*narrow, of_task, own.get(task.language, {}), own, _file()["common"]):
         if name in table:
             return table[name]
     return None
@@ -161,8 +162,11 @@ def own_backbones(profile: str, task: str) -> tuple[object, ...]:
 
 
 def planned_trainings(profile: str, task: Task) -> list[str]:
-    """The training of each run that a task wants in a profile, in order; of a user's own task, FastBERT's alone."""
-    return lookup(profile, task, "runs") if task.name in TASKS else _file()["common"]["runs"]
+    """The training of each run that a task wants in a profile, in order.
+
+    Of a user's own task, and of those beside the paper's, FastBERT's alone.
+    """
+    return lookup(profile, task, "runs") if task.name in TASKS and not task.group else _file()["common"]["runs"]
 
 
 def check_trainings(names: Sequence[str] | None) -> list[str]:

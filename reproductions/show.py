@@ -32,6 +32,8 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
 
     A row that was trained in another precision than the committed one says so.
     """
+    if _has_metrics(results_dir, task):
+        return f"{task}, this run ({results_dir}):\n{metrics_text(results_dir, task)}\n"
     mine, stored = _rows(results_dir, task), _rows(committed, task)
     beside = committed.resolve() != results_dir.resolve() and not stored.empty
     if beside:
@@ -42,6 +44,37 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
     if beside:
         parts += [f"{task}, as committed ({committed}):", _table(stored)]
     return "\n".join(parts)
+
+
+def _has_metrics(results_dir: Path, task: str) -> bool:
+    name = "task_metrics"
+    return table_path(results_dir, name).is_file() and task in set(read_table(results_dir, name)["task"])
+
+
+def metrics_text(results_dir: Path, task: str) -> str:
+    """Rows of task_metrics.csv of a task: the full model, and what each rule keeps of it."""
+    rows = read_table(results_dir, "task_metrics")
+    rows = rows[rows["task"] == task]
+    parts = []
+    for (training, seed), mine in rows.groupby(["training", "seed"]):
+        full = [f"{row.metric} {_cell(row.value)}" for row in mine[mine["rule"] == "none"].itertuples()]
+        first = mine["metric"].iloc[0] if len(full) == 1 else full[0].split()[0]
+        of_rules = mine[(mine["rule"] != "none") & (mine["metric"] == first)]
+        cells = [
+            f"{_cell(row.value)}, lost {_cell(row.lost)} [{_cell(row.lost_low)}, {_cell(row.lost_high)}]"
+            f" at {row.mean_layers:.1f} layers, {row.speedup:.2f}x"
+            for row in of_rules.itertuples()
+        ]
+        parts.append(f"{training}, seed {seed}: {', '.join(full)} at all layers")
+        if len(of_rules):
+            wide = of_rules.assign(cell=cells).pivot(index="rule", columns="point", values="cell")
+            wide.columns = [f"{first}, {point}" for point in wide.columns]
+            parts.append(wide.fillna("").reset_index().to_string(index=False))
+    return "\n".join(parts)
+
+
+def _cell(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.2f}"
 
 
 def table(results_dir: Path, name: str, task: str) -> str:

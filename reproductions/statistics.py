@@ -36,8 +36,11 @@ def wilson(successes: int | np.ndarray, trials: int | np.ndarray, level: float =
 def paired_interval(first: np.ndarray, second: np.ndarray, level: float = CONFIDENCE) -> Interval:
     """Interval of mean(first) − mean(second), both bool [seeds, samples], of the same seeds and samples.
 
-    Tango's for one seed; for several, the bootstrap crossed over seeds and samples.
+    Tango's for one seed; for several, the bootstrap crossed over seeds and samples. Of answers that are graded, in
+    [0, 1], `graded_interval`.
     """
+    if first.dtype != bool:
+        return graded_interval(first - second, level)
     if len(first) == 1:
         only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
         return tango(only_first, only_second, first.shape[1], level)
@@ -85,11 +88,40 @@ def crossed_bootstrap(values: np.ndarray, level: float = CONFIDENCE, seed: int =
 def accuracy_interval(correct: np.ndarray) -> Interval:
     """Interval of the accuracy of runs on the same samples, bool [seeds, samples].
 
-    Wilson for one run; for several, the bootstrap crossed over seeds and samples.
+    Wilson for one run; for several, the bootstrap crossed over seeds and samples. Of answers that are graded, in
+    [0, 1], `graded_interval`.
     """
+    if correct.dtype != bool:
+        return Interval(*np.clip(graded_interval(correct), 0.0, 1.0).tolist())
     if len(correct) == 1:
         return Interval(*(float(end) for end in wilson(correct.sum(), correct.shape[1])))
     return crossed_bootstrap(correct.astype(np.int64))
+
+
+def graded_interval(values: np.ndarray, level: float = CONFIDENCE) -> Interval:
+    """Normal interval of the mean of `values`, float [seeds, samples]: over samples, and over seeds where several."""
+    mean, reach = float(values.mean()), float(stats.norm.ppf((1 + level) / 2)) * _error(values)
+    return Interval(mean - reach, mean + reach)
+
+
+def _error(values: np.ndarray) -> float:
+    """Standard error of the mean of `values` [seeds, samples], both of which are drawn."""
+    variance = 0.0
+    for axis in (0, 1):  # means of samples over seeds, then of seeds over samples
+        means = values.mean(axis=axis)
+        variance += float(means.var(ddof=1)) / len(means) if len(means) > 1 else 0.0
+    return math.sqrt(variance)
+
+
+def paired_p(first: np.ndarray, second: np.ndarray) -> float:
+    """Two-sided p that two classifiers are equally right: McNemar's of bool [samples], a paired z-test's of grades."""
+    if first.dtype == bool:
+        return mcnemar(first, second)
+    difference = first - second
+    error = _error(difference[None])
+    if error == 0:
+        return 1.0 if not difference.any() else 0.0
+    return float(2 * stats.norm.sf(abs(difference.mean()) / error))
 
 
 def mover(first: float, of_first: Interval, second: float, of_second: Interval, correlation: float = 0.0) -> Interval:

@@ -75,8 +75,8 @@ def _check(trace: Trace, path: Path, test_rows: int) -> None:
     expected = [depth] if last_alone else list(range(1, depth + 1))
     if trace.metadata["layers"] != expected:
         raise InputError(f"{path}: found layers {trace.metadata['layers']}, expected {expected}")
-    if trace.metadata["split"] == "test" and len(trace.labels) != test_rows:
-        raise InputError(f"{path}: found {len(trace.labels)} samples, expected the {test_rows} test_rows of {RECORD}")
+    if trace.metadata["split"] == "test" and len(trace) != test_rows:
+        raise InputError(f"{path}: found {len(trace)} samples, expected the {test_rows} test_rows of {RECORD}")
 
 
 def run_folder(results_dir: Path, key: Mapping) -> Path:

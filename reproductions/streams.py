@@ -26,7 +26,7 @@ def drifting(test: Trace, dev: Trace, others: Sequence[Trace]) -> Iterator[dict]
     by_lot = np.random.default_rng(0).permutation(len(scores))
     streams = {"shuffled": scores[by_lot], "by length": scores[np.argsort(test.tokens, kind="stable")]}
     for other in others:
-        both = scores[: LONGEST - len(other.labels)], other.uncertainties
+        both = scores[: LONGEST - len(other)], other.uncertainties
         streams[f"then {other.metadata['task']}"] = np.concatenate(both)
     budget = layers / SHARE
     fixed = slowest_within(dev.uncertainties, np.arange(1, layers + 1), budget)

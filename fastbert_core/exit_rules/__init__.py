@@ -4,6 +4,7 @@ A rule scores what a sample's exits have said so far; the sample leaves at the f
 threshold, and at the last layer in any case. Column l of a score or an answer depends on columns 1 to l alone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,8 +21,13 @@ class ExitRule:
         engine keeps none of them
     unnormalised: whether `p` are e^z of the logits z in the place of probabilities
     needs_fit: whether it must be fitted before it can score
+    types: the task types for which it has a meaning
+    of_parts: of parts' scores [parts, layers], and where each sample's begin, int64 [samples], the samples' scores;
+        None leaves it to the task type
     """
 
+    types: tuple[str, ...] = ("single-label", "multi-label", "sequence-labelling")
+    of_parts: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     looks_back = False
     unnormalised = False
     needs_fit = False
@@ -43,13 +49,17 @@ class ExitRule:
 
 
 class Bound(Protocol):
-    """What no engine can run, for curves alone: it asks for labels, for layers to come, or for a place in the file."""
+    """What no engine can run, for curves alone: it asks for labels, for layers to come, or for a place in the file.
 
-    def score(self, p: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """As a rule's, of all layers and the right classes, int64 [samples]."""
+    Its answers are each layer's own.
+    """
 
-    def answer(self, p: np.ndarray) -> np.ndarray:
-        """As a rule's."""
+    def score(self, correct: np.ndarray, same: np.ndarray) -> np.ndarray:
+        """As a rule's, of all layers.
+
+        correct: bool, or float in [0, 1], [samples, layers], how right each layer is; same: bool, whether it says what
+        the last one will
+        """
 
 
 RULES: Registry[ExitRule] = Registry("exit rule", __name__)

@@ -8,6 +8,7 @@ from fastbert_core.exit_rules import RULES, ExitRule
 class Energy(ExitRule):
     """1 / (1 + (Σ e^{z/T})^T): low where some logit is high. It needs a trace that keeps the logits' scale."""
 
+    types = ("single-label",)
     unnormalised = True
 
     def __init__(self, temperature: float = 1.0) -> None:

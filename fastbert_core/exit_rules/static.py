@@ -8,6 +8,7 @@ from fastbert_core.exit_rules import RULES, ExitRule
 class StaticLayer(ExitRule):
     """1 / (1 + l) at layer l: a threshold between 1 / (1 + l) and 1 / l leaves there."""
 
+    types = (*ExitRule.types, "regression")
     looks_back = True
 
     def score(self, p: np.ndarray) -> np.ndarray:

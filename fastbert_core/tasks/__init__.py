@@ -13,6 +13,8 @@ from importlib import resources
 from fastbert_core.errors import InputError
 
 LANGUAGES = ("en", "zh")
+SPLITS = ("train", "dev", "test")
+SCORE = "score"  # the one output of a regression
 SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # names become folder names
 
 
@@ -57,9 +59,14 @@ class PackageSource:
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task: `classes` are named in label order, 0 to N-1.
+    """A task: `classes` are named in label order, 0 to N-1.
 
     row: its place in the paper's table 2, None where it is not one of the paper's
+    type: one of task_types.TASK_TYPES
+    metrics: what it is judged by beside accuracy, of task_metrics.METRICS, that of its publications first
+    scores: the least and the largest score of a regression
+    folder: where its files lie below a folder of data that has none called as the task; None where there is none
+    splits: the files that there are; what is missing is carved out of train
     """
 
     name: str
@@ -69,6 +76,16 @@ class Task:
     hub: HubSource | None = None
     package: PackageSource | None = None
     row: int | None = None
+    type: str = "single-label"
+    metrics: tuple[str, ...] = ()
+    scores: tuple[float, float] | None = None
+    folder: str | None = None
+    splits: tuple[str, ...] = SPLITS
+
+    @property
+    def group(self) -> str:
+        """Of tasks beside the paper's, the folder that data and results of all of them lie in; else empty."""
+        return (self.folder or "").rpartition("/")[0]
 
     def __post_init__(self) -> None:
         """Raise InputError for a name that is no safe folder name, an unknown language, or bad class names."""
@@ -76,14 +93,17 @@ class Task:
             raise InputError(f"task name {self.name!r}, expected small letters, digits, '-' and '_', at most 64")
         if self.language not in LANGUAGES:
             raise InputError(f"task {self.name}: language {self.language!r}, expected one of {', '.join(LANGUAGES)}")
-        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise InputError(f"task {self.name}: classes {list(self.classes)}, expected at least two, all different")
+        repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if repeated or len(self.classes) < (2 if self.scores is None else 1):
+            twice = f", of which {', '.join(repeated[:5])} stand twice" if repeated else ""
+            found = f"classes {list(self.classes)}{twice}"
+            raise InputError(f"task {self.name}: {found}, expected at least two, all different")
         if not all(name.strip() and name.isprintable() for name in self.classes):
             raise InputError(f"task {self.name}: classes {list(self.classes)}, expected printable names, none empty")
 
 
 def read_task(name: str, table: dict) -> Task:
-    """The task that a TOML file's keys describe: language and labels; pair, hub, package and row where it has them.
+    """The task that a TOML file's keys describe: language and labels, or scores; others of Task where it has them.
 
     Raises InputError as Task does.
     """
@@ -91,8 +111,10 @@ def read_task(name: str, table: dict) -> Task:
     if hub is not None:
         hub = HubSource(**{key: tuple(value) if isinstance(value, list) else value for key, value in hub.items()})
     package = PackageSource(**table["package"]) if "package" in table else None
-    classes = tuple(table["labels"])
-    return Task(name, table["language"], classes, table.get("pair", False), hub, package, table.get("row"))
+    classes = tuple(table["labels"]) if "labels" in table else (SCORE,)
+    more = {key: table[key] for key in ("pair", "row", "type", "folder") if key in table}
+    more |= {key: tuple(table[key]) for key in ("metrics", "scores", "splits") if key in table}
+    return Task(name, table["language"], classes, hub=hub, package=package, **more)
 
 
 def _tasks() -> dict[str, Task]:

@@ -18,6 +18,7 @@ from fastbert_core.exit_rules.gate import features
 from fastbert_core.exit_rules.pcee import Pcee
 from fastbert_core.exit_rules.temperature import Tempered, tempered
 from fastbert_core.metrics import judged
+from fastbert_core.task_types import SINGLE
 from fastbert_core.uncertainty import uncertainty
 from tests.core.small import make_model, make_tokenizer, trace_of, varied
 
@@ -46,7 +47,7 @@ def check_causal(name, rule, p):
             assert alike, f"exit rule {name}: the {what} of layers 1 to {layers} depends on later ones"
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SINGLE.rules())
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 5))
 def test_a_rule_looks_at_no_later_layer(name, seed, classes):
@@ -68,14 +69,14 @@ def test_a_rule_that_looks_ahead_is_named():
         check_causal("ahead", Ahead(), said(0))
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SINGLE.rules())
 def test_a_sample_s_score_does_not_depend_on_the_others(name):
     p, rule = said(1), ready(name)
     for of in (rule.score, rule.answer):
         np.testing.assert_array_equal(np.concatenate([of(p[row : row + 1]) for row in range(len(p))]), of(p))
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SINGLE.rules())
 def test_a_rule_that_does_not_look_back_says_the_same_of_a_layer_alone(name):
     p, rule = said(4), ready(name)
     alike = [np.array_equal(of(p[:, 3:4]), of(p)[:, 3:4]) for of in (rule.score, rule.answer)]
@@ -83,7 +84,7 @@ def test_a_rule_that_does_not_look_back_says_the_same_of_a_layer_alone(name):
     assert not rule.looks_back or not all(alike)  # else the engine keeps what nobody asks for
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SINGLE.rules())
 def test_the_last_layer_always_exits(name):
     p, leaving = said(6), Leaving(ready(name), 0.0, LAYERS)
     kept = None
@@ -100,7 +101,7 @@ def small():
     return model, encoded, trace_of(model, encoded, logsumexp=True)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SINGLE.rules())
 def test_the_engine_leaves_where_the_trace_does(name, small):
     model, encoded, trace = small
     labels = np.random.default_rng(2).integers(3, size=len(encoded))
@@ -119,7 +120,7 @@ def test_the_engine_leaves_where_the_trace_does(name, small):
     assert len(depths) > 1
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SINGLE.rules())
 def test_the_lower_the_threshold_the_later_all_leave(name):
     scores = ready(name).score(said(2))
     depths = [exit_layers(scores, threshold) for threshold in (-1.0, *np.sort(scores, axis=None)[::20], np.inf)]
@@ -293,11 +294,14 @@ def test_an_unfitted_rule_and_one_for_other_layers_or_classes_are_refused(small)
 
 def test_bounds_by_hand():
     p = np.eye(2)[np.array([[0, 1, 0, 1], [1, 1, 0, 0], [0, 0, 0, 1]])]
-    labels = np.array([1, 0, 1])
-    assert exit_layers(BOUNDS["oracle-label"].score(p, labels), 0.5).tolist() == [2, 3, 4]
-    assert exit_layers(BOUNDS["oracle-teacher"].score(p, labels), 0.5).tolist() == [2, 3, 4]
-    many = np.repeat(p[:1], 4000, axis=0)
-    leave = np.bincount(exit_layers(BOUNDS["random"].score(many, labels), 0.5), minlength=5)[1:]
+    said, labels = p.argmax(axis=-1), np.array([1, 0, 1])
+    correct, same = said == labels[:, None], said == said[:, -1:]
+    assert exit_layers(BOUNDS["oracle-label"].score(correct, same), 0.5).tolist() == [2, 3, 4]
+    assert exit_layers(BOUNDS["oracle-teacher"].score(correct, same), 0.5).tolist() == [2, 3, 4]
+    graded = np.array([[0.2, 0.7, 0.7, 0.5], [0.0, 0.0, 0.0, 0.0]])
+    assert exit_layers(BOUNDS["oracle-label"].score(graded, same[:2]), 0.5).tolist() == [2, 4]
+    many = np.zeros((4000, 4), bool)
+    leave = np.bincount(exit_layers(BOUNDS["random"].score(many, many), 0.5), minlength=5)[1:]
     np.testing.assert_allclose(leave / 4000, [1 / 2, 1 / 4, 1 / 8, 1 / 8], atol=0.03)
     assert not {*BOUNDS} & {*RULES}
 

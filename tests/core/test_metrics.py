@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastbert_core import metrics, trace
+from fastbert_core import metrics
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import entropy
 from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, at_layer, at_speed, curve, dense, encoder_shape, histograms
 from fastbert_core.uncertainty import uncertainty
@@ -209,7 +210,7 @@ def test_the_curve_loops_neither_over_samples_nor_over_speeds(monkeypatch):
 
 def test_uncertainties_are_computed_once_for_a_trace(monkeypatch):
     computed = []
-    monkeypatch.setattr(trace, "uncertainty", lambda p: computed.append(1) or uncertainty(p))
+    monkeypatch.setattr(entropy, "uncertainty", lambda p: computed.append(1) or uncertainty(p))
     some_trace = make_trace(100)
     for _ in range(3):
         curve(some_trace, SPEEDS)

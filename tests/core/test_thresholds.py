@@ -10,6 +10,7 @@ from fastbert_core import thresholds
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.sweep import totals
+from fastbert_core.task_types import SINGLE
 from fastbert_core.thresholds import (
     GRID,
     by_speedup,
@@ -36,7 +37,7 @@ def lost(losses, scores, threshold):
     return losses[np.arange(len(losses)), exit_layers(scores, threshold) - 1].mean()
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SINGLE.rules())
 def test_by_speedup_every_rule_keeps_to_the_cost_and_no_slower_threshold_does(name):
     if RULES[name].unnormalised:
         p = MANY.probabilities[:500].astype(np.float64) * np.geomspace(0.5, 50, 12)[:, None]

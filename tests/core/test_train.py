@@ -12,6 +12,7 @@ from fastbert_core.checkpoint import load_checkpoint
 from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError, RunError
+from fastbert_core.losses import LOSSES
 from fastbert_core.model import FastBertModel
 from fastbert_core.tracing import probabilities
 from fastbert_core.train import Samples, Workplace, rate_share, train
@@ -131,7 +132,7 @@ def test_a_stage_that_never_gets_flat_ends(task, place, monkeypatch):
     stage = with_schedule(DISTILLATION, until_flat=True)
     falling = iter(range(1000, 0, -50))
     monkeypatch.setitem(
-        train_module.LOSSES,
+        LOSSES,
         "kl",
         lambda logits, targets: logits.sum() * 0 + (1 if logits.requires_grad else next(falling)),
     )
@@ -310,14 +311,14 @@ def test_a_damaged_result_is_named(task, model, place):
 
 
 def test_a_loss_that_is_not_finite_stops_at_its_step(task, model, place, monkeypatch):
-    losses, cross_entropy = [], train_module.LOSSES["cross-entropy"]
+    losses, cross_entropy = [], LOSSES["cross-entropy"]
 
     def spoilt(logits, targets):
         loss = cross_entropy(logits, targets)
         losses.append(loss.requires_grad)
         return loss * (math.nan if sum(losses) == 11 else 1)
 
-    monkeypatch.setitem(train_module.LOSSES, "cross-entropy", spoilt)
+    monkeypatch.setitem(LOSSES, "cross-entropy", spoilt)
     with pytest.raises(RunError, match="fine-tuning: the loss became nan at step 11 of 16"):
         train(model, FINE_TUNING, task[1], task[1], dataclasses.replace(place, checkpoint_seconds=120.0))
     _, state = load_checkpoint(place.folder / "fine-tuning-checkpoint.safetensors")

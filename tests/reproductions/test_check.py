@@ -351,6 +351,6 @@ def test_live_numbers_are_those_of_tables_2_and_3(copy):
 
 
 def test_a_run_that_ends_badly_says_why(tmp_path):
-    finding = check._run("imdb", tmp_path / "first")
+    finding = check._run("imbd", tmp_path / "first")
     assert finding.ok == "no"
-    assert finding.found.startswith("exit code 2, error: unknown task 'imdb'")
+    assert finding.found.startswith("exit code 2, error: unknown task 'imbd'")

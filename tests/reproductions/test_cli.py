@@ -301,7 +301,7 @@ def test_list_names_the_twelve(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "imdb"], "unknown task 'imdb'"),
+        (["run", "imbd"], "unknown task 'imbd'"),
         (["run"], "expected task names"),
         (["run", "dbpedia", "--profile", "fast"], "invalid choice: 'fast'"),
         (["run", "dbpedia", "--train-rows", "0"], "found '0', expected a number of rows, or all"),

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fastbert_core.exit_rules import BOUNDS, RULES, exit_layers
+from fastbert_core.exit_rules import BOUNDS, exit_layers
 from fastbert_core.metrics import at_layer, at_threshold, dense, judged
+from fastbert_core.task_types import SINGLE
 from fastbert_core.thresholds import by_speedup
 from reproductions import cli, statistics
 from reproductions.figure3_speed_accuracy import speed_accuracy
@@ -17,6 +18,7 @@ from reproductions.tables import read_table, write_table
 from tests.factories import BERT, make_trace, store
 
 NAME = "self-distillation"
+RULES = SINGLE.rules()
 SCALED = {name for name, rule in RULES.items() if rule.unnormalised}
 
 

@@ -1,0 +1,64 @@
+"""Entities in sequences of tags: which words, of what kind, as CoNLL's script counts them.
+
+Tags are O, or a prefix and a kind such as B-PER: IOB2 (B, I), BMES (B, M, E, S) and IOBES all read alike. An entity
+begins at B or S, after E or S, and where the word before has another kind or is outside; so what a model says is read
+too where it is no well-formed sequence.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+NONE = -1
+
+
+def kinds_of(classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each tag: its kind as a number, NONE of O; whether it begins an entity; whether it ends one."""
+    names = [name[2:] for name in classes]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    kind = [NONE if tag == "O" else numbers[name] for tag, name in zip(classes, names, strict=True)]
+    begins, ends = ([tag != "O" and tag[0] in prefixes for tag in classes] for prefixes in ("BS", "ES"))
+    return np.array(kind), np.array(begins), np.array(ends)
+
+
+def entities(tags: np.ndarray, words: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The entities in tags, int64 [words, …], of sentences of so many `words`.
+
+    Returns, of the shape of `tags`: whether an entity begins at a word; its kind; and the number of the last word of
+    what begins, or stands, there.
+    """
+    kind_of, begins_of, ends_of = kinds_of(classes)
+    kind = kind_of[tags]
+    first = np.zeros(len(tags), bool)
+    first[words.cumsum() - words] = True
+    first = first.reshape(-1, *[1] * (tags.ndim - 1))
+    before, ended = np.roll(kind, 1, axis=0), np.roll(ends_of[tags], 1, axis=0)
+    fresh = first | begins_of[tags] | ended | (kind != before)
+    begins = fresh & (kind != NONE)
+    # The last word before the next fresh one, found from the end.
+    number = np.arange(len(tags)).reshape(first.shape)
+    following = np.where(np.roll(fresh, -1, axis=0), number, len(tags))
+    following[-1] = len(tags) - 1
+    last = np.minimum.accumulate(following[::-1], axis=0)[::-1]
+    return begins, kind, last
+
+
+def matched(
+    answers: np.ndarray, labels: np.ndarray, words: np.ndarray, classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each sentence, how many entities are both answered and there, answered, and there.
+
+    answers: int64 [words, …]; labels: int64 [words]; the results are float64 [sentences, …].
+    """
+    mine, there = entities(answers, words, classes), entities(labels, words, classes)
+    there = [side.reshape(-1, *[1] * (answers.ndim - 1)) for side in there]
+    both = mine[0] & there[0] & (mine[1] == there[1]) & (mine[2] == there[2])
+    begins = words.cumsum() - words
+    counts = [np.add.reduceat(side.astype(np.float64), begins, axis=0) for side in (both, mine[0], there[0])]
+    counts[2] = np.broadcast_to(counts[2], counts[1].shape)
+    return tuple(counts)
+
+
+def entity_counts(answers: np.ndarray, labels: np.ndarray, words: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """`matched` of one answer for each word, float64 [sentences, 3]."""
+    return np.stack(matched(answers, labels, words, classes), axis=1)

@@ -1,0 +1,50 @@
+"""The window rule of sequence labelling, after TOKEE (Li et al., ACL 2021): words settle one by one.
+
+There a word that has settled is no longer computed. Here, as in a trace, all words are computed until their sentence
+leaves, so that a rule's costs are those of whole sentences.
+"""
+
+import numpy as np
+
+from fastbert_core.exit_rules import RULES
+from fastbert_core.exit_rules.entropy import Entropy
+from fastbert_core.uncertainty import uncertainty
+
+
+class Window(Entropy):
+    """A word's score is the largest entropy of the words around it, the smallest that this has been at any layer yet.
+
+    A sentence's is that of its worst word: it leaves once every word has been sure, with its neighbours, at some layer,
+    be it another for each. around: how many words on either side.
+    """
+
+    types = ("sequence-labelling",)
+    looks_back = True
+
+    def __init__(self, around: int) -> None:
+        self.around = around
+
+    def of_parts(self, scores: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        """Of the words' [words, layers]."""
+        sentence = np.zeros(len(scores), np.int64)
+        sentence[begins[1:]] = 1
+        sentence = sentence.cumsum()
+        worst = scores.copy()
+        for distance in range(1, min(self.around, len(scores) - 1) + 1):
+            together = (sentence[distance:] == sentence[:-distance])[:, None]
+            left, right = scores[:-distance], scores[distance:]
+            worst[distance:] = np.where(together, np.maximum(worst[distance:], left), worst[distance:])
+            worst[:-distance] = np.where(together, np.maximum(worst[:-distance], right), worst[:-distance])
+        return np.maximum.reduceat(np.minimum.accumulate(worst, axis=1), begins, axis=0)
+
+    def answer(self, p: np.ndarray) -> np.ndarray:
+        """Each word's from the layer so far that was surest of it."""
+        scores = uncertainty(p)
+        surest = np.zeros(scores.shape, np.int64)
+        for layer in range(1, scores.shape[1]):
+            before = np.take_along_axis(scores, surest[:, layer - 1 : layer], axis=1)[:, 0]
+            surest[:, layer] = np.where(scores[:, layer] < before, layer, surest[:, layer - 1])
+        return np.take_along_axis(p.argmax(axis=-1), surest, axis=1)
+
+
+RULES.register("window-1", Window(1))

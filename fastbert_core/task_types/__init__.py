@@ -1,0 +1,240 @@
+"""Task types, one file each: how labels read, what is learnt and answered, what is averaged over samples, and how a
+sample is scored under an exit rule.
+
+A sample consists of parts, each of which is a choice among classes: a text with one label is one part, one with many
+labels has a part for each of them, a sentence one for each word. So exit rules are written for one choice, and a type
+says how the scores of the parts become the sample's. What is said of a sample's parts is kept side by side:
+
+p: what exits say, float [units, layers, outputs]; a unit is a sample, or a word where samples are sentences
+words: int [samples], how many words each sample has, None where samples are not divided into words
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastbert_core.errors import InputError
+from fastbert_core.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
+
+    from fastbert_core.encoding import Encoded
+    from fastbert_core.exit_rules import ExitRule
+    from fastbert_core.losses import Loss
+    from fastbert_core.model import FastBertConfig
+    from fastbert_core.tasks import Task
+
+# From a trace's check: whether it holds, what was found, what was expected.
+Require = Callable[[bool, str, str], None]
+INTEGER = 9  # digits of a label, at most
+
+
+class TaskType:
+    """A type, and what it shares with single-label classification, which overrides nothing.
+
+    columns: those of a file that hold text and label; `text_b` comes beside the first in tasks of pairs
+    of_words: whether each word of a text has a label of its own
+    sums_to_one: whether the outputs of a unit are probabilities of classes that exclude each other
+    metrics: what it may be judged by, names of fastbert_core.task_metrics; the first where a task names none
+    base: the exit rule that others are compared with; label_dtype: of labels in a trace
+    """
+
+    name = "single-label"
+    columns = ("text_a", "label")
+    of_words = False
+    sums_to_one = True
+    metrics: tuple[str, ...] = ("accuracy", "f1", "macro-f1", "matthews")
+    base = "entropy"
+    label_dtype: type = np.int64
+
+    # Labels of files.
+
+    none: Any = -1  # the label of a row that has none, as `array` takes it
+
+    def cell(self, value: Any) -> str:
+        """A label of any table as text."""
+        return str(value).strip()
+
+    def classes_of(self, labels: Sequence[str]) -> list[str]:
+        """The different classes that labels name, in order; empty where the type leaves it to the caller."""
+        return []
+
+    def named(self, value: str, task: "Task", place: str) -> Any:
+        """The label that a name, or what stands for it, means. Raises InputError, beginning with `place`."""
+        return self.label(value, task, place)
+
+    def label(self, value: str, task: "Task", place: str) -> Any:
+        """The label that a cell of a file holds. Raises InputError, beginning with `place`, if it holds none."""
+        number = whole(value)
+        if number is None or not 0 <= number < len(task.classes):
+            expected = f"an integer from 0 to {len(task.classes) - 1}"
+            raise InputError(f"{place}: found the label {value[:40]!r}, expected {expected}")
+        return number
+
+    def check_text(self, text: str, label: Any, place: str) -> None:
+        """Raise InputError, beginning with `place`, if the label cannot be of the text."""
+
+    def array(self, labels: Sequence, classes: int) -> np.ndarray:
+        """Labels as an array, a row for each sample: what a Split keeps."""
+        return np.array(labels, np.int64)
+
+    def known(self, labels: np.ndarray) -> np.ndarray:
+        """Which rows have a label, bool [samples], of labels as `array` makes them."""
+        return labels >= 0
+
+    def known_units(self, labels: np.ndarray, words: np.ndarray | None) -> np.ndarray:
+        """The same of labels as a trace has them."""
+        return self.known(labels)
+
+    def of_units(self, labels: np.ndarray, words: np.ndarray | None) -> np.ndarray:
+        """Labels as a trace has them, of labels as `array` makes them."""
+        return labels
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """Groups of rows, int64 [samples], of each of which a part is held out: classes, and rows without a label."""
+        return labels
+
+    def unseen(self, labels: np.ndarray, classes: int) -> np.ndarray:
+        """The classes that never occur among `labels`, without which nothing can be learnt."""
+        return np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
+
+    # The model.
+
+    def head(self, hidden: int, classes: int, width: int, heads: int, dropout: float) -> "nn.Module":
+        """A fresh classifier, from hidden states [b, n, hidden] to outputs [b, classes]."""
+        from fastbert_core.heads import Classifier
+
+        return Classifier(hidden, classes, width, heads, dropout)
+
+    def encode(
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        max_tokens: int = 128,
+    ) -> "Encoded":
+        """Texts, or pairs of texts, as tokens of a model."""
+        from fastbert_core.encoding import encode
+
+        return encode(tokenizer, texts, pairs, max_tokens)
+
+    def activate(self, logits: "Tensor") -> "Tensor":
+        """What an exit says by its logits [..., classes], float32 as they are kept."""
+        return logits.float().softmax(dim=-1)
+
+    def logits(self, p: "Tensor") -> "Tensor":
+        """Logits, up to what `activate` passes over, of what exits said."""
+        import torch
+
+        return p.clamp(min=torch.finfo(torch.float32).tiny).log()
+
+    @property
+    def losses(self) -> "Mapping[str, Loss]":
+        """The losses by name, of logits [units, exits, classes]."""
+        from fastbert_core.losses import LOSSES
+
+        return LOSSES
+
+    # Traces.
+
+    def label_shape(self, p: np.ndarray) -> tuple[int, ...]:
+        """The shape of a trace's labels, where exits said `p`."""
+        return p.shape[:1]
+
+    def check(self, p: np.ndarray, labels: np.ndarray, require: Require) -> None:
+        """Have `require` raise InputError for what is said, or for labels, that cannot be of this type."""
+        from fastbert_core.trace import SUM_TOLERANCE
+
+        classes = p.shape[2]
+        require(classes > 1, f"{classes} classes", "at least two")
+        require(bool((p >= 0).all()), "negative probabilities", "values in [0, 1]")
+        worst = float(np.abs(p.sum(axis=-1, dtype=np.float64) - 1).max())
+        require(worst <= SUM_TOLERANCE, f"a row {worst:.2g} away from summing to 1", f"at most {SUM_TOLERANCE:g}")
+        lowest, highest = labels.min(), labels.max()
+        require(lowest >= 0 and highest < classes, f"labels from {lowest} to {highest}", f"0 to {classes - 1}")
+
+    def answer(self, p: np.ndarray) -> np.ndarray:
+        """What each layer answers, [units, layers] or [units, layers, classes]."""
+        return p.argmax(axis=-1)
+
+    def quality(
+        self,
+        answers: np.ndarray,
+        labels: np.ndarray,
+        words: np.ndarray | None = None,
+        classes: Sequence[str] = (),
+    ) -> np.ndarray:
+        """How right each sample's answers are, bool, or float in [0, 1]: [samples, layers], from [units, layers, …].
+
+        classes: their names, where these mean something
+        """
+        return answers == labels[:, None]
+
+    def same(self, answers: np.ndarray, others: np.ndarray, words: np.ndarray | None) -> np.ndarray:
+        """Whether each sample's answers are as good as the `others`, bool [samples, layers]; they may broadcast."""
+        return answers == others
+
+    def near_tie(self, p: np.ndarray, words: np.ndarray | None, tolerance: float) -> np.ndarray:
+        """Whether a sample's answer hangs on less than `tolerance`, bool [samples, layers]."""
+        top_two = np.sort(p, axis=-1)[..., -2:].astype(np.float64)
+        return top_two[..., 1] - top_two[..., 0] <= tolerance
+
+    def constant(self, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()) -> float:
+        """The mean quality of the best answer that is the same for all samples."""
+        return np.bincount(labels).max() / len(labels)
+
+    def at(self, values: np.ndarray, exit_layer: np.ndarray, words: np.ndarray | None) -> np.ndarray:
+        """Of [units, layers, …], what stands at the layer (from 1) where each sample leaves, [units, …]."""
+        left = exit_layer if words is None else np.repeat(exit_layer, words)
+        return values[np.arange(len(values)), left - 1]
+
+    # Exit rules.
+
+    def rules(self) -> dict[str, "ExitRule"]:
+        """The exit rules that have a meaning for this type, by name."""
+        from fastbert_core.exit_rules import RULES
+
+        return {name: rule for name, rule in RULES.items() if self.name in rule.types}
+
+    def check_rule(self, rule: "ExitRule", name: str) -> None:
+        """Raise InputError, naming the rule, if it has no meaning for this type."""
+        if self.name not in rule.types:
+            expected = ", ".join(known for known, other in self.rules().items() if not other.needs_fit)
+            raise InputError(f"exit rule {name}: has no meaning for {self.name} tasks, expected one of {expected}")
+
+    def parts(self, p: np.ndarray) -> np.ndarray:
+        """Each part's choice, [parts, layers, classes]."""
+        return p
+
+    def score(self, rule: "ExitRule", p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
+        """A rule's scores of samples, float64 [samples, layers]."""
+        return rule.score(p)
+
+    def answers(self, rule: "ExitRule", p: np.ndarray) -> np.ndarray:
+        """A rule's answers, as `answer` has them."""
+        return rule.answer(p)
+
+    def fit(
+        self, rule: "ExitRule", p: np.ndarray, labels: np.ndarray | None, words: np.ndarray | None = None
+    ) -> "ExitRule":
+        """The rule, fitted on what exits said of calibration rows, and on their labels, None where they have none."""
+        return rule.fit(p, labels)
+
+    # People.
+
+    def told(self, answer: Any, config: "FastBertConfig") -> tuple[Any, Any]:
+        """An answer, of a model with such a configuration, by name and by number."""
+        return config.class_names[answer], answer
+
+
+TASK_TYPES: Registry[TaskType] = Registry("task type", __name__)
+SINGLE = TaskType()  # what is meant where nobody names a type
+
+
+def whole(value: str) -> int | None:
+    """The integer that a cell holds, None if it holds none."""
+    digits = value.removeprefix("-")
+    return int(value) if digits.isascii() and digits.isdigit() and len(digits) <= INTEGER else None

@@ -1,0 +1,87 @@
+"""The command `fastbert` on tables of every task type: train, predict, evaluate; and what it refuses."""
+
+import json
+import random
+
+import pytest
+
+from fastbert_core import cli
+
+GOOD, BAD = ["great", "lovely", "fine", "warm"], ["dull", "poor", "weak", "awful"]
+OTHER = ["the", "film", "plot", "actor", "and", "a"]
+QUICK = ("--backbone", "tiny", "--precision", "fp32", "--epochs", "20", "--rate", "0.004")
+QUICK += ("--student-epochs", "2", "--student-rate", "0.01")
+TYPES = ("multi-label", "regression", "sequence-labelling")
+
+
+def row_of(kind, rng, at):
+    words = [*rng.choices(OTHER, k=4), f"w{at}"]
+    if kind == "sequence-labelling":
+        tokens = [rng.choice([*GOOD, *OTHER]) for _ in range(6)] + [f"w{at}"]
+        return {"tokens": tokens, "tags": ["B-GOOD" if token in GOOD else "O" for token in tokens]}
+    good, bad = rng.randint(0, 3), rng.randint(0, 3)
+    words += rng.choices(GOOD, k=good) + rng.choices(BAD, k=bad)
+    label = [name for name, count in (("good", good), ("bad", bad)) if count]
+    return {"text": " ".join(words), "label": label if kind == "multi-label" else round(2.5 + (good - bad) / 2, 1)}
+
+
+def write(path, kind, rows=160, seed=1):
+    rng = random.Random(seed)
+    path.write_text("".join(json.dumps(row_of(kind, rng, at)) + "\n" for at in range(rows)))
+    return path
+
+
+@pytest.fixture(scope="module", params=TYPES)
+def trained(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    data = write(folder / "train.jsonl", request.param)
+    words = ["train", str(data), "--type", request.param, "--out", str(folder / "model"), *QUICK]
+    assert cli.main(words) == 0
+    return request.param, folder
+
+
+def test_from_a_table_to_predictions(trained, capsys):
+    kind, folder = trained
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(folder / "model"), str(write(folder / "new.jsonl", kind, 60, 2)), "--json"]) == 0
+    tables = json.loads(capsys.readouterr().out)
+    full = tables["points"][0]
+    assert tables["rows"] == 60
+    assert full["accuracy"] > tables["majority"]
+    metric = {"multi-label": "micro_f1", "regression": "pearson", "sequence-labelling": "entity_f1"}[kind]
+    assert full[metric] > 50
+    (folder / "texts.txt").write_text("the lovely film\na dull awful plot\n")
+    assert (
+        cli.main(["predict", str(folder / "model"), str(folder / "texts.txt"), "--speed", "0", "--probabilities"]) == 0
+    )
+    labels = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
+    assert len(labels) == 2
+    if kind == "sequence-labelling":
+        assert labels == [["O", "B-GOOD", "O"], ["O", "O", "O", "O"]]
+    elif kind == "multi-label":
+        assert all(set(label) <= {"good", "bad"} for label in labels)
+    else:
+        assert labels[0] > labels[1]
+    card = (folder / "model" / "README.md").read_text()
+    assert {"multi-label": "any of 2 labels", "regression": "a score", "sequence-labelling": "tags"}[kind] in card
+    assert json.loads((folder / "model" / "training.json").read_text())["type"] == kind
+
+
+def test_labels_that_do_not_fit_are_one_line(trained, capsys):
+    kind, folder = trained
+    wrong = {
+        "multi-label": (
+            {"text": "a film", "label": ["good", "odd"]},
+            "found the label 'odd', expected some of bad, good",
+        ),
+        "regression": ({"text": "a film", "label": "good"}, "found the score 'good', expected a number"),
+        "sequence-labelling": ({"tokens": ["a", "b"], "tags": ["O"]}, "found 1 tags, expected 2, one for each word"),
+    }[kind]
+    path = write(folder / "wrong.jsonl", kind, 30)
+    path.write_text(path.read_text() + json.dumps(wrong[0]) + "\n")
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(folder / "model"), str(path)]) == 2
+    error = capsys.readouterr().err
+    assert wrong[1] in error
+    assert "wrong.jsonl:31" in error
+    assert len(error.splitlines()) == 1

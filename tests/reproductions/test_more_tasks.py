@@ -1,0 +1,185 @@
+"""A task of each type beside the paper's through every station, at the smallest size; and what they leave alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastbert_core.data import load_folder
+from fastbert_core.errors import InputError
+from fastbert_core.generated import generate
+from fastbert_core.task_metrics import METRICS
+from fastbert_core.task_types import TASK_TYPES
+from fastbert_core.tasks import PAPER_TASKS, TASKS
+from reproductions import cli
+from reproductions.measure import groups
+from reproductions.settings import planned_trainings, settings_for
+from reproductions.store import load_traces
+from reproductions.tables import read_table
+from reproductions.task_metrics import FULL, HALF, task_metrics
+from tests.factories import make_trace
+
+MORE = {name: task for name, task in TASKS.items() if task.group}
+OF_TYPES = {"single-label": "trec6", "multi-label": "moods", "regression": "stsb", "sequence-labelling": "conll2003"}
+SIXTEEN = """sst2 mrpc rte cola stsb qqp imdb banking77 clinc150 trec6 goemotions reuters90 conll2003 wnut17 weibo-ner
+resume-ner"""
+MOODS = """
+name = "moods"
+language = "en"
+type = "multi-label"
+labels = ["a", "b", "c", "d"]
+metrics = ["micro-f1", "macro-f1"]
+train = "train.tsv"
+dev = "dev.tsv"
+test = "test.tsv"
+"""
+
+
+def write(folder, task, data):
+    """The splits of a task as its files have them."""
+    for name in ("train", "dev", "test"):
+        split = getattr(data, name)
+        labels = [",".join(str(at) for at, holds in enumerate(row) if holds) for row in split.labels]
+        rows = [f"{label}\t{text}\n" for label, text in zip(labels, split.texts, strict=True)]
+        (folder / f"{name}.tsv").write_text("label\ttext_a\n" + "".join(rows))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What the commands leave: run, then rules and budget, of a task of each type."""
+    folder = tmp_path_factory.mktemp("more")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("FASTBERT_RUNS", str(folder / "runs"))
+        few = {"train": 256, "dev": 120, "test": 120}
+        patch.setattr("reproductions.sources.generated.generate", lambda task, rows: generate(task, few))
+        given = ["--profile", "smoke", "--results-dir", str(folder)]
+        names = [name for name in OF_TYPES.values() if name in MORE]
+        assert cli.main(["run", *names, *given]) == 0
+        (folder / "moods.toml").write_text(MOODS)
+        task = plan_task(folder)
+        write(folder, task, generate(task, few))
+        assert cli.main(["run", "--task-file", str(folder / "moods.toml"), *given]) == 0
+        for command in ("rules", "budget"):
+            assert cli.main([command, *names, "moods", *given]) == 0
+    return folder / "smoke"
+
+
+def plan_task(folder):
+    from fastbert_core.task_file import read_task_file
+
+    return read_task_file(folder / "moods.toml").task
+
+
+def place_of(results, name):
+    return results / "more" if name in MORE else results
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("kind", OF_TYPES)
+def test_a_task_of_each_type_runs_to_its_tables(results, kind):
+    name = OF_TYPES[kind]
+    folder = place_of(results, name)
+    (trace,) = load_traces(folder, task=name, split="test")
+    assert trace.kind.name == kind
+    assert len(trace) == 120
+    rows = read_table(folder, "task_metrics")
+    rows = rows[rows["task"] == name]
+    assert set(rows["rule"]) - {"none"} <= set(TASK_TYPES[kind].rules())
+    assert TASK_TYPES[kind].base in set(rows["rule"])
+    (full,) = rows[(rows["point"] == FULL) & (rows["metric"] == trace.metadata["metrics"][0])].itertuples()
+    metric = METRICS[full.metric](trace.predictions[:, -1], trace.labels, trace.words, trace.metadata["classes"])
+    assert full.value == pytest.approx(metric, abs=0.005)
+    half = rows[(rows["point"] == HALF) & (rows["rule"] == TASK_TYPES[kind].base)]
+    assert (half["mean_layers"] < 8).all()  # chosen on dev
+    for table in ("speed_accuracy", "exit_layers", "uncertainty", "true_macs", "exit_rules"):
+        assert name in set(read_table(folder, table)["task"]), table
+    for table in ("leaderboard", "budget", "guarantees", "streams"):
+        assert name in set(read_table(folder, table)["task"]), table
+    assert np.isfinite(read_table(folder, "leaderboard").query("task == @name")["area"]).all()
+
+
+@pytest.mark.smoke
+def test_the_paper_s_tables_are_of_single_labels(results):
+    assert set(read_table(results / "more", "table2")["task"]) == {"trec6"}
+    assert set(read_table(results / "more", "luha")["task"]) == {"trec6"}
+    assert not (results / "table2.csv").exists()
+    assert groups(results) == [results, results / "more"]
+
+
+@pytest.mark.smoke
+def test_measuring_again_gives_the_same_bytes(results, capsys):
+    before = {path: path.read_bytes() for path in results.rglob("*.csv")}
+    assert cli.main(["measure", "--profile", "smoke", "--results-dir", str(results.parent)]) == 0
+    assert {path: path.read_bytes() for path in results.rglob("*.csv")} == before
+    assert str(results / "more" / "task_metrics.csv") in capsys.readouterr().out
+
+
+def test_every_task_names_metrics_of_its_type():
+    assert set(MORE) == {*SIXTEEN.split()}
+    for task in MORE.values():
+        assert task.metrics
+        assert set(task.metrics) <= set(TASK_TYPES[task.type].metrics) <= set(METRICS)
+        assert task.folder.startswith("more/")
+        assert planned_trainings("standard", task) == ["self-distillation"]
+    assert all(not task.group for task in PAPER_TASKS.values())
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_generated_text_has_every_split_and_labels_of_the_type(name):
+    task = MORE[name]
+    rows = {"train": max(40, len(task.classes)), "dev": 10, "test": 10}
+    data = generate(task, rows)
+    assert [len(data.train), len(data.dev), len(data.test)] == list(rows.values())
+    assert data.sha256 == generate(task, rows).sha256
+    kind = TASK_TYPES[task.type]
+    for text, label in zip(data.train.texts, data.train.labels, strict=True):
+        kind.check_text(text, label, "generated")
+    if task.type == "sequence-labelling":
+        assert {tag for tags in data.train.labels for tag in tags} > {0}
+    assert kind.known(data.train.labels).all()
+
+
+def test_a_narrow_encoder_s_epochs_may_be_a_task_s_own():
+    epochs = [settings_for("standard", TASKS["rte"], "self-distillation", "fp32", hidden) for hidden in (384, 768)]
+    assert [settings.fine_tuning_epochs for settings in epochs] == [10, 3]
+    assert epochs[0].fine_tuning_rate == 2e-4
+
+
+def test_missing_splits_are_carved_out_of_train_and_dev_takes_the_place_of_test(tmp_path):
+    folder = tmp_path / "more" / "rte"
+    folder.mkdir(parents=True)
+    for name, count in (("train", 50), ("dev", 8)):
+        rows = "".join(f"{row % 2}\t{name} {row}\tsecond\n" for row in range(count))
+        (folder / f"{name}.tsv").write_text(f"label\ttext_a\ttext_b\n{rows}")
+    data = load_folder(TASKS["rte"], tmp_path)
+    assert [len(data.train), len(data.dev), len(data.test)] == [40, 10, 8]
+    assert not set(data.train.texts) & set(data.dev.texts)
+    assert all(text.startswith("dev") for text in data.test.texts)
+    assert data.sha256 == load_folder(TASKS["rte"], tmp_path / "more").sha256
+    with pytest.raises(InputError, match="no such folder, expected the TSV files of task sst2"):
+        load_folder(TASKS["sst2"], tmp_path)
+
+
+def test_a_shallow_training_of_another_type_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / "runs"))
+    given = ["--profile", "smoke", "--results-dir", str(tmp_path), "--training", "distilbert-3"]
+    assert cli.main(["run", "stsb", *given]) == 2
+    error = capsys.readouterr().err
+    assert (
+        "stsb: found distilbert-3, which makes a shallow model, expected one with exits, as the task is regression"
+        in error
+    )
+
+
+def test_what_is_undefined_is_empty_and_not_0():
+    test, dev = (make_trace(samples=120, split=split) for split in ("test", "dev"))
+    for trace in (test, dev):
+        trace.metadata["metrics"] = ["matthews", "accuracy"]
+        trace.probabilities[..., 0], trace.probabilities[..., 1] = 0.9, 0.1  # one answer for all
+    rows = task_metrics([test, dev])
+    matthews = rows[rows["metric"] == "matthews"]
+    assert matthews[["value", "value_low", "lost"]].isna().all(axis=None)
+    assert rows[rows["metric"] == "accuracy"]["value"].notna().all()
+    assert set(rows["point"]) == {FULL, HALF}  # no threshold is within a loss that is not known
+    assert isinstance(rows, pd.DataFrame)
