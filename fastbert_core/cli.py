@@ -99,6 +99,7 @@ def _parser(prog: str) -> ArgumentParser:
     command = commands.add_parser("calibrate", help="operating points by other texts, which need no labels")
     command.add_argument("model", metavar="MODEL")
     command.add_argument("--texts", required=True, metavar="DATA", help=f"lines of text, {DATA}")
+    command.add_argument("--seconds", action="store_true", help="speedups of this machine's seconds, not of operations")
     _common(command, _calibrate)
 
     command = commands.add_parser("evaluate", help="accuracy and cost at every operating point, class by class")
@@ -252,14 +253,17 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _calibrate(options: argparse.Namespace) -> None:
     from fastbert_core.encoding import load_tokenizer
+    from fastbert_core.engine import Engine
     from fastbert_core.fastest import fastest_of, try_precisions
     from fastbert_core.known_precision import keep_precision
     from fastbert_core.operating_points import save_points
 
     said = _said(options, options.texts, "calibration", labelled=False)
     folder = Path(options.model)
-    save_points(said.operating_points(folder), folder)
-    tried = try_precisions(said.model, load_tokenizer(folder), said.split.texts, said.split.pairs)
+    tokenizer = load_tokenizer(folder)
+    shapes = Engine(said.model, tokenizer).shapes() if options.seconds else None
+    save_points(said.operating_points(folder, shapes), folder)
+    tried = try_precisions(said.model, tokenizer, said.split.texts, said.split.pairs)
     best, times = fastest_of(tried), tried[0].texts_per_second
     keep_precision(folder, said.model.device, best.precision, [each._asdict() for each in tried])
     told = f"{best.texts_per_second / times:.2f} times fp32, with its label in {best.same:.1f}% of the texts"

@@ -13,8 +13,10 @@ from fastbert_core.data import content_hash
 from fastbert_core.exit_metrics import curve
 from fastbert_core.exit_rules import exit_layers, get_rule
 from fastbert_core.flops import EncoderShape
+from fastbert_core.layer_seconds import second_costs
 from fastbert_core.model import FastBertModel
 from fastbert_core.operating_points import OperatingPoints, calibrated, costs, weights_sha256
+from fastbert_core.pooling import Shapes
 from fastbert_core.task_metrics import METRICS
 from fastbert_core.task_types import SINGLE, TaskType
 from fastbert_core.tracing import probabilities
@@ -43,13 +45,18 @@ class Said(NamedTuple):
         """What costs follow from."""
         return EncoderShape.from_config(self.model.config)
 
-    def operating_points(self, folder: Path) -> OperatingPoints:
-        """Those of the model, which lies in `folder`, by these rows, of which some may have no labels (-1)."""
+    def operating_points(self, folder: Path, shapes: Shapes | None = None) -> OperatingPoints:
+        """Those of the model, which lies in `folder`, by these rows, of which some may have no labels (-1).
+
+        shapes: of the batches in which speedups are to be of seconds; None counts multiply-accumulates
+        """
         of = {
             "model_sha256": weights_sha256(folder),
             "texts_sha256": content_hash((), self.split),
             "max_tokens": self.model.config.max_tokens,
         }
+        if shapes is not None:
+            of |= {"priced": second_costs(self.model, self.tokens, shapes), "unit": "seconds"}
         rows = self.probabilities, self.labels, self.tokens, self.shape, self.model.kind, self.words
         return calibrated(*rows, classes=self.model.config.class_names, **of)
 

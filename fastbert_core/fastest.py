@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from fastbert_core.encoding import Encoded, encode
+from fastbert_core.encoding import Encoded
 from fastbert_core.engine import Engine
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import candidates
@@ -37,14 +37,18 @@ def try_precisions(
     """
     rows = np.sort(np.random.default_rng(7).permutation(len(texts))[:MOST_TEXTS])
     some = [[column[row] for row in rows] if column is not None else None for column in (texts, pairs)]
-    encoded = encode(tokenizer, *some, model.config.max_tokens)
-    few = encode(tokenizer, *(column and column[:TIMED_TEXTS] for column in some), model.config.max_tokens)
+    encoded = model.kind.encode(tokenizer, *some, model.config.max_tokens)
+    few = model.kind.encode(tokenizer, *(column and column[:TIMED_TEXTS] for column in some), model.config.max_tokens)
     engines = [Engine(model, tokenizer, precision) for precision in candidates(model.device)]
-    labels = [engine.predict(encoded, 0.0).labels for engine in engines]  # warms them up, too
+    labels = [engine.predict(encoded, 0.0).labels[:, None] for engine in engines]  # warms them up, too
     rounds = [[_timed(engine, few) for engine in engines] for _ in range(ROUNDS)]
     seconds = np.min(rounds, axis=0).tolist()
     return [
-        Tried(engine.precision, len(few) / spent, 100 * float((mine == labels[0]).mean()))
+        Tried(
+            engine.precision,
+            len(few) / spent,
+            100 * float(model.kind.same(mine, labels[0], encoded.word_counts).mean()),
+        )
         for engine, spent, mine in zip(engines, seconds, labels, strict=True)
     ]
 

@@ -58,7 +58,7 @@ sure enough. Classes: {named}.
 
 {_points(points) if tested is None else _tested(tested)}
 
-Speedup counts multiply-accumulates against the model without exits. {_said(points, tested)}
+Speedup is of {points.unit}, against the model without exits. {_said(points, tested)}
 
 ## Ten lines of Python
 

@@ -61,6 +61,7 @@ class OperatingPoints:
     full_accuracy: of the last layer alone, per cent of the labelled rows, None where there are none
     thresholds, speedups, layers: of a curve, thresholds ascending, the first of them of a model that never exits; and
         what each comes to, in multiply-accumulates and in mean layers
+    unit: what speedups are of: multiply-accumulates, or seconds of the machine that calibrated, layers and exits alone
     first: the rule's score of every row at layer 1, ascending
     lost: at each of the thresholds of Learn-then-Test's GRID, how many rows get another answer than the full model's
     """
@@ -78,6 +79,7 @@ class OperatingPoints:
     layers: tuple[float, ...]
     first: tuple[float, ...]
     lost: tuple[int, ...]
+    unit: str = "multiply-accumulates"
 
     def threshold(self, speedup: float | None = None, max_disagreement: float | None = None) -> float:
         """The threshold of a target, one of the two; 0, which never exits, where nothing is certified.
@@ -121,6 +123,7 @@ def calibrated(
     kind: TaskType = SINGLE,
     words: np.ndarray | None = None,
     classes: Sequence[str] = (),
+    priced: tuple[np.ndarray, np.ndarray] | None = None,
     **of: object,
 ) -> OperatingPoints:
     """The operating points of a model from what its exits say of calibration rows, which chose nothing before.
@@ -129,14 +132,16 @@ def calibrated(
     tokens: int32 [rows]; shape: what costs follow from
     kind: the type of the task, of which `p` and `labels` are as in a trace; words: how many each row has; classes:
         their names
-    of: the fields of OperatingPoints that say of what they are: model_sha256, texts_sha256, max_tokens
+    priced: what leaving costs at each layer, [rows, layers], and the model without exits, [rows]; None counts
+        multiply-accumulates
+    of: the fields of OperatingPoints that say of what they are: model_sha256, texts_sha256, max_tokens, unit
 
     Raises InputError for fewer than two rows.
     """
     samples = len(tokens)
     if samples < 2:
         raise InputError(f"calibration: found {samples} rows, expected two at least, and hundreds for any promise")
-    rows = _Rows(p, labels, tokens, shape, kind, words, classes)
+    rows = _Rows(p, labels, priced or costs(tokens, shape, *p.shape[1:]), kind, words, classes)
     scores, cost, losses, dense = rows.scores, rows.cost, rows.losses, rows.dense
     every = every_threshold(scores)
     fastest = samples * dense.mean() / totals(scores, cost, every[-1:])[0]
@@ -180,8 +185,7 @@ class _Rows:
         self,
         p: np.ndarray,
         labels: np.ndarray,
-        tokens: np.ndarray,
-        shape: EncoderShape,
+        priced: tuple[np.ndarray, np.ndarray],
         kind: TaskType,
         words: np.ndarray | None,
         classes: Sequence[str],
@@ -191,7 +195,7 @@ class _Rows:
         self.classes = classes
         self.scores, self.answers = kind.score(rule, p, words), kind.answers(rule, p)
         self.losses = disagreement(self.answers, p, kind, words)
-        self.cost, self.dense = costs(tokens, shape, *p.shape[1:])
+        self.cost, self.dense = priced
 
     def accuracy(self, left: np.ndarray) -> float | None:
         """Per cent of the labelled rows that are right where they leave at layers `left`; None if there are none."""

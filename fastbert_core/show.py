@@ -35,14 +35,22 @@ def points_table(folder: Path) -> list[dict]:
     if not (folder / FILE).is_file():
         return []
     points = load_points(folder / FILE, weights_sha256(folder))
-    full = {"asked": "full model", "threshold": None, "speedup": 1.0, "accuracy": points.full_accuracy, "same": 100.0}
+    unit = {"unit": points.unit}
+    full = unit | {
+        "asked": "full model",
+        "threshold": None,
+        "speedup": 1.0,
+        "accuracy": points.full_accuracy,
+        "same": 100.0,
+    }
     notes = {
         point.name: f"never exits: {points.rows} calibration rows, of which it takes {rows_needed(point.value)} or more"
         for point in points.points
         if point.threshold is None
     }
     return [full] + [
-        {
+        unit
+        | {
             "asked": point.name,
             "threshold": point.threshold,
             "speedup": point.speedup,
@@ -67,7 +75,10 @@ def shown(folder: Path) -> str:
             f"{record['backbone']}, {record['layers']} layers, at most {record['max_tokens']} tokens; "
             f"{record['training']} on {rows['train']} rows",
         ]
-    lines.append(table(points) if points else f"no operating points; next: fastbert calibrate {folder} --texts FILE")
+    if points and points[0]["unit"] != "multiply-accumulates":
+        lines.append(f"speedups are of {points[0]['unit']}, as the machine that calibrated measured them")
+    shown = [{name: value for name, value in point.items() if name != "unit"} for point in points]
+    lines.append(table(shown) if points else f"no operating points; next: fastbert calibrate {folder} --texts FILE")
     lines += [f"{row['asked']}: {row['note']}" for row in points if row.get("note")]
     return "\n".join(lines)
 

@@ -1,0 +1,56 @@
+"""Speedups of seconds: what costs follow from the times, and that calibration takes them."""
+
+import numpy as np
+import pytest
+
+from fastbert_core import layer_seconds
+from fastbert_core.engine import Engine
+from fastbert_core.evaluation import said_of
+from fastbert_core.exit_rules import exit_layers, get_rule
+from fastbert_core.layer_seconds import second_costs
+from fastbert_core.operating_points import load_points, save_points
+from fastbert_core.tsv import Split
+from tests.core.small import make_model, make_tokenizer, texts_of
+
+TOKENS = np.array([3, 8, 12, 16], np.int32)
+
+
+def test_costs_are_layers_and_exits_by_length(monkeypatch):
+    model = make_model()
+    shapes = Engine(model, make_tokenizer()).shapes()
+    asked = []
+
+    def timed(of, width, rows):
+        asked.append((width, rows))
+        return width * 1.0, 2.0
+
+    monkeypatch.setattr(layer_seconds, "_of_width", timed)
+    cost, dense = second_costs(model, TOKENS, shapes)
+    assert asked == [(8, shapes.capacity(8)), (16, shapes.capacity(16))]
+    layer = np.array([8, 8, 12, 16])  # straight between the widths that were timed
+    np.testing.assert_allclose(cost, np.outer(layer + 2, np.arange(1, model.layers + 1)))
+    np.testing.assert_allclose(dense, model.layers * layer + 2)
+
+
+def test_what_is_timed_is_time():
+    model = make_model()
+    cost, dense = second_costs(model, TOKENS, Engine(model, make_tokenizer()).shapes())
+    assert (cost > 0).all()
+    assert (cost[:, -1] > dense).all()  # every exit was asked on the way
+    assert (dense > 0).all()
+
+
+def test_operating_points_of_seconds(tmp_path, monkeypatch):
+    monkeypatch.setattr(layer_seconds, "_of_width", lambda model, width, rows: (1.0, 0.5))  # exits half as dear
+    model, tokenizer, texts = make_model(), make_tokenizer(), texts_of(200)
+    model.save_pretrained(tmp_path)
+    said = said_of(model, tokenizer, Split(texts, None, np.full(200, -1)), "")
+    points = said.operating_points(tmp_path, Engine(model, tokenizer).shapes())
+    save_points(points, tmp_path)
+    assert load_points(tmp_path / "operating_points.json", points.model_sha256) == points
+    assert (points.unit, said.operating_points(tmp_path).unit) == ("seconds", "multiply-accumulates")
+    scores, layers = get_rule("entropy").score(said.probabilities), model.layers
+    for point in points.points:
+        left = exit_layers(scores, point.threshold or 0.0)
+        assert point.speedup == pytest.approx((layers + 0.5) / (1.5 * left.mean()))
+    assert points.speedups[0] == pytest.approx((layers + 0.5) / (1.5 * layers))
