@@ -14,7 +14,7 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers, get_rule
-from fastbert_core.flops import EncoderShape, dense_flops, paper_flops
+from fastbert_core.flops import EncoderShape, dense_flops, paper_flops, paper_flops_by_exit
 from fastbert_core.sweep import totals
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
@@ -60,6 +60,18 @@ def encoder_shape(trace: Trace) -> EncoderShape:
         raise InputError(
             f"{describe(trace)}: encoder {trace.metadata['encoder']!r} is no EncoderShape ({error})"
         ) from None
+
+
+def exit_costs(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+    """What leaving at each layer costs, and the model of so many layers without exits: [layers] each, ascending.
+
+    In the paper's FLOPs, or as the metadata of a foreign trace state it, `cost` by layer, exits always included.
+    """
+    if stated := trace.metadata.get("cost"):
+        return np.cumsum(stated), np.cumsum(stated)
+    shape = encoder_shape(trace)
+    depth = range(1, shape.layers + 1)
+    return paper_flops_by_exit(shape), np.array([dense_flops(shape, layer) for layer in depth])
 
 
 def describe(trace: Trace) -> str:
@@ -111,14 +123,14 @@ def dense(trace: Trace, layer: int | None = None) -> Outcome:
 
     No other classifier is run or counted; the speedup is against all layers of the trace's own encoder.
     """
-    shape, layers = encoder_shape(trace), trace.metadata["layers"]
+    costs, layers = exit_costs(trace)[1], trace.metadata["layers"]
     layer = layers[-1] if layer is None else layer
     if layer not in layers:
         raise InputError(f"{describe(trace)}: found no layer {layer!r}, expected one of {layers}")
-    flops = dense_flops(shape, layer)
+    flops = costs[layer - 1].item()
     depth = np.full(len(trace), layer, dtype=np.int64)
     at = layers.index(layer)
-    return Outcome(trace.predictions[:, at], trace.correct[:, at], depth, float(flops), dense_flops(shape) / flops)
+    return Outcome(trace.predictions[:, at], trace.correct[:, at], depth, float(flops), costs[-1].item() / flops)
 
 
 def at_flops(trace: Trace, flops: float) -> Outcome:
@@ -182,11 +194,11 @@ def _smallest_so_far(trace: Trace) -> np.ndarray:
 
 def leaving(trace: Trace, exit_layer: np.ndarray, answers: np.ndarray | None = None) -> Outcome:
     """What leaving at `exit_layer` comes to; `answers` [samples, layers] where they are not each layer's own."""
-    shape = encoder_shape(trace)
+    by_exit, of_dense = exit_costs(trace)
     answers = trace.kind.at(trace.predictions if answers is None else answers, exit_layer, trace.words)
-    flops = _mean_flops(shape, len(exit_layer), int(exit_layer.sum()))
+    flops = by_exit[exit_layer - 1].sum().item() / len(exit_layer)
     correct = trace.quality(answers[:, None])[:, 0]
-    return Outcome(answers, correct, exit_layer, flops, dense_flops(shape) / flops)
+    return Outcome(answers, correct, exit_layer, flops, of_dense[-1].item() / flops)
 
 
 def _mean_flops(shape: EncoderShape, samples: int, executed: int) -> float:

@@ -86,6 +86,8 @@ def _parser() -> ArgumentParser:
     command.set_defaults(command=_run)
 
     command = commands.add_parser("measure", help="every table and curve again, from the stored traces")
+    command.add_argument("--trace", type=Path, metavar="FILE", help="npz of another model: rules and exits, printed")
+    command.add_argument("--calibration", type=Path, metavar="FILE", help="the same of rows to fit and solve rules on")
     _written(command)
     command.set_defaults(command=_measure)
 
@@ -347,12 +349,35 @@ def _measure(options: argparse.Namespace) -> int:
     from reproductions.lock import locked
     from reproductions.measure import groups, measure
 
+    if options.trace is not None or options.calibration is not None:
+        return _measure_foreign(options)
     written = []
     for results_dir in groups(options.results_dir / options.profile):
         with locked(results_dir, print):
             written += measure(results_dir)
     if options.publish:
         written += pages.write()
+    for path in written:
+        print(path)
+    return 0
+
+
+def _measure_foreign(options: argparse.Namespace) -> int:
+    from fastbert_core.foreign import calibrating, load_foreign
+    from reproductions import rules
+    from reproductions.exits import exits
+    from reproductions.tables import write_tables
+
+    if options.trace is None or options.publish:
+        raise InputError("measure: expected --trace with --calibration, and neither with --publish")
+    test = load_foreign(options.trace)
+    traces = [test, *([calibrating(test, options.calibration)] if options.calibration else [])]
+    tables = rules.measured(traces) | {"exits": exits([test])}
+    folder = options.results_dir / "foreign" / test.metadata["task"]
+    folder.mkdir(parents=True, exist_ok=True)
+    written = write_tables(folder, {name: table for name, table in tables.items() if not table.empty})
+    print(rules.board_text(tables["leaderboard"]) if options.calibration else "no leaderboard without --calibration")
+    print(tables["exits"].drop(columns=["task", "training", "seeds", "run_id"]).round(3).to_string(index=False))
     for path in written:
         print(path)
     return 0

@@ -22,7 +22,7 @@ def select(traces: Sequence[Trace], task: str, training: str = DEFAULT, split: s
     found = [t for t in traces if all(t.metadata.get(name) == want for name, want in wanted.items())]
     found.sort(key=lambda trace: trace.metadata["seed"])
     for trace in found[1:]:
-        if any(trace.metadata[name] != found[0].metadata[name] for name in ("encoder", "classes")):
+        if any(trace.metadata.get(name) != found[0].metadata.get(name) for name in ("encoder", "classes")):
             raise InputError(f"{describe(trace)}: found another encoder or classes than in the {describe(found[0])}")
     return found
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fastbert_core.exit_metrics import calibration_error, failure_auroc, overthinking
 from fastbert_core.trace import Trace
-from reproductions.compare import provenance, select, tasks_of
+from reproductions.compare import provenance, select
 
 FALL = 0.1  # of the right class's probability, below the most that an earlier exit gave it
 
@@ -15,7 +15,7 @@ FALL = 0.1  # of the right class's probability, below the most that an earlier e
 def exits(traces: Sequence[Trace]) -> pd.DataFrame:
     """`exits.csv`: a row for each layer of each training that has exits; of several seeds the mean."""
     tables = []
-    for task in tasks_of(traces):
+    for task in sorted({trace.metadata["task"] for trace in traces}):
         trainings = sorted({trace.metadata["training"] for trace in traces if trace.metadata["task"] == task})
         for training in trainings:
             tests = select(traces, task, training=training)

@@ -14,8 +14,7 @@ import pandas as pd
 from fastbert_core.errors import InputError
 from fastbert_core.exit_metrics import Curve, curve, elue, oracle_gap
 from fastbert_core.exit_rules import BOUNDS, RULES, ExitRule, exit_layers
-from fastbert_core.flops import paper_flops_by_exit
-from fastbert_core.metrics import Outcome, dense, encoder_shape, judged, leaving
+from fastbert_core.metrics import Outcome, dense, exit_costs, judged, leaving
 from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
@@ -52,7 +51,7 @@ class Side:
 
     def __init__(self, name: str, trace: Trace, dev: Trace | None) -> None:
         fitted = name if dev is None or name in BOUNDS else _fitted(name, dev)
-        self.trace, self.cost = trace, paper_flops_by_exit(encoder_shape(trace))
+        self.trace, self.cost = trace, exit_costs(trace)[0]
         self.scores, self.answers = judged(trace, fitted)
         self.correct = trace.quality(self.answers)
         self.on_dev = None if dev is None else judged(dev, fitted)[0]
@@ -91,7 +90,7 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     for line in left_out(traces):
         log.warning(line)
     points, rows = [], []
-    for task in tasks_of(traces):
+    for task in sorted({trace.metadata["task"] for trace in traces}):
         mine = [trace for trace in traces if trace.metadata["task"] == task and _exits(trace)]
         for training in sorted({trace.metadata["training"] for trace in mine}):
             tests = select(mine, task, training=training)
@@ -136,15 +135,15 @@ def _exits(trace: Trace) -> bool:
 
 def _points(sides: Sequence[Side]) -> pd.DataFrame:
     """Columns of exit_rules.csv: a rule's curve at round thresholds and at those that spread its cost, none twice."""
-    first, shape = sides[0].curve, encoder_shape(sides[0].trace)
+    first = sides[0].curve
     spread = first.thresholds[[first.within(cost) for cost in np.linspace(*first.cost[[0, -1]], SPREAD)]]
     above = np.ceil(spread[spread <= 1] * 10**DECIMALS) / 10**DECIMALS  # a threshold lies just above a score
     thresholds = np.unique(np.concatenate([ROUND, above]))
-    depth = np.arange(1, shape.layers + 1)
+    depth, cost = np.arange(1, len(sides[0].cost) + 1), sides[0].cost
     right = sum(totals(side.scores, side.correct, thresholds) for side in sides)
     executed = np.stack([totals(side.scores, depth, thresholds) for side in sides])  # [seeds, thresholds]
     samples = len(sides[0].trace)
-    flops = (executed * sides[0].cost[0] / samples).mean(axis=0)
+    flops = (np.stack([totals(side.scores, cost, thresholds) for side in sides]) / samples).mean(axis=0)
     columns = {
         "threshold": thresholds,
         "accuracy": np.clip(100 * right / (len(sides) * samples), 0, 100),  # sums of grades are rounded

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fastbert_core.exit_rules import BOUNDS, exit_layers
-from fastbert_core.metrics import at_layer, at_threshold, dense, judged
+from fastbert_core.metrics import at_layer, at_threshold, dense, exit_costs, judged
 from fastbert_core.task_types import SINGLE
 from fastbert_core.thresholds import by_speedup
 from reproductions import cli, statistics
@@ -214,3 +214,23 @@ def test_the_board_counts_significant_tasks_and_leaves_out_what_a_task_lacks(tab
     assert means.loc["entropy", "over entropy"] == "0.00"
     assert means.index[0] == "oracle-label"
     assert board_text(rows[:0]) == "no training keeps a dev trace, which the leaderboard needs"
+
+
+def test_another_model_s_traces_have_every_rule_at_its_own_costs(traces, tmp_path, capsys):
+    of = [t for t in traces if t.metadata["task"] == "lcqmc" and t.metadata["seed"] == 7][:2]
+    cost = np.diff(exit_costs(of[0])[0], prepend=0)
+    for name, trace in (("theirs", of[0]), ("dev", of[1])):
+        np.savez(tmp_path / f"{name}.npz", probabilities=trace.probabilities, labels=trace.labels, cost=cost)
+    arguments = ["measure", "--trace", str(tmp_path / "theirs.npz"), "--results-dir", str(tmp_path)]
+    assert cli.main([*arguments, "--calibration", str(tmp_path / "dev.npz")]) == 0
+    assert "foreign, theirs:" in capsys.readouterr().out
+    folder, ours = tmp_path / "foreign" / "theirs", measured(of)
+    for name in ("exit_rules", "leaderboard"):
+        theirs, mine = read_table(folder, name), ours[name]
+        assert {*theirs["rule"]} == {*mine["rule"]}
+    same = ["area", "gap_label", "gap_teacher", "layers", "difference"]
+    found, expected = (table.set_index("rule")[same].sort_index() for table in (theirs, mine))
+    pd.testing.assert_frame_equal(found, expected, atol=0.006)
+    assert cli.main(arguments) == 0
+    assert "no leaderboard without --calibration" in capsys.readouterr().out
+    assert cli.main(["measure", "--calibration", str(tmp_path / "dev.npz")]) == 2

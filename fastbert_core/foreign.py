@@ -1,0 +1,89 @@
+"""Traces of models that are not ours: what exits say, the labels, and what each layer costs, from an npz file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fastbert_core.errors import InputError, reason
+from fastbert_core.files import sha256
+from fastbert_core.trace import SUM_TOLERANCE, Trace
+
+TRAINING = "foreign"
+
+
+def load_foreign(path: Path, split: str = "test") -> Trace:
+    """The trace of an npz of `probabilities` or `logits`, `labels` and `cost`, for every rule and metric.
+
+    probabilities, logits: float [samples, layers, classes]; labels: int [samples], from 0
+    cost: [layers], of executing each layer with its exit, in any unit; speedups are over their sum
+    classes: optional, names [classes]
+
+    The task is called by the file's name. Raises InputError, naming the file, for what is missing or does not fit.
+    """
+
+    def require(holds: bool, found: str, expected: str) -> None:
+        if not holds:
+            raise InputError(f"{path}: found {found}, expected {expected}")
+
+    arrays = _arrays(path)
+    given = [name for name in ("probabilities", "logits") if name in arrays]
+    require(len(given) == 1, " and ".join(given) or "neither of them", "probabilities or logits")
+    for name in ("labels", "cost"):
+        require(name in arrays, f"no {name}", "probabilities or logits, labels, and the cost of each layer")
+    said, labels, cost = arrays[given[0]], arrays["labels"], arrays["cost"]
+    require(said.ndim == 3 and said.dtype.kind == "f", f"{given[0]} {_kind(said)}", "float [samples, layers, classes]")
+    samples, layers, classes = said.shape
+    require(min(said.shape) > 0 and layers > 1 and classes > 1, f"shape {said.shape}", "two layers and classes or more")
+    require(bool(np.isfinite(said).all()), f"{given[0]} that are not finite", "finite ones")
+    fits = labels.shape == (samples,) and labels.dtype.kind in "iu"
+    require(fits, f"labels {_kind(labels)}", f"integers [{samples}], one for each sample")
+    require(labels.min() >= 0 and labels.max() < classes, f"labels up to {labels.max()}", f"0 to {classes - 1}")
+    fits = cost.shape == (layers,) and cost.dtype.kind in "iuf" and bool((np.isfinite(cost) & (cost > 0)).all())
+    require(fits, f"cost {_kind(cost)}", f"positive numbers [{layers}], one for each layer")
+    named = [str(name) for name in arrays.get("classes", range(classes))]
+    require(len(named) == classes, f"{len(named)} classes by name", f"{classes}, as many as {given[0]} have")
+    p, scale = _softmax(said) if given[0] == "logits" else (said.astype(np.float32), None)
+    worst = float(np.abs(p.sum(axis=-1, dtype=np.float64) - 1).max())
+    require(bool((p >= 0).all()) and worst <= SUM_TOLERANCE, f"a row {worst:.2g} away from summing to 1", "none")
+    metadata = {
+        "task": "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem.lower()),
+        "training": TRAINING,
+        "seed": 0,
+        "split": split,
+        "classes": named,
+        "layers": list(range(1, layers + 1)),
+        "cost": cost.astype(np.float64).tolist(),
+        "run_id": sha256(path)[:16],
+    }
+    return Trace(p, labels.astype(np.int64), np.ones(samples, np.int32), metadata, scale)
+
+
+def calibrating(test: Trace, path: Path) -> Trace:
+    """The trace of the same model's calibration rows. Raises InputError for other layers, classes or costs."""
+    found = load_foreign(path, "dev")
+    for name in ("layers", "classes", "cost"):
+        if found.metadata[name] != test.metadata[name]:
+            raise InputError(f"{path}: found other {name} than the test rows have, expected the same model's")
+    found.metadata["task"] = test.metadata["task"]
+    return found
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # what zipfile and numpy's parser raise shares no base class
+        raise InputError(f"{path}: found {reason(error)}, expected an npz file of arrays") from None
+
+
+def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities float32, and the logsumexp of the logits, float32."""
+    z = logits.astype(np.float64)
+    most = z.max(axis=-1, keepdims=True)
+    powers = np.exp(z - most)
+    total = powers.sum(axis=-1, keepdims=True)
+    return (powers / total).astype(np.float32), (most + np.log(total))[..., 0].astype(np.float32)
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"of type {array.dtype} and shape {list(array.shape)}"

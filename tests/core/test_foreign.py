@@ -1,0 +1,68 @@
+"""Traces of other models: what is read, and every way in which a file may not fit."""
+
+import numpy as np
+import pytest
+
+from fastbert_core.errors import InputError
+from fastbert_core.foreign import calibrating, load_foreign
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(0, 2, (30, 4, 3))
+P = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=-1, keepdims=True)
+WHOLE = {"probabilities": P, "labels": RNG.integers(3, size=30), "cost": np.array([3, 1, 1, 2.5])}
+
+
+def written(folder, name="My Model.npz", **changes):
+    arrays = {name: value for name, value in (WHOLE | changes).items() if value is not None}
+    np.savez(folder / name, **arrays)
+    return folder / name
+
+
+def test_probabilities_or_logits(tmp_path):
+    of_p = load_foreign(written(tmp_path))
+    of_logits = load_foreign(written(tmp_path, "other.npz", probabilities=None, logits=LOGITS))
+    np.testing.assert_allclose(of_p.probabilities, of_logits.probabilities, atol=1e-6)
+    np.testing.assert_allclose(np.exp(of_logits.logsumexp), np.exp(LOGITS).sum(axis=-1), rtol=1e-5)
+    assert of_p.logsumexp is None
+    assert of_p.metadata["task"] == "my-model"
+    assert of_p.metadata["layers"] == [1, 2, 3, 4]
+    assert of_p.metadata["cost"] == [3, 1, 1, 2.5]
+    np.testing.assert_array_equal(of_p.labels, WHOLE["labels"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"probabilities": None}, "found neither of them, expected probabilities or logits"),
+        ({"logits": LOGITS}, "found probabilities and logits, expected probabilities or logits"),
+        ({"cost": None}, "found no cost, expected probabilities or logits, labels, and the cost of each layer"),
+        ({"cost": np.ones(3)}, r"found cost of type float64 and shape \[3\], expected positive numbers \[4\]"),
+        ({"cost": np.array([1, 0, 1, 1.0])}, "expected positive numbers"),
+        ({"labels": np.full(30, 3)}, "found labels up to 3, expected 0 to 2"),
+        ({"labels": np.zeros(29, int)}, r"found labels of type int64 and shape \[29\], expected integers \[30\]"),
+        ({"labels": np.zeros(30)}, "found labels of type float64"),
+        ({"probabilities": P * 1.01}, "found a row 0.01 away from summing to 1, expected none"),
+        ({"probabilities": P[0]}, r"found probabilities of type float64 and shape \[4, 3\]"),
+        ({"probabilities": np.where(P < 0.1, np.nan, P)}, "found probabilities that are not finite"),
+        ({"classes": np.array(["a", "b"])}, "found 2 classes by name, expected 3"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, changes, message):
+    path = written(tmp_path, **changes)
+    with pytest.raises(InputError, match=message) as caught:
+        load_foreign(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_calibration_rows_are_the_same_model_s(tmp_path):
+    test = load_foreign(written(tmp_path))
+    assert calibrating(test, written(tmp_path, "dev.npz")).metadata["task"] == "my-model"
+    with pytest.raises(InputError, match="found other cost than the test rows have"):
+        calibrating(test, written(tmp_path, "dev.npz", cost=np.ones(4)))
+
+
+def test_what_is_no_npz(tmp_path):
+    (tmp_path / "a.npz").write_text("no")
+    for path in (tmp_path / "a.npz", tmp_path / "missing.npz"):
+        with pytest.raises(InputError, match="expected an npz file of arrays"):
+            load_foreign(path)
