@@ -62,6 +62,7 @@ def test_a_run_without_ray_names_its_extra(monkeypatch, tmp_path, capsys):
 
 def test_a_precision_that_no_gpu_decides(capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(cluster, "check_answers", lambda address: None)
     words = ["run", "dbpedia", "--profile", "smoke", "--cluster", "auto", "--device", "cuda"]
     assert cli.main(words) == 2
     assert "--precision: found auto, expected bf16 or fp32 where there is no GPU to ask" in capsys.readouterr().err
