@@ -29,8 +29,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
             panel.plot(mine["layer"], values, ls=line, color=COLORS[at % len(COLORS)], label=task)
         panel.set_title(title)
     layer_ticks(axes[0], rows["layer"].max())
-    most = rows.groupby("task")["destructive"].max()
-    title = (
-        f"every exit by itself: up to {most.max():.0f}% of the last layer's errors were right before ({most.idxmax()})"
-    )
+    most, title = rows.groupby("task")["destructive"].max(), "every exit by itself"
+    if most.notna().any():
+        title += f": up to {most.max():.0f}% of the last layer's errors were right before ({most.idxmax()})"
     return finish(figure, title, note(rows, tables["runs"], ABOUT))

@@ -214,7 +214,8 @@ class _Work:
             if self.processes.main:
                 self.record.save()
                 trace = self._trace(p, samples, split, exits, "fp32")
-                save_trace(dataclasses.replace(trace, logsumexp=scale), path)
+                kept = scale if self._kind is SINGLE else None  # which no rule of another type reads
+                save_trace(dataclasses.replace(trace, logsumexp=kept), path)
         self.processes.wait()
         return _load(path, f"delete it to trace {split} again")
 

@@ -223,7 +223,8 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def process(folder):
     command = [sys.executable, "-m", "fastbert_core", "serve", str(folder), "--port", "0", "--speed", "0.5"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # in the background nobody hears it
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **heard) as process:
         line = process.stderr.readline()
         found = re.fullmatch(r"serving at http://127\.0\.0\.1:(\d+) \(48 layers, fp32, \w+\); /docs tells how\n", line)
         assert found, line + process.stderr.read()

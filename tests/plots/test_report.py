@@ -11,6 +11,7 @@ from plots.report.figures import CAPTIONS
 from plots.report.sliders import COLUMNS, PAPER_SPEEDS
 from plots.report.tables import OF_ALL_TASKS, shown_html
 from reproductions import table2
+from reproductions.columns import TABLES
 from reproductions.figure3_speed_accuracy import MODELS, SPEEDS
 from reproductions.measure import measure
 from reproductions.show import BELOW_ONE
@@ -104,7 +105,7 @@ def test_what_comes_from_files_is_escaped(report, results):
     rival |= {"samples_per_second": 1, "accuracy": 50, "ours_precision": "fp32", "ours_batch": 1}
     rival |= {"ours_samples_per_second": 1, "ours_accuracy": 50, "ours_over_rival": 1}
     where = {"machine": "<i>AMD</i>", "git_sha": None, "git_dirty": None, "date": "2026-01-31"}
-    write_table(bench, "rivals", pd.DataFrame([rival | where]))
+    write_table(bench, "rivals", pd.DataFrame([dict.fromkeys(TABLES["rivals"]) | rival | where]))
     code, page, _ = report()
     assert code == 0
     assert {"<b>{a[0]}</b>", "<i>AMD</i>; 2026-01-31"} <= {*page.texts}

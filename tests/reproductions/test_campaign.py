@@ -61,6 +61,7 @@ def test_a_run_without_ray_names_its_extra(monkeypatch, tmp_path, capsys):
 
 
 def test_a_precision_that_no_gpu_decides(capsys, monkeypatch):
+    pytest.importorskip("ray")  # which is asked for first
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(cluster, "check_answers", lambda address: None)
     words = ["run", "dbpedia", "--profile", "smoke", "--cluster", "auto", "--device", "cuda"]

@@ -19,7 +19,7 @@ def code(monkeypatch):
     def at(sha, dirty="no", device="cpu (a)", arithmetic="AVX2, 2 threads"):
         known = {"device": device, "arithmetic": arithmetic, "threads": 2, "versions": "{}"}
         monkeypatch.setattr(provenance, "git_state", lambda: {"git_sha": sha, "git_dirty": dirty})
-        monkeypatch.setattr(provenance, "machine", lambda _: known)
+        monkeypatch.setattr(provenance, "machine", lambda *_: known)
 
     return at
 
