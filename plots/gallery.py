@@ -68,9 +68,11 @@ def draw_folder(results_dir: Path, folder: Path) -> Drawn:
 def _tables(results_dir: Path, drawing: Drawing, stored: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame] | None:
     """The tables of `drawing`, and `runs` if they name any; None if nothing allows them. `stored` keeps what was read.
 
-    Raises InputError if a table is missing although another one or a trace is there, or is not in order.
+    What no trace gives is allowed by its first table, which another command makes. Raises InputError if a table is
+    missing although another one or a trace is there, or is not in order.
     """
-    found = any(table_path(results_dir, name).exists() for name in drawing.tables)
+    telling = drawing.tables if drawing.traces else drawing.tables[:1]
+    found = any(table_path(results_dir, name).exists() for name in telling)
     if not found and not (drawing.traces and any(results_dir.glob(f"traces/*/{drawing.traces}"))):
         return None
     named = any("run_id" in TABLES[name] for name in drawing.tables)

@@ -5,9 +5,11 @@ import shutil
 import pytest
 from matplotlib.figure import Figure
 
-from plots import gallery
+from plots import BENCH, gallery
 from plots.gallery import draw_folder
 from plots.registry import FIGURES
+from reproductions.checkout import committed
+from reproductions.profiles import PUBLISHED
 
 EXIT_LAYERS = "book-review/exit_layers.png"
 
@@ -27,6 +29,17 @@ def edit(path, change):
 
 def names(drawn):
     return {file.stem for file in drawn.files}
+
+
+@pytest.mark.parametrize("folder", [*PUBLISHED, BENCH])
+def test_what_is_committed_breaks_no_figure(folder, monkeypatch, tmp_path):
+    for name in ("FIGURES", "BENCH_FIGURES"):  # `make plots` draws them; here their tables are read
+        quick = {
+            key: drawing._replace(draw=lambda tables: Figure((1, 1))) for key, drawing in getattr(gallery, name).items()
+        }
+        monkeypatch.setattr(gallery, name, quick)
+    monkeypatch.setattr(gallery, "SAVE", {"svg": lambda figure, file: None})
+    assert draw_folder(committed("results", folder), tmp_path).broken == {}
 
 
 def test_every_figure_is_drawn_and_drawing_again_gives_the_same_bytes(measured, tmp_path):
