@@ -32,7 +32,9 @@ def ray_or_error() -> ModuleType:
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     try:
         import ray
-    except ImportError:
+
+        ray.init  # noqa: B018 - where Ray keeps its own files, in /tmp, any folder `ray` can be imported
+    except (ImportError, AttributeError):
         remedy = "pip install 'fastbert-core[cluster]' brings it"
         raise InputError(f"--cluster: ray is not installed, expected it; {remedy}") from None
     return ray

@@ -1,6 +1,7 @@
 """Traces of models that are not ours: what exits say, the labels, and what each layer costs, from an npz file."""
 
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -69,11 +70,14 @@ def calibrating(test: Trace, path: Path) -> Trace:
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
+    expected = "expected an npz file of arrays, as numpy.savez writes it"
+    if not is_zipfile(path):
+        raise InputError(f"{path}: found {'another kind of file' if path.is_file() else 'no such file'}, {expected}")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # what zipfile and numpy's parser raise shares no base class
-        raise InputError(f"{path}: found {reason(error)}, expected an npz file of arrays") from None
+        raise InputError(f"{path}: found {reason(error)}, {expected}") from None
 
 
 def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,17 +4,15 @@ Units, here and in every result: accuracy in per cent, FLOPs in the paper's unit
 the dense model of the same encoder (all layers and one classifier). Layers count from 1.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers, get_rule
-from fastbert_core.flops import EncoderShape, dense_flops, paper_flops, paper_flops_by_exit
+from fastbert_core.flops import EncoderShape, dense_flops, paper_flops_by_exit
 from fastbert_core.sweep import totals
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
@@ -46,10 +44,6 @@ class Outcome:
     def mean_layers(self) -> float:
         """Mean number of executed layers."""
         return int(self.exit_layer.sum()) / len(self.exit_layer)
-
-    def histogram(self, layers: int) -> np.ndarray:
-        """How many samples leave at layer 1 to `layers`, int64 [layers]."""
-        return np.bincount(self.exit_layer, minlength=layers + 1)[1:]
 
 
 def encoder_shape(trace: Trace) -> EncoderShape:
@@ -146,18 +140,18 @@ def threshold_for_flops(trace: Trace, flops: float) -> float:
     first that are executed are the values at or above it. Where an uncertainty of exactly 1 must not stay, the
     threshold is the number next above 1, which is no speed. Raises InputError for less than one layer's FLOPs.
     """
-    stay = np.sort(_smallest_so_far(_every_layer(trace)), axis=None)  # [samples · (layers - 1)]
-    shape, samples = encoder_shape(trace), len(trace)
-    cost = partial(_mean_flops, shape, samples)
-    allowed = bisect_right(range(samples, samples + stay.size + 1), flops, key=cost) - 1
-    if allowed < 0:
-        least = cost(samples)
+    smallest, by_exit = _smallest_so_far(_every_layer(trace)), exit_costs(trace)[0]  # [samples, layers - 1]
+    order = np.argsort(-smallest, axis=None, kind="stable")
+    further = np.broadcast_to(np.diff(by_exit), smallest.shape).ravel()[order].cumsum()  # of the largest so many
+    first, samples = by_exit[0], len(trace)
+    if flops < first:
         raise InputError(
-            f"{describe(trace)}: found {flops:.0f} FLOPs a sample, expected one layer's {least:.0f} or more"
+            f"{describe(trace)}: found {flops:.0f} FLOPs a sample, expected one layer's {first:.0f} or more"
         )
-    if allowed == stay.size:
+    allowed = int(np.searchsorted((samples * first + further) / samples, flops, side="right"))
+    if allowed == smallest.size:
         return 0.0
-    return float(np.nextafter(stay[stay.size - 1 - allowed], 2.0))  # next above the largest that must not stay
+    return float(np.nextafter(smallest.ravel()[order[allowed]], 2.0))  # next above the largest that must not stay
 
 
 def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
@@ -167,24 +161,18 @@ def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
     grows with the number of speeds.
     """
     speeds = _ascending(speeds)
-    scores, shape, samples = _every_layer(trace).uncertainties, encoder_shape(trace), len(trace)
-    executed = totals(scores, np.arange(1, shape.layers + 1), speeds)
-    flops = executed * paper_flops(shape, 1) / samples
+    scores, samples = _every_layer(trace).uncertainties, len(trace)
+    by_exit, of_dense = exit_costs(trace)
+    executed = totals(scores, np.arange(1, len(by_exit) + 1), speeds)
+    flops = totals(scores, by_exit, speeds) / samples
     columns = {
         "speed": speeds,
         "accuracy": 100 * totals(scores, trace.correct, speeds) / samples,
         "mean_layers": executed / samples,
         "mflops": flops / 1e6,
-        "speedup": dense_flops(shape) / flops,
+        "speedup": of_dense[-1] / flops,
     }
     return pd.DataFrame(columns)
-
-
-def histograms(trace: Trace, speeds: Sequence[float]) -> np.ndarray:
-    """How many samples leave at each layer, int64 [speeds, layers]; `speeds` in ascending order."""
-    speeds, scores = _ascending(speeds), _every_layer(trace).uncertainties
-    here = np.eye(scores.shape[1])
-    return np.stack([totals(scores, at, speeds) for at in here], axis=1).astype(np.int64)
 
 
 def _smallest_so_far(trace: Trace) -> np.ndarray:
@@ -201,16 +189,9 @@ def leaving(trace: Trace, exit_layer: np.ndarray, answers: np.ndarray | None = N
     return Outcome(answers, correct, exit_layer, flops, of_dense[-1].item() / flops)
 
 
-def _mean_flops(shape: EncoderShape, samples: int, executed: int) -> float:
-    """Mean FLOPs of a sample where all of them execute so many layers together: all but the first are priced alike."""
-    first = paper_flops(shape, 1)
-    further = paper_flops(shape, 2) - first if shape.layers > 1 else 0
-    return (samples * first + (executed - samples) * further) / samples
-
-
 def _every_layer(trace: Trace) -> Trace:
     """The trace itself; raises InputError if a layer of the encoder is missing from it."""
-    found, expected = trace.metadata["layers"], list(range(1, encoder_shape(trace).layers + 1))
+    found, expected = trace.metadata["layers"], list(range(1, len(exit_costs(trace)[0]) + 1))
     if found != expected:
         raise InputError(f"{describe(trace)}: found layers {found}, expected every one from 1 to {expected[-1]}")
     return trace

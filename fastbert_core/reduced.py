@@ -52,7 +52,7 @@ def _even_out(layer: nn.Linear) -> Tensor:
     """Divide the weights of each input by their size beside those of other inputs, and return it, [inputs].
 
     Inputs are to be multiplied by it. A few inputs of a fine-tuned BERT have weights many times larger than the others,
-    which would all be rounded to the same few steps: of 200 texts of thucnews 4 got another label, and in this way 1.
+    which would all be rounded to the same few steps.
     """
     of_outputs = layer.weight / layer.weight.abs().amax(dim=1, keepdim=True).clamp_(min=TINY)
     size = of_outputs.square().mean(dim=0).sqrt().clamp_(min=TINY)

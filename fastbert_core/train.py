@@ -102,7 +102,7 @@ def train(
     if stage.matches and deep is None:
         raise ValueError(f"{stage.name}: found no deep teacher, expected the one whose states are matched")
     together = place.processes
-    check_shareable(stage, together)
+    check_shareable(stage, model.kind, together)
     if not together.main:
         place = replace(place, log=_nothing, after_epoch=_nothing, before_checkpoint=_nothing)
     result, best, checkpoint = (place.folder / f"{stage.name}{end}.safetensors" for end in ("", "-best", "-checkpoint"))
@@ -185,10 +185,11 @@ def train(
     return notes
 
 
-def check_shareable(stage: Stage, together: Alone) -> None:
+def check_shareable(stage: Stage, kind: TaskType, together: Alone) -> None:
     """Raise InputError if several processes cannot share the stage's batches: its loss is no mean over rows."""
-    if together.count > 1 and stage.matches == "hidden-and-attention":
-        found = f"{stage.name}: found {together.count} processes for a loss that is a mean over tokens"
+    if together.count > 1 and (kind.of_words or stage.matches == "hidden-and-attention"):
+        of = "words" if kind.of_words else "tokens"
+        found = f"{stage.name}: found {together.count} processes for a loss that is a mean over {of}"
         raise together.failed(InputError(f"{found}, expected one; accelerate launch --num_processes 1"))
 
 

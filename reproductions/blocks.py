@@ -1,8 +1,6 @@
 """What the blocks of pages show: each a function of the committed tables that gives Markdown."""
 
-import math
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,18 +12,15 @@ from reproductions.checkout import committed
 from reproductions.columns import TABLES, documentation
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
-from reproductions.machines import class_of
 from reproductions.paper_rows import AT_CHANCE
 from reproductions.rules import board
 from reproductions.seeds import DEFAULT
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
-from reproductions.tables import printed, read_table, table_path
+from reproductions.tables import read_table, table_path
 from reproductions.task_metrics import FULL, HALF, WITHIN
 from reproductions.verdicts import ALPHA, VERDICTS
 
 BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory", "scaling", "rivals", "load")
-BACKLOG = 10**9  # texts
-MEASURED = ["machine", "git_sha", "git_dirty", "date"]  # of a bench's table: where its rows come from
 
 
 class Tables(dict[str, pd.DataFrame]):
@@ -51,7 +46,8 @@ def block(function: Callable[[Tables], str]) -> Callable[[Tables], str]:
     return function
 
 
-def _markdown(rows: pd.DataFrame | list[dict]) -> str:
+def markdown(rows: pd.DataFrame | list[dict]) -> str:
+    """Rows as a Markdown table; what to say where there are none."""
     table = pd.DataFrame(rows)
     return table.to_markdown(index=False, disable_numparse=True) if len(table) else "Not measured yet."
 
@@ -124,7 +120,7 @@ def headline(tables: Tables) -> str:
             f"{exits.min():.2f} to {exits.max():.2f} ([seconds](docs/performance.md))"
         ),
     }
-    return _markdown([{"what": what, "found": found} for what, found in findings.items()])
+    return markdown([{"what": what, "found": found} for what, found in findings.items()])
 
 
 @block
@@ -152,7 +148,7 @@ def table2(tables: Tables) -> str:
             numbers = mine[[f"{prefix}accuracy", f"{prefix}speedup"]].reindex(settings.values()).itertuples(index=False)
             cells = ["" if pd.isna(a) else f"{a:.2f}" + ("" if pd.isna(x) else f" · {x:.2f}x") for a, x in numbers]
             lines.append({"task": name, "": who} | dict(zip(settings, cells, strict=True)))
-    return _markdown(lines)
+    return markdown(lines)
 
 
 @block
@@ -161,7 +157,7 @@ def dbpedia(tables: Tables) -> str:
     rows = tables["table2"].query("task == 'dbpedia'")
     forms = {"accuracy": "{:.2f}", "mean_layers": "{:.2f}", "speedup": "{:.2f}x"}
     shown = rows[["model", "setting"]].assign(**{name: rows[name].map(form.format) for name, form in forms.items()})
-    return _markdown(shown.rename(columns=lambda column: column.replace("_", " ")))
+    return markdown(shown.rename(columns=lambda column: column.replace("_", " ")))
 
 
 @block
@@ -177,7 +173,7 @@ def losses(tables: Tables) -> str:
         line["chosen on dev"] = own["setting"].removesuffix(CHOSEN).strip().replace("=", " ")
         line["mean layers"] = f"{own['mean_layers']:.1f}"
         lines.append(line | {"speedup": f"{own['speedup']:.1f}x", "loss": f"{0 - own['difference']:+.2f}"})
-    return _markdown(pd.DataFrame(lines).fillna(""))
+    return markdown(pd.DataFrame(lines).fillna(""))
 
 
 @block
@@ -199,7 +195,7 @@ def students(tables: Tables) -> str:
             line |= {"from the shares": f"{whole - within:+.2f}", "from accuracy within bins": f"{within:+.2f}"}
             lines.append(line | {"more accurate in": f"{(gap[full] > 0).sum()} of {full.sum()} bins"})
     less = f"{lost} of {len(lines)} students are less accurate than their teacher"
-    return f"{less}; within bins, {by_shares} of these are not.\n\n{_markdown(lines)}"
+    return f"{less}; within bins, {by_shares} of these are not.\n\n{markdown(lines)}"
 
 
 @block
@@ -213,7 +209,7 @@ def one_student(tables: Tables) -> str:
     all_won, all_lost = _won_and_lost(rows)
     return (
         f"Against the best student adaptive inference {_told(best)}; of all {len(rows)} students it beats {all_won} "
-        f"and loses to {all_lost}.\n\n{_markdown(lines)}"
+        f"and loses to {all_lost}.\n\n{markdown(lines)}"
     )
 
 
@@ -229,14 +225,14 @@ def distilbert(tables: Tables) -> str:
         for row in rows.to_dict("records")
     ]
     depths = [f"{depth}: it {_told(mine)}" for depth, mine in rows.groupby("against_setting", sort=False)]
-    return f"{'; '.join(depths)}.\n\n{_markdown(lines)}"
+    return f"{'; '.join(depths)}.\n\n{markdown(lines)}"
 
 
 @block
 def on_labels(tables: Tables) -> str:
     """FastBERT against the training on labels alone, at equal FLOPs."""
     rows = _against(tables, ON_LABELS)
-    return _markdown(
+    return markdown(
         [{"task": row["task"], "labels": row["against_setting"]} | _sides(row) for row in rows.to_dict("records")]
     )
 
@@ -246,7 +242,7 @@ def leaderboard(tables: Tables) -> str:
     """Every exit rule's means over tasks, of FastBERT's own training."""
     rows = tables["leaderboard"]
     rows = rows[rows["training"] == DEFAULT]
-    return _markdown(board(rows).rename(columns={"rule": f"{rows['task'].nunique()} tasks"}) if len(rows) else [])
+    return markdown(board(rows).rename(columns={"rule": f"{rows['task'].nunique()} tasks"}) if len(rows) else [])
 
 
 @block
@@ -261,7 +257,7 @@ def trainings(tables: Tables) -> str:
             name = "last layer" if row.rule == "none" else f"{row.rule}, {row.layers} layers"
             line[name] = f"{row.difference:+.2f}{'*' * (row.mcnemar_p_holm < ALPHA)}"
         lines.append(line)
-    return _markdown(pd.DataFrame(lines).fillna("").to_dict("records"))
+    return markdown(pd.DataFrame(lines).fillna("").to_dict("records"))
 
 
 @block
@@ -275,16 +271,16 @@ def exits(tables: Tables) -> str:
         last = mine.iloc[-1]
         names = {"wasteful": "wasteful", "destructive": "destructive", "fell": "fell at the last"}
         lines.append(line | {text: f"{last[name]:.1f}%" for name, text in names.items()})
-    return _markdown(lines)
+    return markdown(lines)
 
 
 BLOCKS |= {
-    "asked": lambda tables: _markdown(operating_points.asked(tables["budget"])),
-    "reached": lambda tables: _markdown(operating_points.reached(tables["budget"])),
-    "tolerated": lambda tables: _markdown(operating_points.tolerated(tables["guarantees"])),
-    "promised": lambda tables: _markdown(operating_points.promised(tables["guarantees"])),
-    "promised_by_layer": lambda tables: _markdown(operating_points.promised_by_layer(tables["layer_guarantees"])),
-    "drifted": lambda tables: _markdown(operating_points.drifted(tables["streams"])),
+    "asked": lambda tables: markdown(operating_points.asked(tables["budget"])),
+    "reached": lambda tables: markdown(operating_points.reached(tables["budget"])),
+    "tolerated": lambda tables: markdown(operating_points.tolerated(tables["guarantees"])),
+    "promised": lambda tables: markdown(operating_points.promised(tables["guarantees"])),
+    "promised_by_layer": lambda tables: markdown(operating_points.promised_by_layer(tables["layer_guarantees"])),
+    "drifted": lambda tables: markdown(operating_points.drifted(tables["streams"])),
 }
 
 
@@ -306,7 +302,7 @@ def calibration(tables: Tables) -> str:
         for title, row in ((f"speed {own['speed']:g}", own), ("at the temperature", fitted)):
             line[title] = f"{row['accuracy_at_speed']:.2f} at {row['mean_layers']:.2f} layers"
         lines.append(line)
-    return _markdown(lines)
+    return markdown(lines)
 
 
 @block
@@ -321,105 +317,7 @@ def linear(tables: Tables) -> str:
         at = {f"speed {speed[k]:g}": f"{speedup[k]:.2f}x" for k in (10, 50, 90)}
         far = {"farthest from the line": f"{off[worst]:+.2f}x at speed {speed[worst]:g}"}
         lines.append({"task": task, "R²": f"{explained:.3f}"} | at | far)
-    return _markdown(lines)
-
-
-@block
-def measured(tables: Tables) -> str:
-    """Which benches were measured where, by which code, when."""
-    found = [tables[name][MEASURED].drop_duplicates().assign(table=name) for name in BENCHES if len(tables[name])]
-    every = pd.concat(found or [pd.DataFrame(columns=[*MEASURED, "table"])])
-    every["commit"] = every["git_sha"].str[:7] + every["git_dirty"].map({"yes": ", with changes"}).fillna("")
-    return _markdown(every.groupby(["machine", "commit", "date"])["table"].agg(", ".join).reset_index())
-
-
-@block
-def stations(tables: Tables) -> str:
-    """By machine, milliseconds of each station by engine and speed, then of each layer."""
-    return _by_class(tables["stations"], _stations)
-
-
-def _stations(rows: pd.DataFrame) -> str:
-    rows = rows.assign(ms=lambda t: 1000 * t["seconds"])
-    rows["what"] = rows["station"] + rows["layer"].map(lambda layer: "" if pd.isna(layer) else f" {layer:2}")
-    rows["way"] = rows["engine"] + ", speed " + rows["speed"].map("{:.4f}".format)
-    parts = []
-    for place, mine in rows.groupby(["task", "device", "precision"]):
-        whole, layers = (mine.pivot_table("ms", key, "way", "sum") for key in ("station", "what"))
-        table = pd.concat([whole, whole.sum().to_frame("all").T, layers[layers.index.str.match(r"layer \s*\d")]])
-        parts.append(f"{', '.join(place)}:\n\n{_markdown(table.map('{:.0f}'.format).rename_axis('ms').reset_index())}")
-    return "\n\n".join(parts)
-
-
-@block
-def best_dense(tables: Tables) -> str:
-    """For each machine and task the fastest model without exits, at most TOLERATED_LOSS points less accurate."""
-    return _by_class(tables["rivals"], _best_dense)
-
-
-def _best_dense(rows: pd.DataFrame) -> str:
-    lines = []
-    for side in ("", "ours_"):  # of all test texts, where that is known
-        rows = rows.assign(**{f"{side}told": rows[f"{side}whole_accuracy"].fillna(rows[f"{side}accuracy"])})
-    near = rows[~rows["rival"].str.startswith("fastbert==") & (rows["told"] >= rows["ours_told"] - TOLERATED_LOSS)]
-    for task, mine in near.groupby("task"):
-        best = mine.loc[mine["samples_per_second"].idxmax()]
-        line = {"task": task, "fastest": f"{best['rival']}, {best['precision']}, batch {best['batch']}"}
-        line |= {"its accuracy": f"{best['told']:.2f}", "ours": f"{best['ours_told']:.2f}"}
-        line |= {"of": "the timed texts" if pd.isna(best["whole_accuracy"]) else "all test texts"}
-        lines.append(line | {"timed": best["samples"], "our samples/s over its": f"{best['ours_over_rival']:.2f}"})
-    return _markdown(lines)
-
-
-def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str]) -> str:
-    """What is told of each class of machines, under its name and its machines."""
-    parts = [
-        f"{kind} ({'; '.join(sorted(set(mine['machine'])))}):\n\n{told(mine)}"
-        for kind, mine in rows.groupby(rows["machine"].map(class_of))
-    ]
-    return "\n\n".join(parts) or _markdown([])
-
-
-@block
-def load(tables: Tables) -> str:
-    """By machine, model and arrivals: how far each way gets within the objective, and its median at low load."""
-    return _by_class(tables["load"], _load)
-
-
-def _load(rows: pd.DataFrame) -> str:
-    lines = []
-    for key, mine in rows.groupby(["task", "precision", "arrivals"]):
-        objective, most = mine["objective_ms"].iloc[0], {}
-        for way, steps in mine.groupby("way"):
-            within = steps[steps["p99_ms"] <= objective]
-            most[way] = within["rate"].max() if len(within) else 0.0
-        for way in ("dense", "waiting", "ours"):
-            steps = mine[mine["way"] == way].sort_values("rate")
-            best = steps.loc[steps["goodput"].idxmax()]
-            line = dict(zip(("task", "precision", "arrivals"), key, strict=True)) | {"way": way}
-            line |= {"p99 objective, ms": f"{objective:.0f}", "rate within it": f"{most[way]:.1f}"}
-            line |= {"over dense's": f"{most[way] / most['dense']:.2f}"}
-            line |= {"best goodput": f"{best['goodput']:.1f}", "at utilisation": f"{best['utilisation']:.2f}"}
-            lines.append(line | {"p50 at the lowest rate, ms": f"{steps['p50_ms'].iloc[0]:.0f}"})
-    return _markdown(lines)
-
-
-@block
-def backlog(tables: Tables) -> str:
-    """What a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
-    rows, lines = tables["efficiency"].query("mode == 'throughput'"), []
-    tokens = tables["rates"].query("what == 'tracing'").set_index(["task", "device", "precision"])["mean_tokens"]
-    for place, mine in rows.groupby(["task", "device", "precision"]):
-        for row in mine[mine["batch"] == mine["batch"].max()].to_dict("records"):
-            rate = row["samples_per_second"]
-            days = BACKLOG / rate / 86400
-            line = {"task, device, precision": ", ".join(place), "mean layers": f"{row['mean_layers']:.1f}"}
-            if place in tokens.index:
-                line["tokens a text"] = f"{tokens[place]:.0f}"
-                line["tokens a second"] = f"{rate * tokens[place]:,.0f}"
-            line |= {"texts a second": f"{rate:.1f}", "machine-days": f"{days:,.0f}"}
-            lines.append(line | {"machines for 7 days": f"{math.ceil(days / 7):,}"})
-    return _markdown(pd.DataFrame(lines).fillna(""))
+    return markdown(lines)
 
 
 @block
@@ -437,7 +335,7 @@ def more_tasks(tables: Tables) -> str:
         best = half["value"].idxmax() if half["value"].notna().any() else ""
         line[f"best rule, {HALF}"] = f"{best}: {_kept(half, best)}" if best else ""
         lines.append(line)
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def _kept(rows: pd.DataFrame, rule: str) -> str:
@@ -450,17 +348,3 @@ def _kept(rows: pd.DataFrame, rule: str) -> str:
 
 def _short(value: float) -> str:
     return "undefined" if pd.isna(value) else f"{value:.2f}"
-
-
-def _as_it_is(name: str, tables: Tables) -> str:
-    """A bench's table by class of machine, but for the columns that `measured` shows."""
-
-    def told(rows: pd.DataFrame) -> str:
-        return _markdown(
-            printed(rows, name).drop(columns=MEASURED).rename(columns=lambda column: column.replace("_", " "))
-        )
-
-    return _by_class(tables[name], told)
-
-
-BLOCKS |= {name: partial(_as_it_is, name) for name in BENCHES if name not in BLOCKS}

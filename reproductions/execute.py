@@ -57,7 +57,7 @@ class _Work:
     def __init__(self, run: Run, log: Log, processes: Alone) -> None:
         self.run, self.log, self.processes = run, log, processes
         for stage in run.settings.later:
-            check_shareable(stage, processes)
+            check_shareable(stage, TASK_TYPES[run.data.task.type], processes)
         with processes.main_first():
             folders = run.folder, run.first_folder
             self.record, self.first_record = (RunRecord(folder, run.device, processes.count) for folder in folders)

@@ -122,11 +122,6 @@ def _record(path: Path) -> dict:
     return record | {name: json.dumps(record[name], sort_keys=True) for name in JSON}
 
 
-def stored_run(results_dir: Path, key: Mapping) -> StoredRun | None:
-    """The run that holds a key, None where there is none."""
-    return next((run for run in find_runs(results_dir) if all(run.row[name] == key[name] for name in KEY)), None)
-
-
 def runs_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """The table "runs" of some runs."""
     return pd.DataFrame([run.row for run in runs], columns=list(TABLES["runs"]))

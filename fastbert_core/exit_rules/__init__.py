@@ -4,6 +4,7 @@ A rule scores what a sample's exits have said so far; the sample leaves at the f
 threshold, and at the last layer in any case. Column l of a score or an answer depends on columns 1 to l alone.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.registry import Registry
 
 
-class ExitRule:
+class ExitRule(ABC):
     """A rule, and what most of them share. `p` holds class probabilities [samples, layers so far, classes], any float.
 
     looks_back: whether a layer's score or answer depends on layers before it, or on how many these are; if not, the
@@ -39,9 +40,9 @@ class ExitRule:
         """
         return self
 
+    @abstractmethod
     def score(self, p: np.ndarray) -> np.ndarray:
         """Float64 [samples, layers so far] in [0, 1]: the lower, the sooner a sample leaves."""
-        raise NotImplementedError
 
     def answer(self, p: np.ndarray) -> np.ndarray:
         """Int64 [samples, layers so far]: the class that is answered on leaving there, here the layer's own."""

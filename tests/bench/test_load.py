@@ -17,7 +17,7 @@ from bench.load.ways import WAYS, server
 from fastbert_core.engine import Engine
 from fastbert_core.errors import QueueFull
 from plots.load import draw
-from reproductions.blocks import BLOCKS, Tables
+from reproductions.bench_blocks import BLOCKS, Tables
 from reproductions.columns import TABLES
 from reproductions.machines import class_of
 from reproductions.tables import check_table

@@ -277,8 +277,6 @@ def test_every_weight_learns(family, variant):
 def test_a_family_runs_in_int8(family, variant):
     """Every backbone's linear layers are found, and what they say in int8 is near what they say in fp32."""
     model = model_of(family, variant)
-    if not model.family.pooled:
-        pytest.skip("dense only")
     ids, mask, _ = batch(family, [23, 9, 14])
     reduced = in_precision(model, "int8", torch.device("cpu"))
     assert not [module for module in reduced.backbone.modules() if type(module) is torch.nn.Linear]

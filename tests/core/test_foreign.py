@@ -63,6 +63,7 @@ def test_calibration_rows_are_the_same_model_s(tmp_path):
 
 def test_what_is_no_npz(tmp_path):
     (tmp_path / "a.npz").write_text("no")
-    for path in (tmp_path / "a.npz", tmp_path / "missing.npz"):
-        with pytest.raises(InputError, match="expected an npz file of arrays"):
-            load_foreign(path)
+    (tmp_path / "b.npz").write_bytes(written(tmp_path).read_bytes()[:-200])
+    for name, found in (("a", "another kind of file"), ("b", "another kind of file"), ("missing", "no such file")):
+        with pytest.raises(InputError, match=f"{name}.npz: found {found}, expected an npz file of arrays"):
+            load_foreign(tmp_path / f"{name}.npz")

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from fastbert_core import processes as module
 from fastbert_core.errors import InputError
 from fastbert_core.processes import ALONE, Several, processes
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.train import check_shareable
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules
 from tests.core.together import BATCH, EPOCHS, ROWS, spawn
@@ -104,9 +105,12 @@ def test_alone_nothing_of_accelerate_is_asked_for(monkeypatch):
 
 def test_a_mean_over_tokens_is_not_shared():
     (states, _) = TRAININGS["tinybert"](SCHEDULES)
-    check_shareable(states, ALONE)
-    with pytest.raises(InputError, match="found 2 processes for a loss that is a mean over tokens"):
-        check_shareable(states, several(0, 2))
+    words = TASK_TYPES["sequence-labelling"]
+    for kind in (SINGLE, words):
+        check_shareable(states, kind, ALONE)
+    for stage, kind, of in ((states, SINGLE, "tokens"), (TRAININGS["joint"](SCHEDULES)[0], words, "words")):
+        with pytest.raises(InputError, match=f"found 2 processes for a loss that is a mean over {of}"):
+            check_shareable(stage, kind, several(0, 2))
 
 
 def test_without_accelerate_its_extra_is_named(monkeypatch):

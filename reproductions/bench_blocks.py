@@ -1,0 +1,127 @@
+"""Blocks of the pages on seconds: the benches' tables by class of machine, and what follows from them."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+
+from reproductions.blocks import BENCHES, BLOCKS, Tables, block, markdown
+from reproductions.machines import class_of
+from reproductions.table2 import TOLERATED_LOSS
+from reproductions.tables import printed
+
+BACKLOG = 10**9  # texts
+MEASURED = ["machine", "git_sha", "git_dirty", "date"]  # of a bench's table: where its rows come from
+
+
+@block
+def measured(tables: Tables) -> str:
+    """Which benches were measured where, by which code, when."""
+    found = [tables[name][MEASURED].drop_duplicates().assign(table=name) for name in BENCHES if len(tables[name])]
+    every = pd.concat(found or [pd.DataFrame(columns=[*MEASURED, "table"])])
+    every["commit"] = every["git_sha"].str[:7] + every["git_dirty"].map({"yes": ", with changes"}).fillna("")
+    return markdown(every.groupby(["machine", "commit", "date"])["table"].agg(", ".join).reset_index())
+
+
+@block
+def stations(tables: Tables) -> str:
+    """By machine, milliseconds of each station by engine and speed, then of each layer."""
+    return _by_class(tables["stations"], _stations)
+
+
+def _stations(rows: pd.DataFrame) -> str:
+    rows = rows.assign(ms=lambda t: 1000 * t["seconds"])
+    rows["what"] = rows["station"] + rows["layer"].map(lambda layer: "" if pd.isna(layer) else f" {layer:2}")
+    rows["way"] = rows["engine"] + ", speed " + rows["speed"].map("{:.4f}".format)
+    parts = []
+    for place, mine in rows.groupby(["task", "device", "precision"]):
+        whole, layers = (mine.pivot_table("ms", key, "way", "sum") for key in ("station", "what"))
+        table = pd.concat([whole, whole.sum().to_frame("all").T, layers[layers.index.str.match(r"layer \s*\d")]])
+        parts.append(f"{', '.join(place)}:\n\n{markdown(table.map('{:.0f}'.format).rename_axis('ms').reset_index())}")
+    return "\n\n".join(parts)
+
+
+@block
+def best_dense(tables: Tables) -> str:
+    """For each machine and task the fastest model without exits, at most TOLERATED_LOSS points less accurate."""
+    return _by_class(tables["rivals"], _best_dense)
+
+
+def _best_dense(rows: pd.DataFrame) -> str:
+    lines = []
+    for side in ("", "ours_"):  # of all test texts, where that is known
+        rows = rows.assign(**{f"{side}told": rows[f"{side}whole_accuracy"].fillna(rows[f"{side}accuracy"])})
+    near = rows[~rows["rival"].str.startswith("fastbert==") & (rows["told"] >= rows["ours_told"] - TOLERATED_LOSS)]
+    for task, mine in near.groupby("task"):
+        best = mine.loc[mine["samples_per_second"].idxmax()]
+        line = {"task": task, "fastest": f"{best['rival']}, {best['precision']}, batch {best['batch']}"}
+        line |= {"its accuracy": f"{best['told']:.2f}", "ours": f"{best['ours_told']:.2f}"}
+        line |= {"of": "the timed texts" if pd.isna(best["whole_accuracy"]) else "all test texts"}
+        lines.append(line | {"timed": best["samples"], "our samples/s over its": f"{best['ours_over_rival']:.2f}"})
+    return markdown(lines)
+
+
+def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str]) -> str:
+    """What is told of each class of machines, under its name and its machines."""
+    parts = [
+        f"{kind} ({'; '.join(sorted(set(mine['machine'])))}):\n\n{told(mine)}"
+        for kind, mine in rows.groupby(rows["machine"].map(class_of))
+    ]
+    return "\n\n".join(parts) or markdown([])
+
+
+@block
+def load(tables: Tables) -> str:
+    """By machine, model and arrivals: how far each way gets within the objective, and its median at low load."""
+    return _by_class(tables["load"], _load)
+
+
+def _load(rows: pd.DataFrame) -> str:
+    lines = []
+    for key, mine in rows.groupby(["task", "precision", "arrivals"]):
+        objective, most = mine["objective_ms"].iloc[0], {}
+        for way, steps in mine.groupby("way"):
+            within = steps[steps["p99_ms"] <= objective]
+            most[way] = within["rate"].max() if len(within) else 0.0
+        for way in ("dense", "waiting", "ours"):
+            steps = mine[mine["way"] == way].sort_values("rate")
+            best = steps.loc[steps["goodput"].idxmax()]
+            line = dict(zip(("task", "precision", "arrivals"), key, strict=True)) | {"way": way}
+            line |= {"p99 objective, ms": f"{objective:.0f}", "rate within it": f"{most[way]:.1f}"}
+            line |= {"over dense's": f"{most[way] / most['dense']:.2f}"}
+            line |= {"best goodput": f"{best['goodput']:.1f}", "at utilisation": f"{best['utilisation']:.2f}"}
+            lines.append(line | {"p50 at the lowest rate, ms": f"{steps['p50_ms'].iloc[0]:.0f}"})
+    return markdown(lines)
+
+
+@block
+def backlog(tables: Tables) -> str:
+    """What a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
+    rows, lines = tables["efficiency"].query("mode == 'throughput'"), []
+    tokens = tables["rates"].query("what == 'tracing'").set_index(["task", "device", "precision"])["mean_tokens"]
+    for place, mine in rows.groupby(["task", "device", "precision"]):
+        for row in mine[mine["batch"] == mine["batch"].max()].to_dict("records"):
+            rate = row["samples_per_second"]
+            days = BACKLOG / rate / 86400
+            line = {"task, device, precision": ", ".join(place), "mean layers": f"{row['mean_layers']:.1f}"}
+            if place in tokens.index:
+                line["tokens a text"] = f"{tokens[place]:.0f}"
+                line["tokens a second"] = f"{rate * tokens[place]:,.0f}"
+            line |= {"texts a second": f"{rate:.1f}", "machine-days": f"{days:,.0f}"}
+            lines.append(line | {"machines for 7 days": f"{math.ceil(days / 7):,}"})
+    return markdown(pd.DataFrame(lines).fillna(""))
+
+
+def _as_it_is(name: str, tables: Tables) -> str:
+    """A bench's table by class of machine, but for the columns that `measured` shows."""
+
+    def told(rows: pd.DataFrame) -> str:
+        return markdown(
+            printed(rows, name).drop(columns=MEASURED).rename(columns=lambda column: column.replace("_", " "))
+        )
+
+    return _by_class(tables[name], told)
+
+
+BLOCKS |= {name: partial(_as_it_is, name) for name in BENCHES if name not in BLOCKS}
