@@ -1,9 +1,11 @@
-"""A budget of layers that is held over a stream whose difficulty drifts, and an alarm when a stream drifts.
+"""A budget of layers, a text or a second, that is held over a stream that drifts, and an alarm when a stream drifts.
 
 Both know nothing but scores of exit rules and executed layers, so that an engine and a trace use them alike.
 """
 
+import time
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable
 
 import numpy as np
 
@@ -59,6 +61,9 @@ class Budget:
         at = np.searchsorted(-self._spent, -self.asked)
         return float(self._thresholds[at]) if self.asked > 1 and at < len(self._thresholds) else np.inf
 
+    def begin(self, samples: int) -> None:
+        """Take note of a batch that has come: so many samples, which will leave by `threshold`."""
+
     def spend(self, executed: np.ndarray) -> None:
         """Take note of a batch that left by `threshold`: the layers that its samples executed, int [samples]."""
         self.asked += self.gain * float((self.budget - executed).sum())
@@ -72,11 +77,52 @@ class Budget:
         return most / self.samples if self.samples else np.inf
 
 
+class Pace(Budget):
+    """Holds the layers of a second at a budget, over a stream whose pace drifts too.
+
+    A batch of n samples that came within s seconds is allowed s / n times the layers of a second for each sample, but
+    at least 1 and at most all. Feed-forward follows the allowance, feedback the sum of what samples saved or overspent
+    of theirs: none leaves early where the allowance and the feedback come to all L layers, all leave at once where they
+    come to 1; so the feedback stays within one batch's step of L - 1 either way, and by it the bound.
+    """
+
+    def __init__(
+        self,
+        thresholds: np.ndarray,
+        spent: np.ndarray,
+        per_second: float,
+        gain: float = GAIN,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """As of a Budget; `per_second`: layers; `clock`: seconds, read now and whenever a batch has come.
+
+        Raises InputError unless layers a second and gain are above 0.
+        """
+        if not isinstance(per_second, int | float | np.number) or not 0 < per_second < np.inf:
+            raise InputError(f"layers_per_second: found {per_second!r}, expected a number above 0")
+        super().__init__(thresholds, spent, 1, gain)
+        self.per_second, self._clock, self._last = float(per_second), clock, clock()
+
+    def begin(self, samples: int) -> None:
+        """Take note of a batch that has come: what is allowed of it follows from the seconds that it took to come."""
+        now = self._clock()
+        allowed = float(np.clip(self.per_second * (now - self._last) / samples, 1, self.layers))
+        self.asked, self.budget, self._last = self.asked + allowed - self.budget, allowed, now
+
+    @property
+    def bound(self) -> float:
+        """How far the mean of all executed layers can be from that of the allowances by now, at most."""
+        return (self.layers - 1) * (1 / self.gain + self.largest) / self.samples if self.samples else np.inf
+
+
 class Steady:
     """A threshold that stays as it is, in a budget's place."""
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
+
+    def begin(self, samples: int) -> None:
+        """Change nothing."""
 
     def spend(self, executed: np.ndarray) -> None:
         """Change nothing."""
@@ -86,7 +132,9 @@ def held(scores: np.ndarray, budget: Budget, batch: int = 1) -> np.ndarray:
     """The executed layers of a stream under a budget, int64 [samples], which is told of each `batch` after it."""
     parts = []
     for start in range(0, len(scores), batch):
-        parts.append(exit_layers(scores[start : start + batch], budget.threshold))
+        rows = scores[start : start + batch]
+        budget.begin(len(rows))
+        parts.append(exit_layers(rows, budget.threshold))
         budget.spend(parts[-1])
     return np.concatenate(parts)
 

@@ -87,6 +87,7 @@ def _parser(prog: str) -> ArgumentParser:
     wanted.add_argument("--speedup", type=float, help="so many times fewer operations, such as 3")
     wanted.add_argument("--max-disagreement", type=float, help="share answered otherwise than in full (default: 0.01)")
     wanted.add_argument("--budget", type=float, help="mean layers, held over a stream whatever comes")
+    wanted.add_argument("--layers-per-second", type=float, help="held over a stream that comes at its own pace")
     command.add_argument("--probabilities", action="store_true", help="of every class, too")
     command.add_argument("--batch-size", type=_count, help="1 answers each line before it reads the next")
     command.add_argument("--cluster", metavar="ADDRESS", help="of a Ray cluster, host:port or auto, for many files")
@@ -212,8 +213,9 @@ def _predict(options: argparse.Namespace) -> None:
 def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> str:
     from fastbert_core.cluster import check_answers
 
-    if options.budget is not None:
-        raise InputError("--budget: found it with --cluster, expected one stream, which one engine reads in order")
+    for name in {"budget", "layers_per_second"} & wanted.keys():
+        option = f"--{name.replace('_', '-')}"
+        raise InputError(f"{option}: found it with --cluster, expected one stream, which one engine reads in order")
     if options.out is None:
         raise InputError("--cluster: found no --out, expected the folder that gets the results")
     check_answers(options.cluster)
@@ -231,7 +233,8 @@ def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> s
 
 
 def _wanted(options: argparse.Namespace) -> dict[str, float]:
-    given = {name: getattr(options, name, None) for name in ("speed", "speedup", "max_disagreement", "budget")}
+    names = "speed", "speedup", "max_disagreement", "budget", "layers_per_second"
+    given = {name: getattr(options, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None} or {"max_disagreement": 0.01}
 
 

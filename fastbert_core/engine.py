@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
-from fastbert_core.budgets import Alarm, Budget, Steady
+from fastbert_core.budgets import Alarm, Budget, Pace, Steady
 from fastbert_core.encoding import Encoded, check_vocabulary, load_tokenizer
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
@@ -160,13 +160,15 @@ class Engine:
         speedup: float | None = None,
         max_disagreement: float | None = None,
         budget: float | None = None,
+        layers_per_second: float | None = None,
     ) -> Prediction | list[Prediction] | Iterator[Prediction] | Predictions:
         """Classify; a sample leaves at the first layer whose uncertainty is below `speed`, in [0, 1].
 
         In its place may stand what is wanted of new texts like those of calibration: `speedup`, so many times fewer
         multiply-accumulates than without exits, or `max_disagreement`, the share that may be answered otherwise than by
         the full model, kept with 90% confidence; or, of a stream, `budget`, the mean of executed layers that is held
-        whatever comes (fastbert_core/budgets.py). A stream that no longer looks like calibration is warned of.
+        whatever comes, or `layers_per_second`, which is held where texts come at their own pace
+        (fastbert_core/budgets.py). A stream that no longer looks like calibration is warned of.
 
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
         samples give Predictions. `pairs` holds the second texts, in the form of the first; Encoded samples hold theirs.
@@ -177,26 +179,32 @@ class Engine:
             sample runs at once and alone, and an iterator's is delivered before the next is read.
 
         An iterator that raises has what came before delivered first. Raises InputError unless exactly one of
-        `speed`, `speedup`, `max_disagreement` and `budget` is given, and is one there can be; as `points` does;
-        for an unknown or unfitted rule, a budget of one text or of encoded samples, sizes that are no positive
-        integers, more layers than there are, samples that are no texts, that have nothing to be seen or are too
-        long, texts that do not match their pairs in form or number, and pairs where the model was trained on
+        `speed`, `speedup`, `max_disagreement`, `budget` and `layers_per_second` is given, and is one there can be; as
+        `points` does; for an unknown or unfitted rule, a budget of one text or of encoded samples, sizes that are no
+        positive integers, more layers than there are, samples that are no texts, that have nothing to be seen or are
+        too long, texts that do not match their pairs in form or number, and pairs where the model was trained on
         single texts, or the reverse; RunError if memory runs out for smaller batches too, and if a layer's
         probabilities are not finite.
         """
         last = self._last(max_layers)
-        wanted = {"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement, "budget": budget}
+        wanted = {
+            "speed": speed,
+            "speedup": speedup,
+            "max_disagreement": max_disagreement,
+            "budget": budget,
+            "layers_per_second": layers_per_second,
+        }
         steer, rule = self._steer(wanted, rule), self._rule(rule)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
         if isinstance(texts, Encoded):
-            if budget is not None:
+            if isinstance(steer, Budget):
                 raise InputError("budget: found encoded samples, expected texts, in the order of a stream")
             return self._classify(texts, Leaving(rule, steer.threshold, last, self.model.kind), rows)
         self._check_form(pairs)
         if isinstance(texts, str):
-            if budget is not None:
+            if isinstance(steer, Budget):
                 raise InputError("budget: found one text, expected a list or an iterator")
             return next(self._stream(paired([texts], None if pairs is None else [pairs]), rule, steer, last, 1))
         alarm = None if speed is not None else Alarm(self.points.first)
@@ -266,13 +274,15 @@ class Engine:
         given = {name: value for name, value in wanted.items() if value is not None}
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
-            raise InputError(f"predict: found {found}, expected one of speed, speedup, max_disagreement and budget")
+            expected = "one of speed, speedup, max_disagreement, budget and layers_per_second"
+            raise InputError(f"predict: found {found}, expected {expected}")
         if "speed" in given:
             return Steady(check_speed(given["speed"]))
         if (rule or self.model.kind.base) != self.points.rule:
             raise InputError(f"rule: found {rule!r}, expected {self.points.rule}, which the operating points are of")
-        if "budget" in given:
-            return Budget(self.points.thresholds, self.points.layers, given["budget"])
+        for name, holds in (("budget", Budget), ("layers_per_second", Pace)):
+            if name in given:
+                return holds(self.points.thresholds, self.points.layers, given[name])
         return Steady(self.points.threshold(**given))
 
     def _check_form(self, pairs: object) -> None:
@@ -304,6 +314,7 @@ class Engine:
             encoded = self.model.kind.encode(self._tokenizer, texts, pairs, self.max_tokens)
             if cut := int(encoded.truncated.sum()):
                 log.info("%d of %d texts were cut to %d tokens", cut, len(encoded), self.max_tokens)
+            steer.begin(len(encoded))
             found = self._classify(encoded, Leaving(rule, steer.threshold, last, self.model.kind), rows)
             steer.spend(found.exit_layers)
             if alarm is not None and alarm.watch(found.first_scores):

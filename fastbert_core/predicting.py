@@ -28,7 +28,7 @@ def predict(
 ) -> str:
     """Write the predictions for `texts`, a file of any kind or `-`, to standard output, and tell of them in one line.
 
-    wanted: speed, speedup, max_disagreement and budget, one of which is not None
+    wanted: by which to leave early, as of `Engine.predict`; one of them is not None
     read: the columns text and pair, and the encoding, where they are not the usual ones
 
     Raises InputError as the reader and the engine do; what came before is written.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastbert_core.budgets import Alarm, Budget, held
+from fastbert_core.budgets import Alarm, Budget, Pace, held
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
 from fastbert_core.sweep import slowest_within
@@ -89,6 +89,64 @@ def test_what_is_asked_beyond_the_layers_there_are_is_all_or_none_of_them():
 def test_a_budget_or_gain_that_cannot_be_is_refused(asked):
     with pytest.raises(InputError, match=r"(budget: found .* mean layers from 1 to 12|gain: found .* above 0)"):
         Budget.from_scores(EASY, *asked)
+
+
+def at_pace(scores, per_second, came, gain=0.01, batch=32):
+    """A stream of which batch k is complete at came[k]: executed layers, and what each sample was allowed."""
+    times = iter([0.0, *came])
+    pace = Pace(*_feed_forward(EASY), per_second, gain, clock=lambda: next(times))
+    executed, allowed = [], []
+    for start in range(0, len(scores), batch):
+        rows = scores[start : start + batch]
+        pace.begin(len(rows))
+        executed.append(exit_layers(rows, pace.threshold))
+        pace.spend(executed[-1])
+        allowed.append(np.full(len(rows), pace.budget))
+    return np.concatenate(executed), np.concatenate(allowed), pace
+
+
+def _feed_forward(scores):
+    fed = Budget.from_scores(scores, 1)
+    return fed._thresholds, fed._spent
+
+
+def test_layers_of_a_second_are_held_while_pace_and_difficulty_change():
+    stream = np.concatenate([EASY, HARD])
+    batches = len(stream) // 32
+    seconds = np.where(np.arange(batches) % 50 < 25, 0.16, 0.32)  # 200, then 100 texts a second
+    executed, allowed, pace = at_pace(stream, 600, seconds.cumsum())
+    assert {*allowed.round(6)} == {3.0, 6.0}
+    assert executed.sum() / seconds.sum() == pytest.approx(600, rel=0.02)
+    assert executed[allowed < 4][2000:].mean() == pytest.approx(3, rel=0.1)  # the threshold follows the pace at once
+    fixed = slowest_within(EASY, np.arange(1, 13), 4)  # what 600 layers a second are on average
+    assert exit_layers(stream, fixed).sum() / seconds.sum() > 1.2 * 600
+    assert abs(executed.mean() - allowed.mean()) <= pace.bound
+
+
+def test_what_cannot_be_spent_is_not_saved_up_and_a_flood_leaves_at_the_first_layer():
+    idle, flood = np.full(60, 1000.0), np.full(60, 1e-6)
+    executed, allowed, _ = at_pace(EASY[:3840], 600, np.concatenate([idle, flood]).cumsum())
+    assert {*allowed[:1920]} == {12.0}
+    assert (executed[:1920] == 12).all()
+    assert {*allowed[1920:]} == {1.0}
+    assert (executed[1920:] == 1).all()
+
+
+@given(st.data(), st.sampled_from([0.001, 0.01, 0.3, 5]), st.integers(1, 9))
+@settings(max_examples=80, deadline=None)
+def test_the_error_of_a_pace_is_bounded_whatever_stream_comes_and_whenever(data, gain, batch):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    stream = rng.choice([0, 0.2, 0.5, 1], size=(data.draw(st.integers(1, 300)), 12))
+    stream[len(stream) // 2 :] = data.draw(st.sampled_from([0.0, 1.0]))
+    came = rng.choice([0, 1e-3, 0.05, 3], size=len(stream)).cumsum()
+    executed, allowed, pace = at_pace(stream, data.draw(st.floats(1, 500)), came, gain, batch)
+    assert abs((executed - allowed).sum()) / len(stream) <= pace.bound * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("per_second", [0, -1, float("nan"), float("inf"), "many"])
+def test_a_pace_that_cannot_be_is_refused(per_second):
+    with pytest.raises(InputError, match=r"layers_per_second: found .* expected a number above 0"):
+        Pace(*_feed_forward(EASY), per_second)
 
 
 def drawn(seed, size):

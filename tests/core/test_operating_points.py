@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -116,7 +117,9 @@ def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_mode
     for target in ({"speedup": 1.1}, {"max_disagreement": 0.3}):
         assert engine.predict(texts, **target) == engine.predict(texts, speed=min(1.0, points.threshold(**target)))
     for wrong in ({}, {"speed": 0.5, "speedup": 2}, {"speedup": 2, "max_disagreement": 0.1}):
-        with pytest.raises(InputError, match="expected one of speed, speedup, max_disagreement and budget"):
+        with pytest.raises(
+            InputError, match="expected one of speed, speedup, max_disagreement, budget and layers_per_second"
+        ):
             engine.predict(texts, **wrong)
     with pytest.raises(InputError, match="rule: found 'margin', expected entropy"):
         engine.predict(texts, rule="margin", speedup=1.1)
@@ -147,6 +150,26 @@ def test_a_budget_is_held_over_a_stream_as_on_its_trace(folder, caplog):
     assert abs(executed.mean() - budget) < steer.bound
     assert len({*executed.tolist()}) > 1
     assert caplog.messages == []
+
+
+def test_a_stream_that_waits_for_its_texts_is_given_the_layers_of_a_second(folder):
+    texts = texts_of(4 * BUDGETED)
+    engine = calibrated_engine(folder, texts)
+
+    def slowly():
+        for number, text in enumerate(texts):
+            if number % BUDGETED == 0:
+                time.sleep(0.2)
+            yield text
+
+    plenty = list(engine.predict(slowly(), layers_per_second=1000 * engine.model.layers * BUDGETED))
+    assert {one.exit_layer for one in plenty} == {engine.model.layers}
+    little = list(engine.predict(slowly(), layers_per_second=0.01))
+    assert {one.exit_layer for one in little} == {1}
+    with pytest.raises(InputError, match="found one text"):
+        engine.predict("a text", layers_per_second=9)
+    with pytest.raises(InputError, match="layers_per_second: found 0"):
+        engine.predict(iter(texts), layers_per_second=0)
 
 
 def test_a_stream_unlike_calibration_is_warned_of_once(folder, caplog):
