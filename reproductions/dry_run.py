@@ -12,15 +12,15 @@ from fastbert_core.data import take_rows
 from fastbert_core.encoder_folder import check_encoder, read_shape
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError
-from fastbert_core.flops import dense_true_macs
+from fastbert_core.flops import EncoderShape
+from fastbert_core.precision import autocast
 from fastbert_core.tasks import Task
 from reproductions.plan import Run, is_done
 from reproductions.settings import planned_trainings
 from reproductions.sources import Named, data_to_fetch, encoder_to_fetch, load_data, load_encoder, runs_in
 from reproductions.store import find_runs
 
-# Of the rate of one large matrix product, what training reaches: dropout, AdamW and the rest take their share.
-EFFICIENCY = 0.6
+BATCH = 32  # texts of a step that is timed
 # An epoch of the students alone, in passes through the encoder.
 STUDENTS = 0.15
 
@@ -79,35 +79,43 @@ def _to_fetch(task: Task, profile: str, named: Named) -> str:
 
 
 def estimated_minutes(run: Run) -> float:
-    """Minutes that a run will take, roughly: its multiply-accumulates over the rate of this machine's matrix product.
+    """Minutes that a run will take, roughly: its passes through a layer, at what one costs on this machine.
 
     A training step counts three passes, the backward pass twice a forward one; a shallow model counts by its depth.
     Self-distillation is one pass, whose states the epochs then share. What runs have in common, the first stage and
     the soft labels, is counted for each.
     """
-    s, classes = run.settings, len(run.data.task.classes)
+    s = run.settings
     sample = take_rows(run.train, min(256, len(run.train)), s.seed)
     tokens = encode(load_tokenizer(run.backbone.source), sample.texts, sample.pairs, s.max_tokens).lengths
     shape = read_shape(run.backbone.source)
-    once = float(dense_true_macs(shape, tokens, classes).mean())  # of a sample through all layers
     passes = 3 * s.fine_tuning_epochs * len(run.train) + len(run.data.test)
     passes += sum((1 + STUDENTS * s.distillation_epochs) * len(run.train) for stage in s.later if stage.frozen)
     if s.layers:  # a shallow stage that matches the teacher's states runs the teacher beside it
         passes += sum(s.fine_tuning_epochs * len(run.train) * shape.layers / s.layers for x in s.later if x.matches)
         passes = len(run.train) + s.layers / shape.layers * passes
-    return once * passes / (EFFICIENCY * _macs_per_second(run.device, s.precision)) / 60
+    width = max(8, 8 * round(tokens.mean() / 8))
+    return passes * shape.layers * _seconds_of_a_layer(run.device, s.precision, shape, width) / 60
 
 
 @cache
-def _macs_per_second(device: torch.device, precision: str) -> float:
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    left, right = torch.randn(2048, 768, device=device, dtype=dtype), torch.randn(768, 3072, device=device, dtype=dtype)
+def _seconds_of_a_layer(device: torch.device, precision: str, shape: EncoderShape, width: int) -> float:
+    """Of one pass of a text of `width` tokens: a third of a training step, dropout and AdamW included."""
+    layer = torch.nn.TransformerEncoderLayer(
+        shape.hidden, shape.heads, shape.intermediate, 0.1, "gelu", batch_first=True, device=device
+    )
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+    hidden = torch.randn(BATCH, width, shape.hidden, device=device, requires_grad=True)
     seconds = []
-    for _ in range(6):  # the quickest: whatever else runs must not count
+    for _ in range(4):  # the quickest: whatever else runs must not count
         start = time.perf_counter()
-        (left @ right)[0, 0].item()
+        with autocast(device, precision):
+            loss = layer(hidden).float().square().mean()
+        loss.backward()
+        optimizer.step()
+        loss.item()
         seconds.append(time.perf_counter() - start)
-    return 2048 * 768 * 3072 / min(seconds)
+    return min(seconds) / 3 / BATCH
 
 
 def duration(minutes: float) -> str:

@@ -151,7 +151,7 @@ def no_work(monkeypatch, world, tmp_path):
     monkeypatch.setattr("fastbert_core.packaged.fetch_wheel", stop)
     monkeypatch.setattr("reproductions.flops.print_paper", lambda: None)
     monkeypatch.setattr("reproductions.checkout.ROOT", world)
-    monkeypatch.setattr("reproductions.dry_run._macs_per_second", lambda *_: 1e12)
+    monkeypatch.setattr("reproductions.dry_run._seconds_of_a_layer", lambda *_: 1e-4)
     monkeypatch.setattr("reproductions.flops.fixed_numbers", dict)
     monkeypatch.setattr("reproductions.check.train_twice", lambda *_: ({}, []))
     monkeypatch.setattr("reproductions.check.EXPECTED", Path(shutil.copy(EXPECTED, tmp_path)))
