@@ -15,7 +15,8 @@ from reproductions.profiles import PROFILES, PUBLISHED
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw what can be drawn, name what cannot. Exit code 0, 1 if something is broken, 2 for bad arguments.
 
-    What is committed has its figures in plots/figures/<profile, or bench>/, all else in figures/ in its results folder.
+    What is committed has its figures in plots/figures/<profile, or bench>/, and those of the tasks of more/ in
+    plots/figures/<profile>-more/; all else has them in figures/ in its results folder.
     """
     return exit_code(partial(_draw, arguments))
 
@@ -27,19 +28,22 @@ def _draw(arguments: Sequence[str] | None) -> int:
     options = parser.parse_args(arguments)
     results_dir = options.results_dir or committed("results")
     names = [options.profile] if options.profile else [*PROFILES, BENCH]
-    folders = [folder for name in names if os.path.isdir(folder := results_dir / name)]
-    if not folders:
+    places = [
+        place for name in names for place in ((name,), (name, "more")) if os.path.isdir(results_dir.joinpath(*place))
+    ]
+    if not places:
         parser.error(f"{results_dir}: found no folder of results, expected {' or '.join(names)}")
-    broken = [_report(folder) for folder in folders]
+    broken = [_report(results_dir, place) for place in places]
     return EXIT_FAILED if any(broken) else 0
 
 
-def _report(results: Path) -> bool:
+def _report(results_dir: Path, place: tuple[str, ...]) -> bool:
     """Draw the figures of one folder and print what became of them; True if something is broken."""
     from plots.gallery import draw_folder  # matplotlib with it, which is not needed for help
 
-    ours = results.name in (*PUBLISHED, BENCH) and is_committed(results, "results", results.name)
-    folder = committed("plots", "figures", results.name) if ours else results / "figures"
+    results = results_dir.joinpath(*place)
+    ours = place[0] in (*PUBLISHED, BENCH) and is_committed(results, "results", *place)
+    folder = committed("plots", "figures", "-".join(place)) if ours else results / "figures"
     drawn = draw_folder(results, folder)
     print(f"{results}: {len(drawn.files)} files in {folder}")
     for reason, names in drawn.absent.items():

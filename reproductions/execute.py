@@ -145,6 +145,7 @@ class _Work:
             "dev_rows": len(run.selection),
             "test_rows": len(run.data.test),
             **run.learnt_from,
+            "overlap_rows": len(run.data.train) - len(run.data.learnable),
             **self.record.columns(self.first_record, s.precision, list(self.notes)),
             "baseline_accuracy": self._baseline()["accuracy"] if self._kind is SINGLE else None,
             "best_epoch": first.get("best_epoch"),

@@ -108,12 +108,16 @@ def find_runs(results_dir: Path) -> list[StoredRun]:
 
 
 def _record(path: Path) -> dict:
-    """What a run.json holds, its JSON columns as text."""
+    """What a run.json holds, its JSON columns as text; what an older one does not have yet is empty."""
     try:
         record = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: found {reason(error)}, expected a run's record in JSON") from None
-    missing = {*TABLES["runs"], "traces"}.symmetric_difference(record) if isinstance(record, dict) else {"columns"}
+    columns = TABLES["runs"]
+    missing = {"columns"}
+    if isinstance(record, dict):
+        record = {name: None for name, column in columns.items() if column.optional} | record
+        missing = {*columns, "traces"}.symmetric_difference(record)
     if missing:
         raise InputError(f"{path}: found {', '.join(sorted(missing))} missing or unknown, expected a run's record")
     sums = record["traces"]

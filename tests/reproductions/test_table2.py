@@ -91,6 +91,12 @@ def test_other_data_do_not_compare(trace, changes, note):
     assert row["reported_accuracy"] is not None
 
 
+def test_rows_that_stand_in_the_test_set_are_counted_in_the_note():
+    row = rows_of([right_in(86.88)], overlap_rows=994)["BERT", "12 layers"]
+    assert row["note"] == "994 training rows left out, their texts stand in the test set"
+    assert rows_of([right_in(86.88)], overlap_rows=0)["BERT", "12 layers"]["note"] is None
+
+
 def test_dev_rows_held_out_of_the_papers_training_rows_count_where_it_names_no_dev_set():
     trace = make_trace(7600, task="ag-news", classes=4)
     paper = Paper.load({"ag-news"})
