@@ -10,7 +10,7 @@ from fastbert_core.engine import Engine
 from fastbert_core.precision import resolve_precision
 from reproductions.sources import runs_folder
 
-TASKS = [task for task in models.TASKS if task in models.available()] or [models.SMOKE]
+TASKS = models.usual()
 FACTS = tables.facts()  # at the start: the machine is asked at the end, when the code may have changed
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 # bf16 only where the device multiplies it in hardware.

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
 def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.load", description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"default: {models.TASKS[0]}")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: one of the 12x768 encoder")
     parser.add_argument("--seconds", type=_seconds, default=18.0, help="of a step (default: 18)")
     parser.add_argument("--precision", choices=ENGINE_PRECISIONS, default="auto", help="default: auto")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -48,7 +48,7 @@ def _command(arguments: list[str]) -> int:
         raise InputError(
             f"found no trained model of {', '.join(missing)}, expected one of {', '.join(trained) or 'none'}"
         )
-    names = options.tasks or [task for task in models.TASKS[:1] if task in trained] or [models.SMOKE]
+    names = options.tasks or ([models.SMOKE] if options.quick else models.usual()[:1])
     if names == [models.SMOKE]:
         print(
             "no trained model (FASTBERT_RUNS, FASTBERT_DATA), or --quick: THE SMOKE MODEL, "

@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
 
 def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"default: {' and '.join(models.TASKS)}")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: one of each encoder")
     parser.add_argument("--rows", type=_count, default=384, help="test texts of a task (default: 384)")
     parser.add_argument("--rounds", type=_count, default=2, help="timed rounds (default: 2)")
     options = parser.parse_args(arguments)
@@ -95,7 +95,7 @@ def _count(text: str) -> int:
 
 
 def measure(tasks: list[str], texts: int, rounds: int) -> Path:
-    """Measure the tasks, or those of `models.TASKS` that are at hand, and write the table; returns its path.
+    """Measure the tasks, or the usual ones, and write the table; returns its path.
 
     Raises InputError for a task without a trained model, and where its files are not in order.
     """
@@ -104,7 +104,7 @@ def measure(tasks: list[str], texts: int, rounds: int) -> Path:
     if missing:
         expected = f"one of {', '.join(trained)}" if trained else "no task, for none has one"
         raise InputError(f"found no trained model of {', '.join(missing)}, expected {expected}")
-    names = tasks or [task for task in models.TASKS if task in trained] or [models.SMOKE]
+    names = tasks or models.usual()
     if names == [models.SMOKE]:
         print(
             "no trained model at hand (FASTBERT_RUNS, FASTBERT_DATA): THE SMOKE MODEL, which says nothing of FastBERT"
