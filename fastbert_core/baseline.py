@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.model import FastBertModel
+from fastbert_core.precision import autocast
 from fastbert_core.tracing import TOKEN_BUDGET, evaluating
 from fastbert_core.train import Samples
 
@@ -24,11 +25,14 @@ class Baseline(NamedTuple):
     vectors: str
 
 
-def baseline(model: FastBertModel, train: Samples, dev: Samples, test: Samples, pad_id: int) -> Baseline:
+def baseline(
+    model: FastBertModel, train: Samples, dev: Samples, test: Samples, pad_id: int, precision: str = "fp32"
+) -> Baseline:
     """Fit on `train` rows the vectors of `model`'s encoder as it is; of [CLS] and mean vectors `dev` chooses."""
     few = np.arange(min(TRAIN_ROWS, len(train.labels)))
     sides = [
-        frozen_vectors(model, part.encoded, pad_id, rows) for part, rows in ((train, few), (dev, None), (test, None))
+        frozen_vectors(model, part.encoded, pad_id, rows, precision)
+        for part, rows in ((train, few), (dev, None), (test, None))
     ]
     fitted, chosen, best = None, "", -1.0
     for name in ("mean", "cls"):
@@ -42,19 +46,19 @@ def baseline(model: FastBertModel, train: Samples, dev: Samples, test: Samples, 
 
 
 def frozen_vectors(
-    model: FastBertModel, encoded: Encoded, pad_id: int, rows: np.ndarray | None = None
+    model: FastBertModel, encoded: Encoded, pad_id: int, rows: np.ndarray | None = None, precision: str = "fp32"
 ) -> dict[str, np.ndarray]:
     """Of the encoder's last layer, the vector at [CLS] and the mean over real tokens: float32 [rows, hidden] each."""
     rows = np.arange(len(encoded)) if rows is None else rows
     vectors = {name: np.empty((len(rows), model.backbone.config.hidden_size), np.float32) for name in ("cls", "mean")}
-    with evaluating(model):
+    with evaluating(model), autocast(model.device, precision):
         for at in sorted_batches(encoded.lengths[rows], 64, TOKEN_BUDGET):
             batch = collate(encoded, rows[at], pad_id, model.device)
             hidden = model.embed(batch.input_ids, batch.token_type_ids)
             context = model.context(hidden, batch.mask, batch.token_type_ids)
             for layer in range(1, model.layers + 1):
                 hidden = model.run_layer(layer, hidden, context)  # [b, n, hidden]
-            hidden = model.read(hidden, batch.mask)
+            hidden = model.read(hidden, batch.mask).float()
             weights = hidden.new_ones(hidden.shape[:2]) if batch.mask is None else batch.mask.to(hidden.dtype)
             mean = (hidden * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
             vectors["cls"][at], vectors["mean"][at] = hidden[:, 0].cpu().numpy(), mean.cpu().numpy()

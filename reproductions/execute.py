@@ -159,7 +159,8 @@ class _Work:
         if not path.is_file():
             fresh = FastBertModel.from_backbone(self.run.backbone.source, self.run.data.task.classes)
             test, pad_id = self._samples(self.run.data.test), self.tokenizer.pad_token_id
-            found = baseline(fresh.to(self.run.device), self._train_samples, self._selection, test, pad_id)
+            sides = self._train_samples, self._selection, test
+            found = baseline(fresh.to(self.run.device), *sides, pad_id, self.run.settings.precision)
             self.log(f"baseline: logistic regression on the frozen encoder, {found.accuracy:.2f} on the test set")
             with atomic_write(path) as file:
                 file.write(json.dumps(found._asdict()).encode())

@@ -17,6 +17,14 @@ def test_vectors_are_the_encoders_whatever_the_padding():
         np.testing.assert_allclose(vectors["mean"][row], hidden.mean(axis=0), atol=1e-5)
 
 
+def test_vectors_in_bf16_are_those_of_fp32_but_for_rounding():
+    model, encoded = make_model().eval(), varied(30)
+    exact, rounded = (frozen_vectors(model, encoded, PAD, precision=precision) for precision in ("fp32", "bf16"))
+    for name, vectors in exact.items():
+        assert not np.array_equal(vectors, rounded[name])
+        np.testing.assert_allclose(rounded[name], vectors, atol=0.1)
+
+
 def test_it_learns_what_vectors_tell_and_reports_the_test_set():
     model = make_model()
     parts = []
