@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fastbert_core.show import shown
 from tests.core.test_cli import write_reviews
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -28,6 +29,11 @@ def test_its_examples_run_as_one_session(tmp_path, monkeypatch, capsys):
     assert accuracy > majority
     assert macro_f1 > 80
     assert [line.split()[0] for line in trained[1:]] == ["negative", "positive"]
+    tested = names["record"]["test"]
+    assert 50 < tested["confidence"] <= 100
+    worst = min(tested["classes"], key=lambda row: row["f1"])
+    told = f"accuracy {accuracy:.2f}, macro-F1 {macro_f1:.2f}; worst class {worst['class']}, F1 {worst['f1']:.2f}"
+    assert f"full model on {tested['rows']} test rows: {told}" in shown(Path("model")).splitlines()
     assert predicted[0].startswith("positive ")
     assert predicted[1:3] == ["positive", "negative"]
     assert 0 <= int(predicted[3]) <= 3
