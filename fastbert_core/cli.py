@@ -143,7 +143,7 @@ def _common(command: ArgumentParser, run: Callable, label: bool = True) -> None:
         command.add_argument("--label", metavar="COLUMN", help="that holds the class")
         command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--encoding", help="of text files (default: UTF-8, or what a byte-order mark says)")
-    command.add_argument("--device", choices=DEVICES, default="auto")
+    command.add_argument("--device", choices=DEVICES, default="auto", help="default: auto, a GPU where there is one")
     command.set_defaults(command=run)
 
 
@@ -291,6 +291,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     common = "the commonest class is" if tables["classes"] else "one answer for all is right to"
     print(f"{tables['rows']} rows; {common} {tables['majority']:.2f}% of them")
+    if tables["confidence"] is not None:
+        print(f"the full model is {tables['confidence']:.2f}% sure on average")
     named = ["points", *["classes"] * bool(tables["classes"]), *["rules"] * options.rules]
     for name in named:
         print(f"\n{show.table(tables[name])}")

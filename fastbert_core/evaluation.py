@@ -96,15 +96,16 @@ def evaluate(
     kind: TaskType = SINGLE,
     words: np.ndarray | None = None,
 ) -> dict:
-    """Tables as JSON-like lists of rows: `points` and `classes`; and `rows`, `majority`.
+    """Tables as JSON-like lists of rows: `points` and `classes`; and `rows`, `majority`, `confidence`.
 
     p: probabilities float32 [rows, layers, classes]; labels: int64 [rows]; tokens: int32 [rows]
     points: rows at the full model, and at each of these
     kind: the type of the task, of which `p` and `labels` are as in a trace; words: how many each row has
 
     Accuracy is in per cent with Wilson's 95% interval, `lost` in points against the full model with a paired 95%
-    interval, speedup in multiply-accumulates against a model without exits; majority is the commonest class's share.
-    Of types that grade an answer, accuracy is the mean quality, majority that of the best answer for all.
+    interval, speedup in multiply-accumulates against a model without exits; majority is the commonest class's share,
+    confidence the mean probability of the full model's answer, None where it is not one class. Of types that grade an
+    answer, accuracy is the mean quality, majority that of the best answer for all.
     """
     rule = get_rule(kind.base if points is None else points.rule)
     scores, answers = kind.score(rule, p, words), kind.answers(rule, p)
@@ -121,7 +122,8 @@ def evaluate(
         rows.append(_row(name, threshold, said, full, labels, spent, dense, left.mean(), **of))
     majority = 100 * float(kind.constant(labels, words, classes))
     by_class = _by_class(full, labels, classes) if kind is SINGLE else []
-    return {"rows": len(tokens), "majority": majority, "points": rows, "classes": by_class}
+    sure = 100 * float(p[:, -1].max(axis=-1).mean()) if kind is SINGLE else None
+    return {"rows": len(tokens), "majority": majority, "confidence": sure, "points": rows, "classes": by_class}
 
 
 def _row(

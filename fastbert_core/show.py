@@ -74,6 +74,7 @@ def shown(folder: Path) -> str:
             f"{record['name']}: {len(record['classes'])} classes: {', '.join(record['classes'][:12])}",
             f"{record['backbone']}, {record['layers']} layers, at most {record['max_tokens']} tokens; "
             f"{record['training']} on {rows['train']} rows",
+            *_tested(record.get("test")),
         ]
     if points and points[0]["unit"] != "multiply-accumulates":
         lines.append(f"speedups are of {points[0]['unit']}, as the machine that calibrated measured them")
@@ -81,6 +82,15 @@ def shown(folder: Path) -> str:
     lines.append(table(shown) if points else f"no operating points; next: fastbert calibrate {folder} --texts FILE")
     lines += [f"{row['asked']}: {row['note']}" for row in points if row.get("note")]
     return "\n".join(lines)
+
+
+def _tested(test: dict | None) -> list[str]:
+    """The line on the test rows, where there were some of one class each."""
+    if not test or not test["classes"]:
+        return []
+    full, worst = test["points"][0], min(test["classes"], key=lambda row: row["f1"])
+    told = f"accuracy {full['accuracy']:.2f}, macro-F1 {full['macro_f1']:.2f}"
+    return [f"full model on {test['rows']} test rows: {told}; worst class {worst['class']}, F1 {worst['f1']:.2f}"]
 
 
 def rewrite_card(folder: Path) -> None:

@@ -27,7 +27,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     _points(right, rows)
     tasks = rows["task"].unique()
     of = tasks[0] if len(tasks) == 1 else f"{len(tasks)} tasks"
-    title = f"{of}: speedup by speed, and by the speedup that is asked"
+    title = f"{of}: a speedup that is asked comes out at most {rows['error'].abs().max():.0f}% off"
     return finish(figure, title, note(pd.concat([rows, speeds]), tables["runs"], ABOUT, curves.BELOW_ONE))
 
 

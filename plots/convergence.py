@@ -36,7 +36,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     right.set(ylabel="FLOPs (% of the dense teacher's)", ylim=(0, 1.05 * highest))  # whole markers
     paper = PAPER_NOTE if rows["reported_accuracy"].notna().any() else ""
     about = note(rows, tables["runs"], INTERVALS, KEPT, paper, below, samples=f"{rows['samples'].min()} dev rows")
-    return finish(figure, heading(rows, "training by epoch", "figure 7"), about)
+    last = rows.loc[rows["epoch"].idxmax()]
+    text = f"after {last['epoch']:g} epochs {last['accuracy']:.1f}% right at {last['flops']:.0f}% of the FLOPs"
+    return finish(figure, heading(rows, text, "figure 7"), about)
 
 
 def _zoom(axes: Axes, rows: pd.DataFrame) -> str:

@@ -24,4 +24,6 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         hollow(panel, mine["exit_layer"], mine["reported_percent"])
         panel.set_title(f"speed {speed:g}: mean {mean:.2f}, median {median:g}")
     layer_ticks(axes[0], rows["exit_layer"].max())
-    return finish(figure, heading(rows, "where samples leave", "figure 5"), note(rows, tables["runs"]))
+    middle = rows[rows["speed"] == speeds[len(speeds) // 2]].iloc[0]
+    text = f"at speed {middle['speed']:g} half of the samples leave by layer {middle['median_layers']:g}"
+    return finish(figure, heading(rows, text, "figure 5"), note(rows, tables["runs"]))

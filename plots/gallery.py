@@ -28,10 +28,11 @@ SAVE: dict[str, Callable[[Figure, BinaryIO], None]] = {
 
 @dataclass
 class Drawn:
-    """What became of a folder's figures: the files written; and by reason the names of the figures that were not
-    drawn, because nothing allows them (`absent`) or because a table is missing or not in order (`broken`)."""
+    """What became of a folder's figures: the files written, each with what is seen there; and by reason the names
+    of the figures that were not drawn, because nothing allows them (`absent`) or because a table is missing or not in
+    order (`broken`)."""
 
-    files: list[Path] = field(default_factory=list)
+    files: dict[Path, str] = field(default_factory=dict)
     absent: dict[str, list[str]] = field(default_factory=dict)
     broken: dict[str, list[str]] = field(default_factory=dict)
 
@@ -47,7 +48,7 @@ def draw_folder(results_dir: Path, folder: Path) -> Drawn:
     for name, drawing in figures.items():
         try:
             tables = _tables(results_dir, drawing, stored)
-            files = [] if tables is None else _draw(name, drawing, tables, folder)
+            files = {} if tables is None else _draw(name, drawing, tables, folder)
         except InputError as error:
             drawn.broken.setdefault(str(error), []).append(name)
             continue
@@ -61,7 +62,7 @@ def draw_folder(results_dir: Path, folder: Path) -> Drawn:
             drawn.absent.setdefault(why, []).append(name)
         for old in {path for form in SAVE for path in folder.rglob(f"{name}.{form}")} - set(files):
             old.unlink()
-        drawn.files += files
+        drawn.files |= files
     return drawn
 
 
@@ -101,20 +102,27 @@ def checked_table(results_dir: Path, name: str, stored: dict[str, pd.DataFrame])
     return table
 
 
-def _draw(name: str, drawing: Drawing, tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
+def _draw(name: str, drawing: Drawing, tables: dict[str, pd.DataFrame], folder: Path) -> dict[Path, str]:
     if not drawing.by_task:
         return _save(name, drawing, tables, folder)
-    files = []
+    files = {}
     for task in tables[drawing.tables[0]]["task"].unique():
         mine = {key: table[table["task"] == task] for key, table in tables.items()}
-        files += _save(name, drawing, mine, within(folder, task))
+        files |= _save(name, drawing, mine, within(folder, task))
     return files
 
 
-def _save(name: str, drawing: Drawing, tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
+def _save(name: str, drawing: Drawing, tables: dict[str, pd.DataFrame], folder: Path) -> dict[Path, str]:
     with applied():
         figure = drawing.draw(tables)
         for form, save in SAVE.items():
             with atomic_write(folder / f"{name}.{form}") as file:
                 save(figure, file)
-    return [folder / f"{name}.{form}" for form in SAVE]
+    return dict.fromkeys((folder / f"{name}.{form}" for form in SAVE), seen(figure))
+
+
+def seen(figure: Figure) -> str:
+    """What a figure shows, in words: its title, and those of its panels."""
+    title = figure.texts[0].get_text() if figure.texts else ""
+    panels = [axes.get_title().replace("\n", ", ") for axes in figure.axes]
+    return ". Panels: ".join(filter(None, (title, "; ".join(filter(None, panels)))))

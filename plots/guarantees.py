@@ -37,5 +37,6 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         panel.set_ylim(-0.6, len(tasks) - 0.4)
     axes[0].set_xlim(left=-2)
     of = tasks[0] if len(tasks) == 1 else f"{len(tasks)} tasks"
-    title = f"{of}: how often a tolerated loss is exceeded"
+    worst = rows.groupby("method")["broken"].max()
+    title = f"{of}: promises broken, at worst: {', '.join(f'{name} {share:.0f}%' for name, share in worst.items())}"
     return finish(figure, title, note(rows, tables["runs"], ABOUT))

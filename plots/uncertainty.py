@@ -30,8 +30,11 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     bar.ax.minorticks_off()
     bar.ax.set_ylim(1, most)
     bar.set_label("samples in a bin (logarithmic); white: none")
-    title = heading(rows, "uncertainty by layer, of the samples that reach it", "figure 6")
-    return finish(figure, title, note(rows, tables["runs"], ABOUT))
+    speed = speeds[len(speeds) // 2]
+    reach = rows[rows["speed"] == speed].groupby("layer")["samples"].sum()
+    sure = 100 * (1 - reach.get(2, 0) / reach[1])
+    text = f"at speed {speed:g} layer 1 is sure enough of {sure:.0f}% of the samples"
+    return finish(figure, heading(rows, text, "figure 6"), note(rows, tables["runs"], ABOUT))
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, speed: float, norm: LogNorm) -> QuadMesh:

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastbert_core.arguments import ArgumentParser, exit_code
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_write
-from reproductions import bench_blocks  # noqa: F401 - registers the blocks of seconds
+from reproductions import bench_blocks, reference_blocks  # noqa: F401 - register blocks
 from reproductions.blocks import BLOCKS, Tables
 from reproductions.checkout import committed
 

@@ -20,6 +20,7 @@ from reproductions.settings import (
     Settings,
     check_trainings,
     most_rows,
+    of_task_file,
     planned_trainings,
     settings_for,
     shallow_layers,
@@ -128,12 +129,14 @@ def plan(
 ) -> list[Run]:
     """The runs that the tasks want in a profile; data and encoder of a task are loaded once for all of them.
 
-    `trainings` takes the place of those that settings.toml has for a task. `given`: seed and train_rows, None where
-    settings.toml decides. A shallow model whose layers cannot be taken from
-    the encoder's blocks, or would be all of them, is left out. Raises InputError for an encoder that `check_encoder`
+    `trainings` takes the place of those that settings.toml has for a task. `given`: seed and train_rows, None where the
+    task file or settings.toml decides. A shallow model whose layers cannot be taken from the encoder's blocks, or would
+    be all of them, is left out. Raises InputError for an encoder that `check_encoder`
     refuses, of a single layer, which has no students, or for shorter texts, and for training rows that are not there.
     """
-    runs = []
+    runs, file = [], named.task_file
+    given = {name: value for name, value in given.items() if value is not None}
+    given = ({} if file is None else of_task_file(file.settings)) | given
     for task in tasks:
         data = load_data(profile, task, named, log)
         backbone = load_encoder(profile, task, named, data, log)

@@ -16,6 +16,13 @@ from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
 from reproductions.profiles import PROFILES
 
 DEEP = "self-distillation"  # the training whose first stage gives a shallow training its deep teacher
+# By its name in a task file the field below; the others have the same name.
+OF_TASK_FILES = {
+    "epochs": "fine_tuning_epochs",
+    "rate": "fine_tuning_rate",
+    "student_epochs": "distillation_epochs",
+    "student_rate": "distillation_rate",
+}
 SHALLOW = re.compile(r"(?P<recipe>[a-z]+)-(?P<layers>\d+)")
 
 
@@ -139,6 +146,12 @@ def settings_for(
     if values["classifier_rate"] is None:  # the encoder's
         values["classifier_rate"] = values["fine_tuning_rate"]
     return Settings(**fixed, **values)
+
+
+def of_task_file(said: dict[str, int | float]) -> dict[str, object]:
+    """What a task file says of its training, as fields of Settings: with `student_epochs`, so many and no more."""
+    found = {OF_TASK_FILES.get(name, name): value for name, value in said.items()}
+    return found | ({"until_flat": False} if "student_epochs" in said else {})
 
 
 def most_rows(profile: str, task: Task, available: int) -> int | None:

@@ -15,15 +15,26 @@ from reproductions.tables import table_path
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)  # of table 2
 COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "speedup", "mean_layers")
+RULE = "fastest within"  # how table 2's note on the chosen speed begins
 _SPEEDS = [number / 100 for number in range(101)]
 
 
-def slider(results_dir: Path, curve: pd.DataFrame, models: pd.DataFrame | None, runs: pd.DataFrame) -> dict:
+def slider(
+    results_dir: Path,
+    curve: pd.DataFrame,
+    models: pd.DataFrame | None,
+    pairs: pd.DataFrame | None,
+    runs: pd.DataFrame,
+) -> dict:
     """JSON-like numbers of one task and model, lists by speed 0, 0.01, … 1.
 
-    curve: its rows of speed_accuracy.csv, whose COLUMNS are taken as they are; models: the task's rows of table2.csv
+    curve: its rows of speed_accuracy.csv, whose COLUMNS are taken as they are; models, pairs: the task's rows of
+        table2.csv and comparisons.csv
+
     exits: how many samples leave at each layer, of all seeds together; right: how many are right
-    chosen: the speed chosen on dev, None where table 2 has none for this model
+    chosen, rule: the speed chosen on dev, and how; None where table 2 has none for this model
+    lost: points to BERT, None without table 2; paired: by speed in hundredths the paired interval of these points
+    distilbert: speedup and points lost of each
 
     Raises InputError if a speed or a trace is missing, or the traces are not those that the table was measured from.
     """
@@ -51,7 +62,7 @@ def slider(results_dir: Path, curve: pd.DataFrame, models: pd.DataFrame | None, 
         "model": model,
         "seeds": curve["seeds"].iloc[0].split(";"),
         "samples": samples,
-        "chosen": _chosen(models, model),
+        **_beside(curve, models, pairs, model),
         "exits": exits.tolist(),
         "right": right.tolist(),
         **{column: curve[column].tolist() for column in COLUMNS},
@@ -70,9 +81,26 @@ def _exits(results_dir: Path, behind: pd.DataFrame) -> tuple[np.ndarray, np.ndar
     return exits, right
 
 
-def _chosen(models: pd.DataFrame | None, model: str) -> float | None:
+def _beside(curve: pd.DataFrame, models: pd.DataFrame | None, pairs: pd.DataFrame | None, model: str) -> dict:
+    """What the models of table 2 and the paired intervals say of a curve."""
+    found = {"chosen": None, "rule": None, "lost": None, "paired": {}, "distilbert": []}
     if models is None:
-        return None
-    settings = models.loc[models["model"] == model, "setting"]
-    found = settings[settings.str.endswith(CHOSEN)]
-    return None if found.empty else float(found.iloc[0].removeprefix("speed=").removesuffix(CHOSEN))
+        return found
+    bert = models.loc[models["model"] == "BERT", "accuracy"].iloc[0]
+    found["lost"] = (bert - curve["accuracy"]).round(2).tolist()
+    students = models[models["model"] == "DistilBERT"]
+    found["distilbert"] = [[row.speedup, round(bert - row.accuracy, 2)] for row in students.itertuples()]
+    for row in models[(models["model"] == model) & models["setting"].str.endswith(CHOSEN)].itertuples():
+        rule = next((remark for remark in row.note.split("; ") if remark.startswith(RULE)), "")
+        found |= {"chosen": _speed(row.setting), "rule": rule}
+    if pairs is not None and model == "FastBERT":
+        mine = pairs[pairs["against"] == "BERT"].dropna(subset="difference_low")
+        found["paired"] = {
+            round(100 * _speed(row.setting)): [0 - row.difference_high, 0 - row.difference_low]
+            for row in mine.itertuples()
+        }
+    return found
+
+
+def _speed(setting: str) -> float:
+    return float(setting.removeprefix("speed=").removesuffix(CHOSEN))

@@ -1,24 +1,22 @@
 """Which tables of a profile the page shows, with which columns."""
 
-from html import escape
 from typing import NamedTuple
 
 import pandas as pd
 
-from plots.report.markup import html_table
+from plots.report.cells import Notes, Table, table
 from reproductions.show import below_one
 from reproductions.tables import printed
 
 
 class Shown(NamedTuple):
-    """table: name of the results table; columns and notes as in `html_table`; rows: a query of those that are shown;
-    beside: the caption where the paper's numbers stand beside ours, if it is another
+    """table: name of the results table; columns as in `cells.table`; rows: a query of those that are shown; beside: the
+    caption where the paper's numbers stand beside ours, if it is another
     """
 
     table: str
     caption: str
     columns: dict[str, str]
-    notes: str = ""
     rows: str = ""
     beside: str = ""
 
@@ -66,7 +64,6 @@ OF_ALL_TASKS = (
         "table2",
         "Every model and speed",
         {"task": "{task}", **PAPER_ROW},
-        "note",
         beside="Table 2: every model and speed beside the paper's",
     ),
     Shown(
@@ -100,7 +97,7 @@ OF_A_TASK = (
             "McNemar's p, Holm": "{mcnemar_p_holm}",
         },
     ),
-    Shown("table3", "The ablation", PAPER_ROW, "note", beside="Table 3: the ablation, beside the paper's"),
+    Shown("table3", "The ablation", PAPER_ROW, beside="Table 3: the ablation, beside the paper's"),
     Shown(
         "luha",
         "LUHA, by classifier: the lower the uncertainty, the higher the accuracy?",
@@ -137,15 +134,19 @@ OF_A_TASK = (
 )
 
 
-def shown_html(shown: Shown, table: pd.DataFrame | None, task: str = "") -> str:
-    """The HTML of `table`, of one task if it is named; "" if there is no table or none of its rows is to be shown."""
-    if table is None:
-        return ""
-    rows = table.query(shown.rows) if shown.rows else table
+def shown_table(shown: Shown, rows: pd.DataFrame | None, notes: Notes, task: str = "") -> Table | None:
+    """What is to be shown of the table `rows`, of one task if it is named; None if that is nothing.
+
+    Its column `note`, where it has one, goes into `notes`, each of its remarks by itself.
+    """
+    if rows is None:
+        return None
+    rows = rows.query(shown.rows) if shown.rows else rows
     rows = rows[rows["task"] == task] if task else rows
     if rows.empty:
-        return ""
+        return None
     compared = shown.beside and rows["reported_accuracy"].notna().any()
-    caption = shown.beside if compared else shown.caption
-    below = [f'<p class="notes">{escape(line)}</p>' for line in below_one(rows)]
-    return "\n".join([html_table(printed(rows, shown.table), shown.columns, caption, shown.notes), *below])
+    remarks = [filter(None, text.split("; ")) for text in rows["note"]] if "note" in rows else []
+    numbers = [sorted(notes[remark] for remark in mine) for mine in remarks]
+    found = table(printed(rows, shown.table), shown.columns, shown.beside if compared else shown.caption, numbers)
+    return found._replace(note=next((notes[line] for line in below_one(rows)), None))

@@ -99,6 +99,19 @@ def test_task_file(tmp_path):
     )
 
 
+def test_a_task_file_says_how_it_is_trained(tmp_path):
+    said = "epochs = 4\nrate = 3e-5\nstudent_epochs = 6\nbatch_size = 16\nmax_tokens = 64\nseed = 0\n"
+    found = read_task_file(write(tmp_path, TOML + said)).settings
+    assert found == {
+        "epochs": 4,
+        "rate": 3e-5,
+        "student_epochs": 6,
+        "batch_size": 16,
+        "max_tokens": 64,
+        "seed": 0,
+    }
+
+
 def test_task_file_backbone_is_a_folder_beside_it_or_a_hub_id(tmp_path):
     path = write(tmp_path, TOML + 'pair = true\nbackbone = "encoder"\n')
     assert read_task_file(path).backbone == "encoder"
@@ -141,7 +154,12 @@ def test_a_task_file_may_begin_with_a_byte_order_mark(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (TOML + "epochs = 3\n", "unknown key 'epochs'"),
+        (TOML + "epoch = 3\n", "unknown key 'epoch'"),
+        (TOML + "epochs = 0\n", "epochs is 0, expected a whole number from 1"),
+        (TOML + "seed = true\n", "seed is True, expected a whole number from 0"),
+        (TOML + "max_tokens = 64.0\n", "max_tokens is 64.0, expected a whole number from 1"),
+        (TOML + "rate = 2\n", "rate is 2, expected a number between 0 and 1"),
+        (TOML + "student_rate = nan\n", "student_rate is nan, expected a number between 0 and 1"),
         (TOML.replace('dev = "sub/dev.tsv.gz"', ""), "no key 'dev'"),
         (TOML.replace('"train.tsv"', "3"), "train is 3, expected a str"),
         (TOML.replace('["no", "yes"]', '"no"'), "labels is 'no', expected a list"),

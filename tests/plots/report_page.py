@@ -7,23 +7,16 @@ from html.parser import HTMLParser
 from reproductions.figure3_speed_accuracy import MODELS
 
 NAMES = sorted(MODELS.values())  # as speed_accuracy.csv has them
-SLIDER = "standard-book-review-slider"
+SLIDER = "standard-slider"
 
 
 class Page(HTMLParser):
-    """The page's ids, links, sources and texts outside style and script; `data` holds the embedded JSON."""
+    """The page's ids, links, sources, alternative texts, and texts outside style and script; `data`: its JSON."""
 
     def __init__(self, html):
         super().__init__()
-        self.html, self.ids, self.links, self.sources, self.texts, self.tags, self._inside = (
-            html,
-            [],
-            [],
-            [],
-            [],
-            [],
-            "",
-        )
+        self.html, self._inside = html, ""
+        self.ids, self.links, self.sources, self.alts, self.texts, self.tags = [], [], [], [], [], []
         self.feed(html)
         self.data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
 
@@ -33,11 +26,16 @@ class Page(HTMLParser):
         self.ids += [named["id"]] if "id" in named else []
         self.links += [named["href"]] if "href" in named else []
         self.sources += [named["src"]] if "src" in named else []
+        self.alts += [named["alt"]] if "alt" in named else []
         self._inside = tag
 
     def handle_data(self, text):
         if self._inside not in ("style", "script"):
             self.texts.append(text)
+
+    def models(self, task="book-review"):
+        """What the slider of profile standard has of a task."""
+        return self.data["sliders"]["standard"][task]
 
     @property
     def text(self):

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from fastbert_core.metrics import at_speed
-from plots.registry import FIGURES
-from plots.report import cli
-from plots.report.figures import CAPTIONS
+from plots.report import cli, verdict
+from plots.report.cells import Notes
 from plots.report.sliders import COLUMNS, PAPER_SPEEDS
-from plots.report.tables import OF_ALL_TASKS, shown_html
+from plots.report.tables import OF_ALL_TASKS, shown_table
 from reproductions import table2
 from reproductions.columns import TABLES
 from reproductions.figure3_speed_accuracy import MODELS, SPEEDS
@@ -19,6 +18,7 @@ from reproductions.store import load_traces
 from reproductions.tables import read_table, write_table
 from tests.factories import make_task, store
 from tests.plots.report_page import NAMES, SLIDER, Page, edit
+from tests.plots.test_efficiency import rows as efficiency_rows
 
 HOSTILE = "</script><script>alert('1')</script> & \"x\" {0} $css"
 
@@ -27,7 +27,7 @@ def test_a_slider_shows_the_rows_of_speed_accuracy_for_every_training(report, re
     code, page, errors = report()
     assert (code, errors) == (0, [])
     rows = read_table(results, "speed_accuracy")
-    models = page.data["sliders"][SLIDER]
+    models = page.models()
     assert [model["model"] for model in models] == NAMES
     for model in models:
         mine = rows[rows["model"] == model["model"]]
@@ -37,7 +37,7 @@ def test_a_slider_shows_the_rows_of_speed_accuracy_for_every_training(report, re
 
 
 def test_exits_and_right_answers_are_those_of_the_core(report, results):
-    models = {model["model"]: model for model in report()[1].data["sliders"][SLIDER]}
+    models = {model["model"]: model for model in report()[1].models()}
     for training, name in MODELS.items():
         (trace,), shown = load_traces(results, task="book-review", training=training, split="test"), models[name]
         exits = [np.bincount(at_speed(trace, speed).exit_layer, minlength=13)[1:].tolist() for speed in SPEEDS]
@@ -52,7 +52,7 @@ def test_several_seeds_are_added_up(tmp_path):
     measure(folder)
     output = tmp_path / "report.html"
     assert cli.main(["--results-dir", str(folder.parent), "--output", str(output)]) == 0
-    (model, *_) = Page(output.read_text(encoding="utf-8")).data["sliders"][SLIDER]
+    (model, *_) = Page(output.read_text(encoding="utf-8")).models()
     rows = read_table(folder, "speed_accuracy").query("model == 'FastBERT'")
     assert (model["samples"], model["seeds"]) == (40, ["7", "8"])
     np.testing.assert_allclose(100 * np.array(model["right"]) / 40, rows["accuracy"], atol=0.005001)
@@ -63,7 +63,7 @@ def test_the_speed_chosen_on_dev_is_marked_for_the_model_it_was_chosen_for(repor
     page = report()[1]
     settings = read_table(results, "table2")["setting"]
     (chosen,) = settings[settings.str.endswith("chosen on dev")]
-    models = page.data["sliders"][SLIDER]
+    models = page.models()
     assert [model["chosen"] for model in models] == [float(chosen.split("=")[1].split()[0]), None, None, None]
     assert page.data["paperSpeeds"] == list(PAPER_SPEEDS) == list(table2.PAPER_SPEEDS)
 
@@ -71,7 +71,7 @@ def test_the_speed_chosen_on_dev_is_marked_for_the_model_it_was_chosen_for(repor
 def test_tables_figures_and_provenance_are_on_the_page(report, results):
     _, page, _ = report()
     row = read_table(results, "table2").query("setting == 'speed=0.5'").iloc[0]
-    expected = [f"{row['accuracy']:.2f}", f"{row['reported_accuracy']:.2f}", row["verdict"], row["note"]]
+    expected = [f"{row['accuracy']:.2f}", f"{row['reported_accuracy']:.2f}", row["verdict"], *row["note"].split("; ")]
     assert {*expected} <= {*page.texts}
     for caption in ("Table 2: ", "Table 3: ", "LUHA, by classifier", "FastBERT against", "True multiply-accumulates"):
         assert sum(text.startswith(caption) for text in page.texts) == 1, caption
@@ -79,20 +79,19 @@ def test_tables_figures_and_provenance_are_on_the_page(report, results):
     run = read_table(results, "runs").iloc[0]
     assert run["run_id"] in page.texts
     assert "code 0000000" in page.text
-    assert set(CAPTIONS) == set(FIGURES)
+    assert page.alts == ["50% of #1 isn't"] * 2  # what the figures say themselves
 
 
 def test_the_page_is_whole_and_alone(report):
     _, page, _ = report()
     assert len(page.ids) == len(set(page.ids))
-    assert {*page.links} - {"data:,"} == {"#standard", "#standard-book-review"}
-    assert {link[1:] for link in page.links if link[0] == "#"} | {*page.data["sliders"]} <= {*page.ids}
+    assert {*page.links} - {"data:,"} == {"#standard", "#reading"}
+    assert {"standard", "reading", SLIDER, "standard-all", "standard-book-review"} <= {*page.ids}
     assert page.tags.count("link") == 1  # the empty icon: without it browsers ask for one
     assert all(source.startswith("data:image/") for source in page.sources)
     assert "@import" not in page.html
     assert "url(" not in page.html.split("</style>")[0]
-    (svg, _) = page.sources
-    assert "50%25 of %231 isn%27t" in svg
+    assert all("50%25 of %231 isn%27t" in source for source in page.sources)
 
 
 def test_the_same_results_give_the_same_bytes(report):
@@ -118,22 +117,93 @@ def test_what_comes_from_files_is_escaped(report, results):
 def test_data_cannot_end_its_script_element(report, results):
     edit(results / "speed_accuracy.csv", lambda text: text.replace(",FastBERT with reverse KL,", ",</script><b>,"))
     _, page, _ = report()
-    assert "</script><b>" in [model["model"] for model in page.data["sliders"][SLIDER]]
+    assert "</script><b>" in [model["model"] for model in page.models()]
     assert "b" not in page.tags
 
 
-def test_captions_name_the_papers_tables_only_where_its_numbers_stand(results):
-    (shown,) = [shown for shown in OF_ALL_TASKS if shown.table == "table2"]
-    rows = read_table(results, "table2")
-    assert "<caption>Table 2: every model and speed beside the paper&#x27;s<" in shown_html(shown, rows)
-    against_it = [name for name in rows if name.startswith(("reported", "paper", "relative", "verdict", "difference"))]
-    page = shown_html(shown, rows.assign(task="tickets", note=None, **dict.fromkeys(against_it)))
-    assert "<caption>Every model and speed<" in page
-    assert "paper" not in page
+@pytest.fixture
+def shown(results):
+    """Table 2 as the page has it, its rows changed, with its footnotes."""
+    (table2,) = [shown for shown in OF_ALL_TASKS if shown.table == "table2"]
+
+    def made(**columns):
+        notes = Notes()
+        return shown_table(table2, read_table(results, "table2").assign(**columns), notes), notes
+
+    return made
 
 
-def test_a_speedup_below_1_is_explained(results):
-    (shown,) = [shown for shown in OF_ALL_TASKS if shown.table == "table2"]
-    rows = read_table(results, "table2")
-    assert BELOW_ONE not in shown_html(shown, rows.assign(speedup=1.5))
-    assert BELOW_ONE in shown_html(shown, rows.assign(speedup=0.18))
+def test_captions_name_the_papers_tables_only_where_its_numbers_stand(shown, results):
+    assert shown()[0].caption == "Table 2: every model and speed beside the paper's"
+    names = read_table(results, "table2").columns
+    against_it = [name for name in names if name.startswith(("reported", "paper", "relative", "verdict", "difference"))]
+    table, notes = shown(task="tickets", note="", **dict.fromkeys(against_it))
+    assert table.caption == "Every model and speed"
+    assert "paper" not in f"{table} {notes}"
+
+
+def test_a_speedup_below_1_is_explained(shown):
+    assert BELOW_ONE not in shown(speedup=1.5)[1]
+    table, notes = shown(speedup=0.18)
+    assert table.note == notes[BELOW_ONE]
+
+
+def test_a_footnote_is_given_once(report, results):
+    _, page, _ = report()
+    remarks = {
+        remark
+        for name in ("table2", "table3")
+        for text in read_table(results, name)["note"]
+        for remark in text.split("; ")
+    }
+    assert len(remarks - {""}) > 2
+    assert {remark: page.texts.count(remark) for remark in remarks - {""}} == dict.fromkeys(remarks - {""}, 1)
+
+
+def test_the_first_screen_has_the_verdict_and_a_line_for_each_task(report, results):
+    _, page, _ = report()
+    pair = read_table(results, "comparisons").query("against == 'BERT'")
+    pair = pair[pair["setting"].str.endswith("chosen on dev")].iloc[0]
+    row = read_table(results, "table2").query("setting == @pair.setting").iloc[0]
+    lost, speedup = f"{0 - pair['difference']:.2f}", f"{row['speedup']:.1f}"
+    told = f"On book-review FastBERT needs {speedup} times fewer FLOPs than BERT and loses {lost} points of accuracy "
+    (verdict,) = [text for text in page.texts if text.startswith(told)]
+    assert f"({0 - pair['difference_high']:.2f} to {0 - pair['difference_low']:.2f}, 95% interval)" in verdict
+    headline = page.texts.index("At the speed chosen on dev")
+    assert page.texts.index(verdict) < headline < page.texts.index("All tasks")
+    assert {lost, f"{speedup}×"} <= {*page.texts[headline : page.texts.index("All tasks")]}
+    assert f"{lost} points lost at {speedup}×" in page.texts
+
+
+def test_the_verdict_on_several_tasks_counts_them():
+    rows = pd.DataFrame({"speedup": [2.0, 4.0, 9.0], "without_loss": ["yes", "no", "no"], "low": [-0.1, 0.2, 0.6]})
+    told = verdict.sentence(rows)
+    assert "needs 4.0 times fewer FLOPs than BERT in the median of 3 tasks (2.0 to 9.0)" in told
+    assert told.endswith("on 1 of them it surely loses less than 0.5 points of accuracy, on 1 surely more.")
+    assert verdict.sentence(verdict.chosen(None, None)) == ""
+
+
+def test_a_slider_shows_what_is_lost_and_how_its_speed_was_chosen(report, results):
+    (model, *others) = report()[1].models()
+    table2, pairs = read_table(results, "table2"), read_table(results, "comparisons").query("against == 'BERT'")
+    bert = table2.query("model == 'BERT'")["accuracy"].item()
+    for each in (model, *others):
+        np.testing.assert_allclose(each["lost"], bert - np.array(each["accuracy"]), atol=1e-9)
+    assert model["rule"] in table2.loc[table2["setting"].str.endswith("chosen on dev"), "note"].item()
+    assert model["rule"].startswith("fastest within 0.5 points of BERT on ")
+    assert (
+        model["paired"]["50"]
+        == pairs.query("setting == 'speed=0.5'")[["difference_high", "difference_low"]].mul(-1).values.ravel().tolist()
+    )
+    assert [each["paired"] for each in others] == [{}, {}, {}]
+    students = table2.query("model == 'DistilBERT'")
+    assert [speedup for speedup, _ in model["distilbert"]] == students["speedup"].tolist()
+
+
+def test_a_slider_shows_measured_seconds_of_the_profile_that_was_timed(report, results):
+    rows = pd.DataFrame(efficiency_rows() + efficiency_rows(batch=256) + efficiency_rows(batch=1))
+    write_table(results.parent / "bench", "efficiency", rows)
+    models = report()[1].models()
+    expected = [{"flops_speedup": 2.0, "measured_speedup": 1.9, "batch": 32, "device": "cpu"}]
+    expected += [{"flops_speedup": 4.0, "measured_speedup": 3.2, "batch": 32, "device": "cpu"}]
+    assert [model["seconds"] for model in models] == [expected] * 4

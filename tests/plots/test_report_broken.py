@@ -6,7 +6,8 @@ import pytest
 
 from fastbert_core.errors import InputError
 from plots.report import cli
-from plots.report.bench import bench_html
+from plots.report.bench import bench_table
+from plots.report.cells import Notes
 from reproductions.columns import TABLES
 from tests.factories import trace_file
 from tests.plots.report_page import NAMES, SLIDER, edit
@@ -62,7 +63,7 @@ def test_a_missing_trace_costs_its_own_slider(report, results):
     code, page, (line,) = report()
     assert code == 1
     assert line.startswith("error: not shown: slider of book-review, FastBERT without self-distillation: ")
-    shown = [model["model"] for model in page.data["sliders"][SLIDER]]
+    shown = [model["model"] for model in page.models()]
     assert shown == [name for name in NAMES if name != "FastBERT without self-distillation"]
 
 
@@ -85,7 +86,7 @@ def test_a_table_that_the_traces_do_not_bear_out_has_no_slider(report, results, 
     code, page, (line,) = report()
     assert code == 1
     assert complaint in line
-    assert [model["model"] for model in page.data["sliders"][SLIDER]] == NAMES[1:]
+    assert [model["model"] for model in page.models()] == NAMES[1:]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_a_bench_table_that_is_not_in_order_is_refused(tmp_path, content, compla
     path = tmp_path / "rivals.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=re.escape(complaint)):
-        bench_html(path)
+        bench_table(path, Notes())
 
 
 def test_a_broken_bench_table_is_listed(report, results):
