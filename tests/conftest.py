@@ -19,3 +19,17 @@ settings.load_profile("suite")
 if AUTO := os.environ.get("FASTBERT_TEST_AUTO"):
     assert AUTO in ("fp32", "bf16"), f"FASTBERT_TEST_AUTO: found {AUTO!r}, expected fp32 or bf16"
     precision.multiplies_bf16 = lambda device: AUTO == "bf16"
+
+# Files of few tests that take long. Where workers share the files, these come first, or one worker would end the run
+# alone with them: pytest-xdist's own order is by number of tests, the fewest last.
+LONGEST = ("reproductions/test_cli.py", "reproductions/test_every_task.py", "reproductions/test_more_tasks.py")
+LONGEST += ("core/test_cli.py", "core/test_quickstart.py", "core/test_cli_types.py", "core/test_adding.py")
+
+
+def pytest_configure(config):
+    if hasattr(config.option, "loadscopereorder"):  # where there is pytest-xdist
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))

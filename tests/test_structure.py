@@ -18,21 +18,8 @@ ALLOWED = {
 # Of what lies below them, figures may know how results are laid out and read, when a sample leaves, and what a layer
 # costs.
 PLOTS_READ = {
-    "reproductions.checkout",
-    "reproductions.profiles",
-    "reproductions.columns",
-    "reproductions.machines",
-    "reproductions.show",
-    "reproductions.store",
-    "reproductions.tables",
-    "reproductions.reported",
-    "fastbert_core.arguments",
-    "fastbert_core.errors",
-    "fastbert_core.exit_rules",
-    "fastbert_core.files",
-    "fastbert_core.flops",
-    "fastbert_core.tasks",
-    "fastbert_core.uncertainty",
+    *(f"reproductions.{name}" for name in "checkout profiles columns machines show store tables reported".split()),
+    *(f"fastbert_core.{name}" for name in "arguments errors exit_rules files flops tasks uncertainty".split()),
 }
 
 

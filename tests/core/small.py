@@ -18,7 +18,7 @@ CLASSES = ["sport", "music", "law"]
 LAYERS, LONGEST, PAD = 4, 44, 0
 
 
-def make_model(config=BertConfig, layers=LAYERS, **more):
+def make_model(config=BertConfig, layers=LAYERS, classes=CLASSES, std=0.25, of_type=None, **more):
     """A random model whose uncertainties spread over [0, 1], so that samples leave at every layer."""
     torch.manual_seed(3)
     sizes = {
@@ -30,11 +30,11 @@ def make_model(config=BertConfig, layers=LAYERS, **more):
         "max_position_embeddings": LONGEST,
         "initializer_range": 0.25,
     }
-    model = FastBertModel.from_config(config(**sizes | more), CLASSES)
+    model = FastBertModel.from_config(config(**sizes | more), classes, **(of_type or {}))
     torch.manual_seed(4)
     with torch.no_grad():
         for weights in model.classifiers.parameters():
-            weights.normal_(std=0.25 if weights.ndim > 1 else 0.02)
+            weights.normal_(std=std if weights.ndim > 1 else 0.02)
     return model
 
 

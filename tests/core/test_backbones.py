@@ -258,11 +258,6 @@ def test_an_encoder_s_folder_is_loaded_whole(family, variant, tmp_path):
     assert all(torch.equal(weights, stored[name]) for name, weights in model.backbone.state_dict().items())
 
 
-def test_an_unknown_family_is_told_the_nearest():
-    with pytest.raises(InputError, match=r"^encoder family: found 'distilbertt', .*did you mean 'distilbert'\?$"):
-        FAMILIES["distilbertt"]
-
-
 @each
 def test_every_weight_learns(family, variant):
     model = model_of(family, variant)

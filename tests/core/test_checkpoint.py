@@ -24,15 +24,6 @@ def test_what_was_saved_comes_back(path):
     assert [file.name for file in path.parent.iterdir()] == ["c.safetensors"]
 
 
-@pytest.mark.parametrize("place", [-1, -1000, -3000])
-def test_a_flipped_bit_is_found(path, place):
-    content = bytearray(path.read_bytes())
-    content[place] ^= 4
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"c\.safetensors: found content that does not match its sha256"):
-        load_checkpoint(path)
-
-
 @pytest.mark.parametrize("keep", [0, 5, 200, -1])
 def test_a_truncated_file_is_found(path, keep):
     path.write_bytes(path.read_bytes()[:keep])
@@ -44,7 +35,10 @@ def test_a_flipped_bit_is_found_wherever_it_is(path):
     whole = path.read_bytes()
     for place in range(0, len(whole), 7):  # the header's 8 bytes and its text among them
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
-        with pytest.raises(InputError, match=r"c\.safetensors: (found content that does not match|not a readable)"):
+        told = "(found content that does not match|not a readable)"
+        if place >= len(whole) - 2400:  # in a tensor
+            told = "found content that does not match its sha256"
+        with pytest.raises(InputError, match=rf"c\.safetensors: {told}"):
             load_checkpoint(path)
 
 

@@ -29,18 +29,6 @@ def test_single_texts(tokenizer):
     assert tokenizer.convert_ids_to_tokens(first) == ["[CLS]", "one", "two", "three", "[SEP]"]
 
 
-def test_pairs_carry_segments(tokenizer):
-    encoded = encode(tokenizer, ["one two"], ["three"])
-    assert tokenizer.convert_ids_to_tokens(encoded.ids) == ["[CLS]", "one", "two", "[SEP]", "three", "[SEP]"]
-    assert encoded.segments.tolist() == [0, 0, 0, 0, 1, 1]
-
-
-def test_truncation_keeps_the_special_tokens(tokenizer):
-    encoded = encode(tokenizer, ["one " * 500], max_tokens=10)
-    assert encoded.lengths.tolist() == [10]
-    assert tokenizer.convert_ids_to_tokens(encoded.ids)[-1] == "[SEP]"
-
-
 def test_stretches_make_no_difference(tokenizer, monkeypatch):
     def arrays(pairs):
         encoded = encode(tokenizer, TEXTS, pairs)

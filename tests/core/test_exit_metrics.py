@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from fastbert_core.exit_metrics import calibration_error, curve, elue, failure_auroc, oracle_gap, overthinking
-from fastbert_core.exit_rules import BOUNDS, RULES, exit_layers
+from fastbert_core.exit_rules import BOUNDS
 from fastbert_core.metrics import at_threshold, judged
 from tests.factories import make_trace
 
@@ -107,8 +107,3 @@ def test_a_calibrated_model_has_no_error_to_speak_of():
     labels = (p[:, 0].cumsum(axis=-1) < rng.random((len(p), 1))).sum(axis=-1).clip(max=2)
     assert calibration_error(p, labels)[0] < 1
     assert calibration_error(np.sqrt(p) / np.sqrt(p).sum(axis=-1, keepdims=True), labels)[0] > 5
-
-
-def test_leaving_layers_are_those_of_the_rule():
-    scores = RULES["entropy"].score(SOME.probabilities)
-    assert exit_layers(scores, 0.5).tolist() == at_threshold(SOME, 0.5, "entropy").exit_layer.tolist()

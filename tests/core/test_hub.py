@@ -110,12 +110,6 @@ def test_parquet_with_the_hubs_schema(tmp_path, name):
     check(hub.map_dataset(load(tmp_path, name, "parquet"), task), task, name)
 
 
-@pytest.mark.parametrize("name", [n for n, schema in SCHEMAS.items() if schema[TASKS[n].hub.label] == NUMBER])
-def test_csv_with_the_hubs_schema(tmp_path, name):
-    task = small(name)
-    check(hub.map_dataset(load(tmp_path, name, "csv"), task), task, name)
-
-
 def test_chnsenticorp_reads_alike_with_label_names_and_without(tmp_path):
     task = small("chnsenticorp")
     named = hub.map_dataset(load(tmp_path, "chnsenticorp", "parquet"), task)

@@ -3,7 +3,6 @@ import resource
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastbert_core import frozen, memory
 from fastbert_core.encoding import collate
 from fastbert_core.frozen import KeptStates
 from fastbert_core.memory import AMPLE, available, freed_memory_kept
+from tests.core.forked import SERVER
 from tests.core.small import encoded_samples, make_model
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
@@ -25,7 +25,7 @@ def in_a_fresh_process(measured: Callable[[], tuple[int, ...]], can_be_had: int 
 
     It finds `can_be_had` bytes of memory, whatever this machine has.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_limit, initargs=(can_be_had,)) as pool:
+    with ProcessPoolExecutor(1, mp_context=SERVER, initializer=_limit, initargs=(can_be_had,)) as pool:
         return pool.submit(measured).result()
 
 

@@ -1,7 +1,10 @@
 import pytest
 
+from fastbert_core.backbones import FAMILIES
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import RULES
 from fastbert_core.registry import Registry
+from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trainings import TRAININGS
 
 
@@ -11,13 +14,22 @@ def test_a_package_s_modules_are_found_by_being_there():
     assert len(TRAININGS) == len(list(TRAININGS))
 
 
-def test_an_unknown_name_is_told_the_nearest():
-    with pytest.raises(InputError, match=r"training: found 'self-distilation', .*; did you mean 'self-distillation'\?"):
-        TRAININGS["self-distilation"]
-    with pytest.raises(InputError, match=r"training: found 'xyz', expected one of alternating, .*reverse-kl") as error:
-        TRAININGS["xyz"]
+@pytest.mark.parametrize(
+    ("registry", "found", "meant"),
+    [
+        (TRAININGS, "training: found 'self-distilation'", "self-distillation"),
+        (RULES, "exit rule: found 'entropie'", "entropy"),
+        (FAMILIES, "encoder family: found 'distilbertt'", "distilbert"),
+        (TASK_TYPES, "task type: found 'regresion'", "regression"),
+    ],
+)
+def test_an_unknown_name_is_told_the_nearest(registry, found, meant):
+    with pytest.raises(InputError, match=rf"^{found}, expected one of .*; did you mean '{meant}'\?$"):
+        registry[found.split("'")[1]]
+    with pytest.raises(InputError, match="found 'xyz', expected one of") as error:
+        registry["xyz"]
     assert "did you mean" not in str(error.value)
-    assert "xyz" not in TRAININGS
+    assert "xyz" not in registry
 
 
 def test_a_name_is_taken_once():

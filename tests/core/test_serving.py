@@ -40,12 +40,22 @@ class Server:
         self.listener.close()
 
 
-@pytest.fixture
-def server(model, tokenizer):
+def serve(model, tokenizer):
     with Engine(model, tokenizer, queue=4) as engine:
         server = Server(engine, Limits({"speed": 0.5}, max_bytes=2000, deadline=TIMEOUT))
         yield server
         server.close()
+
+
+@pytest.fixture
+def server(model, tokenizer):
+    yield from serve(model, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def lasting(model, tokenizer):
+    """One that bad requests, one after another, must not harm."""
+    yield from serve(model, tokenizer)
 
 
 def ask(port, body=None, path="/predict", **headers):
@@ -143,13 +153,13 @@ def test_health_metrics_and_docs(server):
         ({"text": "a" * 2000}, 413, "body: found more than 2000 bytes"),
     ],
 )
-def test_bad_bodies(server, body, status, said):
-    found, content, _ = ask(server.port, body)
+def test_bad_bodies(lasting, body, status, said):
+    found, content, _ = ask(lasting.port, body)
     assert (found, list(content)) == (status, ["error"])
     assert said in content["error"]
     assert "\n" not in content["error"]
-    assert server.engine.online.under_way == 0
-    assert ask(server.port, {"text": "word1"})[0] == 200
+    assert lasting.engine.online.under_way == 0
+    assert ask(lasting.port, {"text": "word1"})[0] == 200
 
 
 def test_an_oversized_body_is_not_read_to_its_end(server):

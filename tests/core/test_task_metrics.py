@@ -58,20 +58,6 @@ def test_entities_as_seqeval_1_2_2_counted_them(classes, expected):
     assert found == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("classes", [IOB2, BMES])
-def test_entities_as_seqeval_counts_them(classes):
-    seqeval = pytest.importorskip("seqeval.metrics")
-    for seed in range(50):
-        answers, labels, words, _ = draw(classes, 20, seed)
-        ends = words.cumsum()[:-1]
-        # seqeval knows no M; its I stands for it.
-        told = [
-            [[classes[tag].replace("M-", "I-") for tag in sentence] for sentence in np.split(tags, ends)]
-            for tags in (labels, answers)
-        ]
-        assert METRICS["entity-f1"](answers, labels, words, classes) == pytest.approx(100 * seqeval.f1_score(*told))
-
-
 def test_entities_by_hand():
     tags = np.array([IOB2.index(tag) for tag in ["B-PER", "I-PER", "O", "I-LOC", "B-LOC", "I-LOC", "I-PER", "B-PER"]])
     begins, kind, last = entities(tags, np.array([6, 2]), IOB2)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig
 
 from fastbert_core.adaptive import Leaving, one_by_one
 from fastbert_core.agreement import disagreements
@@ -19,14 +18,14 @@ from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.flops import EncoderShape, dense_true_macs, paper_flops, true_macs
 from fastbert_core.losses import LOSSES, Targets
 from fastbert_core.metrics import judged
-from fastbert_core.model import FastBertModel
 from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.trace import Trace, load_trace, save_trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import read_tsv
 from fastbert_core.words import encode_words
-from tests.core.small import LAYERS, LONGEST, PAD, SPECIAL, WORDS, encoded_samples, make_tokenizer, texts_of
+from tests.core import small
+from tests.core.small import LAYERS, LONGEST, PAD, encoded_samples, make_tokenizer, texts_of
 
 CLASSES = {
     "single-label": ["sport", "music", "law"],
@@ -38,29 +37,15 @@ SCORES = {"regression": [0.0, 5.0]}
 TASKS = {
     name: Task("mine", "en", tuple(classes), type=name, scores=SCORES.get(name)) for name, classes in CLASSES.items()
 }
-# Of rules that read the scale of the logits test_exit_rules.py holds the same, with traces that keep it.
-OF_TYPES = [(kind, name) for kind in CLASSES for name, r in TASK_TYPES[kind].rules().items() if not r.unnormalised]
+# Of single labels test_exit_rules.py holds the same.
+OF_TYPES = [(kind, name) for kind in CLASSES if kind != "single-label" for name in TASK_TYPES[kind].rules()]
 
 
 def make_model(name):
     """A random model whose exits differ, so that samples leave at every layer."""
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(SPECIAL) + len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=LONGEST,
-        initializer_range=0.25,
-    )
-    more = {} if name == "single-label" else {"task_type": name, "scores": SCORES.get(name)}
-    model = FastBertModel.from_config(config, CLASSES[name], **more)
-    torch.manual_seed(4)
-    with torch.no_grad():
-        for weights in model.classifiers.parameters():
-            weights.normal_(std=(0.08 if name == "regression" else 0.25) if weights.ndim > 1 else 0.02)
-    return model.eval()
+    of_type = {} if name == "single-label" else {"task_type": name, "scores": SCORES.get(name)}
+    std = 0.08 if name == "regression" else 0.25
+    return small.make_model(classes=CLASSES[name], std=std, of_type=of_type).eval()
 
 
 def samples_for(name, count=60):

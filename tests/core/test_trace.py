@@ -129,13 +129,6 @@ def test_a_flipped_bit_is_found_wherever_it_could_be_read(trace, tmp_path):
         assert found.metadata == trace.metadata
 
 
-def test_a_trace_that_numpy_wrote_is_read(trace, tmp_path):
-    metadata = np.frombuffer(json.dumps(trace.metadata).encode(), np.uint8)
-    arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
-    np.savez_compressed(tmp_path / "t.npz", **arrays, metadata=metadata)
-    assert np.array_equal(load_trace(tmp_path / "t.npz").probabilities, trace.probabilities)
-
-
 def test_pickles_are_not_loaded(trace, tmp_path):
     metadata = np.frombuffer(json.dumps(trace.metadata).encode(), np.uint8)  # of which all else is in order
     arrays = {"probabilities": trace.probabilities.astype(object), "labels": trace.labels, "tokens": trace.tokens}

@@ -87,6 +87,45 @@ def test_its_stages_name_what_there_is(name):
         assert stage.matches is None or stage.exits == "last"
 
 
+@pytest.fixture(scope="module", params=TRAININGS)
+def whole(request, tmp_path_factory):
+    """A training's name, what it makes, and the notes of its stages, of each of which it is held what it moves."""
+    model, deep = models_of(request.param)
+    place = Workplace(tmp_path_factory.mktemp("whole"), PAD, "fp32", lambda _: None)
+    taught = None if deep is None else {key: value.clone() for key, value in deep.state_dict().items()}
+    notes, moves = [], []
+    for stage in TRAININGS[request.param](SCHEDULES):
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        notes.append(train(model, stage, SAMPLES, SAMPLES, place, deep))
+        moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+        moves.append((stage, moved, {key for key, p in model.named_parameters() if p.requires_grad}))
+        assert all(p.grad is None for p in model.parameters())
+    if deep is not None:
+        assert all(torch.equal(value, taught[key]) for key, value in deep.state_dict().items())
+        assert all(p.grad is None for p in deep.parameters())
+    return request.param, model, notes, moves
+
+
+def test_every_parameter_that_it_names_moves_and_no_other(whole):
+    _, model, _, moves = whole
+    for stage, moved, learning in moves:
+        assert moved == learning == {key for key, part in parts_of(model).items() if part in stage.trains}
+
+
+def test_killed_after_an_epoch_it_goes_on_to_the_same_bits(whole, tmp_path):
+    name, model, notes, moves = whole
+    killed = []
+    for stage, *_ in moves:
+        with pytest.raises(KeyboardInterrupt):
+            run(name, tmp_path, killed)
+        assert killed[-1] == stage.name
+        assert (tmp_path / f"{stage.name}-checkpoint.safetensors").is_file()
+    again, notes_again = run(name, tmp_path, killed)
+    assert notes_again == notes
+    for one, other in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("name", TRAININGS)
 def test_its_loss_falls(tmp_path, name):
     longer = dataclasses.replace(SCHEDULE, epochs=8, rate=1e-2)
@@ -96,41 +135,14 @@ def test_its_loss_falls(tmp_path, name):
         assert np.mean(stage["train_loss"][-2:]) < 0.9 * stage["train_loss"][0]
 
 
-@pytest.mark.parametrize("name", TRAININGS)
-def test_every_parameter_that_it_names_moves_and_no_other(tmp_path, name):
-    model, deep = models_of(name)
-    place = Workplace(tmp_path, PAD, "fp32", lambda _: None)
-    taught = None if deep is None else {key: value.clone() for key, value in deep.state_dict().items()}
-    for stage in TRAININGS[name](SCHEDULES):
-        before = {key: value.clone() for key, value in model.state_dict().items()}
-        train(model, stage, SAMPLES, SAMPLES, place, deep)
-        moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
-        assert moved == {key for key, part in parts_of(model).items() if part in stage.trains}
-        assert all(p.requires_grad == (parts_of(model)[key] in stage.trains) for key, p in model.named_parameters())
-        assert all(p.grad is None for p in model.parameters())
-    if deep is not None:
-        assert all(torch.equal(value, taught[key]) for key, value in deep.state_dict().items())
-        assert all(p.grad is None for p in deep.parameters())
-
-
-@pytest.mark.parametrize("name", TRAININGS)
-def test_killed_after_an_epoch_it_goes_on_to_the_same_bits(tmp_path, name):
-    whole, notes = run(name, tmp_path / "whole")
-    killed = []
-    for stage in TRAININGS[name](SCHEDULES):
-        with pytest.raises(KeyboardInterrupt):
-            run(name, tmp_path / "pieces", killed)
-        assert killed[-1] == stage.name
-        assert (tmp_path / "pieces" / f"{stage.name}-checkpoint.safetensors").is_file()
-    again, notes_again = run(name, tmp_path / "pieces", killed)
-    assert notes_again == notes
-    for one, other in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
-        assert torch.equal(one, other)
-
-
 def test_joint_training_is_labels_by_another_name():
     (joint,), (labels,) = (TRAININGS[name](SCHEDULES) for name in ("joint", "labels"))
     assert dataclasses.replace(joint, name="labels") == labels
+
+
+def test_the_directions_of_kl_are_two_trainings():
+    losses = [TRAININGS[name](SCHEDULES)[1].loss for name in ("self-distillation", "reverse-kl")]
+    assert losses == ["kl", "reverse-kl"]
 
 
 def test_the_last_exit_and_all_take_turns_in_the_loop(tmp_path, monkeypatch):

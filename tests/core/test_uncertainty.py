@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import exit_layers
-from fastbert_core.uncertainty import check_finite, check_speed, uncertainty
+from fastbert_core.uncertainty import check_finite, uncertainty
 
 
 @pytest.mark.parametrize("classes", [2, 5, 14])
@@ -59,9 +59,3 @@ def test_the_only_layer_is_the_last():
 def test_exit_rule_against_a_plain_loop(u, speed):
     expected = [next((i + 1 for i, value in enumerate(row[:-1]) if value < speed), len(row)) for row in u]
     assert exit_layers(u, speed).tolist() == expected
-
-
-@pytest.mark.parametrize("speed", [-0.1, 1.1, float("nan"), "fast", None])
-def test_a_speed_outside_0_to_1_is_refused(speed):
-    with pytest.raises(InputError, match=r"expected a number in \[0, 1\]"):
-        check_speed(speed)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from fastbert_core.model import FastBertModel
 from fastbert_core.processes import processes
 from fastbert_core.train import Samples, Workplace, train
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules
+from tests.core.forked import SERVER
 
-ROOT = Path(__file__).parents[2]
 WORDS = {0: "bad awful poor", 1: "good great fine"}
 ROWS, BATCH, EPOCHS = 29, 4, 2  # the last batch is of one row, so that one of two processes has none
 SCHEDULE = Schedule(epochs=EPOCHS, rate=1e-3, batch_size=BATCH)
@@ -33,16 +32,25 @@ def spawn(count: int, folder: Path, *words: str) -> list[tuple[int, str]]:
         port = free.getsockname()[1]
     children = []
     for rank in range(count):
-        variables = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-        if count > 1:
-            places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
-            variables |= {name: str(value) for name, value in places.items()}
-        code = "from tests.core.together import main; main()"
-        command = [sys.executable, "-c", code, str(folder), *words]
-        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-        children.append(subprocess.Popen(command, env=variables, cwd=ROOT, **streams))
-    said = [child.communicate(timeout=300)[1] for child in children]
-    return [(child.returncode, text) for child, text in zip(children, said, strict=True)]
+        places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port} if count > 1 else {}
+        variables = {"MASTER_ADDR": "127.0.0.1"} | {name: str(value) for name, value in places.items()}
+        child = SERVER.Process(target=_child, args=(variables, folder / f"said-{rank}", [str(folder), *words]))
+        child.start()
+        children.append(child)
+    for child in children:
+        child.join(300)
+    said = [(folder / f"said-{rank}").read_text() for rank in range(count)]
+    return [(child.exitcode, text) for child, text in zip(children, said, strict=True)]
+
+
+def _child(variables: dict[str, str], said: Path, words: list[str]) -> None:
+    os.environ.update(variables)
+    torch.set_num_threads(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+    sys.argv = ["together", *words]
+    main()
 
 
 def main() -> None:

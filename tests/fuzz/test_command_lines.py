@@ -43,22 +43,14 @@ GOOD = {  # by what an option or argument is called: what it may well be
     "exit_layer": ("1", "12", "13"),
 }
 ODD = (
+    *"none none/deep good/standard/runs.csv file.txt loop . ..".split(),
     *(
-        "none",
-        "none/deep",
-        "good/standard/runs.csv",
-        "file.txt",
-        "loop",
-        ".",
-        "..",
         "",
         "-",
         "--",
         "~",
         "~nobody",
         "x" * 300,
-    ),
-    *(
         "new\nline",
         "/dev/null",
         "\u2028",
@@ -67,15 +59,9 @@ ODD = (
         "../x",
         "DBpedia",
         "-h",
-        "@file",
-        "%s",
-        "{}",
-        "\\",
-        "nan",
-        "all",
-        " 1",
     ),
-    *("-1", "1.5", "1e3", "²", "\u0664", "9" * 30, "9" * 5000, "18446744073709551616"),
+    *("@file", "%s", "{}", "\\", "nan", "all", " 1", "-1", "1.5", "1e3", "²", "\u0664", "9" * 30, "9" * 5000),
+    "18446744073709551616",
 )
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/~"), max_size=5)
 

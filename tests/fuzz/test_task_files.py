@@ -14,55 +14,10 @@ from fastbert_core.tasks import TASKS
 from tests.fuzz.harness import REFUSED, damaged, fuzz, outcome
 
 KEYS = ("name", "language", "labels", "train", "dev", "test")
-PATHS = (
-    "train.tsv",
-    "sub/dev.tsv.gz",
-    "/etc/passwd",
-    "../../x",
-    "",
-    ".",
-    "~",
-    "~nobody/x",
-    "a\0b",
-    "x" * 5000,
-    "é\n",
-    "C:\\x",
-)
-NAMES = (
-    "mine",
-    "a",
-    "0",
-    "x" * 64,
-    "x" * 65,
-    "../x",
-    "/x",
-    "a/b",
-    "a\0",
-    "a\n",
-    "",
-    ".",
-    "..",
-    "Mine",
-    "dbpedia",
-    "é",
-    "a b",
-    "-a",
-)
+PATHS = (*"train.tsv sub/dev.tsv.gz /etc/passwd ../../x . ~ ~nobody/x C:\\x".split(), "", "a\0b", "x" * 5000, "é\n")
+NAMES = (*"mine a 0 ../x /x a/b . .. Mine dbpedia é -a".split(), "x" * 64, "x" * 65, "a\0", "a\n", "", "a b")
 JUNK = (*PATHS, *NAMES, 3, -1.5, True, [], ["a"], [["a"]], ["a", "a"], ["a", 1], [""], ["a\n", "b"], {}, {"a": 1})
-tokens = (
-    b"=",
-    b'"',
-    b"[",
-    b"]]",
-    b"\\u0000",
-    b"\\uD800",
-    b"'''",
-    b"name = 1\n",
-    b"[x]\n",
-    b"1979-05-27",
-    b"a.b = 1\n",
-    b"#",
-)
+tokens = (*b"= \" [ ]] \\u0000 \\uD800 ''' [x]\n 1979-05-27 #".split(b" "), b"name = 1\n", b"a.b = 1\n")
 names = st.sampled_from(NAMES) | st.from_regex(r"[a-z0-9][a-z0-9_-]{0,9}", fullmatch=True)
 labels = st.lists(st.text(max_size=5) | st.sampled_from(("no", "yes", "a\u2028b", " ")), max_size=4)
 paths = st.sampled_from(PATHS) | st.text(max_size=8)

@@ -25,27 +25,28 @@ from reproductions.plan import plan
 from reproductions.run import run
 from reproductions.settings import lookup
 from reproductions.sources import Named
-from reproductions.store import load_traces
+from reproductions.store import find_runs, load_traces
 from reproductions.tables import read_table
 from tests.factories import make_trace, store
 
 DBPEDIA, CPU = TASKS["dbpedia"], torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def bare(monkeypatch, tmp_path_factory):
-    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path_factory.getbasetemp() / "runs"))
+@pytest.fixture(autouse=True, scope="module")
+def bare(tmp_path_factory):
+    """Nothing named, and a folder of runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.getbasetemp() / "runs"))
+        yield
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """One smoke run of dbpedia: results folder and what was printed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.getbasetemp() / "runs"))
-        results = tmp_path_factory.mktemp("results")
-        assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(results)]) == 0
+    """The results folder of one smoke run of dbpedia."""
+    results = tmp_path_factory.mktemp("results")
+    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(results)]) == 0
     return results
 
 
@@ -135,16 +136,23 @@ def test_the_trained_model_agrees_with_its_trace(smoke, tmp_path_factory):
 
 
 @pytest.mark.smoke
-def test_a_second_seed_is_averaged_with_the_first(smoke, tmp_path):
+def test_a_second_seed_is_averaged_with_the_first(smoke, tmp_path, monkeypatch):
     results = shutil.copytree(smoke / "smoke", tmp_path / "smoke")
+    (first,) = (one for one in find_runs(results) if one.row["training"] == "self-distillation")
+
+    def execute(job, *_):
+        """As if it had been trained: the first seed's traces under the second's name, the test set's before others."""
+        own = {"seed": 8, "run_id": job.run_id}
+        traces = [dataclasses.replace(trace, metadata=trace.metadata | own) for trace in first.traces()]
+        return first.row | own, sorted(traces, key=lambda trace: trace.metadata["split"], reverse=True)
+
+    monkeypatch.setattr("reproductions.run.execute", execute)
     default, *_ = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print, seed=8)
     run([default], results, False, print)
     seeds = read_table(results, "table2").set_index(["model", "setting"])["seeds"]
     assert seeds["FastBERT", "speed=0.5"] == "7;8"
     assert seeds["DistilBERT", "3 layers"] == "7"
-    # Students of one seed may need an epoch more than those of the other.
-    convergence = read_table(results, "convergence").sort_values("epoch")
-    assert list(convergence["seeds"].head(5)) == ["7;8"] * 5
+    assert set(read_table(results, "convergence")["seeds"]) == {"7;8"}
 
 
 @pytest.mark.smoke
@@ -209,18 +217,12 @@ def test_an_encoder_for_shorter_texts_is_refused_before_training(monkeypatch):
 
 
 @pytest.mark.smoke
-def test_a_task_named_twice_is_run_once(smoke, capsys):
+def test_running_again_does_nothing_and_a_task_named_twice_is_run_once(smoke, capsys):
     before = contents(smoke)
     assert cli.main(["run", "dbpedia", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
-    assert capsys.readouterr().out.count("self-distillation, seed 7") == 1
-    assert contents(smoke) == before
-
-
-@pytest.mark.smoke
-def test_running_again_does_nothing(smoke, capsys):
-    before = contents(smoke)
-    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
-    assert "already, skipped" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("self-distillation, seed 7") == 1
+    assert "already, skipped" in said
     assert contents(smoke) == before
 
 
@@ -229,13 +231,6 @@ def test_a_run_that_was_killed_before_it_was_measured_is_measured(smoke):
     before = contents(smoke)
     (smoke / "smoke" / "table2.csv").unlink()
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
-    assert contents(smoke) == before
-
-
-@pytest.mark.smoke
-def test_measuring_again_gives_the_same_bytes(smoke):
-    before = contents(smoke)
-    assert cli.main(["measure", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
     assert contents(smoke) == before
 
 
@@ -293,11 +288,6 @@ def test_luha_and_ablation_print_a_task_and_write_nothing(smoke, capsys):
     assert modified(smoke) == before
 
 
-def test_list_names_the_twelve(capsys):
-    assert cli.main(["list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(TASKS)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -319,10 +309,10 @@ def test_list_names_the_twelve(capsys):
         (["run", "--task-file", "/nowhere.toml"], "/nowhere.toml: no such task file"),
         (["measure", "--results-dir", "/nowhere"], "/nowhere/standard: no such folder"),
         (["measure", "--results-dir", "no\nwhere"], r"no\nwhere/standard: no such folder"),
-        (["flops", "--tokens", "0"], "found 0"),
-        (["flops", "--tokens", "513"], "found 513"),
-        (["flops", "--classes", "0"], "classes: found 0"),
-        (["flops", "--exit-layer", "13"], "exit layer: found 13"),
+        (["flops", "--tokens", "0"], "tokens: found 0, expected an integer from 1 to 512"),
+        (["flops", "--tokens", "513"], "tokens: found 513, expected an integer from 1 to 512"),
+        (["flops", "--classes", "0"], "classes: found 0, expected an integer of at least 1"),
+        (["flops", "--exit-layer", "13"], "exit layer: found 13, expected an integer from 1 to 12"),
         (["flops", "--backbone", "/nowhere"], "found no config.json"),
         ([], "required: COMMAND; python -m reproductions --help tells more"),
         (["walk"], "invalid choice: 'walk'"),
@@ -381,24 +371,24 @@ def test_an_interrupted_run_exits_130(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err == "error: interrupted\n"
 
 
-def test_a_full_disk_exits_1(monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device", "trace.npz"), "error: trace.npz: No space left on device\n"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the documentation"),
+            "error: CUDA out of memory. Tried to allocate 2 GiB.",
+        ),
+    ],
+)
+def test_a_full_disk_and_a_gpu_without_room_exit_1_in_one_line(monkeypatch, capsys, tmp_path, error, told):
     def full(*_):
-        raise OSError(28, "No space left on device", "trace.npz")
+        raise error
 
     monkeypatch.setattr("reproductions.run.execute", full)
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 1
-    assert "trace.npz: No space left on device" in capsys.readouterr().err
-
-
-def test_a_gpu_without_room_exits_1(monkeypatch, capsys, tmp_path):
-    def full(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the documentation")
-
-    monkeypatch.setattr("reproductions.run.execute", full)
-    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("error: CUDA out of memory. Tried to allocate 2 GiB.")
-    assert error.count("\n") == 1
+    (line,) = capsys.readouterr().err.splitlines(keepends=True)
+    assert line.startswith(told)
 
 
 def test_padding_says_where_it_measures_generated_text(monkeypatch, capsys, tmp_path):

@@ -97,19 +97,11 @@ def test_a_missing_encoder_is_a_missing_folder(tmp_path, capsys):
     assert capsys.readouterr().err == f"error: {tmp_path}/home/HOME/models/bert: no such backbone folder\n"
 
 
-@pytest.mark.parametrize(
-    ("minutes", "said"),
-    [
-        (0, "about 1 second"),
-        (0.5, "about 30 seconds"),
-        (1.9, "about 114 seconds"),
-        (2, "about 2 minutes"),
-        (119, "about 119 minutes"),
-        (150, "about 2.5 hours"),
-    ],
-)
-def test_a_time_has_the_unit_that_suits_it(minutes, said):
-    assert duration(minutes) == said
+def test_a_time_has_the_unit_that_suits_it():
+    said = {0: "1 second", 0.5: "30 seconds", 1.9: "114 seconds", 2: "2 minutes", 119: "119 minutes", 150: "2.5 hours"}
+    assert {minutes: duration(minutes) for minutes in said} == {
+        minutes: f"about {text}" for minutes, text in said.items()
+    }
 
 
 @pytest.mark.parametrize(

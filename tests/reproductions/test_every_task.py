@@ -1,7 +1,8 @@
-"""All twelve tasks of the paper through every station, at the smallest size: the smoke profile and few rows."""
+"""All twelve tasks of the paper through every station, at the smallest size: the smoke profile and very few rows."""
 
 import pytest
 
+from fastbert_core.generated import generate
 from fastbert_core.tasks import PAPER_TASKS
 from reproductions import cli, plan
 from reproductions.store import load_traces
@@ -13,16 +14,20 @@ def test_every_task_runs_to_its_rows(tmp_path, monkeypatch):
     for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / "runs"))
+    few = {"train": 80, "dev": 40, "test": 40}
+    monkeypatch.setattr("reproductions.sources.generated.generate", lambda task, rows: generate(task, few))
+    monkeypatch.setattr("reproductions.run.measure", lambda folder: None)  # after each task; here once, of all
     # Other trainings and DistilBERT are run for one task, in test_cli.
     monkeypatch.setattr(plan, "planned_trainings", lambda profile, task: ["self-distillation"])
     arguments = ["run", "all", "--profile", "smoke", "--train-rows", "64", "--results-dir", str(tmp_path)]
     assert cli.main(arguments) == 0
+    assert cli.main(["measure", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 0
     results = tmp_path / "smoke"
     rows = read_table(results, "table2").set_index(["task", "model", "setting"])
     for name, task in PAPER_TASKS.items():
         for model, setting in (("BERT", "12 layers"), *(("FastBERT", f"speed={speed}") for speed in (0.1, 0.5, 0.8))):
             assert rows.loc[(name, model, setting), "train_rows"] == 64
         (trace,) = load_traces(results, task=name, split="test")
-        assert trace.probabilities.shape == (400, 12, len(task.classes))
+        assert trace.probabilities.shape == (40, 12, len(task.classes))
     for table in ("speed_accuracy", "luha", "exit_layers", "uncertainty", "convergence", "table3"):
         assert set(read_table(results, table)["task"]) == set(PAPER_TASKS)

@@ -77,20 +77,6 @@ def test_count_of_a_configuration(tmp_path, capsys):
     assert "Fully-connect (128->14)" in output
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"tokens": 0}, "tokens: found 0, expected an integer from 1 to 512"),
-        ({"tokens": 513}, "tokens: found 513, expected an integer from 1 to 512"),
-        ({"classes": 0}, "classes: found 0, expected an integer of at least 1"),
-        ({"exit_layer": 13}, "exit layer: found 13, expected an integer from 1 to 12"),
-    ],
-)
-def test_counts_out_of_range(options, message):
-    with pytest.raises(InputError, match=message):
-        print_count(**options)
-
-
 def test_folder_without_an_encoder(tmp_path):
     with pytest.raises(InputError, match=r"nowhere: found no config.json, expected a Hugging Face folder"):
         print_count(tmp_path / "nowhere")

@@ -97,16 +97,22 @@ def test_an_encoder_of_six_layers_and_generated_text_are_measured_too(tmp_path):
     assert read_table(tmp_path, "exit_layers")["reported_percent"].isna().all()
 
 
-@pytest.mark.parametrize("column", ["train_rows", "backbone_sha256", "data_sha256"])
-def test_a_model_that_learnt_from_other_things_is_compared_with_nothing(tmp_path, column, caplog):
-    """A task is being trained anew with --replace: FastBERT is done, a DistilBERT of the old rows still stands."""
+def test_a_model_that_learnt_from_other_things_is_compared_with_nothing(tmp_path, caplog):
+    """A task is being trained anew with --replace: FastBERT is done, models of old rows or encoders still stand."""
     store(tmp_path, make_task(samples=60))
-    other = {"train_rows": 4000, "backbone_sha256": "c" * 64, "data_sha256": "c" * 64}[column]
-    change_run(tmp_path, {column: other}, training="distilbert-6")
+    others = {
+        "distilbert-6": ("train_rows", 4000),
+        "distilbert-3": ("backbone_sha256", "c" * 64),
+        "reverse-kl": ("data_sha256", "c" * 64),
+    }
+    for training, (column, other) in others.items():
+        change_run(tmp_path, {column: other}, training=training)
     measure(tmp_path)
-    assert f"distilbert-6, seed 7: left out: found {column} {other}, FastBERT has" in caplog.text
-    assert set(read_table(tmp_path, "comparisons")["against_setting"]) == {"12 layers", "3 layers", "1 layers"}
-    assert "6 layers" not in set(read_table(tmp_path, "table2")["setting"])
+    for training, (column, other) in others.items():
+        assert f"{training}, seed 7: left out: found {column} {other}, FastBERT has" in caplog.text
+    assert set(read_table(tmp_path, "comparisons")["against_setting"]) == {"12 layers", "1 layers"}
+    assert not {"6 layers", "3 layers"} & set(read_table(tmp_path, "table2")["setting"])
+    assert "FastBERT with reverse KL" not in set(read_table(tmp_path, "table3")["model"])
 
 
 def test_bad_input_writes_nothing(tmp_path):

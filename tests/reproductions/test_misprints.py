@@ -4,7 +4,6 @@ How the paper prints tables 2 and 3, found by trial: the rows of BERT and FastBE
 true FLOPs lie in [printed, printed + 1)M; those of DistilBERT round both; accuracies are rounded.
 """
 
-from collections import Counter
 from math import ceil, floor
 from pathlib import Path
 from typing import NamedTuple
@@ -346,12 +345,17 @@ def statements(checks):
     return {key: (printed, correct, "; ".join(texts)) for key, (printed, correct, texts) in found.items()}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def paper():
     return {name: reported.load(name) for name in reported.NAMES}
 
 
-def test_what_cannot_be_right_is_what_the_file_lists(paper):
+@pytest.fixture(scope="module")
+def made(paper):
+    return checks(paper)
+
+
+def test_what_cannot_be_right_is_what_the_file_lists(made):
     listed = reported.misprints().fillna({"correct": float("nan")})
     expected = {
         (row.source, task, row.model, row.setting, row.quantity): (
@@ -362,44 +366,9 @@ def test_what_cannot_be_right_is_what_the_file_lists(paper):
         for row in listed.itertuples()
         for task in row.task.split(";")
     }
-    made = checks(paper)
     assert statements(made) == expected
     # A check that fails because of another number of its row: that number is listed.
     assert {(*check[:4], check.misprinted) for check in made if not check.holds and check.misprinted} <= set(expected)
-
-
-def test_every_number_is_checked(paper):
-    assert Counter((check.source, check.name) for check in checks(paper)) == {
-        ("table 1", "FLOPs by arithmetic"): 7,
-        ("table 1", "sum of the parts"): 2,
-        ("table 2", "FLOPs by arithmetic"): 84,
-        ("table 2", "speedup by arithmetic"): 48,
-        ("table 2", "speedup from FLOPs"): 84,
-        ("table 2", "accuracy in figure 3"): 48,  # BERT and three speeds, twelve tasks
-        ("table 2", "whole layers"): 3,
-        ("table 2", "whole answers"): 14,
-        ("table 3", "FLOPs by arithmetic"): 12,
-        ("table 3", "speedup by arithmetic"): 4,
-        ("table 3", "speedup from FLOPs"): 12,
-        ("table 3", "accuracy in figure 3"): 4,
-        ("figure 3", "rises with speed"): 240,
-        ("figure 3", "whole answers"): 40,
-        ("figure 5", "shares add up"): 3,
-        ("figure 5", "mean layers"): 3,
-        ("figure 5", "within the bins"): 1,
-        ("figure 7", "FLOPs by arithmetic"): 4,
-        ("figure 7", "accuracy in README"): 5,
-        ("figure 7", "FLOPs in README"): 5,
-        ("figure 7", "accuracy in table 2"): 2,
-        ("figure 7", "FLOPs in table 2"): 2,
-        ("README", "whole layers"): 8,
-        ("README", "whole answers"): 4,
-        ("README", "FLOPs in table 2"): 2,
-        ("text", "six times"): 1,
-        ("text", "most"): 1,
-        ("text", "7 to 11 times"): 1,
-        ("text", "12 times"): 1,
-    }
 
 
 @pytest.mark.parametrize(
@@ -425,13 +394,16 @@ def test_every_number_is_checked(paper):
         ("authors_readme", "task == 'ag-news' and distillation_epoch == 1", "accuracy", 93.10),
     ],
 )
-def test_a_misprint_more_is_noticed(paper, table, cell, column, value):
-    before = [check for check in checks(paper) if not check.holds]
-    paper[table].loc[paper[table].eval(cell) & paper[table][column].notna(), column] = value
-    assert [check for check in checks(paper) if not check.holds] != before
+def test_a_misprint_more_is_noticed(paper, made, table, cell, column, value):
+    numbers = paper[table].copy()
+    numbers.loc[numbers.eval(cell) & numbers[column].notna(), column] = value
+    before, after = (
+        [check for check in found if not check.holds] for found in (made, checks(paper | {table: numbers}))
+    )
+    assert after != before
 
 
-def test_the_page_shows_the_file(paper):
+def test_the_page_shows_the_file(made):
     lines = ["| where | quantity | printed | by arithmetic | why | effect |", "| --- " * 6 + "|"]
     for row in reported.misprints().itertuples():
         where = ", ".join(filter(None, (row.source, row.model, row.setting, *row.task.split(";"))))
@@ -439,7 +411,6 @@ def test_the_page_shows_the_file(paper):
         lines.append(f"| {where} | {row.quantity} | {row.printed} | {correct} | {row.arithmetic} | {row.effect} |")
     page = (PROJECT / "docs" / "audit.md").read_text(encoding="utf-8")
     assert "\n".join(lines) in page
-    made = checks(paper)
     held, count = sum(check.holds for check in made), len(made)
     told = f"Of {count} checks {held} hold. The other {count - held} fail at {len(lines) - 2} statements"
     assert told in " ".join(page.split())

@@ -51,6 +51,7 @@ def results(tmp_path_factory):
         for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
             patch.delenv(name, raising=False)
         patch.setenv("FASTBERT_RUNS", str(folder / "runs"))
+        patch.setattr("reproductions.run.measure", lambda folder: None)  # after each task; here once, of all
         few = {"train": 256, "dev": 120, "test": 120}
         patch.setattr("reproductions.sources.generated.generate", lambda task, rows: generate(task, few))
         given = ["--profile", "smoke", "--results-dir", str(folder)]
@@ -60,6 +61,7 @@ def results(tmp_path_factory):
         task = plan_task(folder)
         write(folder, task, generate(task, few))
         assert cli.main(["run", "--task-file", str(folder / "moods.toml"), *given]) == 0
+        assert cli.main(["measure", *given]) == 0
         for command in ("rules", "budget"):
             assert cli.main([command, *names, "moods", *given]) == 0
     return folder / "smoke"

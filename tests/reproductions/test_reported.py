@@ -20,15 +20,6 @@ def test_everything_the_paper_reports_is_there():
     assert expected.items() <= rows.items()
 
 
-def test_layers_count_from_1():
-    exits = reported.load("figure5_exit_layers")
-    assert sorted(set(exits["exit_layer"])) == list(range(1, 13))
-    most = exits.query("speed == 0.8 and exit_layer == 1")["percent"].item()
-    assert most == 61.54  # most samples leave at the first layer
-    luha = reported.load("figure4_luha")
-    assert dict(luha.drop_duplicates("layer").set_index("layer")["accuracy"]) == {12: 95.75, 6: 96.90, 1: 98.92}
-
-
 def test_tables_2_and_3_with_their_misprints():
     table = reported.corrected().set_index(["task", "model", "setting"])
     assert len(table) == 96
