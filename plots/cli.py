@@ -28,9 +28,10 @@ def _draw(arguments: Sequence[str] | None) -> int:
     options = parser.parse_args(arguments)
     results_dir = options.results_dir or committed("results")
     names = [options.profile] if options.profile else [*PROFILES, BENCH]
-    places = [
-        place for name in names for place in ((name,), (name, "more")) if os.path.isdir(results_dir.joinpath(*place))
-    ]
+    wanted = [place for name in names for place in ((name,), (name, "more"))]
+    if not options.profile:
+        wanted += [("foreign", folder.name) for folder in sorted(results_dir.glob("foreign/[!.]*"))]
+    places = [place for place in wanted if os.path.isdir(results_dir.joinpath(*place))]
     if not places:
         parser.error(f"{results_dir}: found no folder of results, expected {' or '.join(names)}")
     broken = [_report(results_dir, place) for place in places]

@@ -69,10 +69,10 @@ def of_training(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, rules: Sequence[str]) -> None:
-    """Some rules, with entropy and chance."""
+    """Some rules, with chance, and with entropy where the type of the task knows it."""
     looks = {CHANCE: (PALE, "-"), BASE: ("black", "-")}
     looks |= {rule: (COLORS[at % len(COLORS)], LINES[at % len(LINES)]) for at, rule in enumerate(rules)}
-    lines = []
+    lines, looks = [], {rule: look for rule, look in looks.items() if (rows["rule"] == rule).any()}
     for rule, (color, line) in looks.items():
         mine = rows[rows["rule"] == rule]
         lines += axes.plot(mine["mean_layers"], mine["accuracy"], ls=line, color=color)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from fastbert_core.errors import InputError, one_line, reason
 from fastbert_core.files import atomic_write, within
+from fastbert_core.foreign import TRAINING as FOREIGN
 from plots import BENCH
 from plots.registry import BENCH_FIGURES, FIGURES, Drawing
 from plots.style import applied
@@ -76,9 +77,16 @@ def _tables(results_dir: Path, drawing: Drawing, stored: dict[str, pd.DataFrame]
     found = any(table_path(results_dir, name).exists() for name in telling)
     if not found and not (drawing.traces and any(results_dir.glob(f"traces/*/{drawing.traces}"))):
         return None
+    tables = {name: checked_table(results_dir, name, stored) for name in drawing.tables}
+    if all(map(is_foreign, tables.values())):
+        return tables | {"runs": pd.DataFrame(columns=list(TABLES["runs"]))}
     named = any("run_id" in TABLES[name] for name in drawing.tables)
-    names = ("runs", *drawing.tables) if named else drawing.tables
-    return {name: checked_table(results_dir, name, stored) for name in names}
+    return tables | ({"runs": checked_table(results_dir, "runs", stored)} if named else {})
+
+
+def is_foreign(table: pd.DataFrame) -> bool:
+    """Whether a table is of a model that is not ours, which no run is behind."""
+    return "training" in table and bool((table["training"] == FOREIGN).all())
 
 
 def checked_table(results_dir: Path, name: str, stored: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -88,13 +96,11 @@ def checked_table(results_dir: Path, name: str, stored: dict[str, pd.DataFrame])
     """
     if name in stored:
         return stored[name]
-    runs = None
-    if name != "runs" and "run_id" in TABLES[name]:
-        runs = checked_table(results_dir, "runs", stored)
     table, path = read_table(results_dir, name), table_path(results_dir, name)
     if table.empty:
         raise InputError(f"{path}: found no rows, expected some")
-    if runs is not None:
+    if name != "runs" and "run_id" in table and not is_foreign(table):
+        runs = checked_table(results_dir, "runs", stored)
         unknown = set(table["run_id"].str.split(";").explode()) - set(runs["run_id"])
         if unknown:
             raise InputError(f"{path}: found run_id {min(unknown)}, expected one that stands in runs.csv")

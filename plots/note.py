@@ -16,6 +16,10 @@ def note(rows: pd.DataFrame, runs: pd.DataFrame, *about: str, samples: str = "")
     samples: said in place of the number of test samples
     """
     behind = runs_behind(rows, runs)
+    if behind.empty:  # of a model that is not ours
+        return "\n".join(
+            [f"A trace from elsewhere: {_listed(rows['task'])}, {_listed(rows['run_id'])}.", " ".join(about)]
+        )
     names = list(dict.fromkeys(behind["run_id"]))
     code = [
         (sha or "unknown")[:7] + (" with changes" if dirty == "yes" else "")

@@ -10,6 +10,7 @@ from fastbert_core.exit_rules import BOUNDS, exit_layers
 from fastbert_core.metrics import at_layer, at_threshold, dense, exit_costs, judged
 from fastbert_core.task_types import SINGLE
 from fastbert_core.thresholds import by_speedup
+from plots.cli import main as drawing
 from reproductions import cli, statistics
 from reproductions.figure3_speed_accuracy import speed_accuracy
 from reproductions.rules import board, board_text, left_out, measured
@@ -231,6 +232,8 @@ def test_another_model_s_traces_have_every_rule_at_its_own_costs(traces, tmp_pat
     same = ["area", "gap_label", "gap_teacher", "layers", "difference"]
     found, expected = (table.set_index("rule")[same].sort_index() for table in (theirs, mine))
     pd.testing.assert_frame_equal(found, expected, atol=0.006)
+    assert drawing(["--results-dir", str(tmp_path)]) == 0
+    assert {path.stem for path in folder.glob("figures/**/*.png")} == {"exit_rules", "leaderboard", "exits"}
     assert cli.main(arguments) == 0
     assert "no leaderboard without --calibration" in capsys.readouterr().out
     assert cli.main(["measure", "--calibration", str(tmp_path / "dev.npz")]) == 2
