@@ -12,7 +12,7 @@ from fastbert_core.metrics import at_threshold, encoder_shape
 from fastbert_core.out_of_bag import draws
 from fastbert_core.sweep import slowest_within
 from fastbert_core.thresholds import disagreement, harm, learn_then_test, naive
-from reproductions import budget, cli, guarantees, operating_points
+from reproductions import budget, cli, commands, guarantees, operating_points
 from reproductions.budget import costs, drawn, measured
 from reproductions.checkout import committed
 from reproductions.columns import TABLES
@@ -247,7 +247,8 @@ def test_the_command_writes_three_tables_of_all_tasks_and_prints_those_named(res
 
 def test_without_a_folder_the_command_reads_what_is_committed_and_writes_nothing(results, capsys, monkeypatch):
     monkeypatch.setattr(cli, "committed", lambda name: results)
-    monkeypatch.setattr(cli, "is_committed", lambda path, *names: path == results)
+    for module in (cli, commands):
+        monkeypatch.setattr(module, "is_committed", lambda path, *names: path == results)
     before = contents(results)
     assert cli.main(["budget", "all"]) == 0
     assert contents(results) == before
