@@ -140,7 +140,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if tables is None:
         raise InputError(f"{options.data}: found no labels, expected some to evaluate by")
     if options.rules:
-        tables["rules"] = beside(*said.labelled, said.shape, said.model.kind, said.model.config.class_names)
+        tables["rules"] = beside(said.labelled)
     if options.json:
         print(json.dumps(tables, ensure_ascii=False))
         return

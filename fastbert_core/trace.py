@@ -63,6 +63,11 @@ class Trace:
         return TASK_TYPES[self.metadata.get("task_type", SINGLE.name)]
 
     @cached_property
+    def shape(self) -> EncoderShape:
+        """The sizes that costs are counted from."""
+        return EncoderShape(**self.metadata["encoder"])
+
+    @cached_property
     def uncertainties(self) -> np.ndarray:
         """Uncertainty of every layer for every sample, by the type's own rule, float64 [samples, layers]."""
         return self.kind.score(get_rule(self.kind.base), self.probabilities, self.words)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fastbert_core.flops import dense_flops, dense_true_macs, paper_flops_by_exit, true_macs
-from fastbert_core.metrics import encoder_shape, judged
+from fastbert_core.metrics import exit_costs, judged
+from fastbert_core.operating_points import costs as true_costs
 from fastbert_core.out_of_bag import POINTS, first_within, of_dense, relative, speedup_intervals, spread
 from fastbert_core.sweep import by_sample, every_threshold, slowest_within, totals
 from fastbert_core.trace import Trace
@@ -75,12 +75,10 @@ def _pairs(traces: Sequence[Trace], task: str) -> list[tuple[Trace, Trace]]:
 
 def costs(trace: Trace, unit: str) -> tuple[np.ndarray, np.ndarray]:
     """What leaving costs at each layer, int64 [rows, layers], and what the dense model does, int64 [rows]."""
-    shape, tokens, classes = encoder_shape(trace), trace.tokens, len(trace.metadata["classes"])
-    if unit == "FLOPs":
-        by_layer = paper_flops_by_exit(shape)
-        return np.broadcast_to(by_layer, (len(tokens), len(by_layer))), np.full(len(tokens), dense_flops(shape))
-    depth = np.arange(1, shape.layers + 1)
-    return true_macs(shape, depth, tokens[:, None], classes), dense_true_macs(shape, tokens, classes)
+    if unit == "MACs":
+        return true_costs(trace)
+    by_layer, dense = exit_costs(trace)
+    return np.broadcast_to(by_layer, (len(trace), len(by_layer))), np.full(len(trace), dense[-1])
 
 
 def speedups(test: Trace, dev: Trace) -> Iterator[dict]:

@@ -17,7 +17,6 @@ import pandas as pd
 
 from fastbert_core.errors import InputError, reason
 from fastbert_core.files import PARTIAL, naming, within
-from fastbert_core.metrics import encoder_shape
 from fastbert_core.trace import Trace, parse_trace, trace_bytes
 from reproductions.columns import TABLES
 from reproductions.seeds import KEY
@@ -68,7 +67,7 @@ def _check(trace: Trace, path: Path, test_rows: int) -> None:
 
     A deep model's trace holds every layer of its encoder; a shallow one's, or a teacher's in fine-tuning, the last.
     """
-    stage, depth = trace.metadata.get("stage"), encoder_shape(trace).layers
+    stage, depth = trace.metadata.get("stage"), trace.shape.layers
     if "epoch" in trace.metadata and stage not in STAGES:
         raise InputError(f"{path}: found stage {stage!r}, expected one of {', '.join(STAGES)}")
     last_alone = stage == STAGES[0] or shallow_layers(trace.metadata["training"])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.exit_rules import exit_layers
-from fastbert_core.metrics import dense, encoder_shape, judged, leaving
+from fastbert_core.metrics import dense, judged, leaving
 from fastbert_core.sweep import every_threshold, slowest_within
 from fastbert_core.task_metrics import METRICS, bootstrap
 from fastbert_core.trace import Trace
@@ -59,7 +59,7 @@ def _rows(test: Trace, dev: Trace | None) -> list[dict]:
 def _thresholds(dev: Trace, rule: object, metric: str) -> dict[str, float | None]:
     """The threshold of each operating point, None where there is none."""
     scores, answers = judged(dev, rule)
-    depth = np.arange(1, encoder_shape(dev).layers + 1)
+    depth = np.arange(1, dev.shape.layers + 1)
     half = slowest_within(scores, depth, len(depth) / 2)
     every = every_threshold(scores)
     tried = every[np.unique(np.linspace(0, len(every) - 1, CANDIDATES).astype(int))]

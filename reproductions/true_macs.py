@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fastbert_core.flops import PAPER_TOKENS, dense_true_macs, true_macs
-from fastbert_core.metrics import at_speed, encoder_shape
+from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
 from reproductions.table2 import PAPER_SPEEDS
@@ -39,7 +39,7 @@ def hidden_cost(traces: Sequence[Trace]) -> pd.DataFrame:
 
 
 def _row(trace: Trace, speed: float) -> dict:
-    shape, classes, tokens = encoder_shape(trace), len(trace.metadata["classes"]), trace.tokens
+    shape, classes, tokens = trace.shape, len(trace.metadata["classes"]), trace.tokens
     outcome = at_speed(trace, speed)
     samples = len(tokens)
     executed = int(true_macs(shape, outcome.exit_layer, tokens, classes).sum()) / samples

@@ -8,7 +8,7 @@ from fastbert_core.budgets import Budget, held
 from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.flops import dense_true_macs, true_macs
 from fastbert_core.layer_thresholds import by_layer, lost_so_far
-from fastbert_core.metrics import at_threshold, encoder_shape
+from fastbert_core.metrics import at_threshold
 from fastbert_core.out_of_bag import draws
 from fastbert_core.sweep import slowest_within
 from fastbert_core.thresholds import disagreement, harm, learn_then_test, naive
@@ -67,7 +67,7 @@ def test_thresholds_are_solved_on_dev_and_judged_on_test_as_they_are_written(tab
 
 def test_true_macs_are_those_of_each_text_s_length(tables, traces):
     test = trace(traces, "dbpedia", "test")
-    shape, rule = encoder_shape(test), RULES["max-prob"]
+    shape, rule = test.shape, RULES["max-prob"]
     rows = tables["budget"].query(
         "task == 'dbpedia' and rule == 'max-prob' and unit == 'MACs' and calibration == 'dev'"
     )
