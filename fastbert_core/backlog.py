@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from fastbert_core.cluster import check_nodes, joined, ray_or_error
 from fastbert_core.errors import InputError, RunError, reason
-from fastbert_core.files import atomic_write, naming, remove_partial, sha256
+from fastbert_core.files import atomic_write, naming, remove_partial, sha256, write_whole
 from fastbert_core.inputs import choose_columns, text_of
 from fastbert_core.reading import KINDS, PACKED, read_file, read_url
 from fastbert_core.streams import stretches
@@ -137,8 +137,7 @@ def _check_job(out: Path, job: dict) -> None:
         raise InputError(f"{out}: found files of no backlog, expected a new folder")
     out.mkdir(parents=True, exist_ok=True)
     remove_partial(out)
-    with atomic_write(path) as file:
-        file.write((json.dumps(job, indent=1) + "\n").encode())
+    write_whole(path, json.dumps(job, indent=1) + "\n")
 
 
 def _room(workers: int | None, cpus: int, device: str) -> int:

@@ -25,7 +25,7 @@ from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
 from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
-from fastbert_core.files import PARTIAL, atomic_files, atomic_write, expanded, remove_partial
+from fastbert_core.files import PARTIAL, atomic_files, expanded, remove_partial, write_whole
 from fastbert_core.inputs import Data
 from fastbert_core.losses import WITHOUT_LABELS
 from fastbert_core.model import FastBertModel
@@ -255,10 +255,8 @@ class _Job:
             tested = said_of(model, self.tokenizer, data.test, "test").tables(points)
         held = tested or said.tables(points)
         record = self._record(seconds) | {"test": tested}
-        with atomic_write(folder / RECORD) as file:
-            file.write((json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
-        with atomic_write(folder / CARD) as file:
-            file.write(model_card(record, points, tested).encode())
+        write_whole(folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_whole(folder / CARD, model_card(record, points, tested))
         self._told("written")
         if held is not None:
             self._warn_of(held, "test" if tested else "calibration")

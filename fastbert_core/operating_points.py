@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbert_core.errors import InputError, reason
 from fastbert_core.exit_rules import exit_layers
-from fastbert_core.files import atomic_write, sha256
+from fastbert_core.files import sha256, write_whole
 from fastbert_core.flops import dense_true_macs, true_macs
 from fastbert_core.out_of_bag import speedup_intervals
 from fastbert_core.sweep import every_threshold, slowest_within, totals
@@ -218,8 +218,7 @@ def weights_sha256(folder: Path) -> str:
 def save_points(points: OperatingPoints, folder: Path) -> Path:
     """Write the operating points into a model's folder, whole or not at all, and return the file."""
     path = Path(folder) / FILE
-    with atomic_write(path) as file:
-        file.write((json.dumps(dataclasses.asdict(points), indent=1) + "\n").encode())
+    write_whole(path, json.dumps(dataclasses.asdict(points), indent=1) + "\n")
     return path
 
 

@@ -85,13 +85,12 @@ def shown(folder: Path) -> str:
 
 def rewrite_card(folder: Path) -> None:
     """The card with new operating points; that of a model which has no record is its owner's."""
-    from fastbert_core.files import atomic_write
+    from fastbert_core.files import write_whole
     from fastbert_core.model_card import model_card
     from fastbert_core.operating_points import FILE, load_points, weights_sha256
 
     if record := read_record(folder):
-        with atomic_write(folder / "README.md") as file:
-            file.write(model_card(record, load_points(folder / FILE, weights_sha256(folder))).encode())
+        write_whole(folder / "README.md", model_card(record, load_points(folder / FILE, weights_sha256(folder))))
 
 
 def table(rows: list[dict]) -> str:

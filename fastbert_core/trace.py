@@ -12,7 +12,7 @@ import numpy as np
 
 from fastbert_core.errors import InputError, reason
 from fastbert_core.exit_rules import get_rule
-from fastbert_core.files import atomic_write
+from fastbert_core.files import write_whole
 from fastbert_core.flops import EncoderShape
 from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 
@@ -90,8 +90,7 @@ class Trace:
 def save_trace(trace: Trace, path: Path) -> None:
     """Check `trace` and write its `trace_bytes` to `path` atomically."""
     content = trace_bytes(trace, path)
-    with atomic_write(path) as file:
-        file.write(content)
+    write_whole(path, content)
 
 
 def trace_bytes(trace: Trace, path: Path) -> bytes:

@@ -8,9 +8,10 @@ import numpy as np
 
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
+from fastbert_core.task_metrics import METRICS
 from fastbert_core.trace import Trace
 from reproductions.seeds import DEFAULT
-from reproductions.statistics import CONFIDENCE, Interval, accuracy_interval, macro_f1, paired_interval
+from reproductions.statistics import CONFIDENCE, Interval, accuracy_interval, paired_interval
 
 
 def select(traces: Sequence[Trace], task: str, training: str = DEFAULT, split: str = "test") -> list[Trace]:
@@ -67,7 +68,8 @@ class Averaged:
     @property
     def macro_f1(self) -> float:
         """Macro-F1 in per cent, the mean over seeds."""
-        return float(np.mean([macro_f1(self.traces[0].labels, outcome.answers) for outcome in self.outcomes]))
+        of = self.traces[0].labels, None, self.traces[0].metadata["classes"]
+        return float(np.mean([METRICS["macro-f1"](outcome.answers, *of) for outcome in self.outcomes]))
 
     @property
     def classes_answered(self) -> int:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from fastbert_core.exit_metrics import failure_auroc
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
 from reproductions.monotone import isotonic_p, largest_rise
-from reproductions.statistics import Trend, auroc, cochran_armitage, holm, rise, spearman, wilson
+from reproductions.statistics import Trend, cochran_armitage, holm, rise, spearman, wilson
 
 BINS = 10
 EDGES = np.arange(1, BINS) / BINS
@@ -113,7 +114,7 @@ def _rows(
             "accuracy_high": 100 * high,
             "rise_p": np.append(rises, np.nan),
             "spearman": whole(spearman(uncertainty, correct)),
-            "auroc": whole(auroc(uncertainty, ~correct)),
+            "auroc": whole(float(failure_auroc(uncertainty[:, None], correct[:, None])[0])),
             "trend_z": whole(trend.z),
             "trend_p": whole(trend.p),
             **{name: whole(value) for name, value in tested.items()},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastbert_core.arguments import ArgumentParser, exit_code
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
+from fastbert_core.files import write_whole
 from reproductions import bench_blocks  # noqa: F401 - registers the blocks of seconds
 from reproductions.blocks import BLOCKS, Tables
 from reproductions.checkout import committed
@@ -50,8 +50,7 @@ def write() -> list[Path]:
     texts = {path: made(path) for path in pages()}
     changed = [path for path, text in texts.items() if text != path.read_text(encoding="utf-8")]
     for path in changed:
-        with atomic_write(path) as file:
-            file.write(texts[path].encode())
+        write_whole(path, texts[path])
     return changed
 
 
