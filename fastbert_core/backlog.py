@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fastbert_core.cluster import check_nodes, joined, ray_or_error
-from fastbert_core.errors import InputError, RunError, reason
+from fastbert_core.errors import InputError, RunError, reason, refused
 from fastbert_core.files import atomic_write, naming, remove_partial, sha256, write_whole
 from fastbert_core.inputs import choose_columns, text_of
 from fastbert_core.reading import KINDS, PACKED, read_file, read_url
@@ -85,14 +85,12 @@ def _files(texts: str) -> list[str]:
     """The files that `texts` names, sorted. Raises InputError if there are none, or of no kind that can be read."""
     import fsspec
 
-    try:
+    with refused(f"{texts}: cannot be listed (", "), expected files or an fsspec URL"):
         filesystem, _, paths = fsspec.get_fs_token_paths(texts)
         if len(paths) == 1 and filesystem.isdir(paths[0]):
             inside = sorted(filesystem.ls(paths[0], detail=False))
             paths = [path for path in inside if _is_readable(path) and not Path(path).name.startswith(".")]
         missing = [path for path in paths if not filesystem.isfile(path)]
-    except Exception as error:  # of any file system's client
-        raise InputError(f"{texts}: cannot be listed ({reason(error)}), expected files or an fsspec URL") from None
     if not paths or missing:
         raise InputError(f"{texts}: found no such file, expected a file, a folder, a pattern or an fsspec URL")
     if unknown := [path for path in paths if not _is_readable(path)]:

@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 
 from fastbert_core.data import TaskData, assemble
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.text import is_blank
@@ -151,16 +151,12 @@ def load_named(name: str) -> datasets.DatasetDict:
     No code of its repository is run. Raises InputError if it cannot be had.
     """
     path, _, config = name.partition(":")
-    try:
+    expected = "expected a file, a folder, a task (fastbert list tasks), or a data set that the hub has"
+    with refused(f"{name}: cannot be loaded (", f"), {expected}"):
         return datasets.load_dataset(path, config or None)
-    except Exception as error:  # errors of the datasets library and of the hub client share no base class
-        expected = "expected a file, a folder, a task (fastbert list tasks), or a data set that the hub has"
-        raise InputError(f"{name}: cannot be loaded ({reason(error)}), {expected}") from error
 
 
 def load_saved(folder: Path) -> datasets.DatasetDict | datasets.Dataset:
     """What `save_to_disk` of the datasets library wrote. Raises InputError if it cannot be read."""
-    try:
+    with refused(f"{folder}: cannot be loaded (", "), expected a saved data set"):
         return datasets.load_from_disk(str(folder))
-    except Exception as error:  # the library's errors share no base class
-        raise InputError(f"{folder}: cannot be loaded ({reason(error)}), expected a saved data set") from error

@@ -20,7 +20,7 @@ from transformers import (
 from transformers.utils import ModelOutput
 
 from fastbert_core.backbones import FAMILIES, Family
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, refused
 from fastbert_core.gradients import to_exit_and_on
 from fastbert_core.losses import Targets
 from fastbert_core.task_types import SINGLE, TASK_TYPES
@@ -148,16 +148,12 @@ class FastBertModel(PreTrainedModel):
         asked = options.pop("output_loading_info", False)
         if not options.keys() & {"dtype", "torch_dtype"}:
             options["dtype"] = torch.float32
-        try:
+        with refused(f"{source}: cannot be loaded as a FastBERT: "):
             kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
             if kind != FastBertConfig.model_type:
                 expected = "one of type 'fastbert'; FastBertModel.from_backbone makes one of an encoder"
                 raise InputError(f"{source}: found a model of type {kind!r}, expected {expected}")
             model, found = super().from_pretrained(source, *arguments, **options | LOADING)
-        except InputError:
-            raise
-        except Exception as error:  # transformers, safetensors and the hub client share no base class
-            raise InputError(f"{source}: cannot be loaded as a FastBERT: {reason(error)}") from error
         check_whole(source, found)
         return (model, found) if asked else model
 
@@ -370,7 +366,7 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
 
     Raises InputError if it is none, or damaged, and as `check_whole` does. Heads upon the encoder may be left.
     """
-    try:
+    with refused(f"{source}: cannot be loaded as an encoder: "):
         family = family_of(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
         # Without `dtype`, transformers takes the one in config.json, which need not be float32.
         model, found = AutoModel.from_pretrained(
@@ -380,10 +376,6 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
             **LOADING,
             **bare(family),
         )
-    except InputError:
-        raise
-    except Exception as error:  # transformers, safetensors and the hub client share no base class
-        raise InputError(f"{source}: cannot be loaded as an encoder: {reason(error)}") from error
     # Names of weights within the encoder, whatever it was saved as a part of; others are a pooler's or a head's.
     check_whole(source, found, rf"(^|\.)({'|'.join(name for name, _ in model.named_children())})\.")
     return model

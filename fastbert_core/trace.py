@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.exit_rules import get_rule
 from fastbert_core.files import write_whole
 from fastbert_core.flops import EncoderShape
@@ -120,16 +120,12 @@ def load_trace(path: Path) -> Trace:
 
 def parse_trace(content: bytes, path: Path) -> Trace:
     """The trace that `content`, the bytes of `path`, is. Raises InputError, naming it, if it is none."""
-    try:
+    with refused(f"{path}: not a readable trace (", "), expected an npz written by this suite"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:  # reads a member to its end, and so checks its CRC
             kept = [name for name in OPTIONAL if f"{name}.npy" in archive.namelist()]
             members = {name: io.BytesIO(archive.read(f"{name}.npy")) for name in (*MEMBERS, *kept)}
         arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name, file in members.items()}
         metadata = json.loads(arrays.pop("metadata").tobytes().decode())
-    except Exception as error:  # what zipfile, its decompressors and numpy's parser raise shares no base class
-        raise InputError(
-            f"{path}: not a readable trace ({reason(error)}), expected an npz written by this suite"
-        ) from error
     trace = Trace(metadata=metadata, **arrays)
     check_trace(trace, str(path))
     return trace

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, refused
 from fastbert_core.files import PARTIAL, naming, within
 from fastbert_core.trace import Trace, parse_trace, trace_bytes
 from reproductions.columns import TABLES
@@ -108,10 +108,8 @@ def find_runs(results_dir: Path) -> list[StoredRun]:
 
 def _record(path: Path) -> dict:
     """What a run.json holds, its JSON columns as text; what an older one does not have yet is empty."""
-    try:
+    with refused(f"{path}: found ", ", expected a run's record in JSON", (ValueError, RecursionError)):
         record = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: found {reason(error)}, expected a run's record in JSON") from None
     columns = TABLES["runs"]
     missing = {"columns"}
     if isinstance(record, dict):
