@@ -35,22 +35,11 @@ def points_table(folder: Path) -> list[dict]:
     if not (folder / FILE).is_file():
         return []
     points = load_points(folder / FILE, weights_sha256(folder))
-    unit = {"unit": points.unit}
-    full = unit | {
-        "asked": "full model",
-        "threshold": None,
-        "speedup": 1.0,
-        "accuracy": points.full_accuracy,
-        "same": 100.0,
-    }
-    notes = {
-        point.name: f"never exits: {points.rows} calibration rows, of which it takes {rows_needed(point.value)} or more"
-        for point in points.points
-        if point.threshold is None
-    }
-    return [full] + [
-        unit
-        | {
+    full = {"threshold": None, "speedup": 1.0, "accuracy": points.full_accuracy, "same": 100.0}
+    rows = [{"unit": points.unit, "asked": "full model"} | full]
+    for point in points.points:
+        row = {
+            "unit": points.unit,
             "asked": point.name,
             "threshold": point.threshold,
             "speedup": point.speedup,
@@ -58,10 +47,12 @@ def points_table(folder: Path) -> list[dict]:
             "mean_layers": point.mean_layers,
             "accuracy": point.accuracy,
             "same": point.same,
-            **({"note": notes[point.name]} if point.name in notes else {}),
         }
-        for point in points.points
-    ]
+        if point.threshold is None:
+            needed = f"of which it takes {rows_needed(point.value)} or more"
+            row["note"] = f"never exits: {points.rows} calibration rows, {needed}"
+        rows.append(row)
+    return rows
 
 
 def shown(folder: Path) -> str:

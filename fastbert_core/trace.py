@@ -62,6 +62,11 @@ class Trace:
         """The type of its task."""
         return TASK_TYPES[self.metadata.get("task_type", SINGLE.name)]
 
+    @property
+    def has_exits(self) -> bool:
+        """Whether there are classifiers to leave at before the last."""
+        return len(self.metadata["layers"]) > 1
+
     @cached_property
     def shape(self) -> EncoderShape:
         """The sizes that costs are counted from."""

@@ -1,6 +1,6 @@
 """One model, used one way, over all its seeds: the unit that rows of tables are made of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -32,6 +32,14 @@ def tasks_of(traces: Sequence[Trace]) -> list[str]:
     """Names of the tasks that have a test trace of FastBERT, sorted."""
     names = {trace.metadata["task"] for trace in traces}
     return sorted(name for name in names if select(traces, name))
+
+
+def trained(traces: Sequence[Trace]) -> Iterator[tuple[str, str, list[Trace], list[Trace | None]]]:
+    """Each task and training, its test traces by seed, and beside each the dev trace of that seed, if it keeps one."""
+    for task, training in sorted({(trace.metadata["task"], trace.metadata["training"]) for trace in traces}):
+        if tests := select(traces, task, training):
+            devs = {dev.metadata["seed"]: dev for dev in select(traces, task, training, "dev")}
+            yield task, training, tests, [devs.get(test.metadata["seed"]) for test in tests]
 
 
 class Averaged:

@@ -9,6 +9,7 @@ from fastbert_core.exit_metrics import failure_auroc
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
 from reproductions.monotone import isotonic_p, largest_rise
+from reproductions.reported import beside
 from reproductions.statistics import Trend, cochran_armitage, holm, rise, spearman, wilson
 
 BINS = 10
@@ -25,11 +26,9 @@ def luha(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFrame:
     `reported` holds figure 4's accuracies (task, layer, uncertainty_bin, accuracy).
     """
     checks = [check(trace) for task in tasks_of(traces) for trace in select(traces, task)]
-    if not checks:
-        return pd.DataFrame()
     printed = reported.rename(columns={"uncertainty_bin": "bin", "accuracy": "reported_accuracy"})
     columns = ["task", "layer", "bin"]
-    return pd.concat(checks).merge(printed[[*columns, "reported_accuracy"]], on=columns, how="left")
+    return beside(checks, printed[[*columns, "reported_accuracy"]], columns)
 
 
 def check(trace: Trace) -> pd.DataFrame:
