@@ -78,7 +78,7 @@ def train_classifier(
     read = {"text": text, "pair": pair, "label": label, "encoding": encoding}
     read |= {} if type is None else {"type": type}
     together = processes(resolve_device(chosen.device).type)
-    log = log if together.main else _silent
+    log = log if together.main else lambda line: None
     work = out.absolute().parent / f".{out.name}.training"
     with tempfile.TemporaryDirectory() as scratch:
         with together.main_first():  # which may fetch data and encoder
@@ -86,10 +86,6 @@ def train_classifier(
             job = _Job(loaded, chosen, work, Path(scratch), log, together)  # refuses before anything is written
         with _alone(work) if together.main else contextlib.nullcontext():
             return _made(job, work, out, begun)
-
-
-def _silent(line: str) -> None:
-    """What other processes than the main one have to say."""
 
 
 def _made(job: "_Job", work: Path, out: Path, begun: float) -> dict:

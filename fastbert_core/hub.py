@@ -79,7 +79,8 @@ def map_dataset(loaded: datasets.DatasetDict, task: Task) -> TaskData:
     """
     hub = task.hub
     task = replace(task, classes=hub.classes or task.classes)
-    named = {split: _map_split(loaded, name, task) for split, name in _named_splits(task).items()}
+    splits = {"train": "train", "dev": hub.dev, "test": hub.test}  # by the hub's names, or numbers of rows to carve out
+    named = {split: _map_split(loaded, name, task) for split, name in splits.items() if isinstance(name, str)}
     train = named["train"]
     order = np.random.default_rng(CARVE_SEED).permutation(len(train))
     for split, rows in (("test", hub.test), ("dev", hub.dev)):
@@ -95,12 +96,6 @@ def map_dataset(loaded: datasets.DatasetDict, task: Task) -> TaskData:
     return assemble(task, train, named["dev"], named["test"], source, train_name=f"hub {hub.path}, train")
 
 
-def _named_splits(task: Task) -> dict[str, str]:
-    """The suite's splits that the hub has, with the hub's names for them."""
-    splits = {"train": "train", "dev": task.hub.dev, "test": task.hub.test}
-    return {split: name for split, name in splits.items() if isinstance(name, str)}
-
-
 def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
     hub, place = task.hub, f"hub {task.hub.path}, {name}"
     if name not in loaded:
@@ -111,7 +106,8 @@ def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
             raise InputError(f"{place}: no column {column!r}, found {', '.join(rows.column_names)}")
     labels = _labels(rows, task, place)
     columns = [[_text(value) for value in rows[column][:]] for column in hub.texts]
-    texts = [list(column) for column in columns] if task.pair else [_join(columns, hub.separator)]
+    joined = (hub.separator.join(filter(None, map(str.strip, parts))) for parts in zip(*columns, strict=True))
+    texts = columns if task.pair else [list(joined)]
     kept = [row for row in range(len(rows)) if not any(is_blank(text[row]) for text in texts)]
     if len(kept) < len(rows):
         log.warning("%s: %d rows without text left out", place, len(rows) - len(kept))
@@ -121,10 +117,6 @@ def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
 def _text(value: str | list[str] | None) -> str:
     """A cell's text; of a list of words, these with single spaces between them."""
     return " ".join(value) if isinstance(value, list) else value or ""
-
-
-def _join(columns: list[list[str]], separator: str) -> list[str]:
-    return [separator.join(part.strip() for part in parts if part.strip()) for parts in zip(*columns, strict=True)]
 
 
 def _labels(rows: datasets.Dataset, task: Task, place: str) -> np.ndarray:

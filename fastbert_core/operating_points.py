@@ -145,7 +145,8 @@ def calibrated(trace: Trace, priced: tuple[np.ndarray, np.ndarray] | None = None
         for point, interval in zip(points, intervals, strict=True)
     ]
     wanted = dense.mean() / np.linspace(1.0, fastest, CURVE_POINTS)
-    curve = sorted({0.0, *(_or_last(slowest_within(scores, cost, most), every) for most in wanted)})
+    slowest = [slowest_within(scores, cost, most) for most in wanted]
+    curve = sorted({0.0, *(float(every[-1]) if threshold is None else threshold for threshold in slowest)})
     return OperatingPoints(
         rule=trace.kind.base,
         rows=samples,
@@ -159,10 +160,6 @@ def calibrated(trace: Trace, priced: tuple[np.ndarray, np.ndarray] | None = None
         lost=tuple(totals(scores, losses, GRID).astype(int).tolist()),
         **of,
     )
-
-
-def _or_last(threshold: float | None, every: np.ndarray) -> float:
-    return float(every[-1]) if threshold is None else threshold
 
 
 class _Rows:
