@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from fastbert_core import inputs, soft_labels
 from fastbert_core.data import take_rows
+from fastbert_core.division import Data, join
 from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
 from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
 from fastbert_core.files import PARTIAL, atomic_files, expanded, remove_partial, write_whole
-from fastbert_core.inputs import Data
 from fastbert_core.losses import WITHOUT_LABELS
 from fastbert_core.model import FastBertModel
 from fastbert_core.model_card import model_card
@@ -167,7 +167,7 @@ class _Job:
         if options.train_rows is not None:
             self.learns = take_rows(self.learns, options.train_rows, options.seed)
         self.unlabelled = data.train.take(np.flatnonzero(~known))
-        self.everything = inputs.join(self.learns, self.unlabelled)
+        self.everything = join(self.learns, self.unlabelled)
         self.stages = options.stages(self.shape.hidden, len(self.everything if options.classifier else self.learns))
         self.work = work / self._identity()
         self.notes: dict[str, dict] = {}

@@ -15,7 +15,7 @@ from fastbert_core.encoding import check_vocabulary, load_tokenizer
 from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
-from fastbert_core.model import family_of, load_backbone
+from fastbert_core.loading import family_of, load_backbone
 
 # What identifies the encoder in a Hugging Face folder: its weights, and all that says which tokens a text becomes.
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")

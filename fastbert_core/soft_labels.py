@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.errors import InputError, refused
-from fastbert_core.model import check_whole
+from fastbert_core.loading import check_whole
 from fastbert_core.tracing import TOKEN_BUDGET
 
 NO_NAME = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody has named

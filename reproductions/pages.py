@@ -11,7 +11,7 @@ from pathlib import Path
 from fastbert_core.arguments import ArgumentParser, exit_code
 from fastbert_core.errors import InputError
 from fastbert_core.files import write_whole
-from reproductions import bench_blocks  # noqa: F401 - registers the blocks of seconds
+from reproductions import bench_blocks, result_blocks, rule_blocks  # noqa: F401 - which register their blocks
 from reproductions.blocks import BLOCKS, Tables
 from reproductions.checkout import committed
 
