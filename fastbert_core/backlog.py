@@ -22,7 +22,7 @@ from fastbert_core.cluster import check_nodes, joined, ray_or_error
 from fastbert_core.errors import InputError, RunError, reason, refused
 from fastbert_core.files import atomic_write, naming, remove_partial, sha256, write_whole
 from fastbert_core.inputs import choose_columns, text_of
-from fastbert_core.reading import KINDS, PACKED, read_file, read_url
+from fastbert_core.reading import KINDS, is_table, read_file, read_url
 from fastbert_core.streams import stretches
 
 STRETCH = 8192  # the engine's `in_flight`
@@ -89,17 +89,13 @@ def _files(texts: str) -> list[str]:
         filesystem, _, paths = fsspec.get_fs_token_paths(texts)
         if len(paths) == 1 and filesystem.isdir(paths[0]):
             inside = sorted(filesystem.ls(paths[0], detail=False))
-            paths = [path for path in inside if _is_readable(path) and not Path(path).name.startswith(".")]
+            paths = [path for path in inside if is_table(path) and not Path(path).name.startswith(".")]
         missing = [path for path in paths if not filesystem.isfile(path)]
     if not paths or missing:
         raise InputError(f"{texts}: found no such file, expected a file, a folder, a pattern or an fsspec URL")
-    if unknown := [path for path in paths if not _is_readable(path)]:
+    if unknown := [path for path in paths if not is_table(path)]:
         raise InputError(f"{unknown[0]}: found a name of no known kind, expected one that ends in {', '.join(KINDS)}")
     return [filesystem.unstrip_protocol(path) if "://" in texts else path for path in sorted(paths)]
-
-
-def _is_readable(path: str) -> bool:
-    return any(path.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
 
 
 def _outputs(files: list[str], out: Path) -> dict[str, str]:

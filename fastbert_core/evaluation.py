@@ -71,6 +71,7 @@ def said_of(model: FastBertModel, tokenizer: PreTrainedTokenizerBase, split: Spl
     encoded = kind.encode(tokenizer, split.texts, split.pairs, config.max_tokens)
     p, words = probabilities(model, encoded, tokenizer.pad_token_id, progress=progress), encoded.word_counts
     metadata = {
+        "split": progress,
         "task_type": kind.name,
         "classes": config.class_names,
         "layers": list(range(1, model.layers + 1)),

@@ -263,7 +263,7 @@ def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
         return _splits(hub.load_saved(folder), str(folder))
     tables = {}
     for split, names in SPLIT_NAMES.items():
-        files = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] in names and _is_table(path)]
+        files = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] in names and is_table(path.name)]
         if len(files) > 1:
             raise InputError(f"{folder}: found {files[0].name} and {files[1].name}, expected one file of each split")
         if files:
@@ -275,8 +275,9 @@ def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
     return _splits(hub.load_named(str(folder)), str(folder))
 
 
-def _is_table(path: Path) -> bool:
-    return any(path.name.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
+def is_table(path: str) -> bool:
+    """Whether a name ends as those of files do that can be read, perhaps packed."""
+    return any(path.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
 
 
 def _of_python(data: Any) -> dict[str, Records]:
