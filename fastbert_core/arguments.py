@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from fastbert_core.errors import InputError, RunError, one_line
@@ -21,8 +21,49 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(EXIT_BAD_INPUT, f"error: {one_line(message)}; {self.prog} --help tells more\n")
 
 
-def exit_code(command: Callable[[], int]) -> int:
+def whole(text: str) -> int:
+    """What argparse makes of an option that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 1")
+    return int(text)
+
+
+def number(below: float, expected: str) -> Callable[[str], float]:
+    """What argparse makes of an option that is a number above 0 and below another, which messages call `expected`."""
+
+    def parsed(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < below:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
+        return value
+
+    return parsed
+
+
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """An interrupt of what goes on from checkpoints says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
+
+
+def quiet() -> None:
+    """transformers' own bars and advice, which are for programmers, off."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def exit_code(command: Callable[[], int], memory: str = "") -> int:
     """Run a command and return its exit code; what ends it otherwise is told on stderr in one line.
+
+    memory: what is added where a GPU's memory runs out
 
     1 failed, 2 bad input, 130 interrupted (what the KeyboardInterrupt says is told too), 141 the reader of the output
     has left, which is not told. Where stdout is closed from the start, what is printed is lost and all else goes on.
@@ -36,7 +77,11 @@ def exit_code(command: Callable[[], int]) -> int:
             _flush()
     except InputError as error:
         return fail(str(error), EXIT_BAD_INPUT)
-    except RunError as error:
+    except RuntimeError as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported to name it
+            return fail(f"{error}{memory}", EXIT_FAILED)
+        if not isinstance(error, RunError):
+            raise
         return fail(str(error), EXIT_FAILED)
     except BrokenPipeError:
         return EXIT_UNREAD

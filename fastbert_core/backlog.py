@@ -19,10 +19,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fastbert_core.cluster import check_nodes, joined, ray_or_error
-from fastbert_core.errors import InputError, RunError, reason
-from fastbert_core.files import atomic_write, naming, remove_partial, sha256
+from fastbert_core.errors import InputError, RunError, reason, refused
+from fastbert_core.files import atomic_write, naming, remove_partial, sha256, write_whole
 from fastbert_core.inputs import choose_columns, text_of
-from fastbert_core.reading import KINDS, PACKED, read_file, read_url
+from fastbert_core.reading import KINDS, is_table, read_file, read_url
 from fastbert_core.streams import stretches
 
 STRETCH = 8192  # the engine's `in_flight`
@@ -85,23 +85,17 @@ def _files(texts: str) -> list[str]:
     """The files that `texts` names, sorted. Raises InputError if there are none, or of no kind that can be read."""
     import fsspec
 
-    try:
+    with refused(f"{texts}: cannot be listed (", "), expected files or an fsspec URL"):
         filesystem, _, paths = fsspec.get_fs_token_paths(texts)
         if len(paths) == 1 and filesystem.isdir(paths[0]):
             inside = sorted(filesystem.ls(paths[0], detail=False))
-            paths = [path for path in inside if _is_readable(path) and not Path(path).name.startswith(".")]
+            paths = [path for path in inside if is_table(path) and not Path(path).name.startswith(".")]
         missing = [path for path in paths if not filesystem.isfile(path)]
-    except Exception as error:  # of any file system's client
-        raise InputError(f"{texts}: cannot be listed ({reason(error)}), expected files or an fsspec URL") from None
     if not paths or missing:
         raise InputError(f"{texts}: found no such file, expected a file, a folder, a pattern or an fsspec URL")
-    if unknown := [path for path in paths if not _is_readable(path)]:
+    if unknown := [path for path in paths if not is_table(path)]:
         raise InputError(f"{unknown[0]}: found a name of no known kind, expected one that ends in {', '.join(KINDS)}")
     return [filesystem.unstrip_protocol(path) if "://" in texts else path for path in sorted(paths)]
-
-
-def _is_readable(path: str) -> bool:
-    return any(path.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
 
 
 def _outputs(files: list[str], out: Path) -> dict[str, str]:
@@ -137,8 +131,7 @@ def _check_job(out: Path, job: dict) -> None:
         raise InputError(f"{out}: found files of no backlog, expected a new folder")
     out.mkdir(parents=True, exist_ok=True)
     remove_partial(out)
-    with atomic_write(path) as file:
-        file.write((json.dumps(job, indent=1) + "\n").encode())
+    write_whole(path, json.dumps(job, indent=1) + "\n")
 
 
 def _room(workers: int | None, cpus: int, device: str) -> int:

@@ -54,11 +54,8 @@ def frozen_vectors(
     with evaluating(model), autocast(model.device, precision):
         for at in sorted_batches(encoded.lengths[rows], 64, TOKEN_BUDGET):
             batch = collate(encoded, rows[at], pad_id, model.device)
-            hidden = model.embed(batch.input_ids, batch.token_type_ids)
-            context = model.context(hidden, batch.mask, batch.token_type_ids)
-            for layer in range(1, model.layers + 1):
-                hidden = model.run_layer(layer, hidden, context)  # [b, n, hidden]
-            hidden = model.read(hidden, batch.mask).float()
+            *_, hidden = model.hidden_states(batch.input_ids, batch.mask, batch.token_type_ids)
+            hidden = model.read(hidden, batch.mask).float()  # [b, n, hidden]
             weights = hidden.new_ones(hidden.shape[:2]) if batch.mask is None else batch.mask.to(hidden.dtype)
             mean = (hidden * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
             vectors["cls"][at], vectors["mean"][at] = hidden[:, 0].cpu().numpy(), mean.cpu().numpy()

@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from fastbert_core import inputs, soft_labels
 from fastbert_core.data import take_rows
+from fastbert_core.division import Data, join
 from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
 from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
-from fastbert_core.files import PARTIAL, atomic_files, atomic_write, expanded, remove_partial
-from fastbert_core.inputs import Data
+from fastbert_core.files import PARTIAL, atomic_files, expanded, remove_partial, write_whole
 from fastbert_core.losses import WITHOUT_LABELS
 from fastbert_core.model import FastBertModel
 from fastbert_core.model_card import model_card
@@ -78,7 +78,7 @@ def train_classifier(
     read = {"text": text, "pair": pair, "label": label, "encoding": encoding}
     read |= {} if type is None else {"type": type}
     together = processes(resolve_device(chosen.device).type)
-    log = log if together.main else _silent
+    log = log if together.main else lambda line: None
     work = out.absolute().parent / f".{out.name}.training"
     with tempfile.TemporaryDirectory() as scratch:
         with together.main_first():  # which may fetch data and encoder
@@ -86,10 +86,6 @@ def train_classifier(
             job = _Job(loaded, chosen, work, Path(scratch), log, together)  # refuses before anything is written
         with _alone(work) if together.main else contextlib.nullcontext():
             return _made(job, work, out, begun)
-
-
-def _silent(line: str) -> None:
-    """What other processes than the main one have to say."""
 
 
 def _made(job: "_Job", work: Path, out: Path, begun: float) -> dict:
@@ -171,7 +167,7 @@ class _Job:
         if options.train_rows is not None:
             self.learns = take_rows(self.learns, options.train_rows, options.seed)
         self.unlabelled = data.train.take(np.flatnonzero(~known))
-        self.everything = inputs.join(self.learns, self.unlabelled)
+        self.everything = join(self.learns, self.unlabelled)
         self.stages = options.stages(self.shape.hidden, len(self.everything if options.classifier else self.learns))
         self.work = work / self._identity()
         self.notes: dict[str, dict] = {}
@@ -255,10 +251,8 @@ class _Job:
             tested = said_of(model, self.tokenizer, data.test, "test").tables(points)
         held = tested or said.tables(points)
         record = self._record(seconds) | {"test": tested}
-        with atomic_write(folder / RECORD) as file:
-            file.write((json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
-        with atomic_write(folder / CARD) as file:
-            file.write(model_card(record, points, tested).encode())
+        write_whole(folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_whole(folder / CARD, model_card(record, points, tested))
         self._told("written")
         if held is not None:
             self._warn_of(held, "test" if tested else "calibration")

@@ -12,10 +12,10 @@ import torch
 from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast, PreTrainedConfig
 
 from fastbert_core.encoding import check_vocabulary, load_tokenizer
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
-from fastbert_core.model import family_of, load_backbone
+from fastbert_core.loading import family_of, load_backbone
 
 # What identifies the encoder in a Hugging Face folder: its weights, and all that says which tokens a text becomes.
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
@@ -56,10 +56,8 @@ def _identity(files: Sequence[Path]) -> str:
 
 
 def _json_sha256(path: Path) -> str:
-    try:
+    with refused(f"{path}: found ", ", expected JSON", (ValueError, RecursionError)):
         table = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: found {reason(error)}, expected JSON") from error
     if isinstance(table, dict):
         table = {key: value for key, value in table.items() if key not in DESCRIPTIVE}
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
@@ -106,21 +104,17 @@ def _config(folder: Path) -> PreTrainedConfig:
     path = folder / "config.json"
     if not os.path.isfile(path):
         raise InputError(f"{folder}: found no config.json, expected a Hugging Face folder of an encoder")
-    try:
+    with refused(f"{path}: found ", ", expected an encoder's configuration"):
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # what transformers makes of an odd configuration shares no base class
-        raise InputError(f"{path}: found {reason(error)}, expected an encoder's configuration") from error
 
 
 def from_hub(name: str) -> Backbone:
     """The encoder of that hub id, fetched into the hub's own cache. Raises InputError if it cannot be had."""
     from huggingface_hub import snapshot_download
 
-    try:
+    expected = "expected a folder, or an encoder that the hub has"
+    with refused(f"backbone {name!r}: cannot be had from the hub (", f"), {expected}"):
         folder = snapshot_download(name, allow_patterns=[*CONTENT, "*.json"])
-    except Exception as error:  # the hub client's errors share no base class
-        expected = "expected a folder, or an encoder that the hub has"
-        raise InputError(f"backbone {name!r}: cannot be had from the hub ({reason(error)}), {expected}") from error
     return from_folder(Path(folder), name)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import fastbert_core.model  # noqa: F401 - by which transformers knows what a trained model's folder is
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, refused
 from fastbert_core.tokens import frame, shares, tokens
 
 # Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
@@ -140,10 +140,8 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in files):
         # transformers 5 would hand back an empty tokenizer
         raise InputError(f"{source}: found no tokenizer, expected one of {', '.join(files)}")
-    try:
+    with refused(f"{source}: its tokenizer cannot be loaded: "):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:  # transformers, tokenizers and the hub client share no base class
-        raise InputError(f"{source}: its tokenizer cannot be loaded: {reason(error)}") from error
     if not tokenizer.is_fast:
         raise InputError(f"{source}: found {type(tokenizer).__name__}, written in Python, expected a fast tokenizer")
     if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:

@@ -1,5 +1,8 @@
 """The ways a job can end badly, told apart so that the command line can pick its exit code."""
 
+import contextlib
+from collections.abc import Iterator
+
 LONGEST = 800  # bytes of a message, so that the line it is printed in stays below 1,000
 GAP = " ... "
 
@@ -22,6 +25,17 @@ def one_line(text: str) -> str:
 def reason(error: BaseException) -> str:
     """The first line of an error's message, or its kind where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+@contextlib.contextmanager
+def refused(before: str, after: str = "", kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
+    """An error of a library, which may be of any class, becomes an InputError: `before`, its reason, `after`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except kinds as error:
+        raise InputError(f"{before}{reason(error)}{after}") from error
 
 
 class _OneLine(Exception):

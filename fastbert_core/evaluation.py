@@ -1,6 +1,7 @@
 """What a trained model comes to on labelled rows: at its operating points, class by class, under other rules."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,14 +12,16 @@ from transformers import PreTrainedTokenizerBase
 
 from fastbert_core.data import content_hash
 from fastbert_core.exit_metrics import curve
-from fastbert_core.exit_rules import exit_layers, get_rule
+from fastbert_core.exit_rules import exit_layers
 from fastbert_core.flops import EncoderShape
 from fastbert_core.layer_seconds import second_costs
+from fastbert_core.metrics import judged
 from fastbert_core.model import FastBertModel
 from fastbert_core.operating_points import OperatingPoints, calibrated, costs, weights_sha256
 from fastbert_core.pooling import Shapes
 from fastbert_core.task_metrics import METRICS
-from fastbert_core.task_types import SINGLE, TaskType
+from fastbert_core.task_types import SINGLE
+from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
 
@@ -27,26 +30,14 @@ SPEEDUPS = (2.0, 3.0, 4.0)  # at which rules are held beside each other
 
 
 class Said(NamedTuple):
-    """What the exits of a model say of rows.
-
-    probabilities: float32 [units, layers, classes]; tokens: int32 [rows]; labels: of units, as a trace has them
-    words: how many each row has, None where rows are not divided into words
-    """
+    """What the exits of a model say of rows: a trace, in which rows may have no label (-1)."""
 
     model: FastBertModel
     split: Split
-    probabilities: np.ndarray
-    tokens: np.ndarray
-    labels: np.ndarray
-    words: np.ndarray | None = None
-
-    @property
-    def shape(self) -> EncoderShape:
-        """What costs follow from."""
-        return EncoderShape.from_config(self.model.config)
+    trace: Trace
 
     def operating_points(self, folder: Path, shapes: Shapes | None = None) -> OperatingPoints:
-        """Those of the model, which lies in `folder`, by these rows, of which some may have no labels (-1).
+        """Those of the model, which lies in `folder`, by these rows.
 
         shapes: of the batches in which speedups are to be of seconds; None counts multiply-accumulates
         """
@@ -56,93 +47,81 @@ class Said(NamedTuple):
             "max_tokens": self.model.config.max_tokens,
         }
         if shapes is not None:
-            of |= {"priced": second_costs(self.model, self.tokens, shapes), "unit": "seconds"}
-        rows = self.probabilities, self.labels, self.tokens, self.shape, self.model.kind, self.words
-        return calibrated(*rows, classes=self.model.config.class_names, **of)
+            of |= {"priced": second_costs(self.model, self.trace.tokens, shapes), "unit": "seconds"}
+        return calibrated(self.trace, **of)
 
     @property
-    def labelled(self) -> tuple[np.ndarray, ...]:
-        """Probabilities, labels, tokens and words of the rows that have a label."""
-        known = self.model.kind.known(self.split.labels)
-        if self.words is None:
-            return self.probabilities[known], self.labels[known], self.tokens[known], None
-        units = np.repeat(known, self.words)
-        return self.probabilities[units], self.labels[units], self.tokens[known], self.words[known]
+    def labelled(self) -> Trace:
+        """The rows that have a label."""
+        trace, words = self.trace, self.trace.words
+        known = trace.kind.known_units(trace.labels, words)
+        units = known if words is None else np.repeat(known, words)
+        of_units = {"probabilities": trace.probabilities[units], "labels": trace.labels[units]}
+        return replace(trace, **of_units, tokens=trace.tokens[known], words=None if words is None else words[known])
 
     def tables(self, points: OperatingPoints | None) -> dict | None:
         """`evaluate` of the labelled rows; None where there are none."""
-        p, labels, tokens, words = self.labelled
-        if not len(tokens):
-            return None
-        of = {"kind": self.model.kind, "words": words}
-        return evaluate(p, labels, tokens, self.shape, self.model.config.class_names, points, **of)
+        labelled = self.labelled
+        return evaluate(labelled, points) if len(labelled) else None
 
 
 def said_of(model: FastBertModel, tokenizer: PreTrainedTokenizerBase, split: Split, progress: str) -> Said:
     """What every exit says of rows, in fp32; `progress` is the label of the progress bar."""
-    encoded = model.kind.encode(tokenizer, split.texts, split.pairs, model.config.max_tokens)
-    p = probabilities(model, encoded, tokenizer.pad_token_id, progress=progress)
-    words = encoded.word_counts
-    return Said(model, split, p, encoded.lengths, model.kind.of_units(split.labels, words), words)
+    kind, config = model.kind, model.config
+    encoded = kind.encode(tokenizer, split.texts, split.pairs, config.max_tokens)
+    p, words = probabilities(model, encoded, tokenizer.pad_token_id, progress=progress), encoded.word_counts
+    metadata = {
+        "split": progress,
+        "task_type": kind.name,
+        "classes": config.class_names,
+        "layers": list(range(1, model.layers + 1)),
+        "encoder": EncoderShape.from_config(config).described,
+    }
+    return Said(model, split, Trace(p, kind.of_units(split.labels, words), encoded.lengths, metadata, words=words))
 
 
-def evaluate(
-    p: np.ndarray,
-    labels: np.ndarray,
-    tokens: np.ndarray,
-    shape: EncoderShape,
-    classes: Sequence[str],
-    points: OperatingPoints | None,
-    kind: TaskType = SINGLE,
-    words: np.ndarray | None = None,
-) -> dict:
+def evaluate(trace: Trace, points: OperatingPoints | None) -> dict:
     """Tables as JSON-like lists of rows: `points` and `classes`; and `rows`, `majority`, `confidence`.
 
-    p: probabilities float32 [rows, layers, classes]; labels: int64 [rows]; tokens: int32 [rows]
-    points: rows at the full model, and at each of these
-    kind: the type of the task, of which `p` and `labels` are as in a trace; words: how many each row has
+    trace: of rows with labels; points: rows at the full model, and at each of these
 
     Accuracy is in per cent with Wilson's 95% interval, `lost` in points against the full model with a paired 95%
     interval, speedup in multiply-accumulates against a model without exits; majority is the commonest class's share,
     confidence the mean probability of the full model's answer, None where it is not one class. Of types that grade an
     answer, accuracy is the mean quality, majority that of the best answer for all.
     """
-    rule = get_rule(kind.base if points is None else points.rule)
-    scores, answers = kind.score(rule, p, words), kind.answers(rule, p)
-    cost, of_full = costs(tokens, shape, *p.shape[1:])
+    kind, of = trace.kind, (trace.labels, trace.words, trace.metadata["classes"])
+    scores, answers = judged(trace, kind.base if points is None else points.rule)
+    cost, of_full = costs(trace)
     dense = float(of_full.mean())
-    full = answers[:, -1]
-    wanted = [] if points is None else [(point.name, point.threshold or 0.0) for point in points.points]
-    of = {"kind": kind, "words": words, "classes": classes}
-    rows = [_row("full model", None, full, full, labels, dense, dense, p.shape[1], **of)]
-    for name, threshold in wanted:
-        left = exit_layers(scores, threshold)
+    rows = [_row(trace, "full model", None, np.full(len(trace), scores.shape[1]), answers, dense, dense)]
+    for point in () if points is None else points.points:
+        left = exit_layers(scores, point.threshold or 0.0)
         spent = cost[np.arange(len(cost)), left - 1].mean()
-        said = kind.at(answers, left, words)
-        rows.append(_row(name, threshold, said, full, labels, spent, dense, left.mean(), **of))
-    majority = 100 * float(kind.constant(labels, words, classes))
-    by_class = _by_class(full, labels, classes) if kind is SINGLE else []
-    sure = 100 * float(p[:, -1].max(axis=-1).mean()) if kind is SINGLE else None
-    return {"rows": len(tokens), "majority": majority, "confidence": sure, "points": rows, "classes": by_class}
+        rows.append(_row(trace, point.name, point.threshold or 0.0, left, answers, spent, dense))
+    majority = 100 * float(kind.constant(*of))
+    by_class = _by_class(answers[:, -1], trace.labels, of[2]) if kind is SINGLE else []
+    sure = 100 * float(trace.probabilities[:, -1].max(axis=-1).mean()) if kind is SINGLE else None
+    return {"rows": len(trace), "majority": majority, "confidence": sure, "points": rows, "classes": by_class}
 
 
 def _row(
+    trace: Trace,
     name: str,
     threshold: float | None,
+    left: np.ndarray,
     answers: np.ndarray,
-    full: np.ndarray,
-    labels: np.ndarray,
     cost: float,
     dense: float,
-    layers: float,
-    kind: TaskType,
-    words: np.ndarray | None,
-    classes: Sequence[str],
 ) -> dict:
-    right, full_right = (kind.quality(said[:, None], labels, words, classes)[:, 0] for said in (answers, full))
+    """What leaving at layers `left` [rows] comes to, beside the last of the `answers` [units, layers, …]."""
+    kind, words = trace.kind, trace.words
+    said, full = kind.at(answers, left, words), answers[:, -1]
+    right, full_right = (trace.quality(side[:, None])[:, 0] for side in (said, full))
     low, high = _interval(right)
     lost = full_right.astype(float) - right
     width = NORMAL * float(lost.std()) / np.sqrt(len(lost))
+    of = said, trace.labels, words, trace.metadata["classes"]
     return {
         "point": name,
         "threshold": threshold,
@@ -151,12 +130,12 @@ def _row(
         "lost": 100 * float(lost.mean()),
         "lost_interval": [100 * float(lost.mean() - width), 100 * float(lost.mean() + width)],
         **{
-            name.replace("-", "_"): None if np.isnan(value := METRICS[name](answers, labels, words, classes)) else value
+            name.replace("-", "_"): None if np.isnan(value := METRICS[name](*of)) else value
             for name in (kind.metrics if kind is not SINGLE else ("macro-f1",))
         },
-        "same": 100 * float(kind.same(answers[:, None], full[:, None], words).mean()),
+        "same": 100 * float(kind.same(said[:, None], full[:, None], words).mean()),
         "speedup": float(dense / cost),
-        "mean_layers": float(layers),
+        "mean_layers": float(left.mean()),
     }
 
 
@@ -185,28 +164,20 @@ def _by_class(answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -
     ]
 
 
-def beside(
-    p: np.ndarray,
-    labels: np.ndarray,
-    tokens: np.ndarray,
-    words: np.ndarray | None,
-    shape: EncoderShape,
-    kind: TaskType = SINGLE,
-    classes: Sequence[str] = (),
-) -> list[dict]:
+def beside(trace: Trace) -> list[dict]:
     """Accuracy of every rule that needs no fitting at equal cost on these rows, in per cent, best first.
 
     Thresholds are those that reach the cost here, so all rules are flattered alike: it compares rules and promises
     nothing. A speedup that is beyond the first layer's is left out.
     """
-    cost, of_full = costs(tokens, shape, *p.shape[1:])
+    cost, of_full = costs(trace)
     dense = float(of_full.mean())
     within = [speedup for speedup in SPEEDUPS if dense / speedup >= cost[:, 0].mean()]
     rows = []
-    for name, rule in kind.rules().items():
+    for name, rule in trace.kind.rules().items():
         if rule.needs_fit or rule.unnormalised:
             continue
-        correct = kind.quality(kind.answers(rule, p), labels, words, classes)
-        found = curve(kind.score(rule, p, words), correct, cost)
+        scores, answers = judged(trace, name)
+        found = curve(scores, trace.quality(answers), cost)
         rows.append({"rule": name} | {f"{speedup:g}x": float(found.at(dense / speedup)) for speedup in within})
     return sorted(rows, key=lambda row: -sum(value for key, value in row.items() if key != "rule"))

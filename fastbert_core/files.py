@@ -36,6 +36,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Put `content`, a text in UTF-8, into the place of `path`, as `atomic_write` does."""
+    with atomic_write(path) as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
+
+
 @contextlib.contextmanager
 def atomic_files(folder: Path) -> Iterator[Path]:
     """A hidden folder for a library to write in: its files take their places in `folder` when the block ends well.

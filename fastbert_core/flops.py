@@ -122,11 +122,11 @@ def paper_operations(shape: EncoderShape, first: bool = False) -> list[Operation
     so the count does not depend on the task. A linear classifier of tokens is nothing but an output layer, and counts.
     """
     h, c = shape.hidden, shape.classifier
+    linear = [operation for operation in FAMILIES[shape.family].operations(shape, first) if operation.linear]
     if shape.token_classes:
-        linear = (operation for operation in FAMILIES[shape.family].operations(shape, first) if operation.linear)
         return [*linear, _of_tokens(shape)]
     return [
-        *(operation for operation in FAMILIES[shape.family].operations(shape, first) if operation.linear),
+        *linear,
         Operation("Classifier", f"Fully-connect ({h}->{c})", per_token=h * c),
         Operation("Classifier", f"Self-attention ({c}->{c})", per_token=4 * c * c),
         Operation("Classifier", f"Fully-connect ({c}->{c})", once=c * c),

@@ -5,7 +5,7 @@ from zipfile import is_zipfile
 
 import numpy as np
 
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, refused
 from fastbert_core.files import sha256
 from fastbert_core.trace import SUM_TOLERANCE, Trace
 
@@ -73,11 +73,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     expected = "expected an npz file of arrays, as numpy.savez writes it"
     if not is_zipfile(path):
         raise InputError(f"{path}: found {'another kind of file' if path.is_file() else 'no such file'}, {expected}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # what zipfile and numpy's parser raise shares no base class
-        raise InputError(f"{path}: found {reason(error)}, {expected}") from None
+    with refused(f"{path}: found ", f", {expected}"), np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -121,11 +121,8 @@ class KeptStates:
 
 
 def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
-    hidden = model.embed(batch.input_ids, batch.token_type_ids)
-    context = model.context(hidden, batch.mask, batch.token_type_ids)
     states = []
-    for layer in range(1, model.layers + 1):
-        hidden = model.run_layer(layer, hidden, context)
+    for layer, hidden in enumerate(model.hidden_states(batch.input_ids, batch.mask, batch.token_type_ids)):
         if layer in layers:
             states.append(model.read(hidden, batch.mask))
     return states, batch.of_units(model.classify(model.layers, hidden, batch.mask))

@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 
 from fastbert_core.data import TaskData, assemble
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.text import is_blank
@@ -79,7 +79,8 @@ def map_dataset(loaded: datasets.DatasetDict, task: Task) -> TaskData:
     """
     hub = task.hub
     task = replace(task, classes=hub.classes or task.classes)
-    named = {split: _map_split(loaded, name, task) for split, name in _named_splits(task).items()}
+    splits = {"train": "train", "dev": hub.dev, "test": hub.test}  # by the hub's names, or numbers of rows to carve out
+    named = {split: _map_split(loaded, name, task) for split, name in splits.items() if isinstance(name, str)}
     train = named["train"]
     order = np.random.default_rng(CARVE_SEED).permutation(len(train))
     for split, rows in (("test", hub.test), ("dev", hub.dev)):
@@ -95,12 +96,6 @@ def map_dataset(loaded: datasets.DatasetDict, task: Task) -> TaskData:
     return assemble(task, train, named["dev"], named["test"], source, train_name=f"hub {hub.path}, train")
 
 
-def _named_splits(task: Task) -> dict[str, str]:
-    """The suite's splits that the hub has, with the hub's names for them."""
-    splits = {"train": "train", "dev": task.hub.dev, "test": task.hub.test}
-    return {split: name for split, name in splits.items() if isinstance(name, str)}
-
-
 def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
     hub, place = task.hub, f"hub {task.hub.path}, {name}"
     if name not in loaded:
@@ -111,7 +106,8 @@ def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
             raise InputError(f"{place}: no column {column!r}, found {', '.join(rows.column_names)}")
     labels = _labels(rows, task, place)
     columns = [[_text(value) for value in rows[column][:]] for column in hub.texts]
-    texts = [list(column) for column in columns] if task.pair else [_join(columns, hub.separator)]
+    joined = (hub.separator.join(filter(None, map(str.strip, parts))) for parts in zip(*columns, strict=True))
+    texts = columns if task.pair else [list(joined)]
     kept = [row for row in range(len(rows)) if not any(is_blank(text[row]) for text in texts)]
     if len(kept) < len(rows):
         log.warning("%s: %d rows without text left out", place, len(rows) - len(kept))
@@ -121,10 +117,6 @@ def _map_split(loaded: datasets.DatasetDict, name: str, task: Task) -> Split:
 def _text(value: str | list[str] | None) -> str:
     """A cell's text; of a list of words, these with single spaces between them."""
     return " ".join(value) if isinstance(value, list) else value or ""
-
-
-def _join(columns: list[list[str]], separator: str) -> list[str]:
-    return [separator.join(part.strip() for part in parts if part.strip()) for parts in zip(*columns, strict=True)]
 
 
 def _labels(rows: datasets.Dataset, task: Task, place: str) -> np.ndarray:
@@ -151,16 +143,12 @@ def load_named(name: str) -> datasets.DatasetDict:
     No code of its repository is run. Raises InputError if it cannot be had.
     """
     path, _, config = name.partition(":")
-    try:
+    expected = "expected a file, a folder, a task (fastbert list tasks), or a data set that the hub has"
+    with refused(f"{name}: cannot be loaded (", f"), {expected}"):
         return datasets.load_dataset(path, config or None)
-    except Exception as error:  # errors of the datasets library and of the hub client share no base class
-        expected = "expected a file, a folder, a task (fastbert list tasks), or a data set that the hub has"
-        raise InputError(f"{name}: cannot be loaded ({reason(error)}), {expected}") from error
 
 
 def load_saved(folder: Path) -> datasets.DatasetDict | datasets.Dataset:
     """What `save_to_disk` of the datasets library wrote. Raises InputError if it cannot be read."""
-    try:
+    with refused(f"{folder}: cannot be loaded (", "), expected a saved data set"):
         return datasets.load_from_disk(str(folder))
-    except Exception as error:  # the library's errors share no base class
-        raise InputError(f"{folder}: cannot be loaded ({reason(error)}), expected a saved data set") from error

@@ -1,4 +1,4 @@
-"""Any table to labelled text: which columns, which classes, which rows choose the epoch and which the thresholds."""
+"""Any table to labelled text: which columns, which classes."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbert_core.data import TaskData, content_hash, halves, without
+from fastbert_core.data import TaskData, content_hash
+from fastbert_core.division import Data, divided
 from fastbert_core.errors import InputError
 from fastbert_core.reading import Records, read_tables
 from fastbert_core.task_types import SINGLE, TASK_TYPES, TaskType
@@ -35,9 +36,6 @@ LABELS = (
 )
 WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)  # an integer, or a float that is one
 UNLABELLED = -1
-ENOUGH = 2000  # rows that choose the best epoch, and as many that thresholds are chosen on
-HELD_OUT = 0.2  # of the rows, at most, where there is no dev file
-FEWEST = 20  # rows to train on at all
 
 
 class Columns(NamedTuple):
@@ -93,30 +91,6 @@ class Rows:
         if not found or not min(found) < max(found):
             raise InputError(f"{self.name}: found {len(set(found))} different scores, expected two at least")
         return min(found), max(found)
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a classifier learns from. Labels are -1 where a row has none.
-
-    train: rows to learn from, unlabelled ones among them
-    selection: rows that choose the best epoch; calibration: those that thresholds are chosen on, of which some may have
-        no labels; test: None where there is none
-    said: what a person should know of it, line by line
-    type: of the task, one of TASK_TYPES; scores: the least and the largest of a regression
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    pair: bool
-    train: Split
-    selection: Split
-    calibration: Split
-    test: Split | None
-    sha256: str
-    said: tuple[str, ...] = ()
-    type: str = SINGLE.name
-    scores: tuple[float, float] | None = None
 
 
 def choose_columns(
@@ -260,7 +234,7 @@ def prepare(
     said = [_columns_told(columns, tables["train"].columns)]
     name = tables["train"].name
     sha256 = content_hash(classes, *splits.values())
-    return _divide(name, classes, splits, said, needs_labels, seed, sha256, type, scores)
+    return divided(name, classes, splits, said, needs_labels, seed, sha256, type, scores)
 
 
 def _of_words(kind: TaskType, records: Records, text: str | None, label: str | None) -> tuple[str | None, str | None]:
@@ -297,7 +271,7 @@ def of_task(data: TaskData, seed: int = 7) -> Data:
     """One of the suite's own tasks, whose data have all three splits."""
     splits = {"train": data.learnable, "dev": data.held_out, "test": data.test}
     task = data.task
-    return _divide(task.name, task.classes, splits, [data.source], True, seed, data.sha256, task.type, task.scores)
+    return divided(task.name, task.classes, splits, [data.source], True, seed, data.sha256, task.type, task.scores)
 
 
 def _columns_told(columns: Columns, there: Sequence[str]) -> str:
@@ -305,71 +279,3 @@ def _columns_told(columns: Columns, there: Sequence[str]) -> str:
     told = ", ".join(f"{what} from {column!r}" for what, column in read if column is not None)
     left = [column for column in there if column not in columns]
     return f"{told}; not read: {', '.join(left)}" if left else told
-
-
-def _divide(
-    name: str,
-    classes: tuple[str, ...],
-    splits: dict[str, Split],
-    said: list[str],
-    needs_labels: bool,
-    seed: int,
-    sha256: str,
-    type_: str = SINGLE.name,
-    scores: tuple[float, float] | None = None,
-) -> Data:
-    kind = TASK_TYPES[type_]
-    train, dev, test = (splits.get(split) for split in ("train", "dev", "test"))
-    if len(train) < FEWEST:
-        raise InputError(f"{name}: found {len(train)} rows to learn from, expected at least {FEWEST}")
-    if test is not None:
-        train, left_out = _left_out(train, test)
-        said += [f"{left_out} training rows left out, their texts stand in test too"] * bool(left_out)
-        test = test.take(np.flatnonzero(kind.known(test.labels)))
-    if dev is None:
-        train, dev = _hold_out(train, seed, kind)
-        dev, left_out = _left_out(dev, train)
-    else:
-        dev, left_out = _left_out(dev, train if test is None else join(train, test))
-    said += [f"{left_out} held-out rows left out, their texts stand in other rows too"] * bool(left_out)
-    labelled = kind.known(dev.labels)
-    selection, calibration = halves(dev.take(np.flatnonzero(labelled)) if needs_labels else dev, seed)
-    if needs_labels:
-        calibration = join(calibration, dev.take(np.flatnonzero(~labelled)))
-    selection, calibration = (part.take(np.arange(min(ENOUGH, len(part)))) for part in (selection, calibration))
-    if not len(selection) or len(calibration) < 2:
-        raise InputError(f"{name}: found {len(dev)} held-out rows, expected 4 or more; give more rows, or --dev FILE")
-    if needs_labels:
-        learnt = train.labels[kind.known(train.labels)]
-        if missing := [classes[at] for at in kind.unseen(learnt, len(classes))]:
-            expected = "expected at least one of each class that stands in no other split"
-            raise InputError(f"{name}: found no training row of class {', '.join(missing[:5])}, {expected}")
-    if without_label := int((~kind.known(train.labels)).sum()):
-        said.append(f"{without_label} training rows have no label: they serve distillation and thresholds")
-    return Data(
-        name, classes, train.pairs is not None, train, selection, calibration, test, sha256, tuple(said), type_, scores
-    )
-
-
-def _left_out(rows: Split, others: Split) -> tuple[Split, int]:
-    kept = without(rows, others)
-    return kept, len(rows) - len(kept)
-
-
-def _hold_out(rows: Split, seed: int, kind: TaskType) -> tuple[Split, Split]:
-    """What stays, and a seeded part of each class, and of the unlabelled, of which one row at least stays."""
-    share = min(HELD_OUT, 2 * ENOUGH / len(rows))
-    rng, held = np.random.default_rng(seed), []
-    strata = kind.strata(rows.labels)
-    for label in np.unique(strata):
-        of_class = rng.permutation(np.flatnonzero(strata == label))
-        held.append(of_class[: min(len(of_class) - 1, round(share * len(of_class)))])
-    held = np.sort(np.concatenate(held))
-    return rows.take(np.setdiff1d(np.arange(len(rows)), held)), rows.take(held)
-
-
-def join(*splits: Split) -> Split:
-    """The rows of several splits, one after the other."""
-    texts = [text for split in splits for text in split.texts]
-    pairs = None if splits[0].pairs is None else [text for split in splits for text in split.pairs]
-    return Split(texts, pairs, np.concatenate([split.labels for split in splits]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from fastbert_core.errors import InputError, reason
-from fastbert_core.files import atomic_write
+from fastbert_core.files import write_whole
 from fastbert_core.operating_points import weights_sha256
 from fastbert_core.precision import ENGINE_PRECISIONS, instruction_set
 
@@ -35,8 +35,7 @@ def keep_precision(folder: Path, device: torch.device, precision: str, tried: li
     path = Path(folder) / FILE
     table = _read(path, "remove it") if path.exists() else {}
     record = {"precision": precision, "model_sha256": weights_sha256(folder), "tried": tried}
-    with atomic_write(path) as file:
-        file.write((json.dumps(table | {instruction_set(device): record}, indent=1) + "\n").encode())
+    write_whole(path, json.dumps(table | {instruction_set(device): record}, indent=1) + "\n")
     return path
 
 

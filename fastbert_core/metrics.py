@@ -12,8 +12,8 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers, get_rule
-from fastbert_core.flops import EncoderShape, dense_flops, paper_flops_by_exit
-from fastbert_core.sweep import totals
+from fastbert_core.flops import dense_flops, paper_flops_by_exit
+from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
 
@@ -46,16 +46,6 @@ class Outcome:
         return int(self.exit_layer.sum()) / len(self.exit_layer)
 
 
-def encoder_shape(trace: Trace) -> EncoderShape:
-    """The dimensions that the trace's FLOPs are counted from. Raises InputError unless its metadata hold them."""
-    try:
-        return EncoderShape(**trace.metadata["encoder"])
-    except TypeError as error:
-        raise InputError(
-            f"{describe(trace)}: encoder {trace.metadata['encoder']!r} is no EncoderShape ({error})"
-        ) from None
-
-
 def exit_costs(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     """What leaving at each layer costs, and the model of so many layers without exits: [layers] each, ascending.
 
@@ -63,7 +53,7 @@ def exit_costs(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     """
     if stated := trace.metadata.get("cost"):
         return np.cumsum(stated), np.cumsum(stated)
-    shape = encoder_shape(trace)
+    shape = trace.shape
     depth = range(1, shape.layers + 1)
     return paper_flops_by_exit(shape), np.array([dense_flops(shape, layer) for layer in depth])
 
@@ -129,29 +119,22 @@ def dense(trace: Trace, layer: int | None = None) -> Outcome:
 
 def at_flops(trace: Trace, flops: float) -> Outcome:
     """Adaptive inference at `threshold_for_flops`: a comparison at equal cost, which never exceeds `flops`."""
-    stays = _smallest_so_far(_every_layer(trace)) >= threshold_for_flops(trace, flops)
-    return leaving(trace, 1 + stays.sum(axis=1))
+    return leaving(trace, exit_layers(trace.uncertainties, threshold_for_flops(trace, flops)))
 
 
 def threshold_for_flops(trace: Trace, flops: float) -> float:
     """The lowest threshold, the slowest speed, at which the mean FLOPs of a sample are at most `flops`.
 
-    A sample executes layer l + 1 if its smallest uncertainty so far is at least the threshold; so the layers beyond the
-    first that are executed are the values at or above it. Where an uncertainty of exactly 1 must not stay, the
-    threshold is the number next above 1, which is no speed. Raises InputError for less than one layer's FLOPs.
+    Where an uncertainty of exactly 1 must not stay, it is the number next above 1, which is no speed. Raises InputError
+    for less than one layer's FLOPs.
     """
-    smallest, by_exit = _smallest_so_far(_every_layer(trace)), exit_costs(trace)[0]  # [samples, layers - 1]
-    order = np.argsort(-smallest, axis=None, kind="stable")
-    further = np.broadcast_to(np.diff(by_exit), smallest.shape).ravel()[order].cumsum()  # of the largest so many
-    first, samples = by_exit[0], len(trace)
-    if flops < first:
+    scores, by_exit = _every_layer(trace).uncertainties, exit_costs(trace)[0]
+    if flops < by_exit[0]:
         raise InputError(
-            f"{describe(trace)}: found {flops:.0f} FLOPs a sample, expected one layer's {first:.0f} or more"
+            f"{describe(trace)}: found {flops:.0f} FLOPs a sample, expected one layer's {by_exit[0]:.0f} or more"
         )
-    allowed = int(np.searchsorted((samples * first + further) / samples, flops, side="right"))
-    if allowed == smallest.size:
-        return 0.0
-    return float(np.nextafter(smallest.ravel()[order[allowed]], 2.0))  # next above the largest that must not stay
+    threshold = slowest_within(scores, by_exit, flops)
+    return float(np.nextafter(1.0, 2.0)) if threshold is None else threshold
 
 
 def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
@@ -160,7 +143,7 @@ def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
     Columns: speed, accuracy, mean_layers, mflops, speedup. Samples are sorted into the speeds once, so the work hardly
     grows with the number of speeds.
     """
-    speeds = _ascending(speeds)
+    speeds = np.sort([check_speed(speed) for speed in speeds])
     scores, samples = _every_layer(trace).uncertainties, len(trace)
     by_exit, of_dense = exit_costs(trace)
     executed = totals(scores, np.arange(1, len(by_exit) + 1), speeds)
@@ -173,11 +156,6 @@ def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
         "speedup": of_dense[-1] / flops,
     }
     return pd.DataFrame(columns)
-
-
-def _smallest_so_far(trace: Trace) -> np.ndarray:
-    """Smallest uncertainty of layers 1 to l, [samples, layers - 1]: a sample executes layer l + 1 if it is >= speed."""
-    return np.minimum.accumulate(trace.uncertainties[:, :-1], axis=1)
 
 
 def leaving(trace: Trace, exit_layer: np.ndarray, answers: np.ndarray | None = None) -> Outcome:
@@ -195,7 +173,3 @@ def _every_layer(trace: Trace) -> Trace:
     if found != expected:
         raise InputError(f"{describe(trace)}: found layers {found}, expected every one from 1 to {expected[-1]}")
     return trace
-
-
-def _ascending(speeds: Sequence[float]) -> np.ndarray:
-    return np.sort([check_speed(speed) for speed in speeds])

@@ -1,7 +1,6 @@
 """FastBERT: an encoder with a student classifier on every layer but the last, and the teacher's on that."""
 
 import copy
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -19,15 +18,12 @@ from transformers import (
 )
 from transformers.utils import ModelOutput
 
-from fastbert_core.backbones import FAMILIES, Family
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, refused
 from fastbert_core.gradients import to_exit_and_on
+from fastbert_core.loading import LOADING, bare, check_whole, family_of, load_backbone
 from fastbert_core.losses import Targets
 from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import Task
-
-# So that `check_whole`, and not a log, tells of weights that do not fit.
-LOADING = {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
 
 
 class FastBertConfig(PreTrainedConfig):
@@ -62,19 +58,6 @@ class FastBertConfig(PreTrainedConfig):
     def class_names(self) -> list[str]:
         """Class names in label order."""
         return [self.id2label[label] for label in range(self.num_labels)]
-
-
-def family_of(config: PreTrainedConfig, name: str | Path) -> Family:
-    """The family of the encoder that `config` describes. Raises InputError, naming `name`, if it is of none."""
-    try:
-        return FAMILIES[config.model_type]
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-
-
-def bare(family: Family) -> dict[str, bool]:
-    """What AutoModel is told so that it makes the encoder without a pooler."""
-    return {"add_pooling_layer": False} if family.pooler else {}
 
 
 @dataclass
@@ -148,16 +131,12 @@ class FastBertModel(PreTrainedModel):
         asked = options.pop("output_loading_info", False)
         if not options.keys() & {"dtype", "torch_dtype"}:
             options["dtype"] = torch.float32
-        try:
+        with refused(f"{source}: cannot be loaded as a FastBERT: "):
             kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
             if kind != FastBertConfig.model_type:
                 expected = "one of type 'fastbert'; FastBertModel.from_backbone makes one of an encoder"
                 raise InputError(f"{source}: found a model of type {kind!r}, expected {expected}")
             model, found = super().from_pretrained(source, *arguments, **options | LOADING)
-        except InputError:
-            raise
-        except Exception as error:  # transformers, safetensors and the hub client share no base class
-            raise InputError(f"{source}: cannot be loaded as a FastBERT: {reason(error)}") from error
         check_whole(source, found)
         return (model, found) if asked else model
 
@@ -347,43 +326,3 @@ def check_names(
     if not listed or len(set(class_names)) < max(1 if scores else 2, len(class_names)):
         raise InputError(f"class_names: found {class_names!r}, expected a list of two or more different names")
     return class_names
-
-
-def check_whole(source: str | Path, found: dict[str, Any], within: str = "") -> None:
-    """Raise InputError unless the weights at `source` and its config.json are of one model.
-
-    transformers would make up what is missing or of another shape, and pass over what is left. found: its loading info;
-    within: a pattern; what is left under other names may be
-    """
-    if differing := sorted(found["mismatched_keys"]):
-        name, stored, expected = differing[0][0], *(list(shape) for shape in differing[0][1:])
-        raise InputError(f"{source}: found weights {name} of shape {stored}, expected {expected} as in config.json")
-    if missing := sorted(found["missing_keys"]):
-        raise InputError(f"{source}: found no weights of {len(missing)} parameters, such as {missing[0]}, expected all")
-    if left := sorted(name for name in found["unexpected_keys"] if re.search(within, name)):
-        found_left = f"found {len(left)} weights that config.json has no place for, such as {left[0]}"
-        raise InputError(f"{source}: {found_left}, expected none")
-
-
-def load_backbone(source: str | Path) -> PreTrainedModel:
-    """The bare encoder at `source` (folder or hub id) in float32.
-
-    Raises InputError if it is none, or damaged, and as `check_whole` does. Heads upon the encoder may be left.
-    """
-    try:
-        family = family_of(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
-        # Without `dtype`, transformers takes the one in config.json, which need not be float32.
-        model, found = AutoModel.from_pretrained(
-            source,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            **LOADING,
-            **bare(family),
-        )
-    except InputError:
-        raise
-    except Exception as error:  # transformers, safetensors and the hub client share no base class
-        raise InputError(f"{source}: cannot be loaded as an encoder: {reason(error)}") from error
-    # Names of weights within the encoder, whatever it was saved as a part of; others are a pooler's or a head's.
-    check_whole(source, found, rf"(^|\.)({'|'.join(name for name, _ in model.named_children())})\.")
-    return model

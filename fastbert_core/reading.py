@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.files import readable
 
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
@@ -101,10 +101,8 @@ def read_url(url: str, encoding: str | None = None) -> Records:
 
     packed = Path(url).suffix in PACKED
     kind = Path(Path(url).stem if packed else url).suffix.lower()
-    try:
+    with refused(f"{url}: cannot be opened (", "), expected an fsspec URL of a file"):
         file = fsspec.open(url, "rb", compression="infer").open()
-    except Exception as error:  # of any file system's client
-        raise InputError(f"{url}: cannot be opened ({reason(error)}), expected an fsspec URL of a file") from error
     return _parquet(file, url) if kind == ".parquet" else read_lines(file, url, kind, encoding)
 
 
@@ -245,18 +243,15 @@ def _dicts(rows: Iterable[tuple[int, Any]], name: str, unit: str) -> Records:
 def _parquet(path: Path | BinaryIO, name: str) -> Records:
     from pyarrow import ArrowException, parquet
 
-    try:
+    wrong = ArrowException, OSError
+    with refused(f"{name}: cannot be read (", "), expected a Parquet file", wrong):
         file = parquet.ParquetFile(path)
         columns = tuple(file.schema_arrow.names)
-    except (ArrowException, OSError) as error:
-        raise InputError(f"{name}: cannot be read ({reason(error)}), expected a Parquet file") from error
 
     def rows() -> Iterator[dict[str, Any]]:
-        try:
+        with refused(f"{name}: cannot be read (", "), expected a whole Parquet file", wrong):
             for batch in file.iter_batches(1024):
                 yield from batch.to_pylist()
-        except (ArrowException, OSError) as error:
-            raise InputError(f"{name}: cannot be read ({reason(error)}), expected a whole Parquet file") from error
 
     return Records(name, columns, enumerate(rows(), start=1), "row")
 
@@ -268,7 +263,7 @@ def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
         return _splits(hub.load_saved(folder), str(folder))
     tables = {}
     for split, names in SPLIT_NAMES.items():
-        files = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] in names and _is_table(path)]
+        files = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] in names and is_table(path.name)]
         if len(files) > 1:
             raise InputError(f"{folder}: found {files[0].name} and {files[1].name}, expected one file of each split")
         if files:
@@ -280,8 +275,9 @@ def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
     return _splits(hub.load_named(str(folder)), str(folder))
 
 
-def _is_table(path: Path) -> bool:
-    return any(path.name.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
+def is_table(path: str) -> bool:
+    """Whether a name ends as those of files do that can be read, perhaps packed."""
+    return any(path.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
 
 
 def _of_python(data: Any) -> dict[str, Records]:

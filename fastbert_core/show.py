@@ -35,22 +35,11 @@ def points_table(folder: Path) -> list[dict]:
     if not (folder / FILE).is_file():
         return []
     points = load_points(folder / FILE, weights_sha256(folder))
-    unit = {"unit": points.unit}
-    full = unit | {
-        "asked": "full model",
-        "threshold": None,
-        "speedup": 1.0,
-        "accuracy": points.full_accuracy,
-        "same": 100.0,
-    }
-    notes = {
-        point.name: f"never exits: {points.rows} calibration rows, of which it takes {rows_needed(point.value)} or more"
-        for point in points.points
-        if point.threshold is None
-    }
-    return [full] + [
-        unit
-        | {
+    full = {"threshold": None, "speedup": 1.0, "accuracy": points.full_accuracy, "same": 100.0}
+    rows = [{"unit": points.unit, "asked": "full model"} | full]
+    for point in points.points:
+        row = {
+            "unit": points.unit,
             "asked": point.name,
             "threshold": point.threshold,
             "speedup": point.speedup,
@@ -58,10 +47,12 @@ def points_table(folder: Path) -> list[dict]:
             "mean_layers": point.mean_layers,
             "accuracy": point.accuracy,
             "same": point.same,
-            **({"note": notes[point.name]} if point.name in notes else {}),
         }
-        for point in points.points
-    ]
+        if point.threshold is None:
+            needed = f"of which it takes {rows_needed(point.value)} or more"
+            row["note"] = f"never exits: {points.rows} calibration rows, {needed}"
+        rows.append(row)
+    return rows
 
 
 def shown(folder: Path) -> str:
@@ -95,13 +86,12 @@ def _tested(test: dict | None) -> list[str]:
 
 def rewrite_card(folder: Path) -> None:
     """The card with new operating points; that of a model which has no record is its owner's."""
-    from fastbert_core.files import atomic_write
+    from fastbert_core.files import write_whole
     from fastbert_core.model_card import model_card
     from fastbert_core.operating_points import FILE, load_points, weights_sha256
 
     if record := read_record(folder):
-        with atomic_write(folder / "README.md") as file:
-            file.write(model_card(record, load_points(folder / FILE, weights_sha256(folder))).encode())
+        write_whole(folder / "README.md", model_card(record, load_points(folder / FILE, weights_sha256(folder))))
 
 
 def table(rows: list[dict]) -> str:

@@ -9,8 +9,8 @@ from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from fastbert_core.encoding import Encoded, collate, sorted_batches
-from fastbert_core.errors import InputError, reason
-from fastbert_core.model import check_whole
+from fastbert_core.errors import InputError, refused
+from fastbert_core.loading import check_whole
 from fastbert_core.tracing import TOKEN_BUDGET
 
 NO_NAME = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody has named
@@ -18,10 +18,8 @@ NO_NAME = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobod
 
 def classes_of_classifier(source: Path) -> tuple[str, ...]:
     """Its classes in label order, numbers from 0 where nobody named them. Raises InputError if it is no classifier."""
-    try:
+    with refused(f"{source}: found ", ", expected a classifier's configuration"):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:  # what transformers makes of an odd configuration shares no base class
-        raise InputError(f"{source}: found {reason(error)}, expected a classifier's configuration") from error
     kinds = config.architectures or ["nothing"]
     if not any(kind.endswith("ForSequenceClassification") for kind in kinds):
         raise InputError(f"{source}: found {', '.join(kinds)}, expected a model for sequence classification")
@@ -34,12 +32,10 @@ def classes_of_classifier(source: Path) -> tuple[str, ...]:
 
 def load_classifier(source: Path, device: torch.device) -> PreTrainedModel:
     """The classifier in a folder, in float32. Raises InputError if it cannot be loaded whole."""
-    try:
+    with refused(f"{source}: cannot be loaded as a classifier: "):
         model, found = AutoModelForSequenceClassification.from_pretrained(
             source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-    except Exception as error:  # transformers, safetensors and the hub client share no base class
-        raise InputError(f"{source}: cannot be loaded as a classifier: {reason(error)}") from error
     check_whole(source, found)
     return model.eval().to(device)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.exit_rules import get_rule
-from fastbert_core.files import atomic_write
+from fastbert_core.files import write_whole
 from fastbert_core.flops import EncoderShape
 from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 
@@ -62,6 +62,16 @@ class Trace:
         """The type of its task."""
         return TASK_TYPES[self.metadata.get("task_type", SINGLE.name)]
 
+    @property
+    def has_exits(self) -> bool:
+        """Whether there are classifiers to leave at before the last."""
+        return len(self.metadata["layers"]) > 1
+
+    @cached_property
+    def shape(self) -> EncoderShape:
+        """The sizes that costs are counted from."""
+        return EncoderShape(**self.metadata["encoder"])
+
     @cached_property
     def uncertainties(self) -> np.ndarray:
         """Uncertainty of every layer for every sample, by the type's own rule, float64 [samples, layers]."""
@@ -85,8 +95,7 @@ class Trace:
 def save_trace(trace: Trace, path: Path) -> None:
     """Check `trace` and write its `trace_bytes` to `path` atomically."""
     content = trace_bytes(trace, path)
-    with atomic_write(path) as file:
-        file.write(content)
+    write_whole(path, content)
 
 
 def trace_bytes(trace: Trace, path: Path) -> bytes:
@@ -116,16 +125,12 @@ def load_trace(path: Path) -> Trace:
 
 def parse_trace(content: bytes, path: Path) -> Trace:
     """The trace that `content`, the bytes of `path`, is. Raises InputError, naming it, if it is none."""
-    try:
+    with refused(f"{path}: not a readable trace (", "), expected an npz written by this suite"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:  # reads a member to its end, and so checks its CRC
             kept = [name for name in OPTIONAL if f"{name}.npy" in archive.namelist()]
             members = {name: io.BytesIO(archive.read(f"{name}.npy")) for name in (*MEMBERS, *kept)}
         arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name, file in members.items()}
         metadata = json.loads(arrays.pop("metadata").tobytes().decode())
-    except Exception as error:  # what zipfile, its decompressors and numpy's parser raise shares no base class
-        raise InputError(
-            f"{path}: not a readable trace ({reason(error)}), expected an npz written by this suite"
-        ) from error
     trace = Trace(metadata=metadata, **arrays)
     check_trace(trace, str(path))
     return trace

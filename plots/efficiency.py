@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from plots.page import finish, sheet
-from plots.style import BATCHES, GREY, Look
+from plots.style import BATCHES, GREY
 from reproductions.machines import class_of
 
 PRECISION_LINES = {"fp32": "-", "bf16": "--", "fp16": "-.", "int8": ":"}
@@ -22,7 +22,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     for panel, ((task, kind, device), mine) in zip(axes, places, strict=True):
         panel.axhline(1, color=GREY, lw=0.8, ls=":", label="seconds follow FLOPs")
         for (batch, precision), line in mine.groupby(["batch", "precision"], sort=True):
-            line, look = line.sort_values("flops_speedup"), _look(batch)
+            line, look = line.sort_values("flops_speedup"), BATCHES[max(size for size in BATCHES if size <= batch)]
             form = {"color": look.color, "marker": look.marker, "ls": PRECISION_LINES[precision]}
             panel.plot(line["flops_speedup"], line["efficiency"], label=f"batch {batch}, {precision}", **form)
         panel.set_xscale("log")
@@ -46,10 +46,6 @@ def _places(rows: pd.DataFrame) -> list[str]:
     """The machines, with the commit and the day of the measurement."""
     places = rows[["machine", "git_sha", "date"]].drop_duplicates()
     return [f"{row.machine}; commit {row.git_sha[:7] or 'unknown'}, {row.date[:10]}" for row in places.itertuples()]
-
-
-def _look(batch: int) -> Look:
-    return BATCHES[max(size for size in BATCHES if size <= batch)]
 
 
 def _range(rows: pd.DataFrame) -> str:

@@ -12,16 +12,17 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fastbert_core.flops import dense_flops, dense_true_macs, paper_flops_by_exit, true_macs
-from fastbert_core.metrics import encoder_shape, judged
+from fastbert_core.metrics import exit_costs, judged
+from fastbert_core.operating_points import costs as true_costs
 from fastbert_core.out_of_bag import POINTS, first_within, of_dense, relative, speedup_intervals, spread
 from fastbert_core.sweep import by_sample, every_threshold, slowest_within, totals
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
-from reproductions.compare import select, tasks_of
+from reproductions.compare import trained
 from reproductions.guarantees import promises
 from reproductions.layer_guarantees import layer_promises
-from reproductions.rules import DECIMALS
+from reproductions.rules import DECIMALS, fitted_on
+from reproductions.seeds import DEFAULT
 from reproductions.streams import THEN, drifting
 
 BESIDE = ("max-prob", "gate")  # rules beside the task type's own
@@ -55,7 +56,11 @@ class Rows(NamedTuple):
 def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     """Budgets and guarantees, four tables by name, of FastBERT on every task with a dev trace, a seed at a time."""
     tables = {"budget": [], "guarantees": [], "streams": [], "layer_guarantees": []}
-    pairs = {task: _pairs(traces, task) for task in tasks_of(traces)}
+    pairs = {
+        task: [(test, dev) for test, dev in zip(tests, devs, strict=True) if dev is not None]
+        for task, training, tests, devs in trained([trace for trace in traces if trace.has_exits])
+        if training == DEFAULT
+    }
     for task, mine in pairs.items():
         for test, dev in mine:
             key = {name: test.metadata[name] for name in ("task", "seed", "run_id")}
@@ -66,28 +71,19 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     return {name: pd.DataFrame(rows, columns=list(TABLES[name])) for name, rows in tables.items()}
 
 
-def _pairs(traces: Sequence[Trace], task: str) -> list[tuple[Trace, Trace]]:
-    """The test and dev traces of each seed that has both, and classifiers to leave at before the last."""
-    devs = {dev.metadata["seed"]: dev for dev in select(traces, task, split="dev")}
-    tests = [test for test in select(traces, task) if len(test.metadata["layers"]) > 1]
-    return [(test, devs[test.metadata["seed"]]) for test in tests if test.metadata["seed"] in devs]
-
-
 def costs(trace: Trace, unit: str) -> tuple[np.ndarray, np.ndarray]:
     """What leaving costs at each layer, int64 [rows, layers], and what the dense model does, int64 [rows]."""
-    shape, tokens, classes = encoder_shape(trace), trace.tokens, len(trace.metadata["classes"])
-    if unit == "FLOPs":
-        by_layer = paper_flops_by_exit(shape)
-        return np.broadcast_to(by_layer, (len(tokens), len(by_layer))), np.full(len(tokens), dense_flops(shape))
-    depth = np.arange(1, shape.layers + 1)
-    return true_macs(shape, depth, tokens[:, None], classes), dense_true_macs(shape, tokens, classes)
+    if unit == "MACs":
+        return true_costs(trace)
+    by_layer, dense = exit_costs(trace)
+    return np.broadcast_to(by_layer, (len(trace), len(by_layer))), np.full(len(trace), dense[-1])
 
 
 def speedups(test: Trace, dev: Trace) -> Iterator[dict]:
     """Rows of budget.csv: dev rows calibrate, and so do test rows where there are enough."""
     first, known = drawn(len(test), DRAWN)[0], test.kind.rules()
     for name in (test.kind.base, *(name for name in BESIDE if name in known)):
-        rule = test.kind.fit(known[name], dev.probabilities, dev.labels, dev.words)
+        rule = fitted_on(dev, known[name])
         said = [(trace, *judged(trace, rule)) for trace in (test, dev)]
         for unit in UNITS:
             on_test, on_dev = (

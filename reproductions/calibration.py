@@ -13,7 +13,8 @@ from fastbert_core.exit_metrics import calibration_error
 from fastbert_core.exit_rules.temperature import fitted_temperature, tempered
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
-from reproductions.compare import select, tasks_of
+from reproductions.compare import trained
+from reproductions.seeds import DEFAULT
 
 RESAMPLES = 200
 SPEED = 0.5  # at which the tempered classifiers are compared with those as trained
@@ -22,11 +23,10 @@ SPEED = 0.5  # at which the tempered classifiers are compared with those as trai
 def calibration(traces: Sequence[Trace]) -> pd.DataFrame:
     """`calibration.csv`: each FastBERT as trained (temperature 1), and at the temperature fitted on its dev trace."""
     rows = []
-    for task in tasks_of(traces):
-        dev = {trace.metadata["seed"]: trace for trace in select(traces, task, split="dev")}
-        for test in select(traces, task):
-            if held_out := dev.get(test.metadata["seed"]):
-                fitted = fitted_temperature(held_out.probabilities[:, -1], held_out.labels)
+    for _, training, tests, devs in trained(traces):
+        for test, dev in zip(tests, devs, strict=True):
+            if training == DEFAULT and dev is not None:
+                fitted = fitted_temperature(dev.probabilities[:, -1], dev.labels)
                 rows += [_row(test, 1.0, "no"), _row(at_temperature(test, fitted), fitted, "yes")]
     return pd.DataFrame(rows)
 

@@ -24,7 +24,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write, sha256
+from fastbert_core.files import sha256, write_whole
 from reproductions import budget, checkout, flops, pages, rules
 from reproductions.measure import groups, measure
 from reproductions.sources import RUNS
@@ -154,8 +154,7 @@ def updated(claims: Sequence[Claim], numbers: Numbers, reason: str) -> list[Clai
 def _write(path: Path, kind: type, rows: Iterable[tuple]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([kind._fields, *rows])
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+    write_whole(path, text.getvalue())
 
 
 def counted(results_dir: Path) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from fastbert_core.metrics import encoder_shape
 from fastbert_core.trace import Trace
 from reproductions import reported
 from reproductions.compare import select, tasks_of
@@ -42,7 +41,7 @@ def compared_tasks(traces: Sequence[Trace], runs: pd.DataFrame) -> set[str]:
     for task in tasks_of(traces):
         fastbert = select(traces, task)
         profiles = set(runs_of(fastbert, runs)["profile"])
-        depths = {encoder_shape(trace).layers for trace in fastbert}
+        depths = {trace.shape.layers for trace in fastbert}
         if profiles <= set(COMPARED_PROFILES) and depths == {PAPER_DEPTH}:
             compared.add(task)
     return compared

@@ -1,6 +1,6 @@
 """One model, used one way, over all its seeds: the unit that rows of tables are made of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
+from fastbert_core.task_metrics import METRICS
 from fastbert_core.trace import Trace
 from reproductions.seeds import DEFAULT
-from reproductions.statistics import CONFIDENCE, Interval, accuracy_interval, macro_f1, paired_interval
+from reproductions.statistics import CONFIDENCE, Interval, accuracy_interval, paired_interval
 
 
 def select(traces: Sequence[Trace], task: str, training: str = DEFAULT, split: str = "test") -> list[Trace]:
@@ -31,6 +32,14 @@ def tasks_of(traces: Sequence[Trace]) -> list[str]:
     """Names of the tasks that have a test trace of FastBERT, sorted."""
     names = {trace.metadata["task"] for trace in traces}
     return sorted(name for name in names if select(traces, name))
+
+
+def trained(traces: Sequence[Trace]) -> Iterator[tuple[str, str, list[Trace], list[Trace | None]]]:
+    """Each task and training, its test traces by seed, and beside each the dev trace of that seed, if it keeps one."""
+    for task, training in sorted({(trace.metadata["task"], trace.metadata["training"]) for trace in traces}):
+        if tests := select(traces, task, training):
+            devs = {dev.metadata["seed"]: dev for dev in select(traces, task, training, "dev")}
+            yield task, training, tests, [devs.get(test.metadata["seed"]) for test in tests]
 
 
 class Averaged:
@@ -67,7 +76,8 @@ class Averaged:
     @property
     def macro_f1(self) -> float:
         """Macro-F1 in per cent, the mean over seeds."""
-        return float(np.mean([macro_f1(self.traces[0].labels, outcome.answers) for outcome in self.outcomes]))
+        of = self.traces[0].labels, None, self.traces[0].metadata["classes"]
+        return float(np.mean([METRICS["macro-f1"](outcome.answers, *of) for outcome in self.outcomes]))
 
     @property
     def classes_answered(self) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.flops import paper_flops
-from fastbert_core.metrics import at_flops, at_speed, dense, encoder_shape
+from fastbert_core.metrics import at_flops, at_speed, dense
 from fastbert_core.trace import Trace
 from reproductions.compare import Averaged, paired, provenance, select, tasks_of
 from reproductions.figure3_speed_accuracy import MODELS
@@ -71,7 +71,7 @@ def _area(first: Sequence[Trace], second: Sequence[Trace]) -> dict | None:
     seeds = sorted({t.metadata["seed"] for t in first} & {t.metadata["seed"] for t in second})
     if not seeds:
         return None
-    shape, depths = encoder_shape(first[0]), first[0].metadata["layers"]
+    shape, depths = first[0].shape, first[0].metadata["layers"]
     costs = [paper_flops(shape, depth) for depth in depths]
     sides = [[Averaged(group, partial(at_flops, flops=flops)) for flops in costs] for group in (first, second)]
     right = [sum(used.of_seeds(seeds).astype(np.int64) for used in side) for side in sides]  # of so many depths

@@ -14,7 +14,7 @@ from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.data import Split
 from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_files, atomic_write
+from fastbert_core.files import atomic_files, write_whole
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel, of_task
 from fastbert_core.processes import ALONE, Alone
@@ -162,8 +162,7 @@ class _Work:
             sides = self._train_samples, self._selection, test
             found = baseline(fresh.to(self.run.device), *sides, pad_id, self.run.settings.precision)
             self.log(f"baseline: logistic regression on the frozen encoder, {found.accuracy:.2f} on the test set")
-            with atomic_write(path) as file:
-                file.write(json.dumps(found._asdict()).encode())
+            write_whole(path, json.dumps(found._asdict()))
         return json.loads(path.read_text("utf-8"))
 
     def traces(self, model: FastBertModel) -> list[Trace]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fastbert_core.exit_metrics import calibration_error, failure_auroc, overthinking
 from fastbert_core.trace import Trace
-from reproductions.compare import provenance, select
+from reproductions.compare import provenance, trained
 
 FALL = 0.1  # of the right class's probability, below the most that an earlier exit gave it
 
@@ -15,14 +15,10 @@ FALL = 0.1  # of the right class's probability, below the most that an earlier e
 def exits(traces: Sequence[Trace]) -> pd.DataFrame:
     """`exits.csv`: a row for each layer of each training that has exits; of several seeds the mean."""
     tables = []
-    for task in sorted({trace.metadata["task"] for trace in traces}):
-        trainings = sorted({trace.metadata["training"] for trace in traces if trace.metadata["task"] == task})
-        for training in trainings:
-            tests = select(traces, task, training=training)
-            if tests and len(tests[0].metadata["layers"]) > 1:
-                mean = sum(map(_by_layer, tests)) / len(tests)
-                named = {"task": task, "training": training, "layer": tests[0].metadata["layers"]}
-                tables.append(mean.assign(**named, **provenance(tests)))
+    for task, training, tests, _ in trained([trace for trace in traces if trace.has_exits]):
+        mean = sum(map(_by_layer, tests)) / len(tests)
+        named = {"task": task, "training": training, "layer": tests[0].metadata["layers"]}
+        tables.append(mean.assign(**named, **provenance(tests)))
     return pd.concat(tables) if tables else pd.DataFrame()
 
 

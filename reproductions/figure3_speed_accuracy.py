@@ -9,6 +9,7 @@ import pandas as pd
 from fastbert_core.metrics import at_speed, dense
 from fastbert_core.trace import Trace
 from reproductions.compare import Averaged, select, tasks_of
+from reproductions.reported import beside
 
 SPEEDS = np.arange(101) / 100
 MODELS = {
@@ -30,11 +31,9 @@ def speed_accuracy(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFr
         for training, model in MODELS.items()
         if select(traces, task, training)
     ]
-    if not curves:
-        return pd.DataFrame()
     printed = reported.rename(columns={"accuracy": "reported_accuracy", "speedup": "reported_speedup"})
     printed = printed.assign(model="FastBERT", speed=printed["speed"].round(2)).drop(columns="source")
-    return pd.concat(curves).merge(printed, on=["task", "model", "speed"], how="left")
+    return beside(curves, printed, ["task", "model", "speed"])
 
 
 def _averaged_curve(traces: list[Trace]) -> pd.DataFrame:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from fastbert_core.exit_metrics import failure_auroc
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
 from reproductions.monotone import isotonic_p, largest_rise
-from reproductions.statistics import Trend, auroc, cochran_armitage, holm, rise, spearman, wilson
+from reproductions.reported import beside
+from reproductions.statistics import Trend, cochran_armitage, holm, rise, spearman, wilson
 
 BINS = 10
 EDGES = np.arange(1, BINS) / BINS
@@ -24,11 +26,9 @@ def luha(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFrame:
     `reported` holds figure 4's accuracies (task, layer, uncertainty_bin, accuracy).
     """
     checks = [check(trace) for task in tasks_of(traces) for trace in select(traces, task)]
-    if not checks:
-        return pd.DataFrame()
     printed = reported.rename(columns={"uncertainty_bin": "bin", "accuracy": "reported_accuracy"})
     columns = ["task", "layer", "bin"]
-    return pd.concat(checks).merge(printed[[*columns, "reported_accuracy"]], on=columns, how="left")
+    return beside(checks, printed[[*columns, "reported_accuracy"]], columns)
 
 
 def check(trace: Trace) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def _rows(
             "accuracy_high": 100 * high,
             "rise_p": np.append(rises, np.nan),
             "spearman": whole(spearman(uncertainty, correct)),
-            "auroc": whole(auroc(uncertainty, ~correct)),
+            "auroc": whole(float(failure_auroc(uncertainty[:, None], correct[:, None])[0])),
             "trend_z": whole(trend.z),
             "trend_p": whole(trend.p),
             **{name: whole(value) for name, value in tested.items()},

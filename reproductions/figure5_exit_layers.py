@@ -8,6 +8,7 @@ import pandas as pd
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
 from reproductions.compare import provenance, select, tasks_of
+from reproductions.reported import beside
 
 SPEEDS = (0.3, 0.5, 0.8)
 
@@ -18,10 +19,8 @@ def exit_layers(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFrame
     `reported` holds figure 5 (task, speed, exit_layer, percent).
     """
     tables = [_distribution(select(traces, task), speed) for task in tasks_of(traces) for speed in SPEEDS]
-    if not tables:
-        return pd.DataFrame()
     printed = reported.rename(columns={"percent": "reported_percent"}).drop(columns="source")
-    return pd.concat(tables).merge(printed, on=["task", "speed", "exit_layer"], how="left")
+    return beside(tables, printed, ["task", "speed", "exit_layer"])
 
 
 def _distribution(traces: list[Trace], speed: float) -> pd.DataFrame:

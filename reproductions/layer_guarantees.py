@@ -16,7 +16,9 @@ from reproductions.guarantees import TOLERATED
 
 ROWS, DRAWS = 2000, 50
 METHODS = {
-    "one threshold": lambda losses, scores, tolerated: _everywhere(losses, scores, tolerated),
+    "one threshold": lambda losses, scores, tolerated: np.full(  # on every layer but the last
+        scores.shape[1] - 1, learn_then_test(losses, scores, tolerated).threshold or 0.0
+    ),
     "by layer": lambda losses, scores, tolerated: by_layer(losses, scores, tolerated).thresholds,
 }
 
@@ -42,11 +44,6 @@ def layer_promises(test: Trace) -> Iterator[dict]:
                 "lost": 100 * lost,
                 "broken": 100 * broken,
             }
-
-
-def _everywhere(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> np.ndarray:
-    """Learn-then-Test's threshold, on every layer but the last."""
-    return np.full(scores.shape[1] - 1, learn_then_test(losses, scores, tolerated).threshold or 0.0)
 
 
 def _judged(losses: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, tolerated: float) -> tuple:

@@ -1,6 +1,6 @@
 """The tables of operating points as texts, for the command and for pages: which threshold, and what it keeps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -79,23 +79,21 @@ def tolerated(rows: pd.DataFrame) -> pd.DataFrame:
 
 def promised(rows: pd.DataFrame) -> pd.DataFrame:
     """By loss, rows and tolerance, of draws from the test rows: promises broken, and the layers of both methods."""
-    lines = []
-    for (loss, size, epsilon), mine in rows[rows["draws"] > 1].groupby(["loss", "rows", "epsilon"]):
-        line = {"lost": loss, "rows": f"{size:,}", "tolerated": f"{epsilon:g}%"}
-        for method in METHODS:
-            of = mine[mine["method"] == method]
-            line[f"{method}: broken"] = f"{of['broken'].mean():.1f}%, at worst {of['broken'].max():.1f}%"
-            line[f"{method}: layers"] = f"{of['mean_layers'].mean():.2f}"
-        lines.append(line)
-    return pd.DataFrame(lines)
+    return _kept(rows[rows["draws"] > 1], {"loss": "lost", "rows": "rows", "epsilon": "tolerated"}, METHODS)
 
 
 def promised_by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     """By tolerance: how often those that left at or before some layer lost more than may be, and mean layers."""
-    lines = []
-    for epsilon, mine in rows.groupby("epsilon"):
-        line = {"tolerated": f"{epsilon:g}%"}
-        for method in LAYER_METHODS:
+    return _kept(rows, {"epsilon": "tolerated"}, LAYER_METHODS)
+
+
+def _kept(rows: pd.DataFrame, keys: dict[str, str], methods: Iterable[str]) -> pd.DataFrame:
+    """A row for each of what the columns `keys` hold, which are called otherwise here: both methods side by side."""
+    forms, lines = {"rows": "{:,}", "epsilon": "{:g}%"}, []
+    for values, mine in rows.groupby([*keys]):
+        named = zip(keys.items(), values, strict=True)
+        line = {name: forms.get(column, "{}").format(value) for (column, name), value in named}
+        for method in methods:
             of = mine[mine["method"] == method]
             line[f"{method}: broken"] = f"{of['broken'].mean():.1f}%, at worst {of['broken'].max():.1f}%"
             line[f"{method}: layers"] = f"{of['mean_layers'].mean():.2f}"

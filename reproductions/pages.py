@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fastbert_core.arguments import ArgumentParser, exit_code
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
-from reproductions import bench_blocks, reference_blocks  # noqa: F401 - register blocks
+from fastbert_core.files import write_whole
+from reproductions import bench_blocks, reference_blocks, result_blocks, rule_blocks  # noqa: F401 - register blocks
 from reproductions.blocks import BLOCKS, Tables
 from reproductions.checkout import committed
 
@@ -50,8 +50,7 @@ def write() -> list[Path]:
     texts = {path: made(path) for path in pages()}
     changed = [path for path, text in texts.items() if text != path.read_text(encoding="utf-8")]
     for path in changed:
-        with atomic_write(path) as file:
-            file.write(texts[path].encode())
+        write_whole(path, texts[path])
     return changed
 
 

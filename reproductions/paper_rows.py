@@ -3,7 +3,7 @@
 import pandas as pd
 
 from fastbert_core.flops import BERT_BASE, paper_flops
-from fastbert_core.metrics import at_flops, encoder_shape
+from fastbert_core.metrics import at_flops
 from reproductions.columns import TABLES
 from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
 from reproductions.compare import Averaged, paired
@@ -77,7 +77,7 @@ def _relative(
     layers = min(max(printed["corrected_mflops"] / EXECUTED, 1.0), PAPER_DEPTH)
     if setting.startswith("speed="):
         # An operating point of our own curve; a fixed depth is the same for both.
-        used = Averaged(used.traces, lambda trace: at_flops(trace, layers * paper_flops(encoder_shape(trace), 1)))
+        used = Averaged(used.traces, lambda trace: at_flops(trace, layers * paper_flops(trace.shape, 1)))
     loss, bounds = paired(teacher, used), paired(teacher, used, ONE_SIDED)
     if loss is None:
         return {}

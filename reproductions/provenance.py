@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write
+from fastbert_core.files import write_whole
 from fastbert_core.precision import instruction_set
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "numpy")
@@ -72,8 +72,7 @@ class RunRecord:
         self._seen = time.monotonic()
 
     def _write(self) -> None:
-        with atomic_write(self.path) as file:
-            file.write(json.dumps(self.entries, indent=1).encode())
+        write_whole(self.path, json.dumps(self.entries, indent=1))
 
     def columns(self, first_stage: "RunRecord", precision: str, stages: Sequence[str]) -> dict:
         """The run as columns of runs.csv, with the code, the devices and the seconds of its first stage.

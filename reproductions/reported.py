@@ -1,5 +1,6 @@
 """What the paper reports, as data: the CSVs in `reproductions/paper/`, with layers counted from 1."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +29,11 @@ def load(name: str) -> pd.DataFrame:
         table["classifier"] = table["classifier"].map(_layer)
         table = table.rename(columns={"classifier": "layer"})
     return table
+
+
+def beside(tables: Sequence[pd.DataFrame], printed: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    """What was measured in one table, with what the paper has in the same row of `on`; empty where nothing was."""
+    return pd.concat(tables).merge(printed, on=on, how="left") if tables else pd.DataFrame()
 
 
 def misprints() -> pd.DataFrame:

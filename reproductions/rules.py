@@ -18,7 +18,7 @@ from fastbert_core.metrics import Outcome, dense, exit_costs, judged, leaving
 from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
-from reproductions.compare import provenance, select, tasks_of
+from reproductions.compare import provenance, tasks_of, trained
 from reproductions.seeds import comparable
 from reproductions.statistics import holm, paired_interval, paired_p
 from reproductions.store import find_runs, load_traces, runs_table
@@ -50,7 +50,7 @@ class Side:
     """A rule on the test trace of one seed; `dev` is that seed's, None where the training keeps none."""
 
     def __init__(self, name: str, trace: Trace, dev: Trace | None) -> None:
-        fitted = name if dev is None or name in BOUNDS else _fitted(name, dev)
+        fitted = name if dev is None or name in BOUNDS else fitted_on(dev, RULES[name])
         self.trace, self.cost = trace, exit_costs(trace)[0]
         self.scores, self.answers = judged(trace, fitted)
         self.correct = trace.quality(self.answers)
@@ -76,9 +76,9 @@ class Side:
         return self.at(threshold) if np.isfinite(threshold) else None
 
 
-def _fitted(name: str, dev: Trace) -> ExitRule:
+def fitted_on(dev: Trace, rule: ExitRule) -> ExitRule:
     """A rule, fitted on a dev trace."""
-    return dev.kind.fit(RULES[name], dev.probabilities, dev.labels, dev.words)
+    return dev.kind.fit(rule, dev.probabilities, dev.labels, dev.words)
 
 
 def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
@@ -90,17 +90,12 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     for line in left_out(traces):
         log.warning(line)
     points, rows = [], []
-    for task in sorted({trace.metadata["task"] for trace in traces}):
-        mine = [trace for trace in traces if trace.metadata["task"] == task and _exits(trace)]
-        for training in sorted({trace.metadata["training"] for trace in mine}):
-            tests = select(mine, task, training=training)
-            of_seed = {dev.metadata["seed"]: dev for dev in select(mine, task, training=training, split="dev")}
-            devs = [of_seed.get(test.metadata["seed"]) for test in tests]
-            key = {"task": task, "training": training}
-            every = {name: list(map(partial(Side, name), tests, devs)) for name in able(tests, devs)}
-            points += [_points(sides).assign(**key, rule=name) for name, sides in every.items()]
-            if None not in devs:
-                rows += [key | {"rule": name} | _row(sides, every) for name, sides in every.items()]
+    for task, training, tests, devs in trained([trace for trace in traces if trace.has_exits]):
+        key = {"task": task, "training": training}
+        every = {name: list(map(partial(Side, name), tests, devs)) for name in able(tests, devs)}
+        points += [_points(sides).assign(**key, rule=name) for name, sides in every.items()]
+        if None not in devs:
+            rows += [key | {"rule": name} | _row(sides, every) for name, sides in every.items()]
     tables = {"exit_rules": pd.concat(points) if points else pd.DataFrame(), "leaderboard": pd.DataFrame(rows)}
     if rows:
         p = tables["leaderboard"].groupby(["training", "rule"])["mcnemar_p"]
@@ -123,14 +118,9 @@ def left_out(traces: Sequence[Trace]) -> list[str]:
     lines = []
     for name, rule in RULES.items():
         of = [trace for trace in traces if rule.unnormalised and trace.kind.name in rule.types]
-        if tasks := sorted({trace.metadata["task"] for trace in of if _exits(trace) and trace.logsumexp is None}):
+        if tasks := sorted({trace.metadata["task"] for trace in of if trace.has_exits and trace.logsumexp is None}):
             lines.append(f"rule {name}: no row for {', '.join(tasks)}, whose traces keep no logsumexp")
     return lines
-
-
-def _exits(trace: Trace) -> bool:
-    """Whether there are classifiers to leave at before the last."""
-    return len(trace.metadata["layers"]) > 1
 
 
 def _points(sides: Sequence[Side]) -> pd.DataFrame:

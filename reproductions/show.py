@@ -32,7 +32,8 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
 
     A row that was trained in another precision than the committed one says so.
     """
-    if _has_metrics(results_dir, task):
+    there = table_path(results_dir, "task_metrics").is_file()
+    if there and task in set(read_table(results_dir, "task_metrics")["task"]):
         return f"{task}, this run ({results_dir}):\n{metrics_text(results_dir, task)}\n"
     mine, stored = _rows(results_dir, task), _rows(committed, task)
     beside = committed.resolve() != results_dir.resolve() and not stored.empty
@@ -44,11 +45,6 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
     if beside:
         parts += [f"{task}, as committed ({committed}):", _table(stored)]
     return "\n".join(parts)
-
-
-def _has_metrics(results_dir: Path, task: str) -> bool:
-    name = "task_metrics"
-    return table_path(results_dir, name).is_file() and task in set(read_table(results_dir, name)["task"])
 
 
 def metrics_text(results_dir: Path, task: str) -> str:

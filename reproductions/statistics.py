@@ -146,14 +146,6 @@ def difference_of_proportions(
     return mover(first, sides[0], second, sides[1], correlation)
 
 
-def macro_f1(labels: np.ndarray, answers: np.ndarray) -> float:
-    """Macro-F1 in per cent of the classes `answers` for `labels`, int64 [samples] each, over those in either."""
-    classes = max(labels.max(), answers.max()) + 1
-    both = np.bincount(labels[labels == answers], minlength=classes)
-    either = np.bincount(labels, minlength=classes) + np.bincount(answers, minlength=classes)
-    return 100 * float((2 * both / np.maximum(either, 1))[either > 0].mean())
-
-
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """McNemar's exact two-sided p that two classifiers, bool [samples] each, are right equally often."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
@@ -216,14 +208,3 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     if np.ptp(x) == 0 or np.ptp(np.asarray(y, dtype=float)) == 0:
         return float("nan")
     return float(stats.spearmanr(x, y).statistic)
-
-
-def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive sample scores higher than another one, ties counting half; NaN without both kinds.
-
-    scores: float [samples]; positive: bool [samples].
-    """
-    high, low = scores[positive], scores[~positive]
-    if not len(high) or not len(low):
-        return float("nan")
-    return float(stats.mannwhitneyu(high, low, method="asymptotic").statistic / (len(high) * len(low)))

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, refused
 from fastbert_core.files import PARTIAL, naming, within
-from fastbert_core.metrics import encoder_shape
 from fastbert_core.trace import Trace, parse_trace, trace_bytes
 from reproductions.columns import TABLES
 from reproductions.seeds import KEY
@@ -68,7 +67,7 @@ def _check(trace: Trace, path: Path, test_rows: int) -> None:
 
     A deep model's trace holds every layer of its encoder; a shallow one's, or a teacher's in fine-tuning, the last.
     """
-    stage, depth = trace.metadata.get("stage"), encoder_shape(trace).layers
+    stage, depth = trace.metadata.get("stage"), trace.shape.layers
     if "epoch" in trace.metadata and stage not in STAGES:
         raise InputError(f"{path}: found stage {stage!r}, expected one of {', '.join(STAGES)}")
     last_alone = stage == STAGES[0] or shallow_layers(trace.metadata["training"])
@@ -109,10 +108,8 @@ def find_runs(results_dir: Path) -> list[StoredRun]:
 
 def _record(path: Path) -> dict:
     """What a run.json holds, its JSON columns as text; what an older one does not have yet is empty."""
-    try:
+    with refused(f"{path}: found ", ", expected a run's record in JSON", (ValueError, RecursionError)):
         record = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: found {reason(error)}, expected a run's record in JSON") from None
     columns = TABLES["runs"]
     missing = {"columns"}
     if isinstance(record, dict):

@@ -57,7 +57,8 @@ def table2(traces: Sequence[Trace], runs: pd.DataFrame, paper: Paper) -> pd.Data
         for (model, setting), used in models.items():
             note = DISTILBERT_NOTE if model == "DistilBERT" else ""
             if setting.endswith(CHOSEN):
-                note = f"fastest within {TOLERATED_LOSS} points of BERT on {_dev_rows(task, traces)} dev rows"
+                dev_rows = len(select(traces, task, split="dev")[0].labels)
+                note = f"fastest within {TOLERATED_LOSS} points of BERT on {dev_rows} dev rows"
             rows.append(paper_row(model, setting, used, teacher, runs, paper, note))
     return judged(rows)
 
@@ -107,7 +108,3 @@ def _comparison(task: str, setting: str, used: Averaged, model: str, depth: str,
 
 def _depth(trace: Trace) -> str:
     return f"{trace.metadata['layers'][-1]} layers"
-
-
-def _dev_rows(task: str, traces: Sequence[Trace]) -> int:
-    return len(select(traces, task, split="dev")[0].labels)

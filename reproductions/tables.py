@@ -13,7 +13,7 @@ import pandera.errors
 import pandera.pandas as pa
 
 from fastbert_core.errors import InputError
-from fastbert_core.files import atomic_write, within
+from fastbert_core.files import within, write_whole
 from reproductions.columns import TABLES, key_of
 
 
@@ -45,12 +45,7 @@ def write_table(results_dir: Path, name: str, frame: pd.DataFrame) -> Path:
     frame = check_table(name, frame, str(path))
     if key := key_of(name):
         frame = frame.sort_values(key, key=_natural)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(frame.columns)
-    writer.writerows(printed(frame, name).itertuples(index=False))
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+    write_whole(path, printed(frame, name).to_csv(index=False, lineterminator="\n"))
     return path
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.exit_rules import exit_layers
-from fastbert_core.metrics import dense, encoder_shape, judged, leaving
+from fastbert_core.metrics import dense, judged, leaving
 from fastbert_core.sweep import every_threshold, slowest_within
 from fastbert_core.task_metrics import METRICS, bootstrap
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
-from reproductions.compare import select
-from reproductions.rules import DECIMALS, able
+from reproductions.compare import trained
+from reproductions.rules import DECIMALS, able, fitted_on
 
 TOLERATED = 0.5  # points of a metric, on dev
 FULL, HALF, WITHIN = "all layers", "half of the layers", f"within {TOLERATED:g} points"
@@ -26,12 +26,9 @@ ENDS = (2.5, 97.5)  # of a 95% interval
 
 def task_metrics(traces: Sequence[Trace]) -> pd.DataFrame:
     """`task_metrics.csv`: a row for each task, training, seed, rule, operating point and metric."""
-    mine = [trace for trace in traces if trace.metadata.get("metrics") and len(trace.metadata["layers"]) > 1]
-    rows = []
-    for task, training in sorted({(trace.metadata["task"], trace.metadata["training"]) for trace in mine}):
-        devs = {dev.metadata["seed"]: dev for dev in select(mine, task, training, "dev")}
-        for test in select(mine, task, training):
-            rows += _rows(test, devs.get(test.metadata["seed"]))
+    mine, rows = [trace for trace in traces if trace.metadata.get("metrics") and trace.has_exits], []
+    for _, _, tests, devs in trained(mine):
+        rows += [row for pair in zip(tests, devs, strict=True) for row in _rows(*pair)]
     return pd.DataFrame(rows, columns=list(TABLES["task_metrics"]))
 
 
@@ -45,7 +42,7 @@ def _rows(test: Trace, dev: Trace | None) -> list[dict]:
         return rows
     known = test.kind.rules()
     for rule in (name for name in able([test], [dev]) if name in known):
-        fitted = test.kind.fit(known[rule], dev.probabilities, dev.labels, dev.words)
+        fitted = fitted_on(dev, known[rule])
         scores, answers = judged(test, fitted)
         for point, threshold in _thresholds(dev, fitted, test.metadata["metrics"][0]).items():
             if threshold is None:
@@ -59,7 +56,7 @@ def _rows(test: Trace, dev: Trace | None) -> list[dict]:
 def _thresholds(dev: Trace, rule: object, metric: str) -> dict[str, float | None]:
     """The threshold of each operating point, None where there is none."""
     scores, answers = judged(dev, rule)
-    depth = np.arange(1, encoder_shape(dev).layers + 1)
+    depth = np.arange(1, dev.shape.layers + 1)
     half = slowest_within(scores, depth, len(depth) / 2)
     every = every_threshold(scores)
     tried = every[np.unique(np.linspace(0, len(every) - 1, CANDIDATES).astype(int))]

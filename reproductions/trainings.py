@@ -44,7 +44,7 @@ def _of_training(task: str, name: str, tests: Sequence[Trace], base: Sequence[Tr
     tests, base = zip(*pairs, strict=True)
     depth = tests[0].metadata["layers"][-1]
     found = [((LAST, depth), [test.correct[:, -1] for test in tests], _at_depth(base, depth))]
-    if len(tests[0].metadata["layers"]) > 1:
+    if tests[0].has_exits:
         entropy = [Side(BASE, trace, None) for trace in base]
         for rule in RULES_ASKED:
             sides = [Side(rule, test, None) for test in tests]

@@ -5,29 +5,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fastbert_core.flops import PAPER_TOKENS, dense_true_macs, true_macs
-from fastbert_core.metrics import at_speed, encoder_shape
+from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
 from reproductions.table2 import PAPER_SPEEDS
 
-COLUMNS = (
-    "task",
-    "seed",
-    "speed",
-    "mean_tokens",
-    "padded_percent",
-    "mean_layers",
-    "speedup",
-    "true_speedup",
-    "true_mmacs",
-    "dense_true_mmacs",
-    "dense_padded_mmacs",
-    "run_id",
-)
-
 
 def hidden_cost(traces: Sequence[Trace]) -> pd.DataFrame:
-    """`true_macs.csv`: a row for each FastBERT test trace and each of the paper's speeds, columns as in COLUMNS.
+    """`true_macs.csv`: a row for each FastBERT test trace and each of the paper's speeds.
 
     mean_tokens, padded_percent: tokens of a sample, and the share of 128 positions that would be padding
     speedup: in the paper's unit; true_speedup: the same in true MACs, over the dense model on the same unpadded texts
@@ -35,11 +20,11 @@ def hidden_cost(traces: Sequence[Trace]) -> pd.DataFrame:
         dense model, and by the dense model on texts padded to 128 tokens
     """
     rows = [_row(trace, speed) for task in tasks_of(traces) for trace in select(traces, task) for speed in PAPER_SPEEDS]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows)
 
 
 def _row(trace: Trace, speed: float) -> dict:
-    shape, classes, tokens = encoder_shape(trace), len(trace.metadata["classes"]), trace.tokens
+    shape, classes, tokens = trace.shape, len(trace.metadata["classes"]), trace.tokens
     outcome = at_speed(trace, speed)
     samples = len(tokens)
     executed = int(true_macs(shape, outcome.exit_layer, tokens, classes).sum()) / samples

@@ -47,6 +47,7 @@ class Family:
     stack: where in the model its layers are
     intermediate: what the configuration calls the width between the feed-forward matrices
     pooler: whether transformers puts a pooler on it unless told otherwise
+    segments: whether its embeddings know which text of a pair a token is of
     sdpa: whether transformers has more than eager attention for it
     cls_first: whether its tokenizers put [CLS] before a text; if not, after it
     query_and_key: where in a layer these projections are; None where scores are more than products of them
@@ -56,6 +57,7 @@ class Family:
     stack = "encoder.layer"
     intermediate = "intermediate_size"
     pooler = True
+    segments = True
     sdpa = True
     cls_first = True
     query_and_key: tuple[str, str] | None = ("attention.self.query", "attention.self.key")
@@ -66,6 +68,8 @@ class Family:
 
         An encoder of one segment has all in that: a tokenizer of BERT's kind may count two.
         """
+        if not self.segments:
+            return model.embeddings(input_ids=ids)
         return model.embeddings(input_ids=ids, token_type_ids=None if model.config.type_vocab_size == 1 else types)
 
     def context(self, model: PreTrainedModel, hidden: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Any:

@@ -19,11 +19,8 @@ class ModernBert(Family):
 
     stack = "layers"
     pooler = False
+    segments = False
     query_and_key = None
-
-    def embed(self, model: PreTrainedModel, ids: Tensor, types: Tensor | None) -> Tensor:
-        """Embeddings of token ids alone."""
-        return model.embeddings(ids)
 
     def context(
         self, model: PreTrainedModel, hidden: Tensor, mask: Tensor | None, types: Tensor | None = None

@@ -15,12 +15,9 @@ if TYPE_CHECKING:
 class MPNet(Roberta):
     """It has no segments; positions are counted as in RoBERTa, the padding token being 1 whatever the configuration."""
 
+    segments = False
     sdpa = False
     query_and_key = None
-
-    def embed(self, model: PreTrainedModel, ids: Tensor, types: Tensor | None) -> Tensor:
-        """Embeddings of token ids alone."""
-        return model.embeddings(ids)
 
     def context(
         self, model: PreTrainedModel, hidden: Tensor, mask: Tensor | None, types: Tensor | None = None

@@ -143,14 +143,3 @@ def check_labels(rule: str, labels: np.ndarray | None) -> np.ndarray:
     if labels is None:
         raise InputError(f"exit rule {rule}: found no labels, expected those of the calibration rows to fit it on")
     return labels
-
-
-def check_threshold(threshold: float, low: float = 0.0, high: float = 1.0) -> float:
-    """`threshold` as a float. Raises InputError unless it lies in [low, high]."""
-    try:
-        value = float(threshold)
-    except (TypeError, ValueError):
-        value = float("nan")
-    if not low <= value <= high:
-        raise InputError(f"threshold: found {threshold!r}, expected a number in [{low:g}, {high:g}]")
-    return value

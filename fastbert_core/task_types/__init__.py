@@ -38,6 +38,7 @@ class TaskType:
     columns: those of a file that hold text and label; `text_b` comes beside the first in tasks of pairs
     of_words: whether each word of a text has a label of its own
     sums_to_one: whether the outputs of a unit are probabilities of classes that exclude each other
+    every_class: whether nothing can be learnt unless each class occurs; a label or a tag that does not may be rare
     metrics: what it may be judged by, names of fastbert_core.task_metrics; the first where a task names none
     base: the exit rule that others are compared with; label_dtype: of labels in a trace
     """
@@ -46,6 +47,7 @@ class TaskType:
     columns = ("text_a", "label")
     of_words = False
     sums_to_one = True
+    every_class = True
     metrics: tuple[str, ...] = ("accuracy", "f1", "macro-f1", "matthews")
     base = "entropy"
     label_dtype: type = np.int64
@@ -98,7 +100,9 @@ class TaskType:
         return labels
 
     def unseen(self, labels: np.ndarray, classes: int) -> np.ndarray:
-        """The classes that never occur among `labels`, without which nothing can be learnt."""
+        """The classes that never occur among `labels`, where nothing can be learnt without them."""
+        if not self.every_class:
+            return np.array([], np.int64)
         return np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
 
     # The model.

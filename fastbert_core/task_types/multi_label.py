@@ -25,6 +25,7 @@ class MultiLabel(TaskType):
     """Labels of a row are 0 or 1 for each class; a model says the probability of each, and answers those above 0.5."""
 
     name = "multi-label"
+    every_class = False
     sums_to_one = False
     metrics = ("micro-f1", "macro-f1", "accuracy")
     none = None
@@ -72,10 +73,6 @@ class MultiLabel(TaskType):
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """By the first label that holds."""
         return np.where(labels.min(axis=1) < 0, -1, labels.argmax(axis=1))
-
-    def unseen(self, labels: np.ndarray, classes: int) -> np.ndarray:
-        """None: a label that never holds in a sample of the rows is rare, and no mistake."""
-        return np.array([], np.int64)
 
     def activate(self, logits: "Tensor") -> "Tensor":
         """Each label's probability."""

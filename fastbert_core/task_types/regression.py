@@ -27,6 +27,7 @@ class Regression(TaskType):
     """A label is a number; a model's one output is what it says, unbounded."""
 
     name = "regression"
+    every_class = False
     sums_to_one = False
     metrics = ("pearson", "spearman")
     base = "spread"
@@ -55,10 +56,6 @@ class Regression(TaskType):
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """By fifths of the range."""
         return np.where(np.isfinite(labels), np.floor(5 * np.nan_to_num(labels)), -1).astype(np.int64)
-
-    def unseen(self, labels: np.ndarray, classes: int) -> np.ndarray:
-        """None: there are no classes."""
-        return np.array([], np.int64)
 
     def activate(self, logits: "Tensor") -> "Tensor":
         """The output itself."""

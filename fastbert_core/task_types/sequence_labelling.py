@@ -30,6 +30,7 @@ class SequenceLabelling(TaskType):
     """Words and tags are separated by single spaces; the first tag of a task is O."""
 
     name = "sequence-labelling"
+    every_class = False
     columns = ("tokens", "tags")
     of_words = True
     metrics = ("entity-f1", "accuracy")
@@ -85,10 +86,6 @@ class SequenceLabelling(TaskType):
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """Sentences with an entity, without one, and without tags."""
         return np.array([max(tags, default=-1) for tags in labels]).clip(-1, 1)
-
-    def unseen(self, labels: np.ndarray, classes: int) -> np.ndarray:
-        """None: a tag that never occurs in a sample of the rows is rare, and no mistake."""
-        return np.array([], np.int64)
 
     def encode(
         self,

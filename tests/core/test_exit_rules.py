@@ -12,7 +12,7 @@ from fastbert_core.adaptive import Leaving
 from fastbert_core.agreement import disagreements
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
-from fastbert_core.exit_rules import BOUNDS, RULES, ExitRule, check_threshold, exit_layers, get_rule
+from fastbert_core.exit_rules import BOUNDS, RULES, ExitRule, exit_layers, get_rule, run_lengths
 from fastbert_core.exit_rules.f_pabee import divergences
 from fastbert_core.exit_rules.gate import features
 from fastbert_core.exit_rules.pcee import Pcee
@@ -308,7 +308,6 @@ def test_bounds_by_hand():
     assert not {*BOUNDS} & {*RULES}
 
 
-@pytest.mark.parametrize("bad", [None, "fast", float("nan"), -0.1, 1.1])
-def test_a_threshold_outside_its_range_is_refused(bad):
-    with pytest.raises(InputError, match=r"threshold: found .*, expected a number in \[0, 1\]"):
-        check_threshold(bad)
+def test_run_lengths_by_hand():
+    same = np.array([[1, 1, 0, 1, 1, 1], [0, 0, 1, 0, 0, 1]], bool)
+    assert run_lengths(same).tolist() == [[1, 2, 0, 1, 2, 3], [0, 0, 1, 0, 0, 1]]

@@ -6,7 +6,7 @@ import pytest
 from fastbert_core import layer_seconds
 from fastbert_core.engine import Engine
 from fastbert_core.evaluation import said_of
-from fastbert_core.exit_rules import exit_layers, get_rule
+from fastbert_core.exit_rules import exit_layers
 from fastbert_core.layer_seconds import second_costs
 from fastbert_core.operating_points import load_points, save_points
 from fastbert_core.tsv import Split
@@ -49,7 +49,7 @@ def test_operating_points_of_seconds(tmp_path, monkeypatch):
     save_points(points, tmp_path)
     assert load_points(tmp_path / "operating_points.json", points.model_sha256) == points
     assert (points.unit, said.operating_points(tmp_path).unit) == ("seconds", "multiply-accumulates")
-    scores, layers = get_rule("entropy").score(said.probabilities), model.layers
+    scores, layers = said.trace.uncertainties, model.layers
     for point in points.points:
         left = exit_layers(scores, point.threshold or 0.0)
         assert point.speedup == pytest.approx((layers + 0.5) / (1.5 * left.mean()))

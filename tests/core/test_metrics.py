@@ -13,7 +13,7 @@ from fastbert_core import metrics
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import entropy
 from fastbert_core.flops import paper_flops
-from fastbert_core.metrics import at_flops, at_layer, at_speed, curve, dense, encoder_shape
+from fastbert_core.metrics import at_flops, at_layer, at_speed, curve, dense
 from fastbert_core.uncertainty import uncertainty
 from reproductions.store import load_traces
 from tests.factories import BERT, binary_trace, make_trace, softmax, trace_of
@@ -110,7 +110,7 @@ def test_less_than_one_layer_buys_nothing():
 def test_one_layers_flops_buy_one_layer_of_the_committed_lcqmc():
     (committed,) = load_traces(RESULTS, task="lcqmc", training="self-distillation", seed=7, split="test")
     assert (committed.uncertainties[:, 0] == 1).any()  # at speed 1 it stays
-    least = paper_flops(encoder_shape(committed), 1)
+    least = paper_flops(committed.shape, 1)
     assert at_flops(committed, least).flops == least < at_speed(committed, 1).flops
 
 
@@ -158,11 +158,6 @@ def test_a_trace_without_all_layers_has_no_speeds():
         at_layer(make_trace(5), 13)
     with pytest.raises(InputError, match="no layer 3"):
         dense(teacher, 3)
-
-
-def test_an_encoder_of_other_dimensions_is_refused():
-    with pytest.raises(InputError, match="is no EncoderShape"):
-        dense(make_trace(5, encoder={**BERT, "experts": 8}, layers=[12]))
 
 
 def count_calls(work):

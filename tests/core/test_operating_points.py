@@ -15,6 +15,7 @@ from fastbert_core.exit_rules import exit_layers, get_rule
 from fastbert_core.flops import EncoderShape
 from fastbert_core.operating_points import FILE, calibrated, costs, load_points, save_points, weights_sha256
 from fastbert_core.thresholds import learn_then_test
+from fastbert_core.trace import Trace
 from fastbert_core.tsv import Split
 from tests.core.small import CLASSES, make_model, make_tokenizer, texts_of
 
@@ -36,12 +37,17 @@ def rows():
 
 @pytest.fixture(scope="module")
 def points(rows):
-    return calibrated(*rows, SHAPE, model_sha256="m", texts_sha256="t", max_tokens=128)
+    return calibrated(trace_of(*rows), model_sha256="m", texts_sha256="t", max_tokens=128)
+
+
+def trace_of(p, labels, tokens):
+    metadata = {"classes": ["a", "b", "c"], "layers": list(range(1, LAYERS + 1)), "encoder": SHAPE.described}
+    return Trace(p, labels, tokens, metadata)
 
 
 def speedup_at(rows, threshold):
-    p, _, tokens = rows
-    cost, dense = costs(tokens, SHAPE, LAYERS, 3)
+    p = rows[0]
+    cost, dense = costs(trace_of(*rows))
     left = exit_layers(get_rule("entropy").score(p), threshold)
     return dense.mean() / cost[np.arange(ROWS), left - 1].mean()
 
@@ -81,7 +87,7 @@ def test_accuracy_is_that_of_the_labelled_rows(rows):
     p, labels, tokens = rows
     some = np.where(np.arange(ROWS) % 3 == 0, labels, -1)
     of = {"model_sha256": "m", "texts_sha256": "t", "max_tokens": 128}
-    found, none = (calibrated(p, known, tokens, SHAPE, **of) for known in (some, np.full(ROWS, -1)))
+    found, none = (calibrated(trace_of(p, known, tokens), **of) for known in (some, np.full(ROWS, -1)))
     assert (found.labelled, none.labelled, none.full_accuracy) == (200, 0, None)
     assert found.full_accuracy == pytest.approx(100 * (p[::3, -1].argmax(axis=1) == labels[::3]).mean())
     assert [point.threshold for point in found.points] == [point.threshold for point in none.points]
@@ -142,7 +148,7 @@ def test_a_budget_is_held_over_a_stream_as_on_its_trace(folder, caplog):
     budget = 1 + 0.4 * (engine.model.layers - 1)
     found = list(engine.predict(iter(texts[300:]), budget=budget))
     executed = np.array([one.exit_layer for one in found])
-    scores = get_rule("entropy").score(said_of(engine.model, engine.tokenizer, Split(texts[300:], None, []), "")[2])
+    scores = said_of(engine.model, engine.tokenizer, Split(texts[300:], None, []), "").trace.uncertainties
     steer = Budget(engine.points.thresholds, engine.points.layers, budget)
     assert np.array_equal(executed[:BUDGETED], exit_layers(scores[:BUDGETED], steer.threshold))
     expected = held(scores, steer, BUDGETED)

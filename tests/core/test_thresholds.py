@@ -17,14 +17,12 @@ from fastbert_core.thresholds import (
     certified,
     disagreement,
     errors_allowed,
-    fixed,
     harm,
     learn_then_test,
-    naive,
     rows_needed,
     within,
 )
-from tests.factories import make_trace
+from tests.factories import make_trace, naive
 
 COST = np.arange(1, 13) * 1.02  # of twelve layers, in a dense model's layers
 MANY = make_trace(12_000, 4, skill=0.7)
@@ -129,9 +127,7 @@ def test_many_draws_at_once_choose_as_each_alone_does():
 @pytest.mark.parametrize("rows", [1, 50, 113])
 def test_too_few_rows_never_exit(rows):
     scores, losses = np.zeros((rows, 3)), np.zeros((rows, 3), bool)
-    choice = learn_then_test(losses, scores, 0.02)
-    assert choice[0] is None
-    assert choice[2:] == (rows, 114)
+    assert learn_then_test(losses, scores, 0.02).threshold is None
     assert learn_then_test(np.zeros((114, 3), bool), np.zeros((114, 3)), 0.02).threshold == 1
     assert naive(losses, scores, 0.02).threshold == 1
 
@@ -185,9 +181,5 @@ def test_shares_outside_0_to_1_are_refused(shares):
         learn_then_test(np.zeros((5, 2), bool), np.zeros((5, 2)), *shares)
 
 
-def test_a_fixed_threshold_promises_nothing():
-    assert fixed(0.3).threshold == 0.3
-    assert "Nothing" in fixed(0.3).promise
-    with pytest.raises(InputError, match="threshold: found 2"):
-        fixed(2)
+def test_the_grid_ascends_from_never_to_always():
     assert (thresholds.GRID[0], GRID[-1], (np.diff(GRID) > 0).all()) == (0, 1, True)

@@ -8,18 +8,18 @@ from fastbert_core.budgets import Budget, held
 from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.flops import dense_true_macs, true_macs
 from fastbert_core.layer_thresholds import by_layer, lost_so_far
-from fastbert_core.metrics import at_threshold, encoder_shape
+from fastbert_core.metrics import at_threshold
 from fastbert_core.out_of_bag import draws
 from fastbert_core.sweep import slowest_within
-from fastbert_core.thresholds import disagreement, harm, learn_then_test, naive
-from reproductions import budget, cli, guarantees, operating_points
+from fastbert_core.thresholds import disagreement, harm, learn_then_test
+from reproductions import budget, cli, commands, guarantees, operating_points
 from reproductions.budget import costs, drawn, measured
 from reproductions.checkout import committed
 from reproductions.columns import TABLES
 from reproductions.store import load_traces
 from reproductions.streams import drifting
 from reproductions.tables import read_table, write_tables
-from tests.factories import make_trace, store
+from tests.factories import make_trace, naive, store
 
 SEED = ["task", "seed"]
 NAMES = ("budget", "guarantees", "streams", "layer_guarantees")
@@ -67,7 +67,7 @@ def test_thresholds_are_solved_on_dev_and_judged_on_test_as_they_are_written(tab
 
 def test_true_macs_are_those_of_each_text_s_length(tables, traces):
     test = trace(traces, "dbpedia", "test")
-    shape, rule = encoder_shape(test), RULES["max-prob"]
+    shape, rule = test.shape, RULES["max-prob"]
     rows = tables["budget"].query(
         "task == 'dbpedia' and rule == 'max-prob' and unit == 'MACs' and calibration == 'dev'"
     )
@@ -247,7 +247,8 @@ def test_the_command_writes_three_tables_of_all_tasks_and_prints_those_named(res
 
 def test_without_a_folder_the_command_reads_what_is_committed_and_writes_nothing(results, capsys, monkeypatch):
     monkeypatch.setattr(cli, "committed", lambda name: results)
-    monkeypatch.setattr(cli, "is_committed", lambda path, *names: path == results)
+    for module in (cli, commands):
+        monkeypatch.setattr(module, "is_committed", lambda path, *names: path == results)
     before = contents(results)
     assert cli.main(["budget", "all"]) == 0
     assert contents(results) == before

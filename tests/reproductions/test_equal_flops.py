@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastbert_core.flops import paper_flops
-from fastbert_core.metrics import at_flops, at_speed, dense, encoder_shape
+from fastbert_core.metrics import at_flops, at_speed, dense
 from reproductions.equal_flops import ALL_DEPTHS, DISTILBERT, ON_LABELS, ONE_STUDENT, equal_flops
 from reproductions.statistics import holm, mcnemar
 from tests.factories import make_task, make_trace
@@ -54,7 +54,7 @@ def test_the_training_on_labels_is_met_at_its_speeds_and_over_all_depths(traces,
     rows = table.loc[ON_LABELS]
     assert list(rows.index) == ["speed=0.2", "speed=0.7", ALL_DEPTHS]
     assert rows.loc["speed=0.2", "against_accuracy"] == at_speed(on_labels, 0.2).accuracy
-    unit = paper_flops(encoder_shape(on_labels), 1)
+    unit = paper_flops(on_labels.shape, 1)
     curves = [[at_flops(t, depth * unit).accuracy for depth in range(1, 13)] for t in (traces[0], on_labels)]
     area = rows.loc[ALL_DEPTHS]
     assert area["difference"] == pytest.approx(np.mean(curves[0]) - np.mean(curves[1]))

@@ -11,7 +11,7 @@ from fastbert_core.metrics import at_layer, at_threshold, dense, exit_costs, jud
 from fastbert_core.task_types import SINGLE
 from fastbert_core.thresholds import by_speedup
 from plots.cli import main as drawing
-from reproductions import cli, statistics
+from reproductions import cli, commands, statistics
 from reproductions.figure3_speed_accuracy import speed_accuracy
 from reproductions.rules import board, board_text, left_out, measured
 from reproductions.statistics import holm, paired_interval
@@ -187,7 +187,8 @@ def test_the_command_writes_both_tables_of_all_tasks_and_prints_those_named(resu
 
 def test_without_a_folder_the_command_reads_what_is_committed_and_writes_nothing(results, capsys, monkeypatch):
     monkeypatch.setattr(cli, "committed", lambda name: results)
-    monkeypatch.setattr(cli, "is_committed", lambda path, *names: path == results)
+    for module in (cli, commands):
+        monkeypatch.setattr(module, "is_committed", lambda path, *names: path == results)
     before = contents(results)
     assert cli.main(["rules", "all"]) == 0
     assert contents(results) == before

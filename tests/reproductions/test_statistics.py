@@ -8,7 +8,6 @@ from scipy import stats
 
 from reproductions.statistics import (
     accuracy_interval,
-    auroc,
     cochran_armitage,
     crossed_bootstrap,
     difference_of_proportions,
@@ -262,13 +261,3 @@ def test_spearman_is_scipys_and_silent_on_constants():
     assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
     assert np.isnan(spearman(x, np.ones(200, bool)))
     assert np.isnan(spearman(np.zeros(200), y))
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=30))
-def test_auroc_is_the_share_of_pairs_in_order(samples):
-    scores, positive = np.array([s for s, _ in samples], dtype=float), np.array([p for _, p in samples])
-    pairs = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
-    if pairs:
-        assert auroc(scores, positive) == pytest.approx(np.mean(pairs))
-    else:
-        assert np.isnan(auroc(scores, positive))

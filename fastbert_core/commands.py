@@ -1,0 +1,245 @@
+"""What the commands of `fastbert` do; each imports what it needs, so that help comes at once."""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastbert_core import show
+from fastbert_core.arguments import quiet, resumable
+from fastbert_core.errors import InputError
+
+if TYPE_CHECKING:
+    from fastbert_core.evaluation import Said
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+READ = ("text", "pair", "label", "encoding")
+TRAINED = (
+    *("dev", "test", "type", "backbone", "classifier", "training", "epochs", "rate", "student_epochs", "student_rate"),
+    *("batch_size", "max_tokens", "train_rows", "seed", "device", "precision", "replace", *READ),
+)
+
+
+@resumable()
+def train(options: argparse.Namespace) -> None:
+    """A model folder, calibrated."""
+    quiet()
+    from fastbert_core.classifier import train_classifier
+
+    given = {name: value for name in TRAINED if (value := getattr(options, name)) is not None}
+    record = train_classifier(options.data, options.out, **given)
+    if not record:  # another process of several has it
+        return
+    if options.json:
+        print(json.dumps(record, ensure_ascii=False))
+        return
+    print(show.shown(options.out))
+    print(f"model in {options.out}; next: fastbert predict {options.out} FILE --max-disagreement 0.01")
+
+
+def predict(options: argparse.Namespace) -> None:
+    """A line of JSON for each text; with --cluster, a file for each file."""
+    wanted = _wanted(options)
+    read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}
+    alone = {"--out": options.out, "--workers": options.workers, "--cpus": options.cpus}
+    if options.cluster is not None:
+        print(_predict_backlog(options, wanted, read), file=sys.stderr)
+        return
+    if given := [name for name, value in alone.items() if value is not None]:
+        raise InputError(f"{given[0]}: found it without --cluster, expected both")
+    quiet()
+    from fastbert_core.predicting import predict
+
+    told = predict(
+        *(_folder_or_id(options.model), options.texts, wanted, read),
+        device=options.device,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        probabilities=options.probabilities,
+    )
+    print(told, file=sys.stderr)
+
+
+def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> str:
+    from fastbert_core.cluster import check_answers
+
+    for name in {"budget", "layers_per_second"} & wanted.keys():
+        option = f"--{name.replace('_', '-')}"
+        raise InputError(f"{option}: found it with --cluster, expected one stream, which one engine reads in order")
+    if options.out is None:
+        raise InputError("--cluster: found no --out, expected the folder that gets the results")
+    check_answers(options.cluster)
+    from fastbert_core.backlog import predict_backlog
+
+    return predict_backlog(
+        *(_folder_or_id(options.model), options.texts, options.out, wanted, read, options.cluster),
+        lambda line: print(line, file=sys.stderr),
+        workers=options.workers,
+        cpus=options.cpus or 1,
+        device="cpu" if options.device == "auto" else options.device,
+        batch_size=options.batch_size,
+        probabilities=options.probabilities,
+    )
+
+
+def _wanted(options: argparse.Namespace) -> dict[str, float]:
+    names = "speed", "speedup", "max_disagreement", "budget", "layers_per_second"
+    given = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None} or {"max_disagreement": 0.01}
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Answers over HTTP until SIGTERM."""
+    quiet()
+    try:
+        from fastbert_core.serving import Limits, serve
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'fastbert-core[serve]' brings it"
+        raise InputError(f"serve: found no package {error.name}, expected it; {remedy}") from None
+    from fastbert_core.engine import Engine
+    from fastbert_core.precision import resolve_device
+
+    device = resolve_device(options.device).type
+    more = {"precision": options.precision, "device": device, "queue": options.queue}
+    engine = Engine.from_pretrained(_folder_or_id(options.model), **more)
+    serve(engine, Limits(_wanted(options), options.max_bytes, options.deadline), options.host, options.port)
+
+
+def calibrate(options: argparse.Namespace) -> None:
+    """Operating points by other texts, and the precision that is fastest here."""
+    from fastbert_core.encoding import load_tokenizer
+    from fastbert_core.engine import Engine
+    from fastbert_core.fastest import fastest_of, try_precisions
+    from fastbert_core.known_precision import keep_precision
+    from fastbert_core.operating_points import save_points
+
+    said = _said(options, options.texts, "calibration", labelled=False)
+    folder = Path(options.model)
+    tokenizer = load_tokenizer(folder)
+    shapes = Engine(said.model, tokenizer).shapes() if options.seconds else None
+    save_points(said.operating_points(folder, shapes), folder)
+    tried = try_precisions(said.model, tokenizer, said.split.texts, said.split.pairs)
+    best, times = fastest_of(tried), tried[0].texts_per_second
+    keep_precision(folder, said.model.device, best.precision, [each._asdict() for each in tried])
+    told = f"{best.texts_per_second / times:.2f} times fp32, with its label in {best.same:.1f}% of the texts"
+    print(f"fastest precision on this machine: {best.precision}, {told}", file=sys.stderr)
+    show.rewrite_card(folder)
+    print(json.dumps(show.points_table(folder)) if options.json else show.shown(folder))
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Accuracy and cost at every operating point, class by class."""
+    from fastbert_core.evaluation import beside
+    from fastbert_core.operating_points import FILE, load_points, weights_sha256
+
+    said, folder = _said(options, options.data, "test", labelled=True), Path(options.model)
+    path = folder / FILE
+    tables = said.tables(load_points(path, weights_sha256(folder)) if path.exists() else None)
+    if tables is None:
+        raise InputError(f"{options.data}: found no labels, expected some to evaluate by")
+    if options.rules:
+        tables["rules"] = beside(said.labelled)
+    if options.json:
+        print(json.dumps(tables, ensure_ascii=False))
+        return
+    common = "the commonest class is" if tables["classes"] else "one answer for all is right to"
+    print(f"{tables['rows']} rows; {common} {tables['majority']:.2f}% of them")
+    if tables["confidence"] is not None:
+        print(f"the full model is {tables['confidence']:.2f}% sure on average")
+    named = ["points", *["classes"] * bool(tables["classes"]), *["rules"] * options.rules]
+    for name in named:
+        print(f"\n{show.table(tables[name])}")
+    if not path.exists():
+        print(f"\nno operating points; next: fastbert calibrate {folder} --texts FILE")
+
+
+def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool) -> "Said":
+    """What a model's exits say of the rows of `data`, whose labels are the model's classes."""
+    quiet()
+    from fastbert_core import inputs, sources
+    from fastbert_core.encoding import load_tokenizer
+    from fastbert_core.evaluation import said_of
+    from fastbert_core.model import FastBertModel
+    from fastbert_core.precision import resolve_device
+    from fastbert_core.tasks import TASKS
+
+    model = FastBertModel.from_pretrained(_folder_or_id(options.model)).to(resolve_device(options.device))
+    if data in TASKS:
+        split = sources.load_task(TASKS[data], lambda line: print(line, file=sys.stderr)).test
+    else:
+        read = {name: getattr(options, name) for name in READ}
+        of = {"kind": model.kind, "scores": model.config.scores}
+        split = inputs.rows_for(data, model.config.class_names, labelled, **read, **of)
+    if model.config.pair not in (None, split.pairs is not None):
+        expected = "pairs of texts; --pair COLUMN names the second" if model.config.pair else "single texts"
+        raise InputError(f"{data}: found {'single texts' if split.pairs is None else 'pairs'}, expected {expected}")
+    return said_of(model, load_tokenizer(options.model), split, progress)
+
+
+def show_model(options: argparse.Namespace) -> None:
+    """What a model is, where it came from, what it can do."""
+    if options.json:
+        print(json.dumps(show.read_record(options.model) | {"operating_points": show.points_table(options.model)}))
+        return
+    print(show.shown(options.model))
+
+
+def list_names(options: argparse.Namespace) -> None:
+    """What there is by name."""
+    rows = LISTS[options.what]()
+    print(json.dumps(rows, ensure_ascii=False) if options.json else show.table(rows))
+
+
+def _tasks() -> list[dict]:
+    from fastbert_core.tasks import TASKS
+
+    return [
+        {
+            "task": task.name,
+            "language": task.language,
+            "type": task.type,
+            "kind": "pairs" if task.pair else "texts",
+            "from": "package index" if task.package else "hub" if task.hub else "files",
+            "classes": len(task.classes),
+        }
+        for task in TASKS.values()
+    ]
+
+
+def _rules() -> list[dict]:
+    from fastbert_core.exit_rules import RULES
+
+    return [
+        {"rule": name, "needs fitting": "yes" if rule.needs_fit else "", "for": ", ".join(rule.types)}
+        for name, rule in RULES.items()
+    ]
+
+
+def _trainings() -> list[dict]:
+    from fastbert_core.trainings import TRAININGS, Schedule, Schedules
+
+    schedules = Schedules(Schedule(1, 1e-3), Schedule(1, 1e-3))
+    stages = {name: training(schedules) for name, training in TRAININGS.items()}
+    told = {
+        name: ", then ".join(f"{' and '.join(stage.trains)} on {stage.loss}" for stage in of)
+        for name, of in stages.items()
+    }
+    return [{"training": name, "stages": stages} for name, stages in told.items()]
+
+
+def _backbones() -> list[dict]:
+    from fastbert_core.sources import BACKBONES
+
+    return [{"backbone": name, "what": what} for name, what in BACKBONES.items()]
+
+
+LISTS = {"tasks": _tasks, "rules": _rules, "trainings": _trainings, "backbones": _backbones}
+
+
+def _folder_or_id(model: str) -> str:
+    """`model`. Raises InputError if it is neither a folder nor may be a hub id."""
+    if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
+        raise InputError(f"{model}: no such folder, expected a trained model's, or its hub id (owner/name)")
+    return model

@@ -1,0 +1,196 @@
+"""Blocks of the pages on results: the paper's tables beside ours, and what an early exit costs and wins."""
+
+import pandas as pd
+
+from fastbert_core.tasks import TASKS
+from reproductions.blocks import Tables, block, markdown
+from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
+from reproductions.figure4_luha import FEW
+from reproductions.paper_rows import AT_CHANCE
+from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
+from reproductions.verdicts import ALPHA, VERDICTS
+
+
+def _in_order(rows: pd.DataFrame) -> list[str]:
+    """The paper's tasks that `rows` are of, in its order."""
+    return [task for task in TASKS if task in set(rows["task"])]
+
+
+def _sides(row: dict) -> dict[str, str]:
+    """What a row of equal_flops.csv compares."""
+    p = row["mcnemar_p_holm"]
+    return {
+        "its accuracy": f"{row['against_accuracy']:.2f} at {row['mflops']:.0f}M",
+        "FastBERT": f"{row['accuracy']:.2f}",
+        "difference": f"{row['difference']:+.2f} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]",
+        "p": "" if pd.isna(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}",
+    }
+
+
+def _told(rows: pd.DataFrame) -> str:
+    better, worse = _won_and_lost(rows)
+    return f"is better in {better} of {len(rows)} comparisons and worse in {worse}"
+
+
+def _won_and_lost(rows: pd.DataFrame) -> tuple[int, int]:
+    """Rows of equal_flops.csv in which FastBERT is significantly better, and worse, after Holm's correction."""
+    significant = rows["mcnemar_p_holm"] < ALPHA
+    return (significant & (rows["difference"] > 0)).sum(), (significant & (rows["difference"] < 0)).sum()
+
+
+def _against(tables: Tables, model: str) -> pd.DataFrame:
+    return tables["equal_flops"].query("against == @model")
+
+
+def _chosen(tables: Tables) -> pd.DataFrame:
+    """By task: table 2's row at the speed chosen on dev, and that row's difference to BERT of comparisons.csv."""
+    rows, pairs = tables["table2"], tables["comparisons"]
+    lost = pairs[pairs["against"] == "BERT"][["task", "setting", "difference", "without_loss"]]
+    return rows[rows["setting"].str.endswith(CHOSEN)].merge(lost, on=["task", "setting"]).set_index("task")
+
+
+@block
+def headline(tables: Tables) -> str:
+    """Five findings, each with the page that shows it whole."""
+    chosen, verdicts = _chosen(tables), tables["table2"]["verdict_relative"]
+    kept = f"{(chosen['without_loss'] == 'yes').sum()} of {len(chosen)} tasks"
+    distilbert, of_classifiers = _against(tables, DISTILBERT), tables["luha"].query("bin == 'all'")["verdict"]
+    exits = tables["efficiency"].query("speed > 0")["efficiency"]
+    counts = [f"{(verdicts == verdict).sum()} {verdict}" for verdict in VERDICTS]
+    better, worse = _won_and_lost(distilbert)
+    findings = {
+        f"FLOPs at the fastest speed that costs at most {TOLERATED_LOSS} points on dev": (
+            f"{chosen['speedup'].median():.1f}x fewer in the median, {chosen['speedup'].min():.1f}x to "
+            f"{chosen['speedup'].max():.1f}x; on {kept} the test set's interval of the loss lies below it"
+            " ([by task](docs/results.md#what-an-early-exit-costs))"
+        ),
+        "Loss to the own teacher beside the paper's, at its mean layers": (
+            f"{', '.join(counts)} of {(verdicts != '').sum()} ([rule](results/README.md#verdicts))"
+        ),
+        "Accuracy beside DistilBERT's, at equal FLOPs": (
+            f"better in {better} of {len(distilbert)}, worse in {worse}, after Holm's correction"
+            " ([by depth](docs/questions.md#does-fastbert-beat-distilbert-at-equal-flops))"
+        ),
+        "The lower the uncertainty, the higher the accuracy (LUHA)": (
+            f"holds for {(of_classifiers == 'holds').sum()} of {len(of_classifiers)} classifiers"
+            " ([figure](docs/results.md#luha))"
+        ),
+        "Measured speedup over FLOPs speedup, in the engine on a CPU": (
+            f"{exits.min():.2f} to {exits.max():.2f} ([seconds](docs/performance.md))"
+        ),
+    }
+    return markdown([{"what": what, "found": found} for what, found in findings.items()])
+
+
+@block
+def trained(tables: Tables) -> str:
+    """Which tasks' rows are of the trainings that the pages describe: only those tell of each stage in runs.csv."""
+    runs = tables["runs"].query("training == 'self-distillation'")
+    new, old = (_in_order(runs[(runs["stages"] != "") == told]) for told in (True, False))
+    if not old:
+        return "All rows are of trainings as described here."
+    first = f"Trained as described here: {', '.join(new) or 'none yet'}."
+    return f"{first} Trained before, and to be trained again: {', '.join(old)}."
+
+
+@block
+def table2(tables: Tables) -> str:
+    """Table 2: accuracy and FLOPs speedup, measured and below it the paper's."""
+    settings = {"BERT": ("BERT", "12 layers")}
+    settings |= {f"DistilBERT, {n} layers": ("DistilBERT", f"{n} layers") for n in (6, 3, 1)}
+    settings |= {f"FastBERT, speed {speed:g}": ("FastBERT", f"speed={speed:g}") for speed in PAPER_SPEEDS}
+    rows, lines = tables["table2"], []
+    for task in _in_order(rows):
+        mine = rows[rows["task"] == task].set_index(["model", "setting"])
+        of = f"measured, {mine['train_rows'].max():,} / {mine['test_rows'].max():,} rows"
+        for name, who, prefix in ((task, of, ""), ("", "paper", "reported_")):
+            numbers = mine[[f"{prefix}accuracy", f"{prefix}speedup"]].reindex(settings.values()).itertuples(index=False)
+            cells = ["" if pd.isna(a) else f"{a:.2f}" + ("" if pd.isna(x) else f" · {x:.2f}x") for a, x in numbers]
+            lines.append({"task": name, "": who} | dict(zip(settings, cells, strict=True)))
+    return markdown(lines)
+
+
+@block
+def dbpedia(tables: Tables) -> str:
+    """What `run dbpedia` prints as committed."""
+    rows = tables["table2"].query("task == 'dbpedia'")
+    forms = {"accuracy": "{:.2f}", "mean_layers": "{:.2f}", "speedup": "{:.2f}x"}
+    shown = rows[["model", "setting"]].assign(**{name: rows[name].map(form.format) for name, form in forms.items()})
+    return markdown(shown.rename(columns=lambda column: column.replace("_", " ")))
+
+
+@block
+def losses(tables: Tables) -> str:
+    """What an early exit costs, by task: at the paper's mean layers beside its loss, and at the speed chosen on dev."""
+    chosen, rows, lines = _chosen(tables), tables["table2"].set_index(["task", "setting"]), []
+    for task in _in_order(chosen.reset_index()):
+        line, own = {"task": task}, chosen.loc[task]
+        for speed in PAPER_SPEEDS:
+            if (key := (task, f"speed={speed:g}")) in rows.index and (verdict := rows.loc[key, "verdict_relative"]):
+                ours, theirs = rows.loc[key, ["relative_loss", "reported_loss"]]
+                line[f"at the layers of speed {speed:g}"] = f"{ours:+.2f} (paper {theirs:+.2f}), {verdict}"
+        line["chosen on dev"] = own["setting"].removesuffix(CHOSEN).strip().replace("=", " ")
+        line["mean layers"] = f"{own['mean_layers']:.1f}"
+        lines.append(line | {"speedup": f"{own['speedup']:.1f}x", "loss": f"{0 - own['difference']:+.2f}"})
+    return markdown(pd.DataFrame(lines).fillna(""))
+
+
+@block
+def students(tables: Tables) -> str:
+    """Accuracy is Σ share of bin × accuracy in bin: a student's difference to the teacher, split into these two."""
+    bins = tables["luha"].query("bin != 'all'").assign(right=lambda t: (t["samples"] * t["accuracy"] / 100).round())
+    wide = bins.pivot_table(["samples", "right"], ["task", "layer"], "bin", "sum").astype(float)
+    lines, lost, by_shares = [], 0, 0
+    for task, mine in wide.groupby("task"):
+        samples, right = (mine[name].droplevel("task") for name in ("samples", "right"))
+        share, accuracy, depth = samples.div(samples.sum(axis=1), axis=0), right / samples, samples.index.max()
+        for layer in sorted({1, depth // 2} - {0, depth}):
+            gap = accuracy.loc[layer] - accuracy.loc[depth]  # a bin that one side leaves empty counts as shares alone
+            full = (samples.loc[[layer, depth]] >= FEW).all()
+            whole = 100 * (right.loc[layer].sum() - right.loc[depth].sum()) / samples.loc[depth].sum()
+            within = 100 * (gap * (share.loc[layer] + share.loc[depth]) / 2).sum()
+            lost, by_shares = lost + (whole < 0), by_shares + (whole < 0 <= within)
+            line = {"task": task, "student": f"layer {layer}", "student - teacher": f"{whole:+.2f}"}
+            line |= {"from the shares": f"{whole - within:+.2f}", "from accuracy within bins": f"{within:+.2f}"}
+            lines.append(line | {"more accurate in": f"{(gap[full] > 0).sum()} of {full.sum()} bins"})
+    less = f"{lost} of {len(lines)} students are less accurate than their teacher"
+    return f"{less}; within bins, {by_shares} of these are not.\n\n{markdown(lines)}"
+
+
+@block
+def one_student(tables: Tables) -> str:
+    """The best student on dev, alone, against adaptive inference at its FLOPs; and all students."""
+    rows, lines = _against(tables, ONE_STUDENT), []
+    for row in (best := rows[rows["against_setting"].str.endswith(CHOSEN)]).to_dict("records"):
+        won, lost = _won_and_lost(rows[rows["task"] == row["task"]])
+        layer = row["against_setting"].removesuffix(CHOSEN).strip().replace("=", " ")
+        lines.append({"task": row["task"], "best student": layer} | _sides(row) | {"depths won": won, "lost": lost})
+    all_won, all_lost = _won_and_lost(rows)
+    return (
+        f"Against the best student adaptive inference {_told(best)}; of all {len(rows)} students it beats {all_won} "
+        f"and loses to {all_lost}.\n\n{markdown(lines)}"
+    )
+
+
+@block
+def distilbert(tables: Tables) -> str:
+    """FastBERT at the FLOPs of every DistilBERT."""
+    rows, table = _against(tables, DISTILBERT), tables["table2"]
+    chance = table[table["note"].str.contains(AT_CHANCE, regex=False)].set_index(["task", "setting"]).index
+    lines = [
+        {"task": row["task"], "DistilBERT": row["against_setting"]}
+        | _sides(row)
+        | {"": "DistilBERT at chance" if (row["task"], row["against_setting"]) in chance else ""}
+        for row in rows.to_dict("records")
+    ]
+    depths = [f"{depth}: it {_told(mine)}" for depth, mine in rows.groupby("against_setting", sort=False)]
+    return f"{'; '.join(depths)}.\n\n{markdown(lines)}"
+
+
+@block
+def on_labels(tables: Tables) -> str:
+    """FastBERT against the training on labels alone, at equal FLOPs."""
+    rows = _against(tables, ON_LABELS)
+    return markdown(
+        [{"task": row["task"], "labels": row["against_setting"]} | _sides(row) for row in rows.to_dict("records")]
+    )

@@ -1,0 +1,126 @@
+"""Blocks of the pages on exit rules, trainings, exits, operating points, calibration and tasks beside the paper's."""
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.task_types import TASK_TYPES
+from fastbert_core.tasks import TASKS
+from reproductions import operating_points
+from reproductions.blocks import BLOCKS, Tables, block, markdown
+from reproductions.rules import board
+from reproductions.seeds import DEFAULT
+from reproductions.task_metrics import FULL, HALF, WITHIN
+from reproductions.verdicts import ALPHA
+
+
+@block
+def leaderboard(tables: Tables) -> str:
+    """Every exit rule's means over tasks, of FastBERT's own training."""
+    rows = tables["leaderboard"]
+    rows = rows[rows["training"] == DEFAULT]
+    return markdown(board(rows).rename(columns={"rule": f"{rows['task'].nunique()} tasks"}) if len(rows) else [])
+
+
+@block
+def trainings(tables: Tables) -> str:
+    """Points over FastBERT's own training, of every training with exits that has runs; * after Holm's correction."""
+    rows, lines = tables["trainings"], []
+    deep = rows[rows["rule"] != "none"][["task", "training"]].drop_duplicates().itertuples(index=False)
+    for task, training in deep:
+        mine = rows[(rows["task"] == task) & (rows["training"] == training)]
+        line = {"task": task, "training": training}
+        for row in mine.sort_values(["rule", "layers"]).itertuples():
+            name = "last layer" if row.rule == "none" else f"{row.rule}, {row.layers} layers"
+            line[name] = f"{row.difference:+.2f}{'*' * (row.mcnemar_p_holm < ALPHA)}"
+        lines.append(line)
+    return markdown(pd.DataFrame(lines).fillna("").to_dict("records"))
+
+
+@block
+def exits(tables: Tables) -> str:
+    """Of each task's first, middle and last layer, and of overthinking, by FastBERT's own training."""
+    lines = []
+    for task, mine in tables["exits"][tables["exits"]["training"] == DEFAULT].groupby("task"):
+        some = mine.iloc[[0, len(mine) // 2 - 1, -1]]
+        line = {"task": task}
+        line |= {f"AUROC, layer {row.layer}": f"{row.failure_auroc:.3f}" for row in some.itertuples()}
+        last = mine.iloc[-1]
+        names = {"wasteful": "wasteful", "destructive": "destructive", "fell": "fell at the last"}
+        lines.append(line | {text: f"{last[name]:.1f}%" for name, text in names.items()})
+    return markdown(lines)
+
+
+BLOCKS |= {
+    "asked": lambda tables: markdown(operating_points.asked(tables["budget"])),
+    "reached": lambda tables: markdown(operating_points.reached(tables["budget"])),
+    "tolerated": lambda tables: markdown(operating_points.tolerated(tables["guarantees"])),
+    "promised": lambda tables: markdown(operating_points.promised(tables["guarantees"])),
+    "promised_by_layer": lambda tables: markdown(operating_points.promised_by_layer(tables["layer_guarantees"])),
+    "drifted": lambda tables: markdown(operating_points.drifted(tables["streams"])),
+}
+
+
+@block
+def calibration(tables: Tables) -> str:
+    """The teacher's confidence beside its accuracy, and what the fitted temperature makes of one speed."""
+    rows, lines = tables["calibration"], []
+    for (task, seed), mine in rows.groupby(["task", "seed"]):
+        own, fitted = (mine[mine["fitted"] == which].iloc[0] for which in ("no", "yes"))
+        line = {
+            "task": task,
+            "seed": seed,
+            "accuracy": f"{own['accuracy']:.2f}",
+            "confidence": f"{own['confidence']:.2f}",
+        }
+        line |= {"ECE": f"{own['ece']:.1f} [{own['ece_low']:.1f}, {own['ece_high']:.1f}]"}
+        line |= {"ECE at the temperature": f"{fitted['ece']:.1f}"}
+        line |= {"least uncertainty": f"{own['least_uncertainty']:.2f}", "temperature": f"{fitted['temperature']:.2f}"}
+        for title, row in ((f"speed {own['speed']:g}", own), ("at the temperature", fitted)):
+            line[title] = f"{row['accuracy_at_speed']:.2f} at {row['mean_layers']:.2f} layers"
+        lines.append(line)
+    return markdown(lines)
+
+
+@block
+def linear(tables: Tables) -> str:
+    """How far the speedup is from a straight line in the speed."""
+    rows, lines = tables["speed_accuracy"].query("model == 'FastBERT'"), []
+    for task, mine in rows.groupby("task"):
+        speed, speedup = (mine[name].to_numpy(float) for name in ("speed", "speedup"))
+        off = speedup - speedup[0] - (speedup[-1] - speedup[0]) * speed
+        worst = np.abs(off).argmax()
+        explained = np.corrcoef(speed, speedup)[0, 1] ** 2 if np.ptp(speedup) else 1.0
+        at = {f"speed {speed[k]:g}": f"{speedup[k]:.2f}x" for k in (10, 50, 90)}
+        far = {"farthest from the line": f"{off[worst]:+.2f}x at speed {speed[worst]:g}"}
+        lines.append({"task": task, "R²": f"{explained:.3f}"} | at | far)
+    return markdown(lines)
+
+
+@block
+def more_tasks(tables: Tables) -> str:
+    """Tasks beside the paper's, by type: each metric at full depth, and what leaving early keeps of the first one."""
+    rows, lines = tables["more/task_metrics"], []
+    for (kind, task, training, seed), mine in rows.groupby(["task_type", "task", "training", "seed"]):
+        first, full = TASKS[task].metrics[0], mine[mine["point"] == FULL].set_index("metric")["value"]
+        of_first = mine[mine["metric"] == first]
+        half, within = (of_first[of_first["point"] == point].set_index("rule") for point in (HALF, WITHIN))
+        line = {"type": kind, "task": task, "training": training, "seed": seed}
+        line["all layers"] = ", ".join(f"{name} {_short(full[name])}" for name in TASKS[task].metrics)
+        for point, found in ((HALF, half), (WITHIN, within)):
+            line[f"own rule, {point}"] = _kept(found, TASK_TYPES[kind].base)
+        best = half["value"].idxmax() if half["value"].notna().any() else ""
+        line[f"best rule, {HALF}"] = f"{best}: {_kept(half, best)}" if best else ""
+        lines.append(line)
+    return markdown(lines)
+
+
+def _kept(rows: pd.DataFrame, rule: str) -> str:
+    """What a rule keeps at a point: points lost with their interval, and layers."""
+    if rule not in rows.index:
+        return ""
+    row = rows.loc[rule]
+    return f"{row['lost']:+.2f} [{row['lost_low']:+.2f}, {row['lost_high']:+.2f}], {row['mean_layers']:.1f} layers"
+
+
+def _short(value: float) -> str:
+    return "undefined" if pd.isna(value) else f"{value:.2f}"
