@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, exit_code
-from plots import BENCH
+from plots import BENCH, FOREIGN
 from reproductions.checkout import committed, is_committed
 from reproductions.profiles import PROFILES, PUBLISHED
 
@@ -30,7 +30,7 @@ def _draw(arguments: Sequence[str] | None) -> int:
     names = [options.profile] if options.profile else [*PROFILES, BENCH]
     wanted = [place for name in names for place in ((name,), (name, "more"))]
     if not options.profile:
-        wanted += [("foreign", folder.name) for folder in sorted(results_dir.glob("foreign/[!.]*"))]
+        wanted += [(FOREIGN, folder.name) for folder in sorted(results_dir.glob(f"{FOREIGN}/[!.]*"))]
     places = [place for place in wanted if os.path.isdir(results_dir.joinpath(*place))]
     if not places:
         parser.error(f"{results_dir}: found no folder of results, expected {' or '.join(names)}")

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 
 from fastbert_core.errors import InputError, one_line, reason
 from fastbert_core.files import atomic_write, within
-from fastbert_core.foreign import TRAINING as FOREIGN
-from plots import BENCH
+from plots import BENCH, FOREIGN
 from plots.registry import BENCH_FIGURES, FIGURES, Drawing
 from plots.style import applied
 from reproductions.columns import TABLES

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from reproductions.doubts import doubts
-from reproductions.statistics import macro_f1
 from tests.factories import make_trace, trace_of
 
 LABELS = np.arange(400) % 4
@@ -48,10 +47,3 @@ def test_a_student_that_beats_its_teacher_is_told_unless_chance_explains_it():
 def test_a_baseline_that_beats_the_model_is_told():
     (said,) = doubts(trace_with([right_on(0.6), right_on(0.7)]), baseline=84.2)
     assert said.startswith("logistic regression on the frozen encoder has 84.20%, its last exit")
-
-
-def test_macro_f1_by_hand():
-    labels, answers = np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 1])
-    # class 0: 2 right of 3 + 2; class 1: 1 right of 1 + 3; class 2: none
-    assert macro_f1(labels, answers) == pytest.approx(100 * (4 / 5 + 2 / 4 + 0) / 3)
-    assert macro_f1(np.array([0, 3]), np.array([0, 3])) == 100.0  # classes that never occur do not count
