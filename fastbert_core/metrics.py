@@ -6,13 +6,14 @@ the dense model of the same encoder (all layers and one classifier). Layers coun
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers, get_rule
-from fastbert_core.flops import dense_flops, paper_flops_by_exit
+from fastbert_core.flops import EncoderShape, dense_flops, paper_flops_by_exit
 from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
@@ -53,9 +54,16 @@ def exit_costs(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     """
     if stated := trace.metadata.get("cost"):
         return np.cumsum(stated), np.cumsum(stated)
-    shape = trace.shape
-    depth = range(1, shape.layers + 1)
-    return paper_flops_by_exit(shape), np.array([dense_flops(shape, layer) for layer in depth])
+    return _paper_costs(trace.shape)
+
+
+@cache
+def _paper_costs(shape: EncoderShape) -> tuple[np.ndarray, np.ndarray]:
+    """`exit_costs` in the paper's FLOPs; whoever asks shares the arrays, so nobody can write to them."""
+    costs = paper_flops_by_exit(shape), np.array([dense_flops(shape, 1 + layer) for layer in range(shape.layers)])
+    for array in costs:
+        array.setflags(write=False)
+    return costs
 
 
 def describe(trace: Trace) -> str:
