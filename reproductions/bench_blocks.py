@@ -97,9 +97,14 @@ def _load(rows: pd.DataFrame) -> str:
 
 @block
 def backlog(tables: Tables) -> str:
-    """What a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
-    rows, lines = tables["efficiency"].query("mode == 'throughput'"), []
-    tokens = tables["rates"].query("what == 'tracing'").set_index(["task", "device", "precision"])["mean_tokens"]
+    """By machine, what a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
+    return _by_class(tables["efficiency"], partial(_backlog, tables["rates"]))
+
+
+def _backlog(rates: pd.DataFrame, rows: pd.DataFrame) -> str:
+    rows, lines = rows.query("mode == 'throughput'"), []
+    mine = rates[rates["machine"].isin(rows["machine"]) & (rates["what"] == "tracing")]
+    tokens = mine.set_index(["task", "device", "precision"])["mean_tokens"]
     for place, mine in rows.groupby(["task", "device", "precision"]):
         for row in mine[mine["batch"] == mine["batch"].max()].to_dict("records"):
             rate = row["samples_per_second"]
