@@ -11,8 +11,8 @@ from reproductions.tables import read_table, write_table
 
 RESULTS = Path(__file__).parents[2] / "results"
 FOLDERS = ("standard", "standard/more", "paper", "bench")
-# Committed once they have been measured: of tasks beside the paper's; of the benches of load and of several workers.
-TO_COME, BENCHES_TO_COME = {"task_metrics"}, {"load", "scaling"}
+# Committed once they have been measured: of tasks beside the paper's; of the bench of load.
+TO_COME, BENCHES_TO_COME = {"task_metrics"}, {"load"}
 COMMITTED = [path.relative_to(RESULTS) for name in FOLDERS for path in sorted((RESULTS / name).glob("*.csv"))]
 
 
