@@ -25,10 +25,20 @@ class Choice(NamedTuple):
 
     threshold: None means never to exit: all layers run, and the last one answers as it would alone
     promise: one sentence on new rows
+    rows, rows_needed: on how many calibration rows it was chosen, and from how many on it can be another than None
     """
 
     threshold: float | None
     promise: str
+    rows: int = 0
+    rows_needed: int = 0
+
+
+def fixed(threshold: float) -> Choice:
+    """A threshold as it is given. Raises InputError unless it lies in [0, 1]."""
+    if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
+        raise InputError(f"threshold: found {threshold!r}, expected a number in [0, 1]")
+    return Choice(float(threshold), "Nothing is promised, neither of cost nor of accuracy.")
 
 
 def by_speedup(scores: np.ndarray, cost: np.ndarray, dense: float, target: float) -> Choice:
@@ -46,7 +56,7 @@ def by_speedup(scores: np.ndarray, cost: np.ndarray, dense: float, target: float
             f"speedup: found {target!r}, expected a number from 1 to {math.floor(1000 * fastest) / 1000:g}"
         )
     promise = f"The mean cost is {target:g} times below the dense model's on the calibration rows; new rows vary."
-    return Choice(slowest_within(scores, cost, dense / target), promise)
+    return Choice(slowest_within(scores, cost, dense / target), promise, len(scores), 1)
 
 
 def disagreement(
@@ -91,7 +101,18 @@ def learn_then_test(
     passed = certified(totals(scores, losses, grid), len(scores), tolerated, error)
     sure = f"With confidence {1 - error:g} over the draw of the calibration rows"
     promise = f"{sure}, at most {100 * tolerated:g}% of new rows are lost by leaving early."
-    return Choice(float(grid[passed - 1]) if passed else None, promise)
+    threshold = float(grid[passed - 1]) if passed else None
+    return Choice(threshold, promise, len(scores), rows_needed(tolerated, error))
+
+
+def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float, grid: np.ndarray = GRID) -> Choice:
+    """What not to do: the fastest threshold that loses at most `tolerated` of the calibration rows themselves."""
+    check_shares(tolerated=tolerated)
+    kept = within(totals(scores, losses, grid), len(scores), tolerated)
+    promise = (
+        f"At most {100 * tolerated:g}% of the calibration rows are lost; of new rows, more in about half of draws."
+    )
+    return Choice(float(grid[kept - 1]) if kept else None, promise, len(scores), 1)
 
 
 def certified(lost: np.ndarray, rows: int, tolerated: float, error: float = ERROR) -> np.ndarray:

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fastbert_core.sweep import totals
-from fastbert_core.thresholds import GRID, Choice, within
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.seeds import KEY
@@ -82,12 +80,6 @@ def binary_trace(confidence: np.ndarray, correct: np.ndarray, **metadata: object
     trace = trace_of(p, labels)
     trace.metadata.update(metadata)
     return trace
-
-
-def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> Choice:
-    """What not to do: the fastest threshold that loses at most `tolerated` of the calibration rows themselves."""
-    kept = int(within(totals(scores, losses, GRID), len(scores), tolerated))
-    return Choice(float(GRID[kept - 1]) if kept else None, "")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Metrics of a trace against plain loops, and the properties that any trace has."""
 
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -184,6 +185,14 @@ def test_the_curve_loops_neither_over_samples_nor_over_speeds(monkeypatch):
         curve(some_trace, speeds)  # warms caches, uncertainties included
         calls.append(count_calls(partial(curve, some_trace, speeds)))
     assert max(calls) - min(calls) < 50  # 1980 samples and 99 speeds apart
+
+
+def test_the_101_points_of_10000_samples_12_layers_and_14_classes_take_less_than_a_second():
+    some_trace = make_trace(10_000, 14, task="dbpedia")
+    begin = time.process_time()
+    table = curve(some_trace, SPEEDS)
+    assert time.process_time() - begin < 1
+    assert len(table) == 101
 
 
 def test_uncertainties_are_computed_once_for_a_trace(monkeypatch):

@@ -17,12 +17,14 @@ from fastbert_core.thresholds import (
     certified,
     disagreement,
     errors_allowed,
+    fixed,
     harm,
     learn_then_test,
+    naive,
     rows_needed,
     within,
 )
-from tests.factories import make_trace, naive
+from tests.factories import make_trace
 
 COST = np.arange(1, 13) * 1.02  # of twelve layers, in a dense model's layers
 MANY = make_trace(12_000, 4, skill=0.7)
@@ -60,7 +62,6 @@ def test_a_cost_may_differ_between_samples_and_be_seconds():
 
 
 @given(seed=st.integers(0, 1000), target=st.floats(1.02, 8))
-@settings(max_examples=40)
 def test_the_promised_speedup_is_found_again_on_new_rows(seed, target):
     order = np.random.default_rng(seed).permutation(len(MANY.labels))
     calibration, new = MANY.uncertainties[order[:2000]], MANY.uncertainties[order[2000:]]
@@ -127,7 +128,9 @@ def test_many_draws_at_once_choose_as_each_alone_does():
 @pytest.mark.parametrize("rows", [1, 50, 113])
 def test_too_few_rows_never_exit(rows):
     scores, losses = np.zeros((rows, 3)), np.zeros((rows, 3), bool)
-    assert learn_then_test(losses, scores, 0.02).threshold is None
+    choice = learn_then_test(losses, scores, 0.02)
+    assert choice[0] is None
+    assert choice[2:] == (rows, 114)
     assert learn_then_test(np.zeros((114, 3), bool), np.zeros((114, 3)), 0.02).threshold == 1
     assert naive(losses, scores, 0.02).threshold == 1
 
@@ -179,6 +182,14 @@ def test_less_is_certified_than_the_naive_choice_takes_and_the_more_the_laxer(ro
 def test_shares_outside_0_to_1_are_refused(shares):
     with pytest.raises(InputError, match=r"(tolerated|error): found .*, expected a number between 0 and 1"):
         learn_then_test(np.zeros((5, 2), bool), np.zeros((5, 2)), *shares)
+
+
+@pytest.mark.parametrize("bad", [None, "fast", float("nan"), -0.1, 2])
+def test_a_fixed_threshold_promises_nothing(bad):
+    assert fixed(0.3).threshold == 0.3
+    assert "Nothing" in fixed(0.3).promise
+    with pytest.raises(InputError, match=r"threshold: found .*, expected a number in \[0, 1\]"):
+        fixed(bad)
 
 
 def test_the_grid_ascends_from_never_to_always():
