@@ -1,5 +1,6 @@
 """The cheap baseline that a trained model must beat: logistic regression on the frozen encoder's vectors."""
 
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,8 @@ def frozen_vectors(
     with evaluating(model), autocast(model.device, precision):
         for at in sorted_batches(encoded.lengths[rows], 64, TOKEN_BUDGET):
             batch = collate(encoded, rows[at], pad_id, model.device)
-            *_, hidden = model.hidden_states(batch.input_ids, batch.mask, batch.token_type_ids)
+            states = model.hidden_states(batch.input_ids, batch.mask, batch.token_type_ids)
+            (hidden,) = deque(states, maxlen=1)  # the last layer's; none before it is kept
             hidden = model.read(hidden, batch.mask).float()  # [b, n, hidden]
             weights = hidden.new_ones(hidden.shape[:2]) if batch.mask is None else batch.mask.to(hidden.dtype)
             mean = (hidden * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
