@@ -24,7 +24,7 @@ PLACES = [
 def pytest_addoption(parser):
     group = parser.getgroup("bench")
     group.addoption("--bench-rows", type=int, default=768, help="texts of throughput (default: 768)")
-    group.addoption("--bench-singles", type=int, default=128, help="texts of latency (default: 128)")
+    group.addoption("--bench-singles", type=int, default=256, help="texts of latency (default: 256)")
 
 
 @pytest.hookimpl(trylast=True)

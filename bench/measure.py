@@ -111,7 +111,7 @@ def agreement(engine: Engine, subject: Subject, speed: float, found: Predictions
     """How many samples say what the fp32 trace says, and how near the others are to the threshold.
 
     Asserts that in fp32 none differs without excuse, and at most 1 in 1000 with one; and that in bf16 a trained model
-    has the same label for 99.5% of the samples. Of few samples one may differ, which says nothing of the share.
+    has the same label for 99.5% of the samples.
     """
     broken, excused = disagreements(subject.trace, found.labels, found.exit_layers, speed)
     same = float((found.labels == subject.trace_labels(speed)).mean())
@@ -119,8 +119,7 @@ def agreement(engine: Engine, subject: Subject, speed: float, found: Predictions
         assert not broken.size, f"samples {broken[:10]} leave elsewhere, or with another label, than the trace says"
         assert excused.size <= max(1, len(subject.encoded) // 1000)
     elif not subject.is_smoke:
-        allowed = max(1 / len(subject.encoded), 1 - SAME_LABEL_IN_BF16)
-        assert same >= 1 - allowed - 1e-9, f"{100 * same:.2f}% of the labels are those of the fp32 trace"
+        assert same >= SAME_LABEL_IN_BF16, f"{100 * same:.2f}% of the labels are those of the fp32 trace"
     return {
         "speed": speed,
         "same_label": same,
