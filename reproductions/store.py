@@ -25,6 +25,7 @@ from reproductions.tables import check_table
 
 RECORD = "run.json"
 STAGES = TABLES["convergence"]["stage"].choices
+LATER = ("overlap_rows",)  # columns that records from before there were such do not have
 JSON = [name for name, column in TABLES["runs"].items() if column.type == "json"]
 _NAME = re.compile(r"\w[\w.-]*")
 
@@ -113,7 +114,7 @@ def _record(path: Path) -> dict:
     columns = TABLES["runs"]
     missing = {"columns"}
     if isinstance(record, dict):
-        record = {name: None for name, column in columns.items() if column.optional} | record
+        record = dict.fromkeys(LATER) | record
         missing = {*columns, "traces"}.symmetric_difference(record)
     if missing:
         raise InputError(f"{path}: found {', '.join(sorted(missing))} missing or unknown, expected a run's record")

@@ -177,7 +177,7 @@ def test_a_record_that_was_tampered_with_is_refused(tmp_path, changes, expected)
     assert refusal(find_runs, tmp_path).startswith(f"{trace_file(tmp_path, 'run.json')}: {expected}")
 
 
-def test_a_record_from_before_a_column_that_may_be_empty_is_read_with_it_empty(tmp_path):
+def test_a_record_from_before_a_column_is_read_with_it_empty(tmp_path):
     store(tmp_path, [make_trace(20)], overlap_rows=3)
     path = trace_file(tmp_path, "run.json")
     record = json.loads(path.read_text("utf-8"))
@@ -185,6 +185,9 @@ def test_a_record_from_before_a_column_that_may_be_empty_is_read_with_it_empty(t
     path.write_text(json.dumps(record), "utf-8")
     (run,) = find_runs(tmp_path)
     assert run.row["overlap_rows"] is None or np.isnan(run.row["overlap_rows"])
+    del record["stages"]  # may be empty too, but was always there
+    path.write_text(json.dumps(record), "utf-8")
+    assert refusal(find_runs, tmp_path).startswith(f"{path}: found stages missing")
 
 
 class Killed(BaseException):
