@@ -45,7 +45,7 @@ def paper_row(
     if not set(behind["profile"]) <= set(COMPARED_PROFILES):
         notes = [*dict.fromkeys(behind["data_source"]), note]
     if (overlap := behind["overlap_rows"].max()) > 0:
-        notes.append(f"{overlap} training rows left out, their texts stand in the test set")
+        notes.append(f"{overlap:.0f} training rows left out, their texts stand in the test set")
     if used.at_chance:
         notes.append(AT_CHANCE)
     if dataset is not None and (task, *BERT) not in paper.printed:
