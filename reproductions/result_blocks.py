@@ -1,12 +1,16 @@
 """Blocks of the pages on results: the paper's tables beside ours, and what an early exit costs and wins."""
 
+import json
+
 import pandas as pd
 
 from fastbert_core.tasks import TASKS
 from reproductions.blocks import Tables, block, markdown
+from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.paper_rows import AT_CHANCE
+from reproductions.seeds import DEFAULT
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.verdicts import ALPHA, VERDICTS
 
@@ -107,6 +111,29 @@ def table2(tables: Tables) -> str:
             numbers = mine[[f"{prefix}accuracy", f"{prefix}speedup"]].reindex(settings.values()).itertuples(index=False)
             cells = ["" if pd.isna(a) else f"{a:.2f}" + ("" if pd.isna(x) else f" · {x:.2f}x") for a, x in numbers]
             lines.append({"task": name, "": who} | dict(zip(settings, cells, strict=True)))
+    return markdown(lines)
+
+
+@block
+def believed(tables: Tables) -> str:
+    """What speaks for and against each task's teacher; a dagger stands beside what speaks against it."""
+    runs = tables["runs"]
+    runs = runs[runs["training"] == DEFAULT].set_index("task")
+    of_seeds = tables["calibration"].query("fitted == 'no'").groupby("task")["confidence"].mean()
+    lines = []
+    for bert in tables["table2"].query("model == 'BERT'").itertuples():
+        classes, mine = len(TASKS[bert.task].classes), runs.loc[[bert.task]]
+        baseline, best = (mine[name].astype(float).max() for name in ("baseline_accuracy", "best_epoch"))
+        epochs = json.loads(mine["hyperparameters"].iloc[0])["fine_tuning_epochs"]
+        confidence = of_seeds.get(bert.task, float("nan"))
+        told = {
+            "a regression on frozen vectors": (f"{baseline:.2f}", baseline >= bert.accuracy),
+            "classes answered": (f"{bert.classes_answered} of {classes}", bert.classes_answered < classes),
+            "sure on average": (f"{confidence:.1f}", abs(confidence - bert.accuracy) > CONFIDENCE_GAP),
+            "best epoch": (f"{best:.0f} of {epochs}", best == epochs),
+        }
+        cells = {name: "" if "nan" in text else text + " †" * bool(bad) for name, (text, bad) in told.items()}
+        lines.append({"task": bert.task, "teacher": f"{bert.accuracy:.2f}"} | cells)
     return markdown(lines)
 
 
