@@ -66,8 +66,9 @@ class Prediction(NamedTuple):
 class Engine:
     """A trained model that predicts at any speed, under any exit rule.
 
-    precision: `fp32`, `bf16`, `auto`: bf16 where the device has it; `fp16` on CUDA; `int8` on a CPU. Weights and hidden
-        states are of that type; but int8 are the weights of the backbone's linear layers alone
+    precision: `fp32`, `bf16`, `auto`: bf16 where the device has it; `fp16` on CUDA; `int8` on a CPU. Of that type are
+        the backbone, its hidden states and the layers of the classifiers that read them; in int8, the weights of the
+        backbone's linear layers alone
     device: `cpu` or `cuda`; None leaves the model where it is
     max_tokens: what a text is cut to; None is what the model was trained with, 128 (paper, section 4.1) unless it says
         otherwise, or less where the encoder reads less

@@ -26,6 +26,11 @@ class Classifier(nn.Module):
         self.output = nn.Linear(width, classes)
         self.dropout = nn.Dropout(dropout)
 
+    @property
+    def first(self) -> nn.Linear:
+        """What reads hidden states."""
+        return self.reduce
+
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits [batch, classes] from `hidden` [batch, tokens, hidden].
 
@@ -56,6 +61,11 @@ class TokenClassifier(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, classes)
+
+    @property
+    def first(self) -> nn.Linear:
+        """What reads hidden states."""
+        return self.output
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits [batch, tokens, classes] from `hidden` [batch, tokens, hidden]; no token looks at others."""

@@ -13,7 +13,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.fastest import Tried, fastest_of, try_precisions
 from fastbert_core.known_precision import keep_precision
 from fastbert_core.precision import candidates
-from fastbert_core.reduced import in_precision
+from fastbert_core.reduced import DTYPES, in_precision
 from tests.core.small import LAYERS, texts_of, varied
 
 CPU = torch.device("cpu")
@@ -79,6 +79,21 @@ def test_an_input_without_weights_is_no_division_by_zero():
 
 def test_fp32_is_the_model_itself(model):
     assert in_precision(model, "fp32", CPU) is model
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_what_reads_hidden_states_has_16_bits_and_what_follows_has_32(model, precision):
+    reduced, dtype = in_precision(model, precision, CPU), DTYPES[precision]
+    assert {each.dtype for each in reduced.backbone.parameters()} == {dtype}
+    for exact, classifier in zip(model.classifiers, reduced.classifiers, strict=True):
+        for name, each in classifier.named_parameters():
+            first = name.startswith("reduce.")
+            assert each.dtype == (dtype if first else torch.float32), name
+            assert torch.equal(each, exact.get_parameter(name).to(each.dtype)), name
+    assert (
+        reduced.classify(1, torch.zeros(2, 3, reduced.config.backbone_config.hidden_size, dtype=dtype), None).dtype
+        == torch.float32
+    )
 
 
 def test_requests_in_int8(model, tokenizer):
