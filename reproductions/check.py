@@ -1,8 +1,9 @@
-"""`check`, the gate: does the suite still say what it said? Two tiers, by what they cost.
+"""`check`, the gate: does the suite still say what it said? Three tiers, by what they cost.
 
 exact: seconds. FLOPs to the unit; every committed table made again from its traces, to the same bytes; each row's run
 and each run's commit known; every trace as it was published.
 live: minutes. The smoke profile trained twice: the same bits, and accuracy and FLOPs where expected.csv has them.
+real: ten minutes, where it is asked for. Real text trained once, as the README's main job does: the same.
 """
 
 import argparse
@@ -19,7 +20,9 @@ import tempfile
 from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -31,13 +34,29 @@ from reproductions.sources import RUNS
 from reproductions.store import RECORD, find_runs
 from reproductions.tables import read_table, write_table, write_tables
 
-TIERS = ("exact", "live")
+TIERS = ("exact", "live", "real")
+USUAL = TIERS[:2]
 COMMITTED = ("standard", "packaged")  # profiles, beside the counts of results/paper
 EXPECTED = Path(__file__).parent / "expected.csv"
-# What the live tier trains, what its claims are about, and what runs.csv holds of when and how a run was made.
-LIVE_PROFILE, LIVE_SETTINGS = "smoke", ("--seed", "7", "--precision", "fp32")
-LIVE_TABLES, LIVE_MEASURES = ("table2", "table3"), ("accuracy", "mean_layers", "mflops")
+
+# What claims are about that are trained for, and what runs.csv holds of when and how a run was made.
+TRAINED_TABLES, TRAINED_MEASURES = ("table2", "table3"), ("accuracy", "mean_layers", "mflops")
 OF_THE_MOMENT = ["date", "command", "wall_seconds"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a tier trains: with which settings, and how many times side by side, one thread each where it is several."""
+
+    profile: str
+    settings: tuple[str, ...]
+    times: int
+
+
+TRAINED = {
+    "live": Training("smoke", ("--seed", "7", "--precision", "fp32"), 2),
+    "real": Training("packaged", ("--seed", "7"), 1),
+}
 
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")  # a number without exponent or signs of grouping
 
@@ -54,7 +73,7 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     committed: whether the results folder is the committed one, which results/paper and the pages belong to.
     Raises InputError for options that do not go together, an expected.csv that is not in order, and no results.
     """
-    tiers, reason = options.tier or TIERS, " ".join((options.reason or "").split())
+    tiers, reason = options.tier or USUAL, " ".join((options.reason or "").split())
     if options.update != bool(reason):
         raise InputError("check: expected --update and --reason together, and words in the reason")
     claims = read_claims(EXPECTED)
@@ -72,11 +91,14 @@ def check(options: argparse.Namespace, committed: bool) -> int:
             for folder in groups(options.results_dir / profile):
                 findings += [*recomputed(folder), *provenance(folder)]
         findings += made_pages() if committed else []
-    for task in dict.fromkeys(claim.task for claim in claims if claim.tier == "live" and "live" in tiers):
-        print(f"live: {task}, profile {LIVE_PROFILE}, trained twice", flush=True)
-        measured, others = train_twice(task)
-        numbers |= measured
-        findings += others
+    for tier in (tier for tier in TRAINED if tier in tiers):
+        for task in dict.fromkeys(claim.task for claim in claims if claim.tier == tier):
+            training = TRAINED[tier]
+            again = ", twice" if training.times > 1 else ""
+            print(f"{tier}: {task}, profile {training.profile}, trained{again}", flush=True)
+            measured, others = trained(tier, task)
+            numbers |= measured
+            findings += others
     if options.update:
         claims = updated(claims, numbers, reason)
         _write(EXPECTED, Claim, claims)
@@ -266,37 +288,41 @@ def _tables(place: tuple, folder: Path) -> Iterator[Finding]:
             yield held(("exact", task, folder.name), f"{path.name}, data_sha256", known, other)
 
 
-def train_twice(task: str) -> tuple[Numbers, list[Finding]]:
-    """Run `task` twice from nothing; what the first run measured, and whether the second did the same to the bit."""
+def trained(tier: str, task: str) -> tuple[Numbers, list[Finding]]:
+    """Run `task` from nothing as TRAINED says; what the first run measured, and whether others did it to the bit."""
+    training = TRAINED[tier]
     with tempfile.TemporaryDirectory() as temporary:
-        folders = [Path(temporary) / name for name in ("first", "second")]
+        folders = [Path(temporary) / str(number) for number in range(1, training.times + 1)]
         with ThreadPoolExecutor(len(folders)) as pool:
-            findings = list(pool.map(_run, [task] * len(folders), folders))
-        first, second = (folder / "results" / LIVE_PROFILE for folder in folders)
-        return live_numbers(first, task), findings + repeated(first, second, task)
+            findings = list(pool.map(partial(_run, tier, task), folders))
+        first, *others = (folder / "results" / training.profile for folder in folders)
+        numbers = trained_numbers(tier, first, task)
+        return numbers, findings + [found for other in others for found in repeated(first, other, task)]
 
 
-def _run(task: str, folder: Path) -> Finding:
-    """The command that a user would type, alone in `folder`, on one thread: two such runs share two cores."""
-    words = ["run", task, "--profile", LIVE_PROFILE, *LIVE_SETTINGS, "--results-dir", str(folder / "results")]
+def _run(tier: str, task: str, folder: Path) -> Finding:
+    """The command that a user would type, alone in `folder`."""
+    training = TRAINED[tier]
+    words = ["run", task, "--profile", training.profile, *training.settings, "--results-dir", str(folder / "results")]
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    variables = {RUNS: str(folder / "runs"), "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    variables = {RUNS: str(folder / "runs"), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    variables |= {"OMP_NUM_THREADS": "1"} if training.times > 1 else {}
     folder.mkdir()
     command = [sys.executable, "-m", "reproductions", *words]
     run = subprocess.run(command, cwd=folder, env=os.environ | variables, capture_output=True, text=True)
     last = (run.stderr.strip().splitlines() or [""])[-1]
     found = f"exit code {run.returncode}" + (f", {last}" if run.returncode else "")
-    return held(("live", task, LIVE_PROFILE), f"{folder.name} run", "exit code 0", found)
+    return held((tier, task, training.profile), f"run {folder.name}", "exit code 0", found)
 
 
-def live_numbers(folder: Path, task: str) -> Numbers:
+def trained_numbers(tier: str, folder: Path, task: str) -> Numbers:
     """The measures of a task in tables 2 and 3; none of a missing table."""
-    tables = [read_table(folder, name) for name in LIVE_TABLES if (folder / f"{name}.csv").is_file()]
+    tables = [read_table(folder, name) for name in TRAINED_TABLES if (folder / f"{name}.csv").is_file()]
     return {
-        ("live", task, LIVE_PROFILE, f"{row.model}, {row.setting}: {measure}"): str(getattr(row, measure))
+        (tier, task, TRAINED[tier].profile, f"{row.model}, {row.setting}: {measure}"): str(getattr(row, measure))
         for table in tables
         for row in table[table["task"] == task].itertuples()
-        for measure in LIVE_MEASURES
+        for measure in TRAINED_MEASURES
     }
 
 
@@ -310,5 +336,5 @@ def repeated(first: Path, second: Path, task: str) -> list[Finding]:
             record = json.loads(path.read_text(encoding="utf-8"))
             path.write_text(json.dumps({name: record[name] for name in record if name not in OF_THE_MOMENT}))
     names = {path.relative_to(side) for side in sides for path in side.rglob("[!.]*") if path.is_file()}
-    place = ("live", task, LIVE_PROFILE)
+    place = ("live", task, TRAINED["live"].profile)
     return [same_files(place, name, *(side / name for side in sides)) for name in sorted(map(str, names))]

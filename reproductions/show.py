@@ -30,7 +30,7 @@ BELOW_ONE = (
 def task_rows(results_dir: Path, task: str, committed: Path) -> str:
     """Table 2's rows of a task, and below them the ones of `committed`, where that is another folder and has any.
 
-    A row that was trained in another precision than the committed one says so.
+    A row that was trained in another precision than the committed one says so; the last line is `verdict`'s.
     """
     there = table_path(results_dir, "task_metrics").is_file()
     if there and task in set(read_table(results_dir, "task_metrics")["task"]):
@@ -43,8 +43,24 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
         mine["trained"] = told.where(mine["precision"] != theirs)
     parts = [f"{task}, this run ({results_dir}):", _table(mine)]
     if beside:
-        parts += [f"{task}, as committed ({committed}):", _table(stored)]
+        parts += [f"{task}, as committed ({committed}):", _table(stored), verdict(task, mine, stored)]
     return "\n".join(parts)
+
+
+def verdict(task: str, mine: pd.DataFrame, committed: pd.DataFrame) -> str:
+    """Whether rows of table 2 reproduce the committed ones: those of the same model, setting, data and training rows.
+
+    They do if each accuracy lies in the 95% interval of the committed one.
+    """
+    both = mine.merge(committed, on=["model", "setting", "data_sha256", "train_rows"], suffixes=("", "_stored"))
+    if both.empty:
+        return f"{task}: NOT COMPARED: no row learnt from the same rows as a committed one\n"
+    inside = both["accuracy"].between(both["accuracy_low_stored"], both["accuracy_high_stored"])
+    points = (both["accuracy"] - both["accuracy_stored"]).abs().max()
+    percent = 100 * (both["speedup"] / both["speedup_stored"] - 1).abs().max()
+    word = "REPRODUCED" if inside.all() else "NOT REPRODUCED"
+    told = f"{inside.sum()} of {len(both)} accuracies lie in the intervals of the committed ones"
+    return f"{task}: {word}: {told}, at most {points:.2f} points away; speedups differ by at most {percent:.1f}%\n"
 
 
 def metrics_text(results_dir: Path, task: str) -> str:

@@ -139,7 +139,7 @@ def no_work(monkeypatch, world, tmp_path):
     monkeypatch.setattr("reproductions.checkout.ROOT", world)
     monkeypatch.setattr("reproductions.dry_run._seconds_of_a_layer", lambda *_: 1e-4)
     monkeypatch.setattr("reproductions.flops.fixed_numbers", dict)
-    monkeypatch.setattr("reproductions.check.train_twice", lambda *_: ({}, []))
+    monkeypatch.setattr("reproductions.check.trained", lambda *_: ({}, []))
     monkeypatch.setattr("reproductions.check.EXPECTED", Path(shutil.copy(EXPECTED, tmp_path)))
 
 

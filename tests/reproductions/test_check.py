@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproductions import check, cli, flops
-from reproductions.check import Claim, held, live_numbers, read_claims, repeated, updated
+from reproductions.check import Claim, held, read_claims, repeated, trained_numbers, updated
 from reproductions.measure import measure
 from reproductions.tables import read_table, table_path, write_table
 from tests.factories import change_run, make_trace, store, trace_file
@@ -338,18 +338,18 @@ def test_two_runs_are_compared_to_the_bit(copy, tmp_path):
     assert failed[2:] == ["table3.csv", path.relative_to(second).as_posix()]
 
 
-def test_live_numbers_are_those_of_tables_2_and_3(copy):
+def test_numbers_of_a_training_are_those_of_tables_2_and_3(copy):
     tables = {name: read_table(copy, name).set_index(["model", "setting"]) for name in ("table2", "table3")}
-    numbers = live_numbers(copy, "book-review")
+    numbers = trained_numbers("live", copy, "book-review")
     for name, row in (("table2", ("FastBERT", "speed=0.5")), ("table3", ("FastBERT with reverse KL", "speed=0.7"))):
         for measured in ("accuracy", "mean_layers", "mflops"):
             found = numbers["live", "book-review", "smoke", f"{', '.join(row)}: {measured}"]
             assert float(found) == tables[name].loc[row, measured]
     assert len(numbers) == 3 * sum(map(len, tables.values()))
-    assert live_numbers(copy, "dbpedia") == live_numbers(copy / "nowhere", "dbpedia") == {}
+    assert trained_numbers("live", copy, "dbpedia") == trained_numbers("live", copy / "nowhere", "dbpedia") == {}
 
 
 def test_a_run_that_ends_badly_says_why(tmp_path):
-    finding = check._run("imbd", tmp_path / "first")
+    finding = check._run("live", "imbd", tmp_path / "first")
     assert finding.ok == "no"
     assert finding.found.startswith("exit code 2, error: unknown task 'imbd'")

@@ -107,7 +107,7 @@ def test_nothing_is_published_without_a_checkout(checkout, tmp_path, capsys):
 
 
 def test_the_gate_says_at_once_that_there_are_no_results(checkout, monkeypatch, capsys):
-    monkeypatch.setattr("reproductions.check.train_twice", None)  # which would train first
+    monkeypatch.setattr("reproductions.check.trained", None)  # which would train first
     for words in ([], ["--tier", "live", "--tier", "exact"]):
         assert cli.main(["check", *words, "--results-dir", "results"]) == 2
         (line,) = capsys.readouterr().err.splitlines()

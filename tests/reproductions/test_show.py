@@ -37,3 +37,20 @@ def test_a_printed_table_explains_it_too(printed):
     tiny, *_, folder = printed
     assert show.table(folder, "table2", "tickets").count("A speedup below 1x: ") == tiny
     assert "A speedup" not in show.table(folder, "luha", "tickets")
+
+
+def test_the_last_line_says_whether_the_committed_rows_are_reproduced(printed, tmp_path):
+    *_, rows, folder = printed
+    n = len(rows)
+    assert show.verdict("tickets", rows, rows).startswith(f"tickets: REPRODUCED: {n} of {n} accuracies lie in the int")
+    off = rows.assign(accuracy=[rows["accuracy_high"][0] + 0.01, *rows["accuracy"][1:]], speedup=rows["speedup"] * 1.02)
+    points = off["accuracy"][0] - rows["accuracy"][0]
+    told = f"{n - 1} of {n} accuracies lie in the intervals of the committed ones, at most {points:.2f} points away"
+    said = show.verdict("tickets", off, rows)
+    assert said == f"tickets: NOT REPRODUCED: {told}; speedups differ by at most 2.0%\n"
+    others = rows.assign(train_rows=rows["train_rows"] + 1)
+    assert show.verdict("tickets", others, rows).startswith("tickets: NOT COMPARED: ")
+    write_table(tmp_path, "runs", read_table(folder, "runs"))
+    write_table(tmp_path, "table2", off)
+    said = show.verdict("tickets", rows, read_table(tmp_path, "table2"))
+    assert show.task_rows(folder, "tickets", tmp_path).endswith(said)
