@@ -23,16 +23,17 @@ def main(arguments: Sequence[str] | None = None, prog: str = "fastbert") -> int:
 
 
 def _command(arguments: Sequence[str] | None, prog: str) -> int:
-    options = _parser(prog).parse_args(arguments)
+    options = parser(prog).parse_args(arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     options.command(options)
     return 0
 
 
-def _parser(prog: str) -> ArgumentParser:
-    parser = ArgumentParser(prog=prog, description="Text classifiers that exit early, as fast or as good as you ask.")
-    parser.add_argument("--version", action="version", version=f"fastbert {_version()}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser(prog: str = "fastbert") -> ArgumentParser:
+    """The command line. Completion in a shell is made of it: docs/quickstart.md."""
+    made = ArgumentParser(prog=prog, description="Text classifiers that exit early, as fast or as good as you ask.")
+    made.add_argument("--version", action="version", version=f"fastbert {_version()}")
+    subparsers = made.add_subparsers(required=True, metavar="COMMAND")
 
     command = subparsers.add_parser("train", help="from labelled text to a calibrated model folder")
     command.add_argument("data", metavar="DATA", help=f"{DATA}; or a task's name")
@@ -107,10 +108,10 @@ def _parser(prog: str) -> ArgumentParser:
     command.set_defaults(command=commands.show_model)
 
     command = subparsers.add_parser("list", help="what there is by name")
-    command.add_argument("what", choices=commands.LISTS)
+    command.add_argument("what", choices=list(commands.LISTS))
     command.add_argument("--json", action="store_true")
     command.set_defaults(command=commands.list_names)
-    return parser
+    return made
 
 
 def _common(command: ArgumentParser, run: Callable, label: bool = True) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import shtab
 
 from fastbert_core import classifier, cli, predicting
 
@@ -233,3 +234,13 @@ def test_a_killed_training_goes_on_and_leaves_nothing_hidden(trained, monkeypatc
     one, other = ((trained / name / "model.safetensors").read_bytes() for name in ("model", "again"))
     assert one == other
     assert not (trained / ".again.training").exists()
+
+
+def test_a_shell_can_complete_it():
+    """As docs/quickstart.md says."""
+    words = shtab.complete(cli.parser(), "bash")
+    commands, options = (
+        re.search(rf"{name}=\((.*?)\)", words)[1].split() for name in ("fastbert_subparsers", "predict_option_strings")
+    )
+    assert commands == ["train", "predict", "calibrate", "evaluate", "serve", "show", "list"]
+    assert {"--speedup", "--max-disagreement"} <= {*options}
