@@ -39,17 +39,17 @@ class Classifier(nn.Module):
         x = torch.tanh(self.reduce(hidden))  # [b, n, w]
         b, _, w = x.shape
         h, d = self.heads, w // self.heads
-        query = self.query(x[:, 0]).view(b, h, d) / d**0.5
+        query = self.query(x[:, 0]).view(b, h, d).transpose(0, 1) / d**0.5  # [h, b, d]
         # The key projection, applied to one query instead of n keys.
-        query = torch.einsum("bhd,hdw->bhw", query, self.key.weight.view(h, d, w))
-        scores = torch.einsum("bhw,bnw->bhn", query, x)
+        query = torch.bmm(query, self.key.weight.view(h, d, w)).transpose(0, 1)  # [b, h, w]
+        scores = torch.bmm(query, x.transpose(1, 2))  # [b, h, n]
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
         attention = self.dropout(scores.float().softmax(dim=-1).to(x.dtype))  # [b, h, n]
-        pooled = torch.einsum("bhn,bnw->bhw", attention, x)
+        pooled = torch.bmm(attention, x).transpose(0, 1)  # [h, b, w]
         # The value projection, applied to one weighted sum instead of n values. Dropout leaves
         # attention rows that do not sum to 1, so the value bias is weighted by their sum.
-        context = torch.einsum("bhw,hdw->bhd", pooled, self.value.weight.view(h, d, w))
+        context = torch.bmm(pooled, self.value.weight.view(h, d, w).transpose(1, 2)).transpose(0, 1)  # [b, h, d]
         context = context + self.value.bias.view(h, d) * attention.sum(dim=-1, keepdim=True)
         return self.output(torch.tanh(self.dense(self.mix(context.reshape(b, w)))))
 

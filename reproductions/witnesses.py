@@ -1,13 +1,11 @@
 """Two independent counters of what modules execute, each with its own conventions: the analytic count's witnesses.
 
 fvcore traces the module. It counts 1 for each multiply-accumulate, and LayerNorm as 5 for each element; it omits
-scaled_dot_product_attention, and rounds einsum to four digits unless told otherwise.
-`torch.utils.flop_counter` watches the operators that run. It counts 2 for each multiply-accumulate, no LayerNorm, and
-nothing for scaled_dot_product_attention on a CPU, nor for an einsum that sums over a single token.
+scaled_dot_product_attention. `torch.utils.flop_counter` watches the operators that run. It counts 2 for each
+multiply-accumulate, no LayerNorm, and nothing for scaled_dot_product_attention on a CPU.
 Neither counts embedding look-ups, biases, softmax, tanh or GELU.
 """
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -70,7 +68,6 @@ def count_fvcore(module: nn.Module, *inputs: Tensor, count_sdpa: bool = False) -
     `count_sdpa` adds the handle that fvcore lacks for scaled_dot_product_attention.
     """
     analysis = FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    analysis.set_op_handle("aten::einsum", _einsum_macs)
     if count_sdpa:
         analysis.set_op_handle("aten::scaled_dot_product_attention", _sdpa_macs)
     return analysis.by_module_and_operator()
@@ -133,14 +130,6 @@ def with_paper_classifiers(model: FastBertModel) -> FastBertModel:
     for classifier in model.classifiers:
         classifier.__class__ = PaperClassifier
     return model
-
-
-def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> int:
-    """Multiply-accumulates of an einsum of two operands: the product of the sizes of all its indices."""
-    operands = inputs[0].toIValue().replace(" ", "").split("->")[0].split(",")
-    shapes = [value.type().sizes() for value in inputs[1].node().inputs()]
-    sizes = dict(zip("".join(operands), itertools.chain(*shapes), strict=True))
-    return math.prod(sizes.values())
 
 
 def _sdpa_macs(inputs: list[Any], outputs: list[Any]) -> int:
