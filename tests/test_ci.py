@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reproductions.check import Finding
+from reproductions.claims import Finding
 
 ROOT = Path(__file__).parent.parent
 COMPARE = ROOT / ".github" / "compare_reports.py"

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions import check, cli, flops
-from reproductions.check import Claim, held, read_claims, repeated, trained_numbers, updated
+from reproductions import check, check_training, cli, flops
+from reproductions.check_training import repeated, trained_numbers
+from reproductions.claims import Claim, held, read_claims, updated
 from reproductions.measure import measure
 from reproductions.tables import read_table, table_path, write_table
 from tests.factories import change_run, make_trace, store, trace_file
@@ -350,6 +351,6 @@ def test_numbers_of_a_training_are_those_of_tables_2_and_3(copy):
 
 
 def test_a_run_that_ends_badly_says_why(tmp_path):
-    finding = check._run("live", "imbd", tmp_path / "first")
+    finding = check_training._run("live", "imbd", tmp_path / "first")
     assert finding.ok == "no"
     assert finding.found.startswith("exit code 2, error: unknown task 'imbd'")
