@@ -14,8 +14,9 @@ from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.losses import LOSSES
 from fastbert_core.model import FastBertModel
+from fastbert_core.optimizer import LONGEST, flat_after, rate_share
 from fastbert_core.tracing import probabilities
-from fastbert_core.train import Samples, Workplace, rate_share, train
+from fastbert_core.train import Samples, Workplace, train
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules
 
 WORDS = {0: "bad awful poor", 1: "good great fine"}
@@ -132,7 +133,7 @@ def notes_of(*losses):
 )
 def test_a_stage_is_flat_once_an_epoch_past_the_least_lowers_the_loss_no_more(losses, flat):
     schedule = Schedule(epochs=5, rate=1, until_flat=True)  # the last two of at least five epochs: the rate falls
-    assert train_module._flat_after(schedule, notes_of(*losses)) == flat
+    assert flat_after(schedule, notes_of(*losses)) == flat
 
 
 def test_a_stage_that_never_gets_flat_ends(task, place, monkeypatch):
@@ -144,13 +145,13 @@ def test_a_stage_that_never_gets_flat_ends(task, place, monkeypatch):
         lambda logits, targets: logits.sum() * 0 + (1 if logits.requires_grad else next(falling)),
     )
     _, notes = rates_of(task, place, stage, monkeypatch)
-    assert notes["epochs"] == train_module.LONGEST * 2 + 1
+    assert notes["epochs"] == LONGEST * 2 + 1
 
 
 def test_the_rate_stays_until_the_held_out_loss_is_flat_and_falls_then(task, place, monkeypatch):
     stage = with_schedule(DISTILLATION, until_flat=True, epochs=5)
     rates, notes = rates_of(task, place, stage, monkeypatch)
-    flat = train_module._flat_after(stage.schedule, {"held_out_loss": notes["held_out_loss"][:-2]})
+    flat = flat_after(stage.schedule, {"held_out_loss": notes["held_out_loss"][:-2]})
     assert notes["epochs"] == flat + 2 >= 5
     shares = [step[0][0] / 1e-2 for step in rates]
     assert shares[4 : 8 * flat] == pytest.approx([1.0] * (8 * flat - 4))
@@ -293,7 +294,7 @@ def test_a_finished_stage_is_not_trained_again(task, model, place, monkeypatch):
     notes = train(model, FINE_TUNING, task[1], task[1], place)
     torch.manual_seed(1)
     again = FastBertModel.from_backbone(task[0], ["bad", "good"])
-    monkeypatch.setattr(train_module, "_learning", None)
+    monkeypatch.setattr(train_module, "learning_of", None)
     assert train(again, FINE_TUNING, task[1], task[1], place) == notes
     assert not moved(weights(model), again)
 
