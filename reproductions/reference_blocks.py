@@ -58,7 +58,7 @@ def _value(profile: str, task: Task, name: str) -> str:
 @block
 def train_options(tables: Tables) -> str:
     """The options of `fastbert train`, by which `train_classifier` takes them too."""
-    parser = cli._parser("fastbert")
+    parser = cli.parser()
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     options = [action for action in commands.choices["train"]._actions if action.dest not in ("help", "json", "data")]
     return markdown(

@@ -7,10 +7,13 @@ from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import TASKS
 from reproductions import operating_points
 from reproductions.blocks import BLOCKS, Tables, block, markdown
+from reproductions.reported import load
 from reproductions.rules import board
 from reproductions.seeds import DEFAULT
 from reproductions.task_metrics import FULL, HALF, WITHIN
 from reproductions.verdicts import ALPHA
+
+MANY = 50  # classes from which a threshold of the normalised entropy means another thing than for a few
 
 
 @block
@@ -111,6 +114,42 @@ def more_tasks(tables: Tables) -> str:
         best = half["value"].idxmax() if half["value"].notna().any() else ""
         line[f"best rule, {HALF}"] = f"{best}: {_kept(half, best)}" if best else ""
         lines.append(line)
+    return markdown(lines)
+
+
+@block
+def elsewhere(tables: Tables) -> str:
+    """What other authors print of these tasks, beside ours: their rule, and the type's own, at half of the layers."""
+    rows, lines = tables["more/task_metrics"], []
+    rows = rows[rows["training"] == DEFAULT]
+    for told in load("elsewhere").itertuples():
+        mine = rows[(rows["task"] == told.task) & (rows["metric"] == TASKS[told.task].metrics[0])]
+        for _, of_seed in mine.groupby("seed"):
+            full = of_seed[of_seed["point"] == FULL].iloc[0]
+            half, own = of_seed[of_seed["point"] == HALF].set_index("rule"), TASK_TYPES[full["task_type"]].base
+            line = {"task": told.task, "source": told.source, "encoder": told.encoder}
+            line |= {"all layers": f"{told.full:.1f}", f"{told.rule}": f"{told.early:.1f} at {told.speedup:.2f}x"}
+            line |= {"ours, all layers": f"{full['metric']} {_short(full['value'])}"}
+            lines.append(line | {f"ours, {rule}": _kept(half, rule) for rule in (told.rule, own)})
+    return markdown(lines)
+
+
+@block
+def many_classes(tables: Tables) -> str:
+    """Where classes are many: what thresholds that do much on two classes do, by rule, and which would double speed."""
+    rows, lines = tables["more/exit_rules"], []
+    rows = rows[rows["training"] == DEFAULT]
+    for task in (task for task in rows["task"].unique() if len(TASKS[task].classes) >= MANY):
+        for rule in ("entropy", "entropy-tempered", "max-prob", "max-prob-tempered"):
+            curve = rows[(rows["task"] == task) & (rows["rule"] == rule)].sort_values("threshold")
+            line = {"task": task, "classes": len(TASKS[task].classes), "rule": rule}
+            for threshold in (0.1, 0.3, 0.5, 0.8):
+                at = curve[curve["threshold"] <= threshold].iloc[-1]
+                line[f"threshold {threshold}"] = f"{at['accuracy']:.2f}, {at['mean_layers']:.1f} layers"
+            for target in (2, 4):
+                fast = curve[curve["speedup"] >= target]
+                line[f"{target}x at"] = f"{fast['threshold'].iloc[0]:.4f}" if len(fast) else ""
+            lines.append(line)
     return markdown(lines)
 
 

@@ -121,3 +121,32 @@ def test_how_far_from_a_line():
     assert row["speed 0.5"] == "1.25x"
     assert row["farthest from the line"] == "-0.25x at speed 0.5"
     assert row["R²"] == f"{np.corrcoef(speed, speed**2)[0, 1] ** 2:.3f}"
+
+
+def test_many_classes_shows_what_each_threshold_does_and_which_doubles_speed():
+    curve = pd.DataFrame(
+        [(0.0, 93.0, 12.0, 0.95), (0.09, 92.5, 8.0, 1.4), (0.2, 90.0, 5.0, 2.2), (0.6, 80.0, 2.0, 5.0)],
+        columns=["threshold", "accuracy", "mean_layers", "speedup"],
+    ).assign(training="self-distillation")
+    rules = ("entropy", "entropy-tempered", "max-prob", "max-prob-tempered")
+    rows = pd.concat(curve.assign(task=task, rule=rule) for task in ("banking77", "trec6") for rule in rules)
+    found = [[*row.values()] for row in shown("many_classes", **{"more/exit_rules": rows})]
+    assert [row[:3] for row in found] == [["banking77", "77", rule] for rule in rules]
+    threshold = ["92.50, 8.0 layers", "90.00, 5.0 layers", "90.00, 5.0 layers", "80.00, 2.0 layers"]
+    assert found[0][3:] == [*threshold, "0.2000", "0.6000"]
+
+
+def test_what_others_print_stands_beside_ours_of_the_same_task():
+    rows = pd.DataFrame(
+        [
+            ("all layers", "none", "matthews", 55.0, None, 12.0),
+            ("all layers", "none", "accuracy", 81.0, None, 12.0),
+            ("half of the layers", "entropy", "matthews", 54.0, 1.0, 5.9),
+            ("half of the layers", "patience", "matthews", 52.0, 3.0, 6.1),
+        ],
+        columns=["point", "rule", "metric", "value", "lost", "mean_layers"],
+    ).assign(task="cola", training="self-distillation", seed=7, task_type="single-label", lost_low=-1.0, lost_high=4.0)
+    (row,) = shown("elsewhere", **{"more/task_metrics": rows})
+    found = [*row.values()]
+    assert found[2:5] == ["ALBERT-base", "58.9", "61.2 at 1.57x"]
+    assert found[5:] == ["matthews 55.00", "+3.00 [-1.00, +4.00], 6.1 layers", "+1.00 [-1.00, +4.00], 5.9 layers"]
