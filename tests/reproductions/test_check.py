@@ -235,6 +235,14 @@ def test_claims_and_what_is_counted_belong_together():
     assert any(claim.tier == "live" for claim in claims)
 
 
+def test_claims_of_real_text_are_the_committed_rows():
+    rows = trained_numbers("real", PROJECT / "results" / "packaged", "reuters-r8")
+    claims = [claim for claim in read_claims(check.EXPECTED) if claim.tier == "real"]
+    assert len([claim for claim in claims if claim.metric.endswith(": mflops")]) == 4  # the teacher and three speeds
+    for claim in claims:
+        assert Decimal(rows[claim[:4]]) == Decimal(claim.expected), claim.metric
+
+
 def test_a_wrong_number_fails_until_it_is_updated_with_a_reason(copy, gate, own):
     before = read_claims(own)
     replace(own, "21785247744", "21785247743")
