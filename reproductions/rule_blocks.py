@@ -130,7 +130,8 @@ def elsewhere(tables: Tables) -> str:
             line = {"task": told.task, "source": told.source, "encoder": told.encoder}
             line |= {"all layers": f"{told.full:.1f}", f"{told.rule}": f"{told.early:.1f} at {told.speedup:.2f}x"}
             line |= {"ours, all layers": f"{full['metric']} {_short(full['value'])}"}
-            lines.append(line | {f"ours, {rule}": _kept(half, rule) for rule in (told.rule, own)})
+            line |= {"ours, their rule": _kept(half, told.rule), "ours, own rule": f"{own}: {_kept(half, own)}"}
+            lines.append(line)
     return markdown(lines)
 
 

@@ -149,4 +149,5 @@ def test_what_others_print_stands_beside_ours_of_the_same_task():
     (row,) = shown("elsewhere", **{"more/task_metrics": rows})
     found = [*row.values()]
     assert found[2:5] == ["ALBERT-base", "58.9", "61.2 at 1.57x"]
-    assert found[5:] == ["matthews 55.00", "+3.00 [-1.00, +4.00], 6.1 layers", "+1.00 [-1.00, +4.00], 5.9 layers"]
+    theirs, own = "+3.00 [-1.00, +4.00], 6.1 layers", "entropy: +1.00 [-1.00, +4.00], 5.9 layers"
+    assert found[5:] == ["matthews 55.00", theirs, own]
