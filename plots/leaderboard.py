@@ -15,8 +15,9 @@ LEAST = 0.5  # points, up to which colours are linear
 ALPHA = 0.05
 MEAN = "mean"
 ABOUT = (
-    "Points of accuracy over entropy at the rule's mean layers, at most a third of all; * significant after Holm's "
-    "correction over the tasks. Thresholds swept on test; rules fitted on dev. Empty: the rule gets to no such cost."
+    "Points of accuracy over entropy (of scores, over spread) at the rule's mean layers, at most a third of all; * "
+    "significant after Holm's correction over the tasks. Thresholds swept on test; rules fitted on dev. Empty: the "
+    "rule gets to no such cost, or is not for the task."
 )
 
 
@@ -49,6 +50,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     title, best = "exit rules beside entropy, at equal layers", wide.iloc[0, -1]
     if MEAN not in wide:
         title = f"{wide.columns[0]}: {title}"
-    elif np.isfinite(best):
+    elif best > 0:
         title += f": {order[0]} leads, {best:+.2f} points on average"
+    elif np.isfinite(best):
+        title += ": none that is for all tasks is ahead on average"
     return finish(figure, title, note(rows, tables["runs"], ABOUT))

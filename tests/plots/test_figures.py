@@ -303,6 +303,8 @@ def test_the_leaderboard_has_a_cell_for_each_rule_and_task_and_their_mean(draw, 
     title = texts(draw("leaderboard", leaderboard=two))
     assert f"{rules[0]} leads, {means[0]:+.2f} points on average" in title
     assert "book-review: exit rules beside entropy" in texts(draw("leaderboard"))
+    behind = texts(draw("leaderboard", leaderboard=lambda rows: two(rows).assign(difference=-1.0)))
+    assert "none that is for all tasks is ahead on average" in behind
 
 
 def test_what_was_asked_is_held_against_what_was_reached_beside_the_speed_s_curve(draw, table):
