@@ -97,7 +97,8 @@ def check_answers(address: str) -> None:
         said = [f"no answer in {JOIN} seconds"]
     if said is not None:
         found = f"--cluster: {address} answers, but not as a Ray head should"
-        raise InputError(f"{found} ({' '.join(said)}), expected one of Ray {version('ray')}")
+        remedy = "; RAY_AUTH_MODE=token where that asks for a token"
+        raise InputError(f"{found} ({' '.join(said)}), expected one of Ray {version('ray')}{remedy}")
 
 
 def here(packages: Sequence[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 exact: seconds. FLOPs to the unit; every committed table made again from its traces, to the same bytes; each row's run
 and each run's commit known; every trace as it was published.
 live: minutes. The smoke profile trained twice: the same bits, and accuracy and FLOPs where expected.csv has them.
-real: ten minutes, where it is asked for. Real text trained once, as the README's main job does: the same.
+real: 3 to 11 minutes, where it is asked for. Real text trained once, as the README's main job does: the same.
 """
 
 import argparse
