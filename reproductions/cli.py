@@ -11,6 +11,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.precision import DEVICES, PRECISIONS
 from reproductions import commands
 from reproductions.checkout import committed, is_committed
+from reproductions.claims import TIERS
 from reproductions.profiles import PROFILES
 
 LARGEST_SEED = 2**32 - 1
@@ -101,8 +102,7 @@ def _parser() -> ArgumentParser:
     command.set_defaults(command=commands.count_flops)
 
     command = subparsers.add_parser("check", help="the gate: do accuracy, FLOPs and committed results still hold?")
-    tiers = ("exact", "live", "real")
-    command.add_argument("--tier", action="append", choices=tiers, help="once for each (default: exact and live)")
+    command.add_argument("--tier", action="append", choices=TIERS, help="once for each (default: exact and live)")
     command.add_argument("--report", type=Path, metavar="FILE", help="write every finding as CSV")
     command.add_argument("--update", action="store_true", help="expect from now on what was found")
     command.add_argument("--reason", metavar="TEXT", help="why, with --update; it lands in the file")

@@ -116,12 +116,23 @@ def table2(tables: Tables) -> str:
 
 @block
 def believed(tables: Tables) -> str:
-    """What speaks for and against each task's teacher; a dagger stands beside what speaks against it."""
-    runs = tables["runs"]
+    """What speaks for and against each teacher of the paper's tasks."""
+    return _believed(tables, "")
+
+
+@block
+def believed_more(tables: Tables) -> str:
+    """The same of tasks beside the paper's that have one label."""
+    return _believed(tables, "more/")
+
+
+def _believed(tables: Tables, group: str) -> str:
+    """A dagger stands beside what speaks against a teacher."""
+    runs, calibration, table2 = (tables[group + name] for name in ("runs", "calibration", "table2"))
     runs = runs[runs["training"] == DEFAULT].set_index("task")
-    of_seeds = tables["calibration"].query("fitted == 'no'").groupby("task")["confidence"].mean()
+    of_seeds = calibration.query("fitted == 'no'").groupby("task")["confidence"].mean()
     lines = []
-    for bert in tables["table2"].query("model == 'BERT'").itertuples():
+    for bert in table2.query("model == 'BERT'").itertuples():
         classes, mine = len(TASKS[bert.task].classes), runs.loc[[bert.task]]
         baseline, best = (mine[name].astype(float).max() for name in ("baseline_accuracy", "best_epoch"))
         epochs = json.loads(mine["hyperparameters"].iloc[0])["fine_tuning_epochs"]
