@@ -6,6 +6,7 @@ import numpy as np
 
 from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
+from reproductions.repeats import MANY, most_repeated
 from reproductions.statistics import paired_p
 
 CONFIDENCE_GAP = 10.0  # points between mean confidence and accuracy
@@ -25,6 +26,9 @@ def doubts(trace: Trace, baseline: float | None = None) -> Iterator[str]:
         gain = 100 * (trace.correct[:, at].mean() - right.mean())
         if gain > 0 and paired_p(trace.correct[:, at], right) < ALPHA:
             yield f"the exit of layer {layer} beats the last by {gain:.2f} points, more than chance allows"
+    if (same := most_repeated(trace).sum()) >= MANY * len(trace):
+        of = f"{same} of {len(trace)} rows"
+        yield f"{of} are one text to the encoder, and {100 * same / len(trace):.1f} points hang on its answer"
     if baseline is not None and accuracy < baseline:
         yield f"logistic regression on the frozen encoder has {baseline:.2f}%, its last exit {accuracy:.2f}%"
 

@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 
 from reproductions.doubts import doubts
+from reproductions.repeats import most_repeated
 from tests.factories import make_trace, trace_of
 
 LABELS = np.arange(400) % 4
 
 
 def trace_with(answers, confidence=0.7, layers=2):
-    """A trace whose exits answer `answers`, [layers, samples], with `confidence`."""
+    """A trace whose exits answer `answers`, [layers, samples], with about `confidence`."""
+    confidence = confidence + np.random.default_rng(1).uniform(-0.02, 0.02, (400, layers, 1))
     like = make_trace(4, classes=4, encoder={"layers": layers, "hidden": 8, "intermediate": 16, "heads": 2})
     p = np.where(np.stack(answers, axis=1)[..., None] == np.arange(4), confidence, (1 - confidence) / 3)
     return trace_of(p.astype(np.float32), LABELS, like.metadata, tokens=np.full(400, 9))
@@ -42,6 +44,16 @@ def test_a_student_that_beats_its_teacher_is_told_unless_chance_explains_it():
     assert said.startswith("the exit of layer 1 beats the last by")
     slightly[:3] = LABELS[:3]
     assert not [said for said in doubts(trace_with([slightly, right_on(0.8)], 0.8)) if "beats the last" in said]
+
+
+def test_rows_that_are_one_text_are_told_and_counted():
+    trace = trace_with([right_on(0.7), right_on(0.7)])
+    assert not most_repeated(trace).any()
+    trace.probabilities[:9] = (0.7, 0.1, 0.1, 0.1) + np.linspace(-1e-6, 1e-6, 9)[:, None, None]  # of other batches
+    trace.tokens[8] = 5
+    assert np.flatnonzero(most_repeated(trace)).tolist() == list(range(8))
+    (said,) = [said for said in doubts(trace) if "one text" in said]
+    assert said == "8 of 400 rows are one text to the encoder, and 2.0 points hang on its answer"
 
 
 def test_a_baseline_that_beats_the_model_is_told():
