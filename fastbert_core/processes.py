@@ -152,9 +152,12 @@ class Several(Alone):
             return broadcast_object_list([value])[0]
 
     def wait(self) -> None:
-        """A barrier."""
+        """A barrier; of CPUs not accelerate's, which asks for the GPU of the process's number, where any GPU is."""
         with _talking(self):
-            self._accelerator.wait_for_everyone()
+            if self._accelerator.device.type == "cpu":
+                torch.distributed.barrier()
+            else:
+                self._accelerator.wait_for_everyone()
 
     def check_shared(self, folder: Path) -> None:
         """Every process looks for the folder by itself."""

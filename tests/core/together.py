@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,13 @@ def spawn(count: int, folder: Path, *words: str) -> list[tuple[int, str]]:
         child.join(300)
     said = [(folder / f"said-{rank}").read_text() for rank in range(count)]
     return [(child.exitcode, text) for child, text in zip(children, said, strict=True)]
+
+
+def _on_cpus(barrier, *arguments, device_ids=None, **named):
+    """A barrier as on a machine whose GPUs are fewer than the processes: gloo too fails there if a GPU is named."""
+    if device_ids:
+        raise RuntimeError(f"CUDA error: invalid device ordinal {device_ids}")
+    return barrier(*arguments, **named)
 
 
 def _child(variables: dict[str, str], said: Path, words: list[str]) -> None:
@@ -81,6 +89,7 @@ def main() -> None:
         return adamw_step(self, *arguments, **named)
 
     train_module._Exits.__call__, torch.optim.AdamW.step = seen, step
+    torch.distributed.barrier = partial(_on_cpus, torch.distributed.barrier)
     place = Workplace(folder / "work", 0, "fp32", told["log"].append, checkpoint_seconds=0.0, processes=together)
     place = dataclasses.replace(place, after_epoch=lambda stage, epoch, p: told["epochs"].append(epoch))
     (folder / "work").mkdir(exist_ok=True)
