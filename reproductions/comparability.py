@@ -62,7 +62,8 @@ def other_data(runs: pd.DataFrame, dataset: pd.Series) -> list[str]:
         reasons.append(f"another test set ({test} rows, the paper's has {dataset['test_rows']})")
     # Where the paper names no dev set of its own, ours was held out of the same rows.
     held_out = runs["dev_rows"].min() if pd.isna(dataset["dev_rows"]) else 0
-    if train + held_out < dataset["train_rows"]:
+    left_out = runs["overlap_rows"].fillna(0).min()  # since the test set has their texts
+    if train + held_out + left_out < dataset["train_rows"]:
         reasons.append(f"{train} training rows, the paper has {dataset['train_rows']}")
     return reasons
 

@@ -28,7 +28,8 @@ def doubts(trace: Trace, baseline: float | None = None) -> Iterator[str]:
             yield f"the exit of layer {layer} beats the last by {gain:.2f} points, more than chance allows"
     if (same := most_repeated(trace).sum()) >= MANY * len(trace):
         of = f"{same} of {len(trace)} rows"
-        yield f"{of} are one text to the encoder, and {100 * same / len(trace):.1f} points hang on its answer"
+        share = 100 * same / len(trace)
+        yield f"{of} are one text to the encoder; {share:.1f} points hang on its answer, which tables count once"
     if baseline is not None and accuracy < baseline:
         yield f"logistic regression on the frozen encoder has {baseline:.2f}%, its last exit {accuracy:.2f}%"
 

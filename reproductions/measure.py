@@ -16,6 +16,7 @@ from reproductions.figure4_luha import luha
 from reproductions.figure5_exit_layers import exit_layers
 from reproductions.figure6_uncertainty import uncertainty_distribution
 from reproductions.figure7_convergence import convergence
+from reproductions.repeats import counted_once
 from reproductions.seeds import check_seeds, comparable
 from reproductions.store import find_runs, runs_table
 from reproductions.table2 import comparisons, table2
@@ -47,7 +48,7 @@ def measure(results_dir: Path) -> list[Path]:
     stored = find_runs(results_dir)
     runs = runs_table(stored)
     check_seeds(runs, results_dir)
-    traces = comparable([trace for run in stored for trace in run.traces()], runs)
+    traces = counted_once(comparable([trace for run in stored for trace in run.traces()], runs))
     if not traces:
         raise InputError(f"{results_dir}: found no traces, expected some under traces/")
     every, traces = traces, [trace for trace in traces if trace.kind is SINGLE]

@@ -8,7 +8,7 @@ from reproductions.columns import TABLES
 from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
 from reproductions.compare import Averaged, paired
 from reproductions.profiles import COMPARED_PROFILES
-from reproductions.repeats import MANY, most_repeated
+from reproductions.repeats import SAME
 from reproductions.statistics import Interval, difference_of_proportions
 from reproductions.verdicts import ACCURACY_MARGIN, LOSS_MARGIN, ONE_SIDED, Excess, excess_error, excess_loss, judge
 
@@ -30,7 +30,6 @@ def paper_row(
     behind = runs_of(used.traces, runs)
     dataset, printed = paper.datasets.get(task), paper.printed.get((task, model, setting))
     data = [] if dataset is None else other_data(behind, dataset)
-    same = most_repeated(used.traces[0])
     row = dict.fromkeys(COLUMNS) | {
         "task": task,
         "model": model,
@@ -38,8 +37,6 @@ def paper_row(
         **used.row(teacher.flops),
         "macro_f1": used.macro_f1,
         "classes_answered": used.classes_answered,
-        "same_text_rows": max(same.sum(), 1),
-        "accuracy_without": None if same.all() else 100 * used.correct[:, ~same].mean(),
         "train_rows": behind["train_rows"].min(),
         "test_rows": len(used.traces[0].labels),
         "backbone": ";".join(dict.fromkeys(behind["backbone"])),
@@ -50,8 +47,8 @@ def paper_row(
         notes = [*dict.fromkeys(behind["data_source"]), note]
     if (overlap := behind["overlap_rows"].max()) > 0:
         notes.append(f"{overlap:.0f} training rows left out, their texts stand in the test set")
-    if same.sum() >= MANY * len(same):
-        notes.append(f"{same.sum()} test rows are one text to the encoder")
+    if same := used.traces[0].metadata.get(SAME):
+        notes.append(f"{same} test rows are one text to the encoder and count once")
     if used.at_chance:
         notes.append(AT_CHANCE)
     if dataset is not None and (task, *BERT) not in paper.printed:

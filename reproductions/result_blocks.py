@@ -10,7 +10,6 @@ from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.paper_rows import AT_CHANCE
-from reproductions.repeats import MANY
 from reproductions.seeds import DEFAULT
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.verdicts import ALPHA, VERDICTS
@@ -141,7 +140,6 @@ def _believed(tables: Tables, group: str) -> str:
         told = {
             "a regression on frozen vectors": (f"{baseline:.2f}", baseline >= bert.accuracy),
             "classes answered": (f"{bert.classes_answered} of {classes}", bert.classes_answered < classes),
-            "rows of one text": (f"{bert.same_text_rows:,}", bert.same_text_rows >= MANY * bert.test_rows),
             "sure on average": (f"{confidence:.1f}", abs(confidence - bert.accuracy) > CONFIDENCE_GAP),
             "best epoch": (f"{best:.0f} of {epochs}", best == epochs),
         }

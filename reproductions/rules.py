@@ -19,6 +19,7 @@ from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
 from reproductions.compare import provenance, tasks_of, trained
+from reproductions.repeats import counted_once
 from reproductions.seeds import comparable
 from reproductions.statistics import holm, paired_interval, paired_p
 from reproductions.store import find_runs, load_traces, runs_table
@@ -192,7 +193,7 @@ def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool
     """
     wanted = [{"task": task} for task in tasks] if tasks and alone else [{}]
     traces = [trace for key in wanted for trace in load_traces(results_dir, epoch=None, **key)]
-    traces = comparable(traces, runs_table(find_runs(results_dir)))
+    traces = counted_once(comparable(traces, runs_table(find_runs(results_dir))))
     found = tasks_of(traces)
     for task in tasks or ["any task"] * (not found):
         if task not in found:

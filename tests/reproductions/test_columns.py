@@ -11,7 +11,6 @@ from reproductions.tables import read_table, write_table
 
 RESULTS = Path(__file__).parents[2] / "results"
 FOLDERS = ("standard", "standard/more", "paper", "bench")
-BENCHES_TO_COME = {"load"}  # committed once it has been measured
 COMMITTED = [path.relative_to(RESULTS) for name in FOLDERS for path in sorted((RESULTS / name).glob("*.csv"))]
 
 
@@ -25,8 +24,7 @@ def test_a_committed_table_is_written_again_to_the_same_bytes(tmp_path, path):
 
 
 def test_every_table_is_committed_and_described():
-    assert {path.stem for path in COMMITTED}.isdisjoint(BENCHES_TO_COME)
-    assert {path.stem for path in COMMITTED} | BENCHES_TO_COME == set(TABLES)
+    assert {path.stem for path in COMMITTED} == set(TABLES)
 
 
 def test_the_documentation_has_every_column_once_for_each_meaning():
@@ -56,4 +54,4 @@ def test_columns_are_well_described():
 def test_only_runs_and_bench_hold_times():
     timed = ("second", "date", "machine")
     holders = {table for table, its in TABLES.items() if any(word in name for name in its for word in timed)}
-    assert holders == {"runs", *BENCHES_TO_COME, *(path.stem for path in COMMITTED if path.parts[0] == "bench")}
+    assert holders == {"runs", *(path.stem for path in COMMITTED if path.parts[0] == "bench")}

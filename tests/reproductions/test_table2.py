@@ -95,6 +95,15 @@ def test_rows_that_stand_in_the_test_set_are_counted_in_the_note():
     row = rows_of([right_in(86.88)], overlap_rows=994.0)["BERT", "12 layers"]  # a float where another run has none
     assert row["note"] == "994 training rows left out, their texts stand in the test set"
     assert rows_of([right_in(86.88)], overlap_rows=0)["BERT", "12 layers"]["note"] is None
+    # They are rows that a run may not learn from, not rows that it lacks.
+    all_others = rows_of([right_in(86.88)], train_rows=19_006, overlap_rows=994.0)["BERT", "12 layers"]
+    fewer = rows_of([right_in(86.88)], train_rows=19_006, overlap_rows=993.0)["BERT", "12 layers"]
+    assert (all_others["verdict"], fewer["verdict"]) == ("not worse", "not comparable")
+
+
+def test_rows_of_one_text_are_counted_in_the_note():
+    row = rows_of([right_in(86.88, same_text_rows=249)])["BERT", "12 layers"]
+    assert row["note"] == "249 test rows are one text to the encoder and count once"
 
 
 def test_dev_rows_held_out_of_the_papers_training_rows_count_where_it_names_no_dev_set():
