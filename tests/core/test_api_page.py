@@ -39,4 +39,4 @@ def test_its_examples_run_as_one_session(tmp_path, monkeypatch, capsys):
     assert 0 <= int(predicted[3]) <= 3
     layers = names["model"].layers
     assert every == [f"{layers} (2, {layers}, 2)"]
-    assert [line.split()[0] for line in measured] == ["entropy", "margin", "patience"]
+    assert [line.split()[0] for line in measured] == ["entropy", "margin", "max-prob"]
