@@ -181,12 +181,15 @@ class Several(Alone):
 
 @contextlib.contextmanager
 def _talking(together: Several) -> Iterator[None]:
-    """Within, processes wait for each other; one that has ended is told of by the main one, in one line."""
+    """Within, processes wait for each other; the main one tells of one that has ended, and that one why."""
     try:
         yield
     except RuntimeError as error:  # gloo's and NCCL's share no other class
-        ended = RunError(f"another of the {together.count} processes has ended ({reason(error)}); it says why")
-        raise together.failed(ended) from None
+        if together.main:
+            ended = f"another of the {together.count} processes has ended ({reason(error)}); it says why"
+            raise RunError(ended) from None
+        time.sleep(MOMENT)  # where all have lost one, the main one's word is enough
+        raise RunError(f"process {together.rank} of {together.count}: {reason(error)}") from None
 
 
 @cache

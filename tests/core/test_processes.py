@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from fastbert_core import processes as module
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, RunError
 from fastbert_core.processes import ALONE, Several, processes
 from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.train import check_shareable
@@ -94,6 +94,17 @@ def test_dropout_differs_by_process_and_step_and_is_the_same_again():
             drawn.setdefault((rank, step), set()).add(torch.rand(1).item())
     assert all(len(values) == 1 for values in drawn.values())
     assert len(set.union(*drawn.values())) == 4
+
+
+@pytest.mark.parametrize(
+    ("rank", "told"),
+    [(0, "another of the 2 processes has ended (no such GPU); it says why"), (1, "process 1 of 2: no such GPU")],
+)
+def test_a_process_that_fails_while_others_wait_says_why(rank, told, monkeypatch):
+    monkeypatch.setattr(module, "MOMENT", 0)
+    with pytest.raises(RunError) as error, module._talking(several(rank, 2)):
+        raise RuntimeError("no such GPU")
+    assert str(error.value) == told
 
 
 def test_alone_nothing_of_accelerate_is_asked_for(monkeypatch):
