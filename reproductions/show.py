@@ -36,6 +36,9 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
     if there and task in set(read_table(results_dir, "task_metrics")["task"]):
         return f"{task}, this run ({results_dir}):\n{metrics_text(results_dir, task)}\n"
     mine, stored = _rows(results_dir, task), _rows(committed, task)
+    if mine.empty:
+        remedy = "table 2 holds models beside FastBERT's own, so run it with --training self-distillation too"
+        return f"{task}, this run ({results_dir}): stored; {remedy}\n"
     beside = committed.resolve() != results_dir.resolve() and not stored.empty
     if beside:
         theirs = mine.merge(stored, how="left", on=["model", "setting"], suffixes=("", "_stored"))["precision_stored"]

@@ -23,6 +23,15 @@ def printed(request, tmp_path_factory):
     return request.param, show.task_rows(folder, "tickets", folder), rows, folder
 
 
+def test_models_without_fastberts_own_have_no_row_yet(printed, tmp_path):
+    others = [trace for trace in make_task("tickets", samples=40) if trace.metadata["training"] == "distilbert-6"]
+    measure(store(tmp_path / "smoke", others))
+    said = show.task_rows(tmp_path / "smoke", "tickets", printed[-1])
+    assert said.startswith(
+        f"tickets, this run ({tmp_path / 'smoke'}): stored; table 2 holds models beside FastBERT's own"
+    )
+
+
 def test_a_speedup_below_1_is_explained_once_and_only_where_there_is_one(printed):
     tiny, said, rows, _ = printed
     assert (rows["speedup"] < 1).any() == tiny
