@@ -131,8 +131,9 @@ def plan(
 
     `trainings` takes the place of those that settings.toml has for a task. `given`: seed and train_rows, None where the
     task file or settings.toml decides. A shallow model whose layers cannot be taken from the encoder's blocks, or would
-    be all of them, is left out. Raises InputError for an encoder that `check_encoder`
-    refuses, of a single layer, which has no students, or for shorter texts, and for training rows that are not there.
+    be all of them, is left out where `trainings` does not name it. Raises InputError where it does, for an encoder
+    that `check_encoder` refuses, of a single layer, which has no students, or for shorter texts, and for training rows
+    that are not there.
     """
     runs, file = [], named.task_file
     given = {name: value for name, value in given.items() if value is not None}
@@ -150,6 +151,10 @@ def plan(
         train_rows = given.get("train_rows") or most_rows(profile, task, len(data.learnable))
         for training in check_trainings(trainings) or planned_trainings(profile, task):
             if (layers := shallow_layers(training)) and (layers >= shape.layers or shape.layers % layers):
+                if trainings:
+                    fitting = ", ".join(str(n) for n in range(1, shape.layers) if shape.layers % n == 0)
+                    found = f"{task.name}: found {training} of an encoder of {shape.layers} layers"
+                    raise InputError(f"{found}, expected one with {fitting} of them")
                 log(f"{task.name}: {training} left out, the encoder has {shape.layers} layers")
                 continue
             if shallow_layers(training) and task.type != SINGLE.name:

@@ -200,6 +200,11 @@ def test_a_distilbert_that_the_encoder_has_no_layers_for_is_left_out(layers, stu
     assert [job.settings.training for job in jobs if job.settings.layers] == students
     left_out = f"dbpedia: distilbert-3 left out, the encoder has {layers} layers"
     assert (left_out in said) == (not students)
+    if not students:  # who asks for it by name has to know
+        expected = ", ".join(str(n) for n in range(1, layers) if layers % n == 0)
+        message = f"found distilbert-3 of an encoder of {layers} layers, expected one with {expected} of them"
+        with pytest.raises(InputError, match=message):
+            plan([DBPEDIA], "smoke", Named(), CPU, "fp32", said.append, ["distilbert-3"])
 
 
 @pytest.mark.smoke
