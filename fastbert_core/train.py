@@ -162,7 +162,7 @@ def train(
             loss = notes.pop("loss_sum") / per_epoch
             is_best = _note_epoch(model, stage, notes, loss, p, dev, place)
             if is_best and stage.keeps == "best" and together.main:
-                save_checkpoint(best, model.state_dict(), {})
+                save_checkpoint(best, learning, {})
             place.after_epoch(stage, epoch + 1, p)
             if together.main:
                 place.before_checkpoint()
@@ -174,7 +174,7 @@ def train(
         _load_into(model, best)
     together.wait()  # for all to have read it
     if together.main:
-        save_checkpoint(result, model.state_dict(), notes)
+        save_checkpoint(result, learning, notes)
         for spent in (checkpoint, best):
             spent.unlink(missing_ok=True)
     together.wait()
@@ -308,8 +308,9 @@ def _note_epoch(
 
 
 def _load_into(model: FastBertModel, path: Path) -> dict:
+    """Give the model what a stage has learnt; all else it has from the encoder, the seed, and the stages before."""
     tensors, notes = load_checkpoint(path)
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, strict=False)
     return notes
 
 

@@ -22,7 +22,7 @@ from fastbert_core.trainings import TRAININGS, Schedule, Schedules
 WORDS = {0: "bad awful poor", 1: "good great fine"}
 SCHEDULE = Schedule(epochs=2, rate=1e-2, batch_size=4)
 SCHEDULES = Schedules(SCHEDULE, SCHEDULE)
-FINE_TUNING, DISTILLATION = TRAININGS["self-distillation"](SCHEDULES)
+STAGES = FINE_TUNING, DISTILLATION = TRAININGS["self-distillation"](SCHEDULES)
 LONGER = dataclasses.replace(FINE_TUNING, schedule=Schedule(epochs=8, rate=3e-3, batch_size=4))
 
 
@@ -292,11 +292,19 @@ def test_a_killed_training_resumes_to_the_same_bits(task, tmp_path, monkeypatch)
 
 def test_a_finished_stage_is_not_trained_again(task, model, place, monkeypatch):
     notes = train(model, FINE_TUNING, task[1], task[1], place)
-    torch.manual_seed(1)
-    again = FastBertModel.from_backbone(task[0], ["bad", "good"])
-    monkeypatch.setattr(train_module, "learning_of", None)
+    again = fresh(task)
+    monkeypatch.setattr(train_module, "adamw", None)
     assert train(again, FINE_TUNING, task[1], task[1], place) == notes
     assert not moved(weights(model), again)
+
+
+def test_a_stage_keeps_what_it_has_learnt_and_no_more(task, model, place):
+    for stage in STAGES:
+        train(model, stage, task[1], task[1], place)
+    kept = {stage.name: set(load_checkpoint(place.folder / f"{stage.name}.safetensors")[0]) for stage in STAGES}
+    students = {name for name in model.state_dict() if name.startswith(("classifiers.0.", "classifiers.1."))}
+    assert kept["self-distillation"] == students
+    assert kept["fine-tuning"] == {*model.state_dict()} - students
 
 
 def test_a_damaged_result_is_named(task, model, place):

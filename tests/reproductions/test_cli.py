@@ -173,7 +173,7 @@ def test_the_distilberts_of_a_teacher_share_its_soft_labels(smoke, tmp_path, mon
     stored = load_checkpoint(six.first_folder / "soft-labels.safetensors")[0]["soft_labels"]
     assert stored.shape == (1280, 14)
     teacher = FastBertModel.from_backbone(six.backbone.source, DBPEDIA.classes)
-    teacher.load_state_dict(load_checkpoint(six.first_folder / "fine-tuning.safetensors")[0])
+    teacher.load_state_dict(load_checkpoint(six.first_folder / "fine-tuning.safetensors")[0], strict=False)
     tokenizer = load_tokenizer(six.backbone.source)
     rows = encode(tokenizer, six.train.texts)  # all: in bf16 a text's last bits depend on what is batched with it
     classified, precision = (teacher.layers,), six.settings.precision
