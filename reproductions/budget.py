@@ -21,6 +21,7 @@ from reproductions.columns import TABLES
 from reproductions.compare import trained
 from reproductions.guarantees import promises
 from reproductions.layer_guarantees import layer_promises
+from reproductions.parallel import each
 from reproductions.rules import DECIMALS, fitted_on
 from reproductions.seeds import DEFAULT
 from reproductions.streams import THEN, drifting
@@ -61,14 +62,22 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
         for task, training, tests, devs in trained([trace for trace in traces if trace.has_exits])
         if training == DEFAULT
     }
-    for task, mine in pairs.items():
-        for test, dev in mine:
-            key = {name: test.metadata[name] for name in ("task", "seed", "run_id")}
-            others = [other for other, _ in pairs.get(THEN.get(task), [])[:1]]
-            found = speedups(test, dev), promises(test, dev), drifting(test, dev, others), layer_promises(test)
-            for rows, new in zip(tables.values(), found, strict=True):
-                rows += [key | row for row in new]
+    work = [
+        (test, dev, [other for other, _ in pairs.get(THEN.get(task), [])[:1]])
+        for task, mine in pairs.items()
+        for test, dev in mine
+    ]
+    for found in each(_of_seed, work):
+        for rows, new in zip(tables.values(), found, strict=True):
+            rows += new
     return {name: pd.DataFrame(rows, columns=list(TABLES[name])) for name, rows in tables.items()}
+
+
+def _of_seed(test: Trace, dev: Trace, others: Sequence[Trace]) -> list[list[dict]]:
+    """Rows of the four tables; `others` are what a stream turns to."""
+    key = {name: test.metadata[name] for name in ("task", "seed", "run_id")}
+    found = speedups(test, dev), promises(test, dev), drifting(test, dev, others), layer_promises(test)
+    return [[key | row for row in rows] for rows in found]
 
 
 def costs(trace: Trace, unit: str) -> tuple[np.ndarray, np.ndarray]:

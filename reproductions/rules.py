@@ -6,6 +6,7 @@ Rules are fitted, and thresholds solved, on the dev trace, whose rows chose noth
 import logging
 from collections.abc import Sequence
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
 from reproductions.compare import provenance, tasks_of, trained
+from reproductions.parallel import each
 from reproductions.repeats import counted_once
 from reproductions.seeds import comparable
 from reproductions.statistics import holm, paired_interval, paired_p
@@ -90,18 +92,24 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     """
     for line in left_out(traces):
         log.warning(line)
-    points, rows = [], []
-    for task, training, tests, devs in trained([trace for trace in traces if trace.has_exits]):
-        key = {"task": task, "training": training}
-        every = {name: list(map(partial(Side, name), tests, devs)) for name in able(tests, devs)}
-        points += [_points(sides).assign(**key, rule=name) for name, sides in every.items()]
-        if None not in devs:
-            rows += [key | {"rule": name} | _row(sides, every) for name, sides in every.items()]
+    found = each(_of_training, list(trained([trace for trace in traces if trace.has_exits])))
+    points, rows = (list(chain.from_iterable(part)) for part in zip(*found, strict=True)) if found else ([], [])
     tables = {"exit_rules": pd.concat(points) if points else pd.DataFrame(), "leaderboard": pd.DataFrame(rows)}
     if rows:
         p = tables["leaderboard"].groupby(["training", "rule"])["mcnemar_p"]
         tables["leaderboard"]["mcnemar_p_holm"] = p.transform(holm)
     return tables
+
+
+def _of_training(
+    task: str, training: str, tests: Sequence[Trace], devs: Sequence[Trace | None]
+) -> tuple[list[pd.DataFrame], list[dict]]:
+    """Rows of exit_rules.csv, a frame a rule, and of leaderboard.csv."""
+    key = {"task": task, "training": training}
+    every = {name: list(map(partial(Side, name), tests, devs)) for name in able(tests, devs)}
+    points = [_points(sides).assign(**key, rule=name) for name, sides in every.items()]
+    rows = [] if None in devs else [key | {"rule": name} | _row(sides, every) for name, sides in every.items()]
+    return points, rows
 
 
 def able(tests: Sequence[Trace], devs: Sequence[Trace | None]) -> list[str]:

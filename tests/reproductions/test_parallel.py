@@ -1,0 +1,25 @@
+import os
+
+import pytest
+
+from reproductions.parallel import FEW, each
+
+
+def told(number, word):
+    return number, word, os.getpid()
+
+
+@pytest.mark.parametrize("count", [0, 1, FEW - 1, FEW, 3 * FEW])
+def test_pieces_come_back_in_their_order_and_many_are_done_elsewhere(count):
+    pieces = [(at, str(at)) for at in range(count)]
+    found = each(told, pieces)
+    assert [piece for *piece, _ in found] == [[*piece] for piece in pieces]
+    if count < FEW or os.cpu_count() == 1:
+        assert {process for *_, process in found} <= {os.getpid()}
+    else:
+        assert os.getpid() not in {process for *_, process in found}
+
+
+def test_what_a_piece_raises_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        each(divmod, [(1, 1)] * FEW + [(1, 0)])
