@@ -12,6 +12,7 @@ from reproductions.table2 import TOLERATED_LOSS
 from reproductions.tables import printed
 
 BACKLOG = 10**9  # texts
+FEW = 8  # rows of a bench that are shown unfolded
 MEASURED = ["machine", "git_sha", "git_dirty", "date"]  # of a bench's table: where its rows come from
 
 
@@ -25,9 +26,27 @@ def measured(tables: Tables) -> str:
 
 
 @block
+def in_short(tables: Tables) -> str:
+    """By machine and model, how far seconds follow FLOPs, and what exits cost where none is taken."""
+    return _by_class(tables["efficiency"], _in_short)
+
+
+def _in_short(rows: pd.DataFrame) -> str:
+    lines = []
+    for place, mine in rows.groupby(["task", "device", "precision"]):
+        line = {"task, device, precision": ", ".join(place)}
+        for batch, of in sorted(mine.groupby("batch"), reverse=True):
+            early = of.loc[of["speed"] > 0, "efficiency"]
+            line[f"efficiency, batch {batch}"] = f"{early.min():.2f} to {early.max():.2f}"
+            line[f"overhead, batch {batch}"] = f"{of['overhead_at_speed_0'].max():.2f}"
+        lines.append(line)
+    return markdown(pd.DataFrame(lines).fillna(""))
+
+
+@block
 def stations(tables: Tables) -> str:
     """By machine, milliseconds of each station by engine and speed, then of each layer."""
-    return _by_class(tables["stations"], _stations)
+    return _by_class(tables["stations"], _stations, folded=True)
 
 
 def _stations(rows: pd.DataFrame) -> str:
@@ -62,12 +81,14 @@ def _best_dense(rows: pd.DataFrame) -> str:
     return markdown(lines)
 
 
-def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str]) -> str:
-    """What is told of each class of machines, under its name and its machines."""
-    parts = [
-        f"{kind} ({'; '.join(sorted(set(mine['machine'])))}):\n\n{told(mine)}"
-        for kind, mine in rows.groupby(rows["machine"].map(class_of))
-    ]
+def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str], folded: bool = False) -> str:
+    """What is told of each class of machines, under its name and its machines; `folded`, to be opened by a click."""
+    parts = []
+    for kind, mine in rows.groupby(rows["machine"].map(class_of)):
+        title = f"{kind} ({'; '.join(sorted(set(mine['machine'])))})"
+        around = f"<details>\n<summary>{title}</summary>\n\n", "\n\n</details>"
+        before, after = around if folded else (f"{title}:\n\n", "")
+        parts.append(f"{before}{told(mine)}{after}")
     return "\n\n".join(parts) or markdown([])
 
 
@@ -126,7 +147,7 @@ def _as_it_is(name: str, tables: Tables) -> str:
             printed(rows, name).drop(columns=MEASURED).rename(columns=lambda column: column.replace("_", " "))
         )
 
-    return _by_class(tables[name], told)
+    return _by_class(tables[name], told, folded=len(tables[name]) > FEW)
 
 
 BLOCKS |= {name: partial(_as_it_is, name) for name in BENCHES if name not in BLOCKS}

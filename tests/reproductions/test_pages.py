@@ -151,3 +151,32 @@ def test_what_others_print_stands_beside_ours_of_the_same_task():
     assert found[2:5] == ["ALBERT-base", "58.9", "61.2 at 1.57x"]
     theirs, own = "+3.00 [-1.00, +4.00], 6.1 layers", "entropy: +1.00 [-1.00, +4.00], 5.9 layers"
     assert found[5:] == ["matthews 55.00", theirs, own]
+
+
+def timed(batch, speed, efficiency, overhead=np.nan):
+    place = {"task": "dbpedia", "device": "cpu", "precision": "fp32", "machine": "m; 2 threads; avx2; torch 2"}
+    return place | {"batch": batch, "speed": speed, "efficiency": efficiency, "overhead_at_speed_0": overhead}
+
+
+def test_seconds_in_short_are_of_early_exits_and_their_overhead_of_none():
+    rows = [timed(32, 0.0, 1.0, 1.06), timed(32, 0.1, 0.9), timed(32, 0.5, 0.97), timed(1, 0.0, 1.0, 1.2)]
+    (found,) = shown("in_short", efficiency=pd.DataFrame([*rows, timed(1, 0.2, 1.02)]))
+    assert found == {
+        "task, device, precision": "dbpedia, cpu, fp32",
+        "efficiency, batch 32": "0.90 to 0.97",
+        "overhead, batch 32": "1.06",
+        "efficiency, batch 1": "1.02 to 1.02",
+        "overhead, batch 1": "1.20",
+    }
+
+
+def test_a_long_table_of_a_bench_is_folded_by_class_of_machine():
+    rows = pd.DataFrame([timed(32, speed, 0.9) for speed in (0.1, 0.2, 0.5, 0.9)]).reindex(
+        columns=[*TABLES["efficiency"]]
+    )
+    short, long = (
+        blocks.BLOCKS["efficiency"](blocks.Tables(efficiency=table)) for table in (rows, pd.concat([rows] * 3))
+    )
+    assert "<details>" not in short
+    assert long.startswith("<details>\n<summary>AVX2 (m; 2 threads; avx2; torch 2)</summary>\n\n| task")
+    assert long.endswith("|\n\n</details>")
