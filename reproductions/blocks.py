@@ -6,6 +6,7 @@ import pandas as pd
 
 from reproductions.checkout import committed
 from reproductions.columns import TABLES, documentation
+from reproductions.profiles import PROFILES
 from reproductions.tables import read_table, table_path
 
 BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory", "scaling", "rivals", "load")
@@ -14,12 +15,14 @@ BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory",
 class Tables(dict[str, pd.DataFrame]):
     """The committed tables by name, each read when it is first asked for; one without a file has no rows.
 
-    Of the tasks beside the paper's, the folder stands before the name.
+    Of another profile, or of tasks beside the paper's, the folder stands before the name: `packaged/table2`,
+    `more/table2`.
     """
 
     def __missing__(self, asked: str) -> pd.DataFrame:
         group, _, name = asked.rpartition("/")
-        folder = committed("results", "bench" if name in BENCHES else "standard", group)
+        profile = "bench" if name in BENCHES else "" if group in PROFILES else "standard"
+        folder = committed("results", profile, group)
         found = table_path(folder, name).is_file()
         self[asked] = read_table(folder, name) if found else pd.DataFrame(columns=list(TABLES[name]))
         return self[asked]
