@@ -6,7 +6,7 @@ from typing import TypeVar
 from joblib import Parallel, delayed
 
 T = TypeVar("T")
-FEW = 8  # pieces, fewer of which are done before other processes have started
+FEW = 6  # pieces, fewer of which are done before other processes have started
 
 
 def each(function: Callable[..., T], pieces: Sequence[tuple]) -> list[T]:

@@ -5,6 +5,7 @@ Rules are fitted, and thresholds chosen, on the dev trace, whose rows chose noth
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from fastbert_core.task_metrics import METRICS, bootstrap
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.compare import trained
+from reproductions.parallel import each
 from reproductions.rules import DECIMALS, able, fitted_on
 
 TOLERATED = 0.5  # points of a metric, on dev
@@ -26,10 +28,9 @@ ENDS = (2.5, 97.5)  # of a 95% interval
 
 def task_metrics(traces: Sequence[Trace]) -> pd.DataFrame:
     """`task_metrics.csv`: a row for each task, training, seed, rule, operating point and metric."""
-    mine, rows = [trace for trace in traces if trace.metadata.get("metrics") and trace.has_exits], []
-    for _, _, tests, devs in trained(mine):
-        rows += [row for pair in zip(tests, devs, strict=True) for row in _rows(*pair)]
-    return pd.DataFrame(rows, columns=list(TABLES["task_metrics"]))
+    mine = [trace for trace in traces if trace.metadata.get("metrics") and trace.has_exits]
+    pairs = [pair for _, _, tests, devs in trained(mine) for pair in zip(tests, devs, strict=True)]
+    return pd.DataFrame(chain.from_iterable(each(_rows, pairs)), columns=list(TABLES["task_metrics"]))
 
 
 def _rows(test: Trace, dev: Trace | None) -> list[dict]:
