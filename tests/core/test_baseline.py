@@ -25,18 +25,31 @@ def test_vectors_in_bf16_are_those_of_fp32_but_for_rounding():
         np.testing.assert_allclose(rounded[name], vectors, atol=0.1)
 
 
+def told(seed, rows):
+    """Samples whose label their tokens tell."""
+    encoded = encoded_samples([6] * rows, seed)
+    labels = (encoded.ids.reshape(rows, 6)[:, 1] > 55).astype(np.int64)
+    encoded.ids.reshape(rows, 6)[:, 2:] = np.where(labels, 20, 90)[:, None]
+    return Samples(encoded, labels)
+
+
 def test_it_learns_what_vectors_tell_and_reports_the_test_set():
-    model = make_model()
-    parts = []
-    for seed, rows in ((0, 200), (1, 60), (2, 80)):
-        encoded = encoded_samples([6] * rows, seed)
-        labels = (encoded.ids.reshape(rows, 6)[:, 1] > 55).astype(np.int64)
-        encoded.ids.reshape(rows, 6)[:, 2:] = np.where(labels, 20, 90)[:, None]
-        parts.append(Samples(encoded, labels))
+    model, parts = make_model(), [told(0, 200), told(1, 60), told(2, 80)]
     found = baseline(model, *parts, PAD)
     assert found.accuracy == found.macro_f1 == 100.0
     flipped = Samples(parts[2].encoded, 1 - parts[2].labels)
     assert baseline(model, *parts[:2], flipped, PAD).accuracy == 0.0
+
+
+def test_rows_that_go_class_by_class_are_all_drawn_from(monkeypatch):
+    monkeypatch.setattr("fastbert_core.baseline.TRAIN_ROWS", 50)
+    train = told(0, 200)
+    order = np.argsort(train.labels, kind="stable")
+    ids = train.encoded.ids.reshape(200, 6)[order]
+    train.encoded.ids[:] = ids.ravel()
+    by_class = Samples(train.encoded, train.labels[order])
+    assert len(set(by_class.labels[:50])) == 1
+    assert baseline(make_model(), by_class, told(1, 60), told(2, 80), PAD).accuracy == 100.0
 
 
 def test_rows_of_one_class_are_an_error_of_the_caller():
