@@ -136,6 +136,7 @@ class _Work:
         """The run's row of runs.csv."""
         run, s = self.run, self.run.settings
         first = self.notes[s.first.name]
+        baseline_accuracy = self._baseline()["accuracy"] if self._kind is SINGLE else None  # before it is said by whom
         students = next((self.notes[stage.name] for stage in s.later if stage.frozen), {})
         return {
             "run_id": run.run_id,
@@ -147,7 +148,7 @@ class _Work:
             **run.learnt_from,
             "overlap_rows": len(run.data.train) - len(run.data.learnable),
             **self.record.columns(self.first_record, s.precision, list(self.notes)),
-            "baseline_accuracy": self._baseline()["accuracy"] if self._kind is SINGLE else None,
+            "baseline_accuracy": baseline_accuracy,
             "best_epoch": first.get("best_epoch"),
             "distillation_epochs": students.get("epochs"),
             "held_out_loss": students["held_out_loss"][-1] if students else None,
@@ -157,11 +158,13 @@ class _Work:
         """What logistic regression on the frozen encoder comes to, made once for all runs of the first stage."""
         path = self.run.first_folder / "baseline.json"
         if not path.is_file():
+            self.first_record.skip()
             fresh = FastBertModel.from_backbone(self.run.backbone.source, self.run.data.task.classes)
             test, pad_id = self._samples(self.run.data.test), self.tokenizer.pad_token_id
             sides = self._train_samples, self._selection, test
             found = baseline(fresh.to(self.run.device), *sides, pad_id, self.run.settings.precision)
             self.log(f"baseline: logistic regression on the frozen encoder, {found.accuracy:.2f} on the test set")
+            self.first_record.save()
             write_whole(path, json.dumps(found._asdict()))
         return json.loads(path.read_text("utf-8"))
 

@@ -21,6 +21,7 @@ from fastbert_core.precision import resolve_precision
 from fastbert_core.tasks import TASKS
 from fastbert_core.tracing import probabilities, scaled_probabilities
 from reproductions import cli, provenance
+from reproductions.execute import execute
 from reproductions.plan import plan
 from reproductions.run import run
 from reproductions.settings import lookup
@@ -405,3 +406,14 @@ def test_padding_says_where_it_measures_generated_text(monkeypatch, capsys, tmp_
     said = capsys.readouterr().out.strip()
     assert said.startswith("*** PROFILE packaged")
     assert said.endswith("not of the paper's data.")
+
+
+@pytest.mark.smoke
+def test_a_baseline_that_other_code_makes_anew_is_told_in_the_row(smoke, monkeypatch):
+    default, *_ = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print)
+    before, _ = execute(default, print)
+    (default.first_folder / "baseline.json").unlink()
+    monkeypatch.setattr(provenance, "git_state", lambda: {"git_sha": "f" * 40, "git_dirty": "no"})
+    after, _ = execute(default, print)
+    assert (before["resumed_at"], after["resumed_at"]) == (None, "f" * 40)
+    assert after["baseline_accuracy"] == before["baseline_accuracy"]
