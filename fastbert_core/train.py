@@ -102,14 +102,14 @@ def train(
     if not together.main:
         place = replace(place, log=_nothing, after_epoch=_nothing, before_checkpoint=_nothing)
     result, best, checkpoint = (place.folder / f"{stage.name}{end}.safetensors" for end in ("", "-best", "-checkpoint"))
+    learning = learning_of(model, stage)
     if together.told(result.is_file()):
-        return _load_into(model, result)
+        return _load_into(learning, result)
     begun = together.main and checkpoint.is_file() and not best.is_file()
     if begun and "best_epoch" in load_checkpoint(checkpoint)[1]["notes"]:
         place.log(f"{stage.name}: the weights of the best epoch are gone; beginning the stage again")
         checkpoint.unlink()
     schedule = stage.schedule
-    learning = learning_of(model, stage)
     optimizer = adamw(learning, schedule)
     per_epoch = math.ceil(len(samples.encoded) / schedule.batch_size)
     step, notes = 0, {}
@@ -171,7 +171,7 @@ def train(
     optimizer.zero_grad(set_to_none=True)  # gradients would take the weights' memory again
     together.wait()  # for the main one to have written the best
     if stage.keeps == "best":
-        _load_into(model, best)
+        _load_into(learning, best)
     together.wait()  # for all to have read it
     if together.main:
         save_checkpoint(result, learning, notes)
@@ -307,10 +307,12 @@ def _note_epoch(
     return best
 
 
-def _load_into(model: FastBertModel, path: Path) -> dict:
-    """Give the model what a stage has learnt; all else it has from the encoder, the seed, and the stages before."""
+@torch.no_grad()
+def _load_into(learning: dict[str, nn.Parameter], path: Path) -> dict:
+    """Give a stage's parameters what it has learnt, and return its notes; all other parts of the model stay."""
     tensors, notes = load_checkpoint(path)
-    model.load_state_dict(tensors, strict=False)
+    for name, parameter in learning.items():
+        parameter.copy_(tensors[name])
     return notes
 
 

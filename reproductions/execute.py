@@ -136,7 +136,8 @@ class _Work:
         """The run's row of runs.csv."""
         run, s = self.run, self.run.settings
         first = self.notes[s.first.name]
-        baseline_accuracy = self._baseline()["accuracy"] if self._kind is SINGLE else None  # before it is said by whom
+        # Before the record is read, which names who made it.
+        baseline_accuracy = self._baseline()["accuracy"] if self._kind is SINGLE else None
         students = next((self.notes[stage.name] for stage in s.later if stage.frozen), {})
         return {
             "run_id": run.run_id,

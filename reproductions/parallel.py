@@ -1,10 +1,14 @@
 """Pieces of work that know nothing of each other, on all cores."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context
 from typing import TypeVar
+
+from fastbert_core.errors import RunError
 
 T = TypeVar("T")
 FEW = 6  # pieces, fewer of which are done before other processes have started
@@ -13,14 +17,21 @@ FEW = 6  # pieces, fewer of which are done before other processes have started
 def each(function: Callable[..., T], pieces: Sequence[tuple]) -> list[T]:
     """What `function(*piece)` returns for every piece, in their order, by a process a core where they are many.
 
-    Another process imports the function by its name. Raises what a piece raises.
+    Another process imports the function by its name. Raises what a piece raises, and RunError if a process is killed.
     """
     cores = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), len(pieces))
     if len(pieces) < FEW or cores == 1:
         return [function(*piece) for piece in pieces]
     # A fresh interpreter each: a fork would inherit what torch's threads hold.
-    with multiprocessing.get_context("spawn").Pool(cores, _begin) as pool:
-        return pool.starmap(function, pieces, chunksize=1)
+    with ProcessPoolExecutor(cores, get_context("spawn"), _begin) as pool:
+        try:
+            return list(pool.map(function, *zip(*pieces, strict=True)))
+        except BrokenProcessPool:
+            raise RunError("a process was killed before its piece was done, perhaps for want of memory") from None
+        except BaseException:  # of a piece, or Ctrl-C: nobody waits for the others
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 def _begin() -> None:

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from fastbert_core.errors import RunError
 from reproductions.parallel import FEW, each
 
 
@@ -23,3 +24,9 @@ def test_pieces_come_back_in_their_order_and_many_are_done_elsewhere(count):
 def test_what_a_piece_raises_is_raised():
     with pytest.raises(ZeroDivisionError):
         each(divmod, [(1, 1)] * FEW + [(1, 0)])
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core has no pool")
+def test_a_process_that_is_killed_is_told_and_nothing_hangs():
+    with pytest.raises(RunError, match="killed before its piece was done"):
+        each(os._exit, [(1,)] * FEW)
