@@ -1,10 +1,10 @@
 """Traces: what every exit says of every sample of a split, which all measurements are made of."""
 
+import dataclasses
 import io
 import json
 import os
 import zipfile
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.exit_rules import get_rule
 from fastbert_core.files import write_whole
 from fastbert_core.flops import EncoderShape
+from fastbert_core.packing import BITS, LARGEST_LOGSUMEXP, PACKED, packed, packed_scale, unpacked, whole_bits
 from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
 SUM_TOLERANCE = 1e-4
-MEMBERS = ("probabilities", "labels", "tokens", "metadata")
-OPTIONAL = ("logsumexp", "words")  # members that a trace may have
-LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
+MEMBERS = ("labels", "tokens", "metadata")
+KEPT_TO = 1e-5  # how far a probability or an uncertainty may move in a file; within it engine and trace agree
+OPTIONAL = ("probabilities", "logsumexp", "words", *PACKED)  # members that a trace may have
 METADATA = {
     "split": str,
     "classes": list,
@@ -30,12 +31,13 @@ METADATA = {
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Trace:
     """What every stored layer says of every sample of a split, in the file's order: class probabilities, mostly.
 
     probabilities: float32 [units, layers, classes], as the task type has them; a unit is a sample, or a word of one
-        where each word has a label. Of single labels each row sums to 1.
+        where each word has a label. Of single labels each row sums to 1. A file keeps them so that no
+        prediction changes, and no probability or uncertainty moves by more than KEPT_TO.
     labels: int64 [units], of many labels [units, classes]; of a regression float64
     tokens: int32 [samples], after truncation, special tokens included
     words: int32 [samples], how many words each sample has; None where samples are not divided into words
@@ -101,19 +103,37 @@ def save_trace(trace: Trace, path: Path) -> None:
 def trace_bytes(trace: Trace, path: Path) -> bytes:
     """Check `trace` and make the file of it, whose bytes depend on its content alone; `path` is named in messages."""
     check_trace(trace, str(path))
-    arrays = {"probabilities": trace.probabilities, "labels": trace.labels, "tokens": trace.tokens}
-    arrays |= {name: array for name in OPTIONAL if (array := getattr(trace, name)) is not None}
+    arrays = _said(trace) | {"labels": trace.labels, "tokens": trace.tokens}
+    if trace.logsumexp is not None:
+        arrays |= packed_scale(trace.logsumexp)
+    if trace.words is not None:
+        arrays["words"] = trace.words
     text = json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False)
     arrays["metadata"] = np.frombuffer(text.encode(), np.uint8)
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
             # np.savez stamps the time of day on every member; a fixed date keeps equal traces equal.
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            member.compress_type = zipfile.ZIP_DEFLATED
+            member.compress_type = zipfile.ZIP_LZMA  # a tenth smaller than deflated
             with archive.open(member, "w") as stream:
                 np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _said(trace: Trace) -> dict[str, np.ndarray]:
+    """The members for what it says: the coarsest steps that keep to KEPT_TO, or float32 where none does."""
+    p = trace.probabilities
+    if p.min() < 0 or p.max() > 1:  # a regression's
+        return {"probabilities": p}
+    exact = whole_bits(p)  # what a file kept is kept as it is
+    for bits in BITS if exact is None else [exact]:
+        members = packed(p, bits, trace.kind.sums_to_one)
+        kept = dataclasses.replace(trace, **unpacked(members))
+        moved = np.abs(kept.probabilities - p).max(), np.abs(kept.uncertainties - trace.uncertainties).max()
+        if max(moved) <= KEPT_TO and np.array_equal(kept.predictions, trace.predictions):
+            return members
+    return {"probabilities": p}
 
 
 def load_trace(path: Path) -> Trace:
@@ -130,8 +150,9 @@ def parse_trace(content: bytes, path: Path) -> Trace:
             kept = [name for name in OPTIONAL if f"{name}.npy" in archive.namelist()]
             members = {name: io.BytesIO(archive.read(f"{name}.npy")) for name in (*MEMBERS, *kept)}
         arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name, file in members.items()}
-        metadata = json.loads(arrays.pop("metadata").tobytes().decode())
-    trace = Trace(metadata=metadata, **arrays)
+        metadata = json.loads(arrays["metadata"].tobytes().decode())
+        fields = {name: arrays[name] for name in ("labels", "tokens", "words") if name in arrays} | unpacked(arrays)
+        trace = Trace(metadata=metadata, **fields)
     check_trace(trace, str(path))
     return trace
 

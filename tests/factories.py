@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fastbert_core.packing import packed, unpacked
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.seeds import KEY
@@ -59,7 +60,12 @@ def make_trace(
     depth = np.array(layers)[:, None] / encoder["layers"]
     right = (labels[:, None] == np.arange(classes))[:, None, :]
     logits = (0.5 + 2.5 * depth) * ease * right + 1.2 * (1.2 - depth) * noise
-    return trace_of(softmax(logits), labels, metadata, tokens=data.integers(4, 129, size=samples))
+    return trace_of(as_kept(softmax(logits)), labels, metadata, tokens=data.integers(4, 129, size=samples))
+
+
+def as_kept(p: np.ndarray) -> np.ndarray:
+    """Probabilities, float32, that come back from a file as they are."""
+    return unpacked(packed(p.astype(np.float32), 22, sums_to_one=True))["probabilities"]
 
 
 def trace_of(

@@ -8,6 +8,7 @@ import pytest
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import sha256
+from fastbert_core.trace import load_trace
 from reproductions.columns import TABLES
 from reproductions.measure import measure
 from reproductions.tables import read_table, table_path
@@ -138,8 +139,9 @@ def test_a_trace_with_nan_is_refused_by_name(tmp_path):
     store(tmp_path, [make_trace(30)])
     path = trace_file(tmp_path)
     content = dict(np.load(path, allow_pickle=False))
-    content["probabilities"][3, 2, 1] = np.nan
-    np.savez(path, **content)
+    said = load_trace(path).probabilities
+    said[3, 2, 1] = np.nan
+    np.savez(path, **{name: content[name] for name in ("labels", "tokens", "metadata")}, probabilities=said)
     change_run(tmp_path, {"traces": {"test.npz": sha256(path)}})
     with pytest.raises(InputError, match=f"{path.name}: found probabilities that are not finite"):
         measure(tmp_path)
