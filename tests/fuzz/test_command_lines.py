@@ -188,7 +188,7 @@ plots_options = st.tuples(
 
 
 @given(words=st.lists(plots_options, max_size=3))
-@fuzz(150)
+@fuzz(60)
 def test_plots(world, blank, capsys, words):
     code, error = run(plots_cli.main, [word for pair in words for word in pair], world, capsys)
     assert code in (0, 1, 2)
@@ -249,7 +249,7 @@ def reports(draw):
     | damaged(json.dumps(REPORT).encode())
     | st.sampled_from((b"", b"\xff", b"[" * 100_000, b"{}", b"[]"))
 )
-@fuzz(150)
+@fuzz(60)
 def test_bench_reports(world, monkeypatch, capsys, content):
     with tempfile.TemporaryDirectory(dir=world.parent) as folder:
         monkeypatch.setattr(tables, "ROOT", Path(folder) / "results")
