@@ -55,8 +55,7 @@ def _parser() -> ArgumentParser:
     command.add_argument("--seed", type=_seed, help="default: 7")
     command.add_argument("--train-rows", type=_rows, help="how many training rows to use, or all")
     _sources(command)
-    command.add_argument("--device", default="cpu", choices=DEVICES)
-    command.add_argument("--precision", default="auto", choices=PRECISIONS, help="of training; traces are fp32")
+    _arithmetic(command)
     command.add_argument("--replace", action="store_true", help="let a run take the place of another of the same key")
     command.add_argument("--dry-run", action="store_true", help="say what would be fetched and run, and how long")
     command.add_argument("--cluster", metavar="ADDRESS", help="make the runs on a Ray cluster: host:port, or auto")
@@ -84,6 +83,15 @@ def _parser() -> ArgumentParser:
         command.add_argument("task", metavar="TASK")
         _results(command)
         command.set_defaults(command=commands.print_table, table={"luha": "luha", "ablation": "table3"}[name])
+
+    command = subparsers.add_parser("grid", help="what makes texts leave late: variants of a training, by dev")
+    command.add_argument("task", metavar="TASK")
+    _written(command)
+    command.add_argument("--train-rows", type=_rows, default=2000, help="how many training rows (default: %(default)s)")
+    command.add_argument("--seed", type=_seed, help="default: 7")
+    _sources(command)
+    _arithmetic(command)
+    command.set_defaults(command=commands.train_grid)
 
     command = subparsers.add_parser("padding", help="what the paper's unit hides: real lengths of the tasks' texts")
     command.add_argument("tasks", nargs="+", metavar="TASK", help="task names, or all")
@@ -131,6 +139,11 @@ def _written(
 def _sources(command: ArgumentParser) -> None:
     command.add_argument("--data-dir", help="folder of <task>/{train,dev,test}.tsv[.xz|.gz]; or FASTBERT_DATA")
     command.add_argument("--backbone", help="Hugging Face folder of an encoder, minilm or mpnet; or FASTBERT_MODELS")
+
+
+def _arithmetic(command: ArgumentParser) -> None:
+    command.add_argument("--device", default="cpu", choices=DEVICES)
+    command.add_argument("--precision", default="auto", choices=PRECISIONS, help="of training; traces are fp32")
 
 
 def _seed(text: str) -> int:

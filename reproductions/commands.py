@@ -167,6 +167,38 @@ def _stand_ins(profile: str, tasks: Sequence[Task]) -> list[Task]:
     return list(chosen.values())
 
 
+@resumable()
+def train_grid(options: argparse.Namespace) -> None:
+    """What makes texts leave late: a training with other settings, one by one, judged by dev."""
+    from tqdm import tqdm
+
+    from reproductions import pages
+    from reproductions.blocks import markdown
+    from reproductions.grid import effects, grid
+    from reproductions.lock import locked
+    from reproductions.plan import plan
+    from reproductions.seeds import DEFAULT
+
+    quiet()
+    named, (task,) = _named(options), _tasks([options.task])
+    device, precision = (
+        resolve_device(options.device),
+        resolve_precision(options.precision, resolve_device(options.device)),
+    )
+    profile, notice = _settled(options, named)
+    print(notice, end="")
+    (task,) = _stand_ins(profile, [task])
+    given = {"trainings": [DEFAULT], "seed": options.seed, "train_rows": options.train_rows}
+    (run,) = plan([task], profile, named, device, precision, tqdm.write, **given)
+    results_dir = options.results_dir / profile
+    results_dir.mkdir(parents=True, exist_ok=True)
+    with locked(results_dir, tqdm.write):
+        rows = grid(run, results_dir, tqdm.write)
+    if options.publish:
+        pages.write()
+    print(markdown(effects(rows)))
+
+
 def measure_padding(options: argparse.Namespace) -> None:
     """What the paper's unit hides: real lengths of the tasks' texts."""
     from tqdm import tqdm

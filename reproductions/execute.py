@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +35,7 @@ def execute(run: Run, log: Log, processes: Alone = ALONE) -> tuple[dict, list[Tr
     While another process works in the folder of the run, or of its first stage, waits: other results folders and
     other runs have them in common. Of several processes that train together the main one alone locks and writes.
     """
-    folders = (run.folder, run.first_folder) if processes.main else ()
-    with contextlib.ExitStack() as locks:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            locks.enter_context(locked(folder, log))
-        processes.check_shared(run.folder)
-        work = _Work(run, log, processes)
+    with _at_work(run, log, processes) as work:
         model = work.train()
         traces = work.traces(model)
         if processes.main:
@@ -49,6 +43,25 @@ def execute(run: Run, log: Log, processes: Alone = ALONE) -> tuple[dict, list[Tr
                 model.save_pretrained(folder)
                 work.tokenizer.save_pretrained(folder)
         return work.row() if processes.main else {}, traces
+
+
+def calibrated(run: Run, log: Log) -> tuple[dict, Trace]:
+    """Train a run and trace its calibration rows alone: who made it and when, as in runs.csv, and the trace."""
+    with _at_work(run, log, ALONE) as work:
+        model = work.train()
+        trace = work.traced(model, "dev", run.calibration, range(1, model.layers + 1))
+        return work.made(), trace
+
+
+@contextlib.contextmanager
+def _at_work(run: Run, log: Log, processes: Alone) -> Iterator["_Work"]:
+    folders = (run.folder, run.first_folder) if processes.main else ()
+    with contextlib.ExitStack() as locks:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(locked(folder, log))
+        processes.check_shared(run.folder)
+        yield _Work(run, log, processes)
 
 
 class _Work:
@@ -148,12 +161,16 @@ class _Work:
             "test_rows": len(run.data.test),
             **run.learnt_from,
             "overlap_rows": len(run.data.train) - len(run.data.learnable),
-            **self.record.columns(self.first_record, s.precision, list(self.notes)),
+            **self.made(),
             "baseline_accuracy": baseline_accuracy,
             "best_epoch": first.get("best_epoch"),
             "distillation_epochs": students.get("epochs"),
             "held_out_loss": students["held_out_loss"][-1] if students else None,
         }
+
+    def made(self) -> dict:
+        """By which code, on which devices and when it was made, as columns of runs.csv."""
+        return self.record.columns(self.first_record, self.run.settings.precision, list(self.notes))
 
     def _baseline(self) -> dict:
         """What logistic regression on the frozen encoder comes to, made once for all runs of the first stage."""
@@ -172,9 +189,9 @@ class _Work:
     def traces(self, model: FastBertModel) -> list[Trace]:
         """The trace of the test set; of a model with exits that of the calibration rows too, and FastBERT's epochs."""
         if self.run.settings.layers:
-            return [self._stored(model, "test", self.run.data.test, (model.layers,))]
+            return [self.traced(model, "test", self.run.data.test, (model.layers,))]
         exits, splits = range(1, model.layers + 1), {"test": self.run.data.test, "dev": self.run.calibration}
-        traces = [self._stored(model, split, rows, exits) for split, rows in splits.items()]
+        traces = [self.traced(model, split, rows, exits) for split, rows in splits.items()]
         # Figure 7 is the paper's: of words and of many classes a trace of each epoch takes more room than it tells.
         with_epochs = self._is_default and not self.run.data.task.group
         return traces + (self._epoch_traces() if with_epochs else [])
@@ -210,7 +227,7 @@ class _Work:
         named = {"progress": progress, "processes": self.processes}
         return scaled_probabilities(model, samples.encoded, self.tokenizer.pad_token_id, layers, precision, **named)
 
-    def _stored(self, model: FastBertModel, split: str, rows: Split, exits: Sequence[int]) -> Trace:
+    def traced(self, model: FastBertModel, split: str, rows: Split, exits: Sequence[int]) -> Trace:
         """The trace of a split, in fp32, kept in the run's folder once it is made."""
         path = self.run.folder / f"{split}.npz"
         if not self.processes.told(path.is_file()):

@@ -1,0 +1,113 @@
+"""`grid`: what makes texts leave late, apart: how classifiers start, AdamW's correction, students' epochs and rate."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fastbert_core.metrics import at_speed
+from fastbert_core.trace import Trace
+from reproductions.columns import TABLES
+from reproductions.execute import calibrated
+from reproductions.plan import Log, Run
+from reproductions.tables import read_table, table_path, write_table
+
+# Settings by name, as the suite did before, or the authors do, first. Those of the first stage come first, so that the
+# variants that share it follow each other.
+AXES = {
+    "classifier_init": ("pytorch", "xavier"),
+    "bias_correction": (False, True),
+    "distillation_epochs": (2, 5, 10),
+    "distillation_rate": (2e-4, 1e-3),
+}
+SPEEDS = (0.5, 0.8)
+
+
+def variants(run: Run) -> Iterator[Run]:
+    """The run with each combination of AXES, its students trained for so many epochs and no more."""
+    for values in itertools.product(*AXES.values()):
+        chosen = dict(zip(AXES, values, strict=True))
+        yield dataclasses.replace(run, settings=dataclasses.replace(run.settings, until_flat=False, **chosen))
+
+
+def grid(run: Run, results_dir: Path, log: Log) -> pd.DataFrame:
+    """Train the variants of `run` that grid.csv has no rows of, judge them by dev, and put each into it as it is done.
+
+    Returns the rows of all of them. No test row is looked at, so that settings can be chosen by what they say.
+    """
+    wanted = list(variants(run))
+    for number, variant in enumerate(wanted, 1):
+        held = _held(results_dir)
+        if variant.run_id in set(held["run_id"]):
+            log(f"{variant.run_id}: done")
+            continue
+        rows = pd.DataFrame(_rows(variant, *calibrated(variant, lambda line: None)))
+        write_table(results_dir, "grid", pd.concat([held, rows]) if len(held) else rows)
+        first = rows.iloc[0]
+        said = ", ".join(f"{name} {getattr(variant.settings, name)}" for name in AXES)
+        log(
+            f"{number} of {len(wanted)}: {said}: teacher {first['teacher']:.2f}, layer 1 {first['first_exit']:.2f}, "
+            f"speed {first['speed']:g} {first['accuracy']:.2f} at {first['mean_layers']:.2f} layers"
+        )
+    rows = _held(results_dir)
+    return rows[rows["run_id"].isin([variant.run_id for variant in wanted])]
+
+
+def effects(rows: pd.DataFrame, speed: float = SPEEDS[0]) -> list[dict]:
+    """What each step along an axis does, all else equal: the mean change over the others, and its range."""
+    lines = []
+    for (task, train_rows), mine in rows[rows["speed"] == speed].groupby(["task", "train_rows"]):
+        for axis, values in AXES.items():
+            others = [name for name in AXES if name != axis]
+            for before, after in itertools.pairwise(_written(value) for value in values):
+                sides = [mine[mine[axis] == value].set_index(others) for value in (before, after)]
+                if sides[0].index.intersection(sides[1].index).empty:
+                    continue
+                line = {"task": task, "rows": train_rows, "setting": f"{axis}: {before} → {after}"}
+                for name, title in (
+                    ("teacher", "teacher"),
+                    ("first_exit", "layer 1"),
+                    ("accuracy", f"speed {speed:g}"),
+                    ("mean_layers", f"layers at speed {speed:g}"),
+                ):
+                    change = (sides[1][name] - sides[0][name]).dropna()
+                    line[title] = f"{change.mean():+.2f} ({change.min():+.2f} to {change.max():+.2f})"
+                lines.append(line)
+    return lines
+
+
+def _held(results_dir: Path) -> pd.DataFrame:
+    found = table_path(results_dir, "grid").is_file()
+    return read_table(results_dir, "grid") if found else pd.DataFrame(columns=list(TABLES["grid"]))
+
+
+def _written(value: object) -> object:
+    """A setting as grid.csv has it."""
+    return ("yes" if value else "no") if isinstance(value, bool) else value
+
+
+def _rows(run: Run, record: dict, trace: Trace) -> Iterator[dict]:
+    s, right = run.settings, 100 * trace.correct.mean(axis=0)
+    common = {name: _written(getattr(s, name)) for name in AXES} | {
+        "task": s.task,
+        "backbone": run.backbone.name,
+        "train_rows": len(run.train),
+        "seed": s.seed,
+        "fine_tuning_epochs": s.fine_tuning_epochs,
+        "fine_tuning_rate": s.fine_tuning_rate,
+        "judged": len(trace),
+        "teacher": right[-1],
+        "classes_answered": len(np.unique(trace.predictions[:, -1])),
+        "confidence": 100 * float(trace.probabilities[:, -1].max(axis=-1).mean(dtype=np.float64)),
+        "first_exit": right[0],
+        "precision": s.precision,
+        "device": record["device"],
+        "git_sha": record["git_sha"],
+        "run_id": run.run_id,
+    }
+    for speed in SPEEDS:
+        found = at_speed(trace, speed)
+        yield common | {"speed": speed, "accuracy": found.accuracy, "mean_layers": found.mean_layers}

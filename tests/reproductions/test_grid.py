@@ -1,0 +1,70 @@
+"""The grid of settings: each variant once, judged by dev, taken up again where it was left."""
+
+import pandas as pd
+import pytest
+
+from reproductions import cli, grid
+from reproductions.tables import read_table
+
+
+AXES = grid.AXES
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A results folder with a grid of four variants of the smoke profile."""
+    results = tmp_path_factory.mktemp("grid")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("FASTBERT_RUNS", str(results / "runs"))
+        few = {"distillation_epochs": (1, 2), "distillation_rate": (1e-2,), "bias_correction": (True,)}
+        patch.setattr(grid, "AXES", grid.AXES | few)
+        words = ["grid", "dbpedia", "--profile", "smoke", "--train-rows", "200", "--results-dir", str(results)]
+        yield lambda *more: cli.main([*words, *more]), results / "smoke"
+
+
+@pytest.mark.smoke
+def test_each_variant_has_its_rows_and_none_is_trained_twice(made, capsys, monkeypatch):
+    run, results = made
+    assert run() == 0
+    said = capsys.readouterr().out
+    assert "4 of 4" in said
+    assert "classifier_init: pytorch → xavier" in said
+    assert "distillation_epochs: 1 → 2" in said
+    rows = read_table(results, "grid")
+    assert len(rows) == 4 * len(grid.SPEEDS)
+    assert rows["run_id"].nunique() == 4
+    assert set(rows["judged"]) == {100}
+    one_epoch = rows[(rows["distillation_epochs"] == 1) & (rows["speed"] == 0.5)].set_index("classifier_init")
+    two = rows[(rows["distillation_epochs"] == 2) & (rows["speed"] == 0.5)].set_index("classifier_init")
+    assert (one_epoch["teacher"] == two["teacher"]).all(), "they share their first stage"
+    assert one_epoch["teacher"].nunique() == 2
+    assert (one_epoch["mean_layers"] >= two["mean_layers"]).any()
+
+    monkeypatch.setattr(grid, "calibrated", lambda *_: pytest.fail("trained again"))
+    assert run() == 0
+    assert capsys.readouterr().out.count(": done") == 4
+    assert read_table(results, "grid").equals(rows)
+
+
+def test_a_step_along_an_axis_compares_what_else_is_equal(monkeypatch):
+    monkeypatch.setattr(grid, "AXES", AXES)
+    rows = pd.DataFrame(
+        {"task": "t", "train_rows": 9, "speed": 0.5, "classifier_init": start, "bias_correction": "yes"}
+        | {"distillation_epochs": epochs, "distillation_rate": 2e-4, "teacher": 80.0, "first_exit": 50.0 + epochs}
+        | {"accuracy": 70.0 + (start == "xavier") * epochs, "mean_layers": 9.0}
+        for start in ("pytorch", "xavier")
+        for epochs in (2, 5)
+    )
+    lines = {line["setting"]: line for line in grid.effects(rows)}
+    assert lines["classifier_init: pytorch → xavier"]["speed 0.5"] == "+3.50 (+2.00 to +5.00)"
+    assert lines["distillation_epochs: 2 → 5"]["layer 1"] == "+3.00 (+3.00 to +3.00)"
+    assert len(lines) == 2
+
+
+def test_an_unknown_task_is_one_line(capsys):
+    assert cli.main(["grid", "nothing"]) == 2
+    error = capsys.readouterr().err
+    assert "nothing" in error
+    assert error.count("\n") == 1
