@@ -14,6 +14,7 @@ from plots import (
     exit_layers,
     exit_rules,
     exits,
+    grid,
     guarantees,
     leaderboard,
     load,
@@ -54,6 +55,7 @@ FIGURES = {
     "uncertainty": Drawing(uncertainty.draw, ("uncertainty",)),
     "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
     "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3", "table2")),
+    "grid": Drawing(grid.draw, ("grid",), traces=""),
     "leaderboard": Drawing(leaderboard.draw, ("leaderboard",), by_task=False, traces=""),
     "exit_rules": Drawing(exit_rules.draw, ("exit_rules",), traces=""),
 }

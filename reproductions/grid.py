@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ import pandas as pd
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
-from reproductions.execute import calibrated
-from reproductions.plan import Log, Run
 from reproductions.tables import read_table, table_path, write_table
 
-# Settings by name, as the suite did before, or the authors do, first. Those of the first stage come first, so that the
+if TYPE_CHECKING:  # torch, which pages are made without
+    from reproductions.plan import Log, Run
+
+# Settings by name, as the authors have them first, today's last. Those of the first stage come first, so that the
 # variants that share it follow each other.
 AXES = {
     "classifier_init": ("pytorch", "xavier"),
@@ -26,18 +28,20 @@ AXES = {
 SPEEDS = (0.5, 0.8)
 
 
-def variants(run: Run) -> Iterator[Run]:
-    """The run with each combination of AXES, its students trained for so many epochs and no more."""
-    for values in itertools.product(*AXES.values()):
+def variants(run: "Run") -> Iterator["Run"]:
+    """The run with each combination of AXES, today's first, its students trained for so many epochs and no more."""
+    for values in itertools.product(*(values[::-1] for values in AXES.values())):
         chosen = dict(zip(AXES, values, strict=True))
         yield dataclasses.replace(run, settings=dataclasses.replace(run.settings, until_flat=False, **chosen))
 
 
-def grid(run: Run, results_dir: Path, log: Log) -> pd.DataFrame:
+def grid(run: "Run", results_dir: Path, log: "Log") -> pd.DataFrame:
     """Train the variants of `run` that grid.csv has no rows of, judge them by dev, and put each into it as it is done.
 
     Returns the rows of all of them. No test row is looked at, so that settings can be chosen by what they say.
     """
+    from reproductions.execute import calibrated
+
     wanted = list(variants(run))
     for number, variant in enumerate(wanted, 1):
         held = _held(results_dir)
@@ -89,7 +93,7 @@ def _written(value: object) -> object:
     return ("yes" if value else "no") if isinstance(value, bool) else value
 
 
-def _rows(run: Run, record: dict, trace: Trace) -> Iterator[dict]:
+def _rows(run: "Run", record: dict, trace: Trace) -> Iterator[dict]:
     s, right = run.settings, 100 * trace.correct.mean(axis=0)
     common = {name: _written(getattr(s, name)) for name in AXES} | {
         "task": s.task,

@@ -9,6 +9,7 @@ from reproductions.blocks import Tables, block, markdown
 from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
+from reproductions.grid import effects
 from reproductions.paper_rows import AT_CHANCE
 from reproductions.seeds import DEFAULT
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
@@ -249,3 +250,9 @@ def on_labels(tables: Tables) -> str:
     return markdown(
         [{"task": row["task"], "labels": row["against_setting"]} | _sides(row) for row in rows.to_dict("records")]
     )
+
+
+@block
+def grid(tables: Tables) -> str:
+    """What each setting of a training does to where texts leave, all else equal."""
+    return markdown(effects(tables["grid"]))

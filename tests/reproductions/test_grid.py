@@ -6,7 +6,6 @@ import pytest
 from reproductions import cli, grid
 from reproductions.tables import read_table
 
-
 AXES = grid.AXES
 
 
@@ -42,7 +41,7 @@ def test_each_variant_has_its_rows_and_none_is_trained_twice(made, capsys, monke
     assert one_epoch["teacher"].nunique() == 2
     assert (one_epoch["mean_layers"] >= two["mean_layers"]).any()
 
-    monkeypatch.setattr(grid, "calibrated", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("reproductions.execute.calibrated", lambda *_: pytest.fail("trained again"))
     assert run() == 0
     assert capsys.readouterr().out.count(": done") == 4
     assert read_table(results, "grid").equals(rows)
