@@ -5,7 +5,8 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 from fastbert_core.errors import RunError
@@ -35,6 +36,12 @@ def each(function: Callable[..., T], pieces: Sequence[tuple]) -> list[T]:
 
 
 def _begin() -> None:
-    """A process of the pool has one core, and leaves Ctrl-C to the main one, which ends it."""
+    """A process of the pool has one core, leaves Ctrl-C to the main one, and ends when that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent_process().join()
+    os._exit(1)

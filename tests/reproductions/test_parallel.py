@@ -1,4 +1,8 @@
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -30,3 +34,41 @@ def test_what_a_piece_raises_is_raised():
 def test_a_process_that_is_killed_is_told_and_nothing_hangs():
     with pytest.raises(RunError, match="killed before its piece was done"):
         each(os._exit, [(1,)] * FEW)
+
+
+KILLED = """
+import os, time
+from reproductions.parallel import FEW, each
+from tests.reproductions.test_parallel import asleep
+
+if __name__ == "__main__":
+    each(asleep, [(1000,)] * FEW)
+"""
+
+
+def asleep(seconds):
+    print(os.getpid(), flush=True)
+    time.sleep(seconds)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core has no pool")
+def test_no_process_outlives_the_main_one(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    place = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen([sys.executable, script], env=os.environ | place, stdout=subprocess.PIPE, text=True) as main:
+        process = int(main.stdout.readline())
+        main.send_signal(signal.SIGKILL)
+    end = time.monotonic() + 30
+    while alive(process) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not alive(process)
+
+
+def alive(process):
+    """Whether it runs; one that has ended may still wait for somebody to ask how."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
