@@ -45,7 +45,7 @@ def grid(run: "Run", results_dir: Path, log: "Log") -> pd.DataFrame:
     wanted = list(variants(run))
     for number, variant in enumerate(wanted, 1):
         held = _held(results_dir)
-        if variant.run_id in set(held["run_id"]):
+        if variant.run_id in set(held["variant"]):
             log(f"{variant.run_id}: done")
             continue
         rows = pd.DataFrame(_rows(variant, *calibrated(variant, lambda line: None)))
@@ -57,7 +57,7 @@ def grid(run: "Run", results_dir: Path, log: "Log") -> pd.DataFrame:
             f"speed {first['speed']:g} {first['accuracy']:.2f} at {first['mean_layers']:.2f} layers"
         )
     rows = _held(results_dir)
-    return rows[rows["run_id"].isin([variant.run_id for variant in wanted])]
+    return rows[rows["variant"].isin([variant.run_id for variant in wanted])]
 
 
 def effects(rows: pd.DataFrame, speed: float = SPEEDS[0]) -> list[dict]:
@@ -110,7 +110,7 @@ def _rows(run: "Run", record: dict, trace: Trace) -> Iterator[dict]:
         "precision": s.precision,
         "device": record["device"],
         "git_sha": record["git_sha"],
-        "run_id": run.run_id,
+        "variant": run.run_id,
     }
     for speed in SPEEDS:
         found = at_speed(trace, speed)

@@ -1,8 +1,10 @@
 """One small results folder for all tests of the figures, measured from traces as any other."""
 
 import functools
+import itertools
 import shutil
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -11,9 +13,10 @@ from plots.registry import FIGURES
 from plots.report import cli
 from plots.style import applied
 from reproductions import budget, rules
+from reproductions.grid import AXES
 from reproductions.measure import measure
 from reproductions.tables import read_table, write_tables
-from tests.factories import make_task, store
+from tests.factories import BACKBONE, make_task, store
 from tests.plots.report_page import Page
 
 
@@ -23,8 +26,36 @@ def measured(tmp_path_factory):
     folder = store(tmp_path_factory.mktemp("results") / "standard", make_task("book-review", samples=60))
     measure(folder)
     traces = rules.traces_of(folder)
-    write_tables(folder, rules.measured(traces) | budget.measured(traces))
+    write_tables(folder, rules.measured(traces) | budget.measured(traces) | {"grid": _grid()})
     return folder
+
+
+def _grid():
+    """Every combination of settings, of which one breaks the teacher."""
+    of_all = {
+        "task": "book-review",
+        "backbone": BACKBONE,
+        "train_rows": 20000,
+        "seed": 7,
+        "speed": 0.5,
+        "judged": 60,
+        "fine_tuning_epochs": 3,
+        "fine_tuning_rate": 2e-5,
+        "confidence": 90.0,
+        "precision": "fp32",
+        "device": "cpu",
+        "git_sha": "0" * 40,
+        "teacher": 80.0,
+    }
+    rows = []
+    for number, values in enumerate(itertools.product(*AXES.values())):
+        start, corrected, epochs, rate = values
+        said = {"classifier_init": start, "bias_correction": "yes" if corrected else "no"}
+        said |= {"distillation_epochs": epochs, "distillation_rate": rate, "variant": f"{number:016x}"}
+        broken = start == "pytorch" and not corrected
+        found = {"first_exit": 60.0 + epochs, "accuracy": 70.0 + epochs, "mean_layers": 12.0 - epochs}
+        rows.append(of_all | said | found | {"classes_answered": 1 if broken else 2})
+    return pd.DataFrame(rows)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from plots.style import METHODS, PAPER
 from reproductions.tables import read_table
 
 UNNAMED = (
+    "grid",
     "ablation",
     "speed_speedup",
     "leaderboard",

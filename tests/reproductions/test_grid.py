@@ -33,7 +33,7 @@ def test_each_variant_has_its_rows_and_none_is_trained_twice(made, capsys, monke
     assert "distillation_epochs: 1 → 2" in said
     rows = read_table(results, "grid")
     assert len(rows) == 4 * len(grid.SPEEDS)
-    assert rows["run_id"].nunique() == 4
+    assert rows["variant"].nunique() == 4
     assert set(rows["judged"]) == {100}
     one_epoch = rows[(rows["distillation_epochs"] == 1) & (rows["speed"] == 0.5)].set_index("classifier_init")
     two = rows[(rows["distillation_epochs"] == 2) & (rows["speed"] == 0.5)].set_index("classifier_init")
