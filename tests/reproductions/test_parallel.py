@@ -37,12 +37,9 @@ def test_a_process_that_is_killed_is_told_and_nothing_hangs():
 
 
 KILLED = """
-import os, time
 from reproductions.parallel import FEW, each
 from tests.reproductions.test_parallel import asleep
-
-if __name__ == "__main__":
-    each(asleep, [(1000,)] * FEW)
+each(asleep, [(1000,)] * FEW)
 """
 
 
@@ -52,11 +49,10 @@ def asleep(seconds):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core has no pool")
-def test_no_process_outlives_the_main_one(tmp_path):
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED)
+def test_no_process_outlives_the_main_one():
     place = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with subprocess.Popen([sys.executable, script], env=os.environ | place, stdout=subprocess.PIPE, text=True) as main:
+    words = [sys.executable, "-c", KILLED]
+    with subprocess.Popen(words, env=os.environ | place, stdout=subprocess.PIPE, text=True) as main:
         process = int(main.stdout.readline())
         main.send_signal(signal.SIGKILL)
     end = time.monotonic() + 30
