@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pandas as pd
 
 from reproductions.checkout import committed
-from reproductions.columns import TABLES, documentation
+from reproductions.columns import documentation
 from reproductions.profiles import PROFILES
-from reproductions.tables import read_table, table_path
+from reproductions.tables import read_or_empty
 
 BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory", "scaling", "rivals", "load")
 
@@ -23,8 +23,7 @@ class Tables(dict[str, pd.DataFrame]):
         group, _, name = asked.rpartition("/")
         profile = "bench" if name in BENCHES else "" if group in PROFILES else "standard"
         folder = committed("results", profile, group)
-        found = table_path(folder, name).is_file()
-        self[asked] = read_table(folder, name) if found else pd.DataFrame(columns=list(TABLES[name]))
+        self[asked] = read_or_empty(folder, name)
         return self[asked]
 
 

@@ -166,6 +166,9 @@ def _tables(place: tuple, folder: Path) -> Iterator[Finding]:
         unknown = sorted(named - {*runs["run_id"]})
         found = f"{', '.join(unknown)} not among them" if unknown else "all in runs.csv"
         yield held(place, f"{path.name}, run_id", "all in runs.csv", found)
+        if path.stem != "runs" and rows and "git_dirty" in rows[0]:  # rows that no run of runs.csv stands behind
+            dirty = any(row["git_dirty"] != "no" for row in rows)
+            yield held(place, f"{path.name}, code", "commits", "a commit and changes to it" if dirty else "commits")
         of = {(row["task"], row["data_sha256"]) for row in rows if {"task", "data_sha256"} <= row.keys()}
         for task, other in sorted((task, sha) for task, sha in of - data if task in {*runs["task"]}):
             known = ";".join(sorted(sha for name, sha in data if name == task))

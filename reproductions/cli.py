@@ -91,7 +91,7 @@ def _parser() -> ArgumentParser:
     command.add_argument("--seed", type=_seed, help="default: 7")
     _sources(command)
     _arithmetic(command)
-    command.set_defaults(command=commands.train_grid)
+    command.set_defaults(command=commands.train_grid, cluster=None)
 
     command = subparsers.add_parser("padding", help="what the paper's unit hides: real lengths of the tasks' texts")
     command.add_argument("tasks", nargs="+", metavar="TASK", help="task names, or all")

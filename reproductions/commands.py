@@ -180,17 +180,14 @@ def train_grid(options: argparse.Namespace) -> None:
     from reproductions.seeds import DEFAULT
 
     quiet()
-    named, (task,) = _named(options), _tasks([options.task])
-    device, precision = (
-        resolve_device(options.device),
-        resolve_precision(options.precision, resolve_device(options.device)),
-    )
+    named, task = _named(options), get_task(options.task)
+    device, precision = _arithmetic(options)
     profile, notice = _settled(options, named)
     print(notice, end="")
     (task,) = _stand_ins(profile, [task])
     given = {"trainings": [DEFAULT], "seed": options.seed, "train_rows": options.train_rows}
     (run,) = plan([task], profile, named, device, precision, tqdm.write, **given)
-    results_dir = options.results_dir / profile
+    results_dir = _place(options.results_dir / profile, task.name)
     results_dir.mkdir(parents=True, exist_ok=True)
     with locked(results_dir, tqdm.write):
         rows = grid(run, results_dir, tqdm.write)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from fastbert_core.errors import InputError
 from fastbert_core.metrics import at_speed
+from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
-from reproductions.columns import TABLES
-from reproductions.tables import read_table, table_path, write_table
+from reproductions.tables import read_or_empty, read_table, write_table
 
 if TYPE_CHECKING:  # torch, which pages are made without
     from reproductions.plan import Log, Run
@@ -39,12 +40,15 @@ def grid(run: "Run", results_dir: Path, log: "Log") -> pd.DataFrame:
     """Train the variants of `run` that grid.csv has no rows of, judge them by dev, and put each into it as it is done.
 
     Returns the rows of all of them. No test row is looked at, so that settings can be chosen by what they say.
+    Raises InputError for a task whose texts do not have one label each.
     """
     from reproductions.execute import calibrated
 
+    if (kind := run.data.task.type) != SINGLE.name:
+        raise InputError(f"{run.settings.task}: found a task that is {kind}, expected one that is {SINGLE.name}")
     wanted = list(variants(run))
     for number, variant in enumerate(wanted, 1):
-        held = _held(results_dir)
+        held = read_or_empty(results_dir, "grid")
         if variant.run_id in set(held["variant"]):
             log(f"{variant.run_id}: done")
             continue
@@ -56,7 +60,7 @@ def grid(run: "Run", results_dir: Path, log: "Log") -> pd.DataFrame:
             f"{number} of {len(wanted)}: {said}: teacher {first['teacher']:.2f}, layer 1 {first['first_exit']:.2f}, "
             f"speed {first['speed']:g} {first['accuracy']:.2f} at {first['mean_layers']:.2f} layers"
         )
-    rows = _held(results_dir)
+    rows = read_table(results_dir, "grid")
     return rows[rows["variant"].isin([variant.run_id for variant in wanted])]
 
 
@@ -83,11 +87,6 @@ def effects(rows: pd.DataFrame, speed: float = SPEEDS[0]) -> list[dict]:
     return lines
 
 
-def _held(results_dir: Path) -> pd.DataFrame:
-    found = table_path(results_dir, "grid").is_file()
-    return read_table(results_dir, "grid") if found else pd.DataFrame(columns=list(TABLES["grid"]))
-
-
 def _written(value: object) -> object:
     """A setting as grid.csv has it."""
     return ("yes" if value else "no") if isinstance(value, bool) else value
@@ -108,8 +107,7 @@ def _rows(run: "Run", record: dict, trace: Trace) -> Iterator[dict]:
         "confidence": 100 * float(trace.probabilities[:, -1].max(axis=-1).mean(dtype=np.float64)),
         "first_exit": right[0],
         "precision": s.precision,
-        "device": record["device"],
-        "git_sha": record["git_sha"],
+        **{name: record[name] for name in ("device", "git_sha", "git_dirty", "resumed_at")},
         "variant": run.run_id,
     }
     for speed in SPEEDS:

@@ -10,7 +10,7 @@ from fastbert_core.data import TaskData
 from fastbert_core.encoder_folder import Backbone, read_shape
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.flops import PAPER_TOKENS, dense_flops, dense_true_macs, paper_flops, true_macs
-from reproductions.tables import read_table, table_path, write_table
+from reproductions.tables import read_or_empty, write_table
 
 # The depths of table 3, and the shallowest.
 EXIT_LAYERS = (1, 2, 6)
@@ -48,8 +48,6 @@ def padding(data: TaskData, backbone: Backbone) -> pd.DataFrame:
 
 def record_padding(results_dir: Path, tables: Sequence[pd.DataFrame]) -> Path:
     """Put the rows of these tasks into `padding.csv`, in the place of their earlier ones."""
-    new = pd.concat(tables)
-    if table_path(results_dir, "padding").is_file():
-        old = read_table(results_dir, "padding")
-        new = pd.concat([old[~old["task"].isin(new["task"])], new])
-    return write_table(results_dir, "padding", new)
+    old, new = read_or_empty(results_dir, "padding"), pd.concat(tables)
+    kept = old[~old["task"].isin(new["task"])]
+    return write_table(results_dir, "padding", pd.concat([kept, new]) if len(kept) else new)

@@ -35,6 +35,13 @@ def read_table(results_dir: Path, name: str) -> pd.DataFrame:
     return _checked(name, [row for _, row in rows], [f"{path}, line {line}" for line, _ in rows])
 
 
+def read_or_empty(results_dir: Path, name: str) -> pd.DataFrame:
+    """Read a table as `read_table` does; one without a file has no rows."""
+    if table_path(results_dir, name).is_file():
+        return read_table(results_dir, name)
+    return pd.DataFrame(columns=list(TABLES[name]))
+
+
 def write_table(results_dir: Path, name: str, frame: pd.DataFrame) -> Path:
     """Check `frame` as the table `name` and write it atomically; equal content gives equal bytes.
 

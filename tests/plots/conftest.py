@@ -45,6 +45,8 @@ def _grid():
         "precision": "fp32",
         "device": "cpu",
         "git_sha": "0" * 40,
+        "git_dirty": "no",
+        "resumed_at": "",
         "teacher": 80.0,
     }
     rows = []

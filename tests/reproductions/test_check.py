@@ -183,6 +183,14 @@ def test_a_run_must_name_clean_code_and_leave_a_test_trace(copy, gate):
     assert gate(copy)[1][f"run {run_id}, test trace"]["found"] == "no file"
 
 
+def test_a_table_of_trainings_without_traces_must_name_clean_code(copy, gate):
+    path = Path(shutil.copy(PROJECT / "results" / "standard" / "grid.csv", copy))
+    sha = read_table(copy, "grid")["git_sha"].iloc[0]
+    assert gate(copy) == (0, {})
+    replace(path, f"{sha},no,", f"{sha},yes,")
+    assert gate(copy)[1]["grid.csv, code"]["found"] == "a commit and changes to it"
+
+
 def test_a_run_that_is_not_listed_is_named(copy, gate):
     run_id = read_table(copy, "exit_layers")["run_id"].iloc[-1]
     replace(table_path(copy, "exit_layers"), run_id, "unheard-of")
