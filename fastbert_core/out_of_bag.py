@@ -49,7 +49,8 @@ def of_dense(counts: np.ndarray, table: np.ndarray, dense: np.ndarray) -> np.nda
 
     Where costs are whole numbers, so are the sums, and no machine adds them up otherwise.
     """
-    return (counts.astype(np.float64) @ table) / (counts @ dense)[:, None]
+    counts = counts.astype(np.float64)  # which BLAS multiplies, and whole numbers it does not
+    return (counts @ table) / (counts @ dense.astype(np.float64))[:, None]
 
 
 def spread(scores: np.ndarray, cost: np.ndarray, points: int) -> np.ndarray:

@@ -35,16 +35,14 @@ class Metric:
         return 100 * float(self.value(self.statistics(answers, labels, words, classes).sum(axis=0)))
 
 
-def bootstrap(metric: Metric, *sides: np.ndarray) -> np.ndarray:
-    """The metric, in per cent, of each side's statistics [samples, sums] in samples drawn anew, the same for all.
+def bootstrap(metric: Metric, statistics: np.ndarray) -> np.ndarray:
+    """The metric, in per cent, of samples drawn anew, the same for all statistics [samples, sums] of as many samples.
 
-    float64 [sides, draws], reproducible. Ranks (Spearman) stay those of the whole set.
+    float64 [draws], reproducible. Ranks (Spearman) stay those of the whole set.
     """
-    drawn, values = _drawn(len(sides[0])), []
-    for begin in range(0, DRAWS, AT_ONCE):
-        times = drawn[begin : begin + AT_ONCE].astype(np.float64)
-        values.append([metric.value(times @ side) for side in sides])
-    return 100 * np.concatenate(values, axis=1)
+    drawn = _drawn(len(statistics))
+    parts = (drawn[begin : begin + AT_ONCE].astype(np.float64) for begin in range(0, DRAWS, AT_ONCE))
+    return 100 * np.concatenate([metric.value(times @ statistics) for times in parts])
 
 
 @lru_cache(maxsize=1)

@@ -85,6 +85,11 @@ class _Side:
         """Statistics of the last layer's answers."""
         return self.metric.statistics(self.test.predictions[:, -1], *_of(self.test))
 
+    @cached_property
+    def full_drawn(self) -> np.ndarray:
+        """The metric of the last layer's answers, in samples drawn anew."""
+        return bootstrap(self.metric, self.full)
+
     def row(
         self,
         point: str,
@@ -97,12 +102,12 @@ class _Side:
         """The columns of one operating point."""
         mine = self.full if answers is None else self.metric.statistics(answers, *_of(self.test))
         value, full = (100 * float(self.metric.value(side.sum(axis=0))) for side in (mine, self.full))
-        drawn = bootstrap(self.metric, mine, self.full)
-        low, high = _ends(drawn[0])
+        drawn = self.full_drawn if answers is None else bootstrap(self.metric, mine)
+        low, high = _ends(drawn)
         row = {"point": point, "rule": rule, "metric": self.name, "value": value, "value_low": low, "value_high": high}
         row |= {"threshold": threshold, "mean_layers": float(left.mean()), "speedup": speedup}
         if answers is not None:
-            lost = _ends(drawn[1] - drawn[0])
+            lost = _ends(self.full_drawn - drawn)
             row |= {"lost": full - value, "lost_low": lost[0], "lost_high": lost[1]}
         return row
 

@@ -145,7 +145,7 @@ def test_generated_text_has_every_split_and_labels_of_the_type(name):
 def test_a_narrow_encoder_s_epochs_may_be_a_task_s_own():
     epochs = [settings_for("standard", TASKS["rte"], "self-distillation", "fp32", hidden) for hidden in (384, 768)]
     assert [settings.fine_tuning_epochs for settings in epochs] == [10, 3]
-    assert epochs[0].fine_tuning_rate == 2e-4
+    assert epochs[0].fine_tuning_rate == 5e-5
 
 
 def test_missing_splits_are_carved_out_of_train_and_dev_takes_the_place_of_test(tmp_path):
