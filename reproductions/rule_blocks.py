@@ -103,11 +103,11 @@ def linear(tables: Tables) -> str:
 def more_tasks(tables: Tables) -> str:
     """Tasks beside the paper's, by type: each metric at full depth, and what leaving early keeps of the first one."""
     rows, lines = tables["more/task_metrics"], []
-    for (kind, task, training, seed), mine in rows.groupby(["task_type", "task", "training", "seed"]):
+    for (kind, task, training, seeds), mine in rows.groupby(["task_type", "task", "training", "seeds"]):
         first, full = TASKS[task].metrics[0], mine[mine["point"] == FULL].set_index("metric")["value"]
         of_first = mine[mine["metric"] == first]
         half, within = (of_first[of_first["point"] == point].set_index("rule") for point in (HALF, WITHIN))
-        line = {"type": kind, "task": task, "training": training, "seed": seed}
+        line = {"type": kind, "task": task, "training": training, "seeds": seeds}
         line["all layers"] = ", ".join(f"{name} {_short(full[name])}" for name in TASKS[task].metrics)
         for point, found in ((HALF, half), (WITHIN, within)):
             line[f"own rule, {point}"] = _kept(found, TASK_TYPES[kind].base)
@@ -124,14 +124,15 @@ def elsewhere(tables: Tables) -> str:
     rows = rows[rows["training"] == DEFAULT]
     for told in load("elsewhere").itertuples():
         mine = rows[(rows["task"] == told.task) & (rows["metric"] == TASKS[told.task].metrics[0])]
-        for _, of_seed in mine.groupby("seed"):
-            full = of_seed[of_seed["point"] == FULL].iloc[0]
-            half, own = of_seed[of_seed["point"] == HALF].set_index("rule"), TASK_TYPES[full["task_type"]].base
-            line = {"task": told.task, "source": told.source, "encoder": told.encoder}
-            line |= {"all layers": f"{told.full:.1f}", f"{told.rule}": f"{told.early:.1f} at {told.speedup:.2f}x"}
-            line |= {"ours, all layers": f"{full['metric']} {_short(full['value'])}"}
-            line |= {"ours, their rule": _kept(half, told.rule), "ours, own rule": f"{own}: {_kept(half, own)}"}
-            lines.append(line)
+        if mine.empty:
+            continue
+        full = mine[mine["point"] == FULL].iloc[0]
+        half, own = mine[mine["point"] == HALF].set_index("rule"), TASK_TYPES[full["task_type"]].base
+        line = {"task": told.task, "source": told.source, "encoder": told.encoder}
+        line |= {"all layers": f"{told.full:.1f}", f"{told.rule}": f"{told.early:.1f} at {told.speedup:.2f}x"}
+        line |= {"ours, all layers": f"{full['metric']} {_short(full['value'])}"}
+        line |= {"ours, their rule": _kept(half, told.rule), "ours, own rule": f"{own}: {_kept(half, own)}"}
+        lines.append(line)
     return markdown(lines)
 
 

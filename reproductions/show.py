@@ -71,7 +71,7 @@ def metrics_text(results_dir: Path, task: str) -> str:
     rows = read_table(results_dir, "task_metrics")
     rows = rows[rows["task"] == task]
     parts = []
-    for (training, seed), mine in rows.groupby(["training", "seed"]):
+    for (training, seeds), mine in rows.groupby(["training", "seeds"]):
         full = [f"{row.metric} {_cell(row.value)}" for row in mine[mine["rule"] == "none"].itertuples()]
         first = mine["metric"].iloc[0] if len(full) == 1 else full[0].split()[0]
         of_rules = mine[(mine["rule"] != "none") & (mine["metric"] == first)]
@@ -80,7 +80,7 @@ def metrics_text(results_dir: Path, task: str) -> str:
             f" at {row.mean_layers:.1f} layers, {row.speedup:.2f}x"
             for row in of_rules.itertuples()
         ]
-        parts.append(f"{training}, seed {seed}: {', '.join(full)} at all layers")
+        parts.append(f"{training}, seeds {seeds}: {', '.join(full)} at all layers")
         if len(of_rules):
             wide = of_rules.assign(cell=cells).pivot(index="rule", columns="point", values="cell")
             wide.columns = [f"{first}, {point}" for point in wide.columns]

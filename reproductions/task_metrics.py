@@ -4,19 +4,18 @@ Rules are fitted, and thresholds chosen, on the dev trace, whose rows chose noth
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import chain
 
 import numpy as np
 import pandas as pd
 
 from fastbert_core.exit_rules import exit_layers
-from fastbert_core.metrics import dense, judged, leaving
+from fastbert_core.metrics import Outcome, dense, judged, leaving
 from fastbert_core.sweep import every_threshold, slowest_within
 from fastbert_core.task_metrics import METRICS, bootstrap
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
-from reproductions.compare import trained
+from reproductions.compare import provenance, trained
 from reproductions.parallel import each
 from reproductions.rules import DECIMALS, able, fitted_on
 
@@ -27,31 +26,37 @@ ENDS = (2.5, 97.5)  # of a 95% interval
 
 
 def task_metrics(traces: Sequence[Trace]) -> pd.DataFrame:
-    """`task_metrics.csv`: a row for each task, training, seed, rule, operating point and metric."""
+    """`task_metrics.csv`: a row for each task, training, rule, operating point and metric, the mean over seeds."""
     mine = [trace for trace in traces if trace.metadata.get("metrics") and trace.has_exits]
-    pairs = [pair for _, _, tests, devs in trained(mine) for pair in zip(tests, devs, strict=True)]
-    return pd.DataFrame(chain.from_iterable(each(_rows, pairs)), columns=list(TABLES["task_metrics"]))
+    seeds = [(tests, devs) for _, _, tests, devs in trained(mine)]
+    return pd.DataFrame(chain.from_iterable(each(_rows, seeds)), columns=list(TABLES["task_metrics"]))
 
 
-def _rows(test: Trace, dev: Trace | None) -> list[dict]:
-    sides = [_Side(test, name, METRICS[name]) for name in test.metadata["metrics"]]
-    key = {name: test.metadata[name] for name in ("task", "training", "seed", "run_id")}
-    key |= {"task_type": test.kind.name, "samples": len(test)}
-    whole = dense(test)
-    rows = [key | side.row(FULL, "none", None, whole.exit_layer, whole.speedup) for side in sides]
-    if dev is None:
-        return rows
+def _rows(tests: Sequence[Trace], devs: Sequence[Trace | None]) -> list[dict]:
+    first = tests[0]
+    key = {"task": first.metadata["task"], "training": first.metadata["training"]}
+    key |= {"task_type": first.kind.name, "samples": len(first)} | provenance(tests)
+    found = [_outcomes(test, dev) for test, dev in zip(tests, devs, strict=True)]
+    rows = []
+    for metric in first.metadata["metrics"]:
+        sides = [_Side(test, metric) for test in tests]
+        for point, rule in (place for place in found[0] if all(place in of_seed for of_seed in found)):
+            thresholds, outcomes = zip(*(of_seed[point, rule] for of_seed in found), strict=True)
+            rows.append(key | {"point": point, "rule": rule, "metric": metric} | _row(sides, thresholds, outcomes))
+    return rows
+
+
+def _outcomes(test: Trace, dev: Trace | None) -> dict[tuple[str, str], tuple[float | None, Outcome]]:
+    """The threshold, and what it comes to on test, of each operating point and rule."""
+    found = {(FULL, "none"): (None, dense(test))}
     known = test.kind.rules()
-    for rule in (name for name in able([test], [dev]) if name in known):
+    for rule in (name for name in able([test], [dev]) if name in known) if dev is not None else ():
         fitted = fitted_on(dev, known[rule])
         scores, answers = judged(test, fitted)
         for point, threshold in _thresholds(dev, fitted, test.metadata["metrics"][0]).items():
-            if threshold is None:
-                continue
-            left = exit_layers(scores, threshold)
-            outcome = leaving(test, left, answers)
-            rows += [key | side.row(point, rule, threshold, left, outcome.speedup, outcome.answers) for side in sides]
-    return rows
+            if threshold is not None:
+                found[point, rule] = threshold, leaving(test, exit_layers(scores, threshold), answers)
+    return found
 
 
 def _thresholds(dev: Trace, rule: object, metric: str) -> dict[str, float | None]:
@@ -75,43 +80,40 @@ def _of(trace: Trace) -> tuple:
 
 
 class _Side:
-    """A metric on a test trace, held against the last layer's answers."""
+    """A metric on the test trace of one seed, held against the last layer's answers."""
 
-    def __init__(self, test: Trace, name: str, metric: object) -> None:
-        self.test, self.name, self.metric = test, name, metric
+    def __init__(self, test: Trace, name: str) -> None:
+        self.test, self.metric = test, METRICS[name]
+        self.full, self.full_drawn = self.of(test.predictions[:, -1])
 
-    @cached_property
-    def full(self) -> np.ndarray:
-        """Statistics of the last layer's answers."""
-        return self.metric.statistics(self.test.predictions[:, -1], *_of(self.test))
-
-    @cached_property
-    def full_drawn(self) -> np.ndarray:
-        """The metric of the last layer's answers, in samples drawn anew."""
-        return bootstrap(self.metric, self.full)
-
-    def row(
-        self,
-        point: str,
-        rule: str,
-        threshold: float | None,
-        left: np.ndarray,
-        speedup: float,
-        answers: np.ndarray | None = None,
-    ) -> dict:
-        """The columns of one operating point."""
-        mine = self.full if answers is None else self.metric.statistics(answers, *_of(self.test))
-        value, full = (100 * float(self.metric.value(side.sum(axis=0))) for side in (mine, self.full))
-        drawn = self.full_drawn if answers is None else bootstrap(self.metric, mine)
-        low, high = _ends(drawn)
-        row = {"point": point, "rule": rule, "metric": self.name, "value": value, "value_low": low, "value_high": high}
-        row |= {"threshold": threshold, "mean_layers": float(left.mean()), "speedup": speedup}
-        if answers is not None:
-            lost = _ends(self.full_drawn - drawn)
-            row |= {"lost": full - value, "lost_low": lost[0], "lost_high": lost[1]}
-        return row
+    def of(self, answers: np.ndarray) -> tuple[float, np.ndarray]:
+        """The metric of the answers, in per cent, and of samples drawn anew, [draws]."""
+        statistics = self.metric.statistics(answers, *_of(self.test))
+        return 100 * float(self.metric.value(statistics.sum(axis=0))), bootstrap(self.metric, statistics)
 
 
-def _ends(values: np.ndarray) -> tuple[float, float]:
-    """The ends of the interval; NaN where a draw leaves the metric undefined."""
+def _row(sides: Sequence[_Side], thresholds: Sequence[float | None], outcomes: Sequence[Outcome]) -> dict:
+    """The columns of one operating point, each the mean over seeds."""
+    full = thresholds[0] is None
+    found = [(s.full, s.full_drawn) if full else s.of(o.answers) for s, o in zip(sides, outcomes, strict=True)]
+    value = float(np.mean([value for value, _ in found]))
+    low, high = _ends([drawn for _, drawn in found])
+    row = {"value": value, "value_low": low, "value_high": high}
+    row["mean_layers"] = float(np.mean([outcome.mean_layers for outcome in outcomes]))
+    row["speedup"] = dense(sides[0].test).flops / float(np.mean([outcome.flops for outcome in outcomes]))
+    if not full:
+        lost = _ends([side.full_drawn - drawn for side, (_, drawn) in zip(sides, found, strict=True)])
+        row |= {"threshold": float(np.mean(thresholds)), "lost": float(np.mean([side.full for side in sides])) - value}
+        row |= {"lost_low": lost[0], "lost_high": lost[1]}
+    return row
+
+
+def _ends(drawn: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The ends of the interval over seeds and samples, both drawn anew; NaN where a draw leaves the metric undefined.
+
+    drawn: of each seed the metric in the same samples, drawn anew, [draws]
+    """
+    of_seeds = np.stack(drawn)  # [seeds, draws]
+    chosen = np.random.default_rng(1).integers(len(of_seeds), size=of_seeds.shape)
+    values = np.take_along_axis(of_seeds, chosen, axis=0).mean(axis=0)
     return tuple(np.percentile(values, ENDS)) if np.isfinite(values).all() else (np.nan, np.nan)

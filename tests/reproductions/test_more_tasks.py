@@ -185,3 +185,23 @@ def test_what_is_undefined_is_empty_and_not_0():
     assert rows[rows["metric"] == "accuracy"]["value"].notna().all()
     assert set(rows["point"]) == {FULL, HALF}  # no threshold is within a loss that is not known
     assert isinstance(rows, pd.DataFrame)
+
+
+def test_several_seeds_are_averaged_and_their_interval_is_over_seeds_too():
+    of_seeds = [
+        [make_trace(task="rte", split=split, seed=seed, samples=300) for split in ("test", "dev")] for seed in (7, 8)
+    ]
+    for test, dev in of_seeds:
+        test.metadata["metrics"] = dev.metadata["metrics"] = ["accuracy"]
+    both, *alone = (
+        task_metrics(traces).set_index(["point", "rule"]) for traces in ([*of_seeds[0], *of_seeds[1]], *of_seeds)
+    )
+    assert (both["seeds"] == "7;8").all()
+    for name in ("value", "threshold", "mean_layers", "lost"):
+        mean = sum(rows.loc[both.index, name] for rows in alone) / 2
+        np.testing.assert_allclose(both[name].astype(float), mean.astype(float))
+    full = [rows.loc[(FULL, "none")] for rows in (both, *alone)]
+    assert full[0]["value_low"] < min(
+        row["value"] for row in full[1:]
+    )  # each seed alone is drawn in a quarter of draws
+    assert full[0]["value_high"] > max(row["value"] for row in full[1:])

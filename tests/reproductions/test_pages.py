@@ -145,7 +145,9 @@ def test_what_others_print_stands_beside_ours_of_the_same_task():
             ("half of the layers", "patience", "matthews", 52.0, 3.0, 6.1),
         ],
         columns=["point", "rule", "metric", "value", "lost", "mean_layers"],
-    ).assign(task="cola", training="self-distillation", seed=7, task_type="single-label", lost_low=-1.0, lost_high=4.0)
+    ).assign(
+        task="cola", training="self-distillation", seeds="7", task_type="single-label", lost_low=-1.0, lost_high=4.0
+    )
     (row,) = shown("elsewhere", **{"more/task_metrics": rows})
     found = [*row.values()]
     assert found[2:5] == ["ALBERT-base", "58.9", "61.2 at 1.57x"]
