@@ -108,7 +108,7 @@ def content_hash(classes: Sequence[str], *splits: Split) -> str:
     return digest.hexdigest()
 
 
-def load_files(task: Task, files: Sequence[Path], source: str = "local files") -> TaskData:
+def load_files(task: Task, files: Sequence[Path]) -> TaskData:
     """Read a task from the TSV files of its `splits`. Raises InputError as `read_tsv` and `assemble` do.
 
     Where there is no test file dev is the test set; where there is then no dev, it is carved out of train.
@@ -118,7 +118,7 @@ def load_files(task: Task, files: Sequence[Path], source: str = "local files") -
         found["test"] = found.pop("dev")
     if "dev" not in found:
         found["train"], found["dev"] = carve(found["train"])
-    return assemble(task, found["train"], found["dev"], found["test"], source, train_name=str(files[0]))
+    return assemble(task, found["train"], found["dev"], found["test"], "local files", train_name=str(files[0]))
 
 
 def carve(train: Split) -> tuple[Split, Split]:

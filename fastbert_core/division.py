@@ -12,6 +12,7 @@ from fastbert_core.tsv import Split
 ENOUGH = 2000  # rows that choose the best epoch, and as many that thresholds are chosen on
 HELD_OUT = 0.2  # of the rows, at most, where there is no dev file
 FEWEST = 20  # rows to train on at all
+SEED = 7  # whatever the training's: all train and test on the same rows
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,6 @@ def divided(
     splits: dict[str, Split],
     said: list[str],
     needs_labels: bool,
-    seed: int,
     sha256: str,
     type: str = SINGLE.name,
     scores: tuple[float, float] | None = None,
@@ -62,13 +62,13 @@ def divided(
         said += [f"{left_out} training rows left out, their texts stand in test too"] * bool(left_out)
         test = test.take(np.flatnonzero(kind.known(test.labels)))
     if dev is None:
-        train, dev = _hold_out(train, seed, kind)
+        train, dev = _hold_out(train, kind)
         dev, left_out = _left_out(dev, train)
     else:
         dev, left_out = _left_out(dev, train if test is None else join(train, test))
     said += [f"{left_out} held-out rows left out, their texts stand in other rows too"] * bool(left_out)
     labelled = kind.known(dev.labels)
-    selection, calibration = halves(dev.take(np.flatnonzero(labelled)) if needs_labels else dev, seed)
+    selection, calibration = halves(dev.take(np.flatnonzero(labelled)) if needs_labels else dev, SEED)
     if needs_labels:
         calibration = join(calibration, dev.take(np.flatnonzero(~labelled)))
     selection, calibration = (part.take(np.arange(min(ENOUGH, len(part)))) for part in (selection, calibration))
@@ -91,10 +91,10 @@ def _left_out(rows: Split, others: Split) -> tuple[Split, int]:
     return kept, len(rows) - len(kept)
 
 
-def _hold_out(rows: Split, seed: int, kind: TaskType) -> tuple[Split, Split]:
+def _hold_out(rows: Split, kind: TaskType) -> tuple[Split, Split]:
     """What stays, and a seeded part of each class, and of the unlabelled, of which one row at least stays."""
     share = min(HELD_OUT, 2 * ENOUGH / len(rows))
-    rng, held = np.random.default_rng(seed), []
+    rng, held = np.random.default_rng(SEED), []
     strata = kind.strata(rows.labels)
     for label in np.unique(strata):
         of_class = rng.permutation(np.flatnonzero(strata == label))

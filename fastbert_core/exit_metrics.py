@@ -99,13 +99,13 @@ def failure_auroc(scores: np.ndarray, correct: np.ndarray) -> np.ndarray:
     return np.divide(ranks - wrong * (wrong + 1) / 2, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
 
 
-def calibration_error(p: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
+def calibration_error(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Expected calibration error in per cent, float64 [layers]: mean distance of confidence to accuracy over bins.
 
-    p: [samples, layers, classes]; `bins` of equal width, the upper end included (Guo et al. 2017).
+    p: [samples, layers, classes]; BINS of equal width, the upper end included (Guo et al. 2017).
     """
     confidence, correct = p.max(axis=-1).astype(np.float64), p.argmax(axis=-1) == labels[:, None]
     layers = p.shape[1]
-    cell = np.ceil(confidence * bins).astype(np.int64).clip(1, bins) - 1 + bins * np.arange(layers)
-    gaps = np.bincount(cell.ravel(), (confidence - correct).ravel(), minlength=bins * layers)
-    return 100 * np.abs(gaps).reshape(layers, bins).sum(axis=1) / len(p)
+    cell = np.ceil(confidence * BINS).astype(np.int64).clip(1, BINS) - 1 + BINS * np.arange(layers)
+    gaps = np.bincount(cell.ravel(), (confidence - correct).ravel(), minlength=BINS * layers)
+    return 100 * np.abs(gaps).reshape(layers, BINS).sum(axis=1) / len(p)

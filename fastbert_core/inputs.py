@@ -204,7 +204,6 @@ def prepare(
     encoding: str | None = None,
     classes: Sequence[str] | None = None,
     needs_labels: bool = True,
-    seed: int = 7,
     type: str = SINGLE.name,
 ) -> Data:
     """Read `data`, and `dev` and `test` where they lie apart, each of them as `read_tables` takes it.
@@ -234,7 +233,7 @@ def prepare(
     said = [_columns_told(columns, tables["train"].columns)]
     name = tables["train"].name
     sha256 = content_hash(classes, *splits.values())
-    return divided(name, classes, splits, said, needs_labels, seed, sha256, type, scores)
+    return divided(name, classes, splits, said, needs_labels, sha256, type, scores)
 
 
 def _of_words(kind: TaskType, records: Records, text: str | None, label: str | None) -> tuple[str | None, str | None]:
@@ -267,11 +266,11 @@ def rows_for(
     return read_rows(records, choose_columns(records, text, pair, label, labelled), kind).split(classes, kind, scores)
 
 
-def of_task(data: TaskData, seed: int = 7) -> Data:
+def of_task(data: TaskData) -> Data:
     """One of the suite's own tasks, whose data have all three splits."""
     splits = {"train": data.learnable, "dev": data.held_out, "test": data.test}
     task = data.task
-    return divided(task.name, task.classes, splits, [data.source], True, seed, data.sha256, task.type, task.scores)
+    return divided(task.name, task.classes, splits, [data.source], True, data.sha256, task.type, task.scores)
 
 
 def _columns_told(columns: Columns, there: Sequence[str]) -> str:

@@ -16,9 +16,7 @@ LEVEL, RESAMPLES = 0.9, 200
 POINTS = 48  # thresholds of which a draw chooses; its own speedup, which the others' is held against, is at the same
 
 
-def speedup_intervals(
-    scores: np.ndarray, cost: np.ndarray, dense: np.ndarray, targets: Sequence[float], level: float = LEVEL
-) -> np.ndarray:
+def speedup_intervals(scores: np.ndarray, cost: np.ndarray, dense: np.ndarray, targets: Sequence[float]) -> np.ndarray:
     """The interval of new rows' speedup at the threshold that `by_speedup` chooses for each target, [targets, 2].
 
     scores: of a rule on the calibration rows, [rows, layers]
@@ -29,10 +27,10 @@ def speedup_intervals(
     share = totals(scores, cost, every) / dense.sum()  # of the dense model's cost, falling
     calibrated = 1 / share[first_within(share[None], targets)[0]]
     table = by_sample(scores, cost, spread(scores, cost, POINTS))
-    return calibrated[:, None] * relative(table, dense, targets, level).T
+    return calibrated[:, None] * relative(table, dense, targets).T
 
 
-def relative(table: np.ndarray, dense: np.ndarray, targets: Sequence[float], level: float = LEVEL) -> np.ndarray:
+def relative(table: np.ndarray, dense: np.ndarray, targets: Sequence[float]) -> np.ndarray:
     """The two ends of the speedup of rows not drawn over that of those drawn, float64 [2, targets].
 
     table: of `by_sample`, the cost of each row at ascending thresholds, [rows, thresholds]
@@ -41,7 +39,7 @@ def relative(table: np.ndarray, dense: np.ndarray, targets: Sequence[float], lev
     own, others = (of_dense(counts, table, dense) for counts in (drawn, drawn == 0))
     at = first_within(own, targets)  # [resamples, targets]
     ratio = np.take_along_axis(own, at, axis=1) / np.take_along_axis(others, at, axis=1)
-    return np.quantile(ratio, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.quantile(ratio, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
 
 
 def of_dense(counts: np.ndarray, table: np.ndarray, dense: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fastbert_core.inputs import choose_columns, text_of
-from fastbert_core.reading import Records, read_tables, standard_input
+from fastbert_core.reading import Records, read_lines, read_tables
 
 if TYPE_CHECKING:
     from fastbert_core.engine import Prediction
@@ -58,7 +58,7 @@ def predict(
 
 def _records(texts: str, encoding: str | None) -> Records:
     if texts == "-":
-        return standard_input(encoding)
+        return read_lines(sys.stdin.buffer, "standard input", encoding=encoding)
     tables = read_tables(texts, encoding)
     return tables.get("test", tables["train"])
 

@@ -9,7 +9,6 @@ import itertools
 import json
 import lzma
 import os
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -327,8 +326,3 @@ def _of_dataset(rows: Any, name: str) -> Records:
             yield row
 
     return Records(name, tuple(rows.column_names), enumerate(dicts(), start=1), "row")
-
-
-def standard_input(encoding: str | None = None, kind: str = ".txt") -> Records:
-    """What comes through standard input: lines of text, or what `kind` says."""
-    return read_lines(sys.stdin.buffer, "standard input", kind, encoding)

@@ -105,14 +105,14 @@ def learn_then_test(
     return Choice(threshold, promise, len(scores), rows_needed(tolerated, error))
 
 
-def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float, grid: np.ndarray = GRID) -> Choice:
-    """What not to do: the fastest threshold that loses at most `tolerated` of the calibration rows themselves."""
+def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> Choice:
+    """What not to do: the fastest threshold of GRID that loses at most `tolerated` of the calibration rows."""
     check_shares(tolerated=tolerated)
-    kept = within(totals(scores, losses, grid), len(scores), tolerated)
+    kept = within(totals(scores, losses, GRID), len(scores), tolerated)
     promise = (
         f"At most {100 * tolerated:g}% of the calibration rows are lost; of new rows, more in about half of draws."
     )
-    return Choice(float(grid[kept - 1]) if kept else None, promise, len(scores), 1)
+    return Choice(float(GRID[kept - 1]) if kept else None, promise, len(scores), 1)
 
 
 def certified(lost: np.ndarray, rows: int, tolerated: float, error: float = ERROR) -> np.ndarray:

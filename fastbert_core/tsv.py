@@ -22,14 +22,14 @@ from fastbert_core.text import is_blank
 
 @dataclass(frozen=True)
 class Split:
-    """Texts in the file's order; `pairs` are the second texts, `labels` int64 [rows]; None where there are none.
+    """Texts in the file's order; `pairs` are the second texts, None where there are none; `labels` int64 [rows].
 
     Of other task types than single labels, `labels` are what the type's `array` makes, a row for each text.
     """
 
     texts: list[str]
     pairs: list[str] | None
-    labels: np.ndarray | None
+    labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -39,16 +39,15 @@ class Split:
         return Split(
             [self.texts[row] for row in rows],
             None if self.pairs is None else [self.pairs[row] for row in rows],
-            None if self.labels is None else self.labels[rows],
+            self.labels[rows],
         )
 
 
-def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
+def read_tsv(path: Path, task: Task) -> Split:
     """Read a whole TSV file, or raise InputError naming the file and the line at fault (the header is line 1).
 
     Columns are found by name, others than label, text_a and text_b are passed over, and quotes are plain characters.
-    Only a line feed, with or without a carriage return before it, ends a line. With labelled=False no label is read
-    and the file needs no label column.
+    Only a line feed, with or without a carriage return before it, ends a line.
 
     Errors: a missing, empty or truncated file, bytes that are not UTF-8, a header that lacks a column or has text_b
     for a task of single texts, a wrong number of fields, a label that the task type does not know, such as one that is
@@ -60,9 +59,8 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
     header = next(lines, "").removeprefix("\ufeff").split("\t")
     if header == [""]:
         raise InputError(f"{path}:1: found no header, expected the columns {label}, {', '.join(wanted)}")
-    _check_header(path, header, [*wanted, label] if labelled else wanted, task)
-    columns = [header.index(name) for name in wanted]
-    label_column = header.index(label) if labelled else None
+    _check_header(path, header, [*wanted, label], task)
+    *columns, label_column = (header.index(name) for name in (*wanted, label))
 
     texts: list[list[str]] = [[] for _ in wanted]
     labels = []
@@ -74,13 +72,12 @@ def read_tsv(path: Path, task: Task, labelled: bool = True) -> Split:
             if is_blank(fields[column]):
                 raise InputError(f"{path}:{number}: found an empty {name}, expected a visible character")
             values.append(fields[column])
-        if label_column is not None:
-            place = f"{path}:{number}"
-            labels.append(kind.label(fields[label_column], task, place))
-            kind.check_text(fields[columns[0]], labels[-1], place)
+        place = f"{path}:{number}"
+        labels.append(kind.label(fields[label_column], task, place))
+        kind.check_text(fields[columns[0]], labels[-1], place)
     if not texts[0]:
         raise InputError(f"{path}: found a header and no rows, expected at least one")
-    return Split(texts[0], texts[1] if task.pair else None, kind.array(labels, len(task.classes)) if labelled else None)
+    return Split(texts[0], texts[1] if task.pair else None, kind.array(labels, len(task.classes)))
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -209,7 +209,7 @@ def test_take_rows_is_seeded_nested_and_in_order(rows, more, seed):
 
 
 def test_take_rows_depends_on_the_seed_and_refuses_more_than_there_are():
-    split = Split([str(i) for i in range(60)], None, None)
+    split = Split([str(i) for i in range(60)], None, np.zeros(60, np.int64))
     assert take_rows(split, 30, 1).texts != take_rows(split, 30, 2).texts
     for rows in (0, 61):
         with pytest.raises(InputError, match=f"{rows} rows asked for, expected 1 to 60"):

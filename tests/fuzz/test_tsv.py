@@ -52,7 +52,7 @@ def seen(text):
     return any(category(char)[0] not in "ZC" or category(char) in ("Cn", "Co") for char in text)
 
 
-def expected(data, task, labelled):
+def expected(data, task):
     """What the file says, read another way: rows of (label, text_a, text_b), or None if it is not in order."""
     try:
         body = data.decode()
@@ -64,7 +64,7 @@ def expected(data, task, labelled):
     texts = ["text_a", "text_b"] if task.pair else ["text_a"]
     if "\r" in "".join(names):
         return None
-    if any(names.count(name) != 1 for name in texts + ["label"] * labelled) or ("text_b" in names and not task.pair):
+    if any(names.count(name) != 1 for name in [*texts, "label"]) or ("text_b" in names and not task.pair):
         return None
     found = []
     for line in lines[1:]:
@@ -72,19 +72,20 @@ def expected(data, task, labelled):
         row = dict(zip(names, fields, strict=False))
         if len(fields) != len(names) or any(not seen(row[name]) for name in texts):
             return None
-        if labelled and not (re.fullmatch("-?[0-9]{1,9}", row["label"]) and 0 <= int(row["label"]) < len(task.classes)):
+        if not (re.fullmatch("-?[0-9]{1,9}", row["label"]) and 0 <= int(row["label"]) < len(task.classes)):
             return None
-        found.append((int(row["label"]) if labelled else None, *(row[name] for name in texts)))
+        found.append((int(row["label"]), *(row[name] for name in texts)))
     return found or None
 
 
 def as_rows(split):
     """The rows of a Split in the shape of `expected`."""
-    labels = [None] * len(split) if split.labels is None else split.labels.tolist()
-    return list(zip(labels, split.texts, *([split.pairs] if split.pairs is not None else []), strict=True))
+    return list(
+        zip(split.labels.tolist(), split.texts, *([split.pairs] if split.pairs is not None else []), strict=True)
+    )
 
 
-def check(folder, suffix, data, task, labelled):
+def check(folder, suffix, data, task):
     """Read the bytes `data` as a file and hold the outcome against `expected`."""
     path = folder / f"x.{suffix}"
     path.write_bytes(data)
@@ -92,8 +93,8 @@ def check(folder, suffix, data, task, labelled):
         plain = UNPACK[suffix](data)
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
         plain = b"\xff"
-    found = outcome(read_tsv, path, task, labelled, folder=folder, name=str(path))
-    wanted = expected(plain, task, labelled)
+    found = outcome(read_tsv, path, task, folder=folder, name=str(path))
+    wanted = expected(plain, task)
     assert (None if found is REFUSED else as_rows(found)) == wanted
 
 
@@ -103,13 +104,12 @@ def check(folder, suffix, data, task, labelled):
     end=st.sampled_from(["\n"] * 9 + ["\r\n"] * 9 + ["\n\n"]),
     last=st.booleans(),
     bom=st.booleans(),
-    labelled=st.booleans(),
 )
 @fuzz(150)
-def test_tables(tmp_path, suffix, table, end, last, bom, labelled):
+def test_tables(tmp_path, suffix, table, end, last, bom):
     task, lines = table
     body = end.join("\t".join(fields) for fields in lines) + (end if last else "")
-    check(tmp_path, suffix, PACK[suffix](("\ufeff" * bom + body).encode()), task, labelled)
+    check(tmp_path, suffix, PACK[suffix](("\ufeff" * bom + body).encode()), task)
 
 
 GOOD = 'label\ttext_a\n0\tone\n1\t"two, she said\n2\tdrei und vierzig £\n'
@@ -123,7 +123,7 @@ def test_damaged_bytes(tmp_path, suffix, data):
     task, good = data.draw(st.sampled_from(((SINGLE, GOOD), (PAIR, PAIRS))))
     before = data.draw(damaged(good.encode(), tokens)) if data.draw(st.booleans()) else good.encode()
     stored = data.draw(damaged(PACK[suffix](before), tokens))
-    check(tmp_path, suffix, stored, task, True)
+    check(tmp_path, suffix, stored, task)
 
 
 @given(
@@ -133,11 +133,11 @@ def test_damaged_bytes(tmp_path, suffix, data):
 def test_huge_lines(tmp_path, size, filler, column):
     huge = filler * (size // len(filler.encode()))
     line = f"{huge}\tone" if column else f"1\t{huge}"
-    check(tmp_path, "tsv", f"label\ttext_a\n0\tone\n{line}\n2\ttwo\n".encode(), SINGLE, True)
+    check(tmp_path, "tsv", f"label\ttext_a\n0\tone\n{line}\n2\ttwo\n".encode(), SINGLE)
 
 
 @pytest.mark.parametrize("suffix", PACK)
 @given(data=st.binary(max_size=60) | st.sampled_from([b"", b"\n", b"\xef\xbb\xbf", b"\x1f\x8b", b"\xfd7zXZ\0"]))
 @fuzz(60)
 def test_any_bytes(tmp_path, suffix, data):
-    check(tmp_path, suffix, data, SINGLE, True)
+    check(tmp_path, suffix, data, SINGLE)
