@@ -132,11 +132,11 @@ def calibrate(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Accuracy and cost at every operating point, class by class."""
     from fastbert_core.evaluation import beside
-    from fastbert_core.operating_points import FILE, load_points, weights_sha256
+    from fastbert_core.operating_points import FILE, load_points
 
     said, folder = _said(options, options.data, "test", labelled=True), Path(options.model)
     path = folder / FILE
-    tables = said.tables(load_points(path, weights_sha256(folder)) if path.exists() else None)
+    tables = said.tables(load_points(path) if path.exists() else None)
     if tables is None:
         raise InputError(f"{options.data}: found no labels, expected some to evaluate by")
     if options.rules:

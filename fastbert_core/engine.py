@@ -28,7 +28,7 @@ from fastbert_core.known_precision import known_precision
 from fastbert_core.memory import out_of_memory
 from fastbert_core.model import FastBertModel
 from fastbert_core.online import Online, Request
-from fastbert_core.operating_points import FILE, OperatingPoints, load_points, weights_sha256
+from fastbert_core.operating_points import FILE, OperatingPoints, load_points
 from fastbert_core.pooling import SHRINK, Shapes
 from fastbert_core.precision import ENGINE_PRECISIONS, FASTEST, resolve_device, resolve_precision
 from fastbert_core.reduced import in_precision
@@ -146,7 +146,7 @@ class Engine:
             if file is None:
                 remedy = "`fastbert calibrate MODEL --texts FILE` makes them, or give a speed"
                 raise InputError(f"{self._source or 'model'}: found no {FILE}, expected operating points; {remedy}")
-            self._points = load_points(file, weights_sha256(file.parent))
+            self._points = load_points(file)
         return self._points
 
     def predict(

@@ -219,11 +219,11 @@ def save_points(points: OperatingPoints, folder: Path) -> Path:
     return path
 
 
-def load_points(path: Path, weights: str) -> OperatingPoints:
-    """Operating points from their file. Raises InputError if it is damaged, or of other weights than `weights`."""
+def load_points(path: Path) -> OperatingPoints:
+    """Operating points from their file. Raises InputError if it is damaged, or of other weights than lie beside it."""
     remedy = "`fastbert calibrate MODEL --texts FILE` makes it anew"
     try:
-        table = json.loads(Path(path).read_text("utf-8"))
+        table = json.loads(path.read_text("utf-8"))
         points = [Point(**point | {"interval": tuple(point["interval"])}) for point in table.pop("points")]
         lists = {name: tuple(table.pop(name)) for name in LISTS}
         found = OperatingPoints(**table, **lists, points=tuple(points))
@@ -233,7 +233,7 @@ def load_points(path: Path, weights: str) -> OperatingPoints:
         raise InputError(f"{path}: found {reason(error)}, expected operating points; {remedy}") from error
     if not whole:
         raise InputError(f"{path}: found curves of other lengths, expected operating points; {remedy}")
-    if found.model_sha256 != weights:
+    if found.model_sha256 != (weights := weights_sha256(path.parent)):
         expected = f"expected those of {found.model_sha256[:12]}, which it was made for"
         raise InputError(f"{path}: found it beside weights {weights[:12]}, {expected}; {remedy}")
     return found

@@ -29,12 +29,12 @@ def _json(path: Path) -> dict:
 
 def points_table(folder: Path) -> list[dict]:
     """A model's operating points as rows of a table, the full model first; [] where it has none."""
-    from fastbert_core.operating_points import FILE, load_points, weights_sha256
+    from fastbert_core.operating_points import FILE, load_points
     from fastbert_core.thresholds import rows_needed
 
     if not (folder / FILE).is_file():
         return []
-    points = load_points(folder / FILE, weights_sha256(folder))
+    points = load_points(folder / FILE)
     full = {"threshold": None, "speedup": 1.0, "accuracy": points.full_accuracy, "same": 100.0}
     rows = [{"unit": points.unit, "asked": "full model"} | full]
     for point in points.points:
@@ -88,10 +88,10 @@ def rewrite_card(folder: Path) -> None:
     """The card with new operating points; that of a model which has no record is its owner's."""
     from fastbert_core.files import write_whole
     from fastbert_core.model_card import model_card
-    from fastbert_core.operating_points import FILE, load_points, weights_sha256
+    from fastbert_core.operating_points import FILE, load_points
 
     if record := read_record(folder):
-        write_whole(folder / "README.md", model_card(record, load_points(folder / FILE, weights_sha256(folder))))
+        write_whole(folder / "README.md", model_card(record, load_points(folder / FILE)))
 
 
 def table(rows: list[dict]) -> str:

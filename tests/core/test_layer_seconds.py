@@ -47,7 +47,7 @@ def test_operating_points_of_seconds(tmp_path, monkeypatch):
     said = said_of(model, tokenizer, Split(texts, None, np.full(200, -1)), "")
     points = said.operating_points(tmp_path, Engine(model, tokenizer).shapes())
     save_points(points, tmp_path)
-    assert load_points(tmp_path / "operating_points.json", points.model_sha256) == points
+    assert load_points(tmp_path / "operating_points.json") == points
     assert (points.unit, said.operating_points(tmp_path).unit) == ("seconds", "multiply-accumulates")
     scores, layers = said.trace.uncertainties, model.layers
     for point in points.points:

@@ -94,15 +94,18 @@ def test_accuracy_is_that_of_the_labelled_rows(rows):
 
 
 def test_they_come_back_whole_and_of_no_other_model(points, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    points = dataclasses.replace(points, model_sha256=weights_sha256(tmp_path))
     path = save_points(points, tmp_path)
-    assert load_points(path, "m") == points
-    with pytest.raises(InputError, match=r"found it beside weights other, .*`fastbert calibrate"):
-        load_points(path, "other")
+    assert load_points(path) == points
+    (tmp_path / "model.safetensors").write_bytes(b"others")
+    with pytest.raises(InputError, match=r"found it beside weights \w{12}, .*`fastbert calibrate"):
+        load_points(path)
     whole = path.read_text()
     for damaged in (whole[:-20], "[]", "{}", json.dumps(json.loads(whole) | {"lost": [1]})):
         path.write_text(damaged)
         with pytest.raises(InputError, match=r"operating_points\.json: found .*fastbert calibrate"):
-            load_points(path, "m")
+            load_points(path)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +132,7 @@ def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_mode
             engine.predict(texts, **wrong)
     with pytest.raises(InputError, match="rule: found 'margin', expected entropy"):
         engine.predict(texts, rule="margin", speedup=1.1)
-    other = load_points(folder / FILE, weights_sha256(folder))
+    other = load_points(folder / FILE)
     (folder / FILE).write_text((folder / FILE).read_text().replace(other.model_sha256, "0" * 64))
     with pytest.raises(InputError, match="found it beside weights"):
         Engine.from_pretrained(folder).predict(texts, speedup=1.1)
