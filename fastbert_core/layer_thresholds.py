@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastbert_core.exit_rules import exit_layers
+from fastbert_core.exit_rules import at_exit, exit_layers
 from fastbert_core.thresholds import ERROR, GRID, check_shares, errors_allowed
 
 
@@ -56,7 +56,7 @@ def lost_so_far(losses: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) 
     """How many rows leave at or before each layer but the last, and how many of them are lost, int64 [layers - 1]."""
     layers = scores.shape[1]
     left = exit_layers(scores, thresholds)
-    lost = np.take_along_axis(losses, left[:, None] - 1, axis=1)[:, 0]
+    lost = at_exit(losses, left)
     counts = [np.bincount(left[which], minlength=layers + 1)[1:layers] for which in (slice(None), lost)]
     return counts[0].cumsum(), counts[1].cumsum()
 

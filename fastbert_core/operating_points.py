@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from fastbert_core.errors import InputError, reason
-from fastbert_core.exit_rules import exit_layers
+from fastbert_core.exit_rules import at_exit, exit_layers
 from fastbert_core.files import sha256, write_whole
 from fastbert_core.flops import dense_true_macs, true_macs
 from fastbert_core.out_of_bag import speedup_intervals
 from fastbert_core.sweep import every_threshold, slowest_within, totals
-from fastbert_core.thresholds import GRID, Choice, by_speedup, certified, disagreement, learn_then_test
+from fastbert_core.thresholds import GRID, by_speedup, certified, disagreement, learn_then_test
 from fastbert_core.trace import Trace
 
 FILE = "operating_points.json"
@@ -127,34 +127,51 @@ def calibrated(trace: Trace, priced: tuple[np.ndarray, np.ndarray] | None = None
     samples = len(trace)
     if samples < 2:
         raise InputError(f"calibration: found {samples} rows, expected two at least, and hundreds for any promise")
-    rows = _Rows(trace, *(priced or costs(trace)))
-    scores, cost, losses, dense = rows.scores, rows.cost, rows.losses, rows.dense
-    layers = scores.shape[1]
+    (cost, of_dense), scores = priced or costs(trace), trace.uncertainties
+    dense, layers = of_dense.mean(), scores.shape[1]
+    losses = disagreement(trace.predictions, trace.probabilities, trace.kind, trace.words)
+    known = trace.kind.known_units(trace.labels, trace.words)
+
+    def accuracy(left: np.ndarray) -> float | None:
+        answers = trace.kind.at(trace.predictions, left, trace.words)
+        right = trace.quality(answers[:, None])[:, 0]
+        return 100 * float(right[known].mean()) if known.any() else None
+
     every = every_threshold(scores)
-    fastest = samples * dense.mean() / totals(scores, cost, every[-1:])[0]
+    fastest = samples * dense / totals(scores, cost, every[-1:])[0]
     asked = [("speedup", value) for value in SPEEDUPS if value <= fastest]
     asked += [("max_disagreement", value) for value in TOLERANCES]
     chosen = [
-        by_speedup(scores, cost, dense.mean(), value) if target == "speedup" else learn_then_test(losses, scores, value)
+        by_speedup(scores, cost, dense, value) if target == "speedup" else learn_then_test(losses, scores, value)
         for target, value in asked
     ]
-    points = [rows.point(*of) for of in zip(asked, chosen, strict=True)]
-    intervals = speedup_intervals(scores, cost, dense, [point.speedup for point in points])
+    lefts = [exit_layers(scores, choice.threshold or 0.0) for choice in chosen]
+    speedups = [float(dense / at_exit(cost, left).mean()) for left in lefts]
+    intervals = speedup_intervals(scores, cost, of_dense, speedups).tolist()
     points = [
-        dataclasses.replace(point, interval=tuple(interval.tolist()))
-        for point, interval in zip(points, intervals, strict=True)
+        Point(
+            *of_target,
+            choice.threshold,
+            choice.promise,
+            speedup,
+            tuple(interval),
+            mean_layers=float(left.mean()),
+            same=100 * float(1 - at_exit(losses, left).mean()),
+            accuracy=accuracy(left),
+        )
+        for of_target, choice, left, speedup, interval in zip(asked, chosen, lefts, speedups, intervals, strict=True)
     ]
-    wanted = dense.mean() / np.linspace(1.0, fastest, CURVE_POINTS)
+    wanted = dense / np.linspace(1.0, fastest, CURVE_POINTS)
     slowest = [slowest_within(scores, cost, most) for most in wanted]
     curve = sorted({0.0, *(float(every[-1]) if threshold is None else threshold for threshold in slowest)})
     return OperatingPoints(
         rule=trace.kind.base,
         rows=samples,
-        labelled=int(rows.known.sum()),
-        full_accuracy=rows.accuracy(np.full(samples, layers)),
+        labelled=int(known.sum()),
+        full_accuracy=accuracy(np.full(samples, layers)),
         points=tuple(points),
         thresholds=tuple(curve),
-        speedups=tuple((samples * dense.mean() / totals(scores, cost, np.array(curve))).tolist()),
+        speedups=tuple((samples * dense / totals(scores, cost, np.array(curve))).tolist()),
         layers=tuple((totals(scores, np.arange(1, layers + 1), np.array(curve)) / samples).tolist()),
         first=tuple(np.sort(scores[:, 0]).tolist()),
         lost=tuple(totals(scores, losses, GRID).astype(int).tolist()),
@@ -162,46 +179,11 @@ def calibrated(trace: Trace, priced: tuple[np.ndarray, np.ndarray] | None = None
     )
 
 
-class _Rows:
-    """Calibration rows: what a rule scores and what leaving costs, at every layer of each."""
-
-    def __init__(self, trace: Trace, cost: np.ndarray, dense: np.ndarray) -> None:
-        self.trace, self.cost, self.dense = trace, cost, dense
-        self.known = trace.kind.known_units(trace.labels, trace.words)
-        self.scores = trace.uncertainties
-        self.losses = disagreement(trace.predictions, trace.probabilities, trace.kind, trace.words)
-
-    def accuracy(self, left: np.ndarray) -> float | None:
-        """Per cent of the labelled rows that are right where they leave at layers `left`; None if there are none."""
-        answers = self.trace.kind.at(self.trace.predictions, left, self.trace.words)
-        right = self.trace.quality(answers[:, None])[:, 0]
-        return 100 * float(right[self.known].mean()) if self.known.any() else None
-
-    def point(self, asked: tuple[str, float], choice: Choice) -> Point:
-        """What a choice comes to here; its interval is yet to be found."""
-        left = exit_layers(self.scores, choice.threshold or 0.0)
-        return Point(
-            *asked,
-            choice.threshold,
-            choice.promise,
-            speedup=float(self.dense.mean() / _at(self.cost, left).mean()),
-            interval=(0.0, 0.0),
-            mean_layers=float(left.mean()),
-            same=100 * float(1 - _at(self.losses, left).mean()),
-            accuracy=self.accuracy(left),
-        )
-
-
 def costs(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     """Multiply-accumulates of leaving at each layer, int64 [rows, layers], and of the model without exits, [rows]."""
     shape, tokens, classes = trace.shape, trace.tokens, len(trace.metadata["classes"])
     depth = np.arange(1, shape.layers + 1)
     return true_macs(shape, depth, tokens[:, None], classes), dense_true_macs(shape, tokens, classes)
-
-
-def _at(values: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """Of [rows, layers], each row's value at the layer (from 1) where it leaves."""
-    return np.take_along_axis(values, left[:, None] - 1, axis=1)[:, 0]
 
 
 def weights_sha256(folder: Path) -> str:

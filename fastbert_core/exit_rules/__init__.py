@@ -113,6 +113,11 @@ def exit_layers(scores: np.ndarray, threshold: float | np.ndarray) -> np.ndarray
     return 1 + np.logical_and.accumulate(stays, axis=1).sum(axis=1)
 
 
+def at_exit(values: np.ndarray, exit_layer: np.ndarray) -> np.ndarray:
+    """Of `values` [samples, layers, …], each sample's at the layer (from 1) where it leaves."""
+    return values[np.arange(len(values)), exit_layer - 1]
+
+
 def agreements(p: np.ndarray) -> np.ndarray:
     """Whether a layer says the same class as the one before, bool [samples, layers]; the first has none before it."""
     said = p.argmax(axis=-1)
