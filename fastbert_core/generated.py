@@ -4,15 +4,19 @@ Every class has a theme, and a text is a handful of its theme's words, the cues,
 has cues of its own theme alone, so that a single one tells the class. A *hard* text has a minority of cues of another
 theme too, so that they must be weighed up. In a task of pairs each text has its own theme, and the class is how far
 apart the two themes are; the last class is the one of equal themes.
+
+Other task types have the same words. Of many labels, a text has the cues of one theme or two. Of a regression, the
+share of cues of the first theme among those of the first two is the score. Of words, cues are entities of their theme's
+kind, among words that are none.
 """
 
 import zlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fastbert_core.data import TaskData, assemble
 from fastbert_core.errors import InputError
-from fastbert_core.generated_types import rows_of
 from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split
@@ -67,6 +71,12 @@ BACKGROUND_WORDS = (4, 10)  # fewest and most of a text
 # Most pairs begin with a text of the first theme: were both themes as likely, neither text alone would tell anything of
 # the class, and a small untrained encoder would not find its way.
 FIRST_THEME = 0.75
+# Of other task types: chance of a second label, and fewest and most entities of a sentence, and words that are no cues.
+SECOND, ENTITIES, PLAIN = 0.3, (1, 2), (3, 8)
+
+# From a generator of random numbers and the number of a row, its texts and its label.
+Row = tuple[tuple[str, ...], object]
+Make = Callable[[np.random.Generator, int], Row]
 
 
 def generate(task: Task, rows: dict[str, int], seed: int = 7, difficulty: float = 0.4) -> TaskData:
@@ -83,8 +93,7 @@ def generate(task: Task, rows: dict[str, int], seed: int = 7, difficulty: float 
     rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(task.name.encode())]))
     themes = _themes(task)
     taken: set[tuple[str, ...]] = set()
-    one = _split if task.type == SINGLE.name else _split_of_type
-    splits = [one(rng, task, themes, rows[name], difficulty, taken) for name in ("train", "dev", "test")]
+    splits = [_split(rng, task, themes, rows[name], difficulty, taken) for name in ("train", "dev", "test")]
     source = f"generated text (seed {seed}, difficulty {difficulty:g})"
     return assemble(task, *splits, source, train_name=source)
 
@@ -101,30 +110,22 @@ def _themes(task: Task) -> list[list[str]]:
 
 
 def _split(rng: np.random.Generator, task: Task, themes: list, rows: int, difficulty: float, taken: set) -> Split:
-    labels = rng.permutation(np.arange(rows, dtype=np.int64) % len(task.classes))
-    samples = []
-    for label in labels:
-        sample = _sample(rng, task, themes, label, difficulty)
-        while sample in taken:
-            sample = _sample(rng, task, themes, label, difficulty)
-        taken.add(sample)
-        samples.append(sample)
-    return Split([s[0] for s in samples], [s[1] for s in samples] if task.pair else None, labels)
-
-
-def _split_of_type(
-    rng: np.random.Generator, task: Task, themes: list, rows: int, difficulty: float, taken: set
-) -> Split:
-    """Rows of a task whose texts do not have one label each; they are as difficult as they are."""
-    make, found = rows_of(task, themes, BACKGROUND[task.language].split()), []
+    single = task.type == SINGLE.name
+    make = _labelled(rng, task, themes, rows, difficulty) if single else _of_type(task, themes)
+    found: list[Row] = []
     while len(found) < rows:
         texts, label = make(rng, len(found))
         if texts not in taken:
             taken.add(texts)
             found.append((texts, label))
     labels = TASK_TYPES[task.type].array([label for _, label in found], len(task.classes))
-    columns = [list(column) for column in zip(*(texts for texts, _ in found), strict=True)]
-    return Split(columns[0], columns[1] if task.pair else None, labels)
+    return Split([texts[0] for texts, _ in found], [texts[1] for texts, _ in found] if task.pair else None, labels)
+
+
+def _labelled(rng: np.random.Generator, task: Task, themes: list, rows: int, difficulty: float) -> Make:
+    """Texts of one label each."""
+    labels = rng.permutation(np.arange(rows, dtype=np.int64) % len(task.classes))
+    return lambda rng, number: (_sample(rng, task, themes, labels[number], difficulty), labels[number])
 
 
 def _sample(rng: np.random.Generator, task: Task, themes: list, label: int, difficulty: float) -> tuple[str, ...]:
@@ -139,14 +140,61 @@ def _sample(rng: np.random.Generator, task: Task, themes: list, label: int, diff
 
 def _text(rng: np.random.Generator, language: str, themes: list, own: int, difficulty: float) -> str:
     """A text of theme `own` that is hard with probability `difficulty`: its rival is any other of `themes`."""
-    background = BACKGROUND[language].split()
-    words = [_pick(rng, themes[own]) for _ in range(CUES)]
+    words = _some(rng, themes[own], CUES)
     if rng.random() < difficulty:
         rival = (own + rng.integers(1, len(themes))) % len(themes)
-        words += [_pick(rng, themes[rival]) for _ in range(RIVAL_CUES)]
-    words += [_pick(rng, background) for _ in range(rng.integers(BACKGROUND_WORDS[0], BACKGROUND_WORDS[1] + 1))]
+        words += _some(rng, themes[rival], RIVAL_CUES)
+    return _mixed(rng, language, words, BACKGROUND_WORDS)
+
+
+def _mixed(rng: np.random.Generator, language: str, words: list[str], more: tuple[int, int]) -> str:
+    """The words among background words, of which there are fewest and most `more`, in any order."""
+    words = [*words, *_background(rng, language, more)]
     return ("" if language == "zh" else " ").join(words[place] for place in rng.permutation(len(words)))
 
 
-def _pick(rng: np.random.Generator, words: list[str]) -> str:
-    return words[rng.integers(len(words))]
+def _background(rng: np.random.Generator, language: str, count: tuple[int, int]) -> list[str]:
+    return _some(rng, BACKGROUND[language].split(), rng.integers(count[0], count[1] + 1))
+
+
+def _some(rng: np.random.Generator, words: Sequence[str], count: int) -> list[str]:
+    return [words[rng.integers(len(words))] for _ in range(count)]
+
+
+def _of_type(task: Task, themes: list[list[str]]) -> Make:
+    """Rows of a task whose texts do not have one label each; they are as difficult as they are."""
+
+    def many(rng: np.random.Generator, number: int) -> Row:
+        classes = len(task.classes)
+        held = {number % classes}
+        if rng.random() < SECOND:
+            held.add(int(rng.integers(classes)))
+        cues = [cue for label in held for cue in _some(rng, themes[label], CUES)]
+        return (_mixed(rng, task.language, cues, PLAIN),), tuple(sorted(held))
+
+    def score(rng: np.random.Generator, number: int) -> Row:
+        share = number % (CUES + 1)
+        cues = [*_some(rng, themes[0], share), *_some(rng, themes[1], CUES - share)]
+        return tuple(_mixed(rng, task.language, words, PLAIN) for words in [cues, []][: 1 + task.pair]), share / CUES
+
+    def tagged(rng: np.random.Generator, number: int) -> Row:
+        tags = {tag: at for at, tag in enumerate(task.classes)}
+        kinds = sorted({tag[2:] for tag in task.classes[1:]})
+        words = [(word, "O") for word in _background(rng, task.language, PLAIN)]
+        for entity in range(rng.integers(ENTITIES[0], ENTITIES[1] + 1)):
+            kind = kinds[(number + entity) % len(kinds)]
+            cues = _some(rng, themes[kinds.index(kind)], int(rng.integers(1, 4)))
+            place = int(rng.choice([at for at, (_, tag) in enumerate([*words, ("", "O")]) if tag[0] in "OBS"]))
+            words[place:place] = zip(cues, _scheme(kind, len(cues), tags), strict=True)
+        return (" ".join(word for word, _ in words),), tuple(tags[tag] for _, tag in words)
+
+    return {"multi-label": many, "regression": score, "sequence-labelling": tagged}[task.type]
+
+
+def _scheme(kind: str, length: int, tags: dict[str, int]) -> list[str]:
+    """The tags of an entity's words, in the scheme of the task: those of its prefixes that the kind has."""
+    inside = next((f"{prefix}-{kind}" for prefix in "MI" if f"{prefix}-{kind}" in tags), f"B-{kind}")
+    last = f"E-{kind}" if f"E-{kind}" in tags else inside
+    if length == 1:
+        return [next((tag for tag in (f"S-{kind}", f"B-{kind}") if tag in tags), "O")]
+    return [f"B-{kind}", *[inside] * (length - 2), last]
