@@ -94,9 +94,14 @@ class Rows:
 
 
 def choose_columns(
-    records: Records, text: str | None = None, pair: str | None = None, label: str | None = None, labelled: bool = True
+    records: Records,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    labelled: bool = True,
+    kind: TaskType = SINGLE,
 ) -> Columns:
-    """The columns to read: those that are named, else the usual ones.
+    """The columns to read: those that are named, else the usual ones; of words and their tags, those of the type.
 
     labelled: whether there must be labels. Raises InputError, with the columns that there are, if one is not found.
     """
@@ -104,6 +109,9 @@ def choose_columns(
     for option, column in (("--text", text), ("--pair", pair), ("--label", label)):
         if column is not None and column not in records.columns:
             raise InputError(f"{records.name}: found {_listed(records)}, expected {column!r}, as {option} says")
+    if kind.of_words:
+        own = [name if name in records.columns else None for name in kind.columns]
+        text, label = text or own[0], label or own[1]
     if label is None:
         label = next((usual[name] for name in LABELS if name in usual), None)
     if label is None and labelled:
@@ -221,8 +229,7 @@ def prepare(
         name: read_tables(part, encoding)["train"] for name, part in (("dev", dev), ("test", test)) if part is not None
     }
     kind = TASK_TYPES[type]
-    text, label = _of_words(kind, tables["train"], text, label)
-    columns = choose_columns(tables["train"], text, pair, label, needs_labels)
+    columns = choose_columns(tables["train"], text, pair, label, needs_labels, kind)
     rows = {}
     for name, records in tables.items():
         own = choose_columns(records, columns.text, columns.pair, columns.label, needs_labels and name != "dev")
@@ -234,14 +241,6 @@ def prepare(
     name = tables["train"].name
     sha256 = content_hash(classes, *splits.values())
     return divided(name, classes, splits, said, needs_labels, sha256, type, scores)
-
-
-def _of_words(kind: TaskType, records: Records, text: str | None, label: str | None) -> tuple[str | None, str | None]:
-    """The columns of words and tags where the type has such, and nobody named others."""
-    if not kind.of_words:
-        return text, label
-    there = [name if name in records.columns else None for name in kind.columns]
-    return text or there[0], label or there[1]
 
 
 def rows_for(
@@ -262,8 +261,8 @@ def rows_for(
     """
     tables = read_tables(data, encoding)
     records = tables.get("test", tables["train"])
-    text, label = _of_words(kind, records, text, label)
-    return read_rows(records, choose_columns(records, text, pair, label, labelled), kind).split(classes, kind, scores)
+    columns = choose_columns(records, text, pair, label, labelled, kind)
+    return read_rows(records, columns, kind).split(classes, kind, scores)
 
 
 def of_task(data: TaskData) -> Data:

@@ -38,10 +38,7 @@ def predict(
 
     engine = Engine.from_pretrained(model, precision=precision, device=resolve_device(device).type)
     records = _records(texts, read["encoding"])
-    text, words = read["text"], engine.model.kind.columns[0]
-    if text is None and engine.model.kind.of_words and words in records.columns:
-        text = words
-    columns = choose_columns(records, text, read["pair"], labelled=False)
+    columns = choose_columns(records, read["text"], read["pair"], labelled=False, kind=engine.model.kind)
     rows, others = (records.rows, None) if columns.pair is None else itertools.tee(records.rows)
     first = (text_of(row, columns.text, records.at(number)) for number, row in rows)
     second = others and (text_of(row, columns.pair, records.at(number)) for number, row in others)

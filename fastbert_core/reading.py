@@ -152,7 +152,7 @@ def _separated(lines: Iterator[tuple[int, str]], name: str, kind: str) -> Record
         options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     else:
         options = {"delimiter": max(DELIMITERS, key=first[1].count), "strict": True}
-    reader = csv.reader((line for _, line in _after(first, lines)), **options)
+    reader = csv.reader((line for _, line in itertools.chain([first], lines)), **options)
     rows = _records(reader, name)
     header = [column.strip() for _, fields in itertools.islice(rows, 1) for column in fields]
     if not header:
@@ -170,11 +170,6 @@ def _separated(lines: Iterator[tuple[int, str]], name: str, kind: str) -> Record
             yield number, dict(zip(header, fields, strict=True))
 
     return Records(name, tuple(header), dicts())
-
-
-def _after(first: tuple[int, str], lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    yield first
-    yield from lines
 
 
 def _records(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -206,10 +201,10 @@ def _json(lines: Iterator[tuple[int, str]], name: str) -> Records:
     if first is None:
         raise InputError(f"{name}:1: found nothing, expected an object a line")
     if first[1].lstrip().startswith("["):
-        text = "".join(line for _, line in _after(first, lines))
-        found = _parsed(text, name, first[0])
+        found = _parsed(first[1] + "".join(line for _, line in lines), name, first[0])
         return _dicts(enumerate(found, start=1), name, "row")
-    parsed = ((at, _parsed(line.strip(), name, at)) for at, line in _after(first, lines) if line.strip())
+    every = itertools.chain([first], lines)
+    parsed = ((at, _parsed(line.strip(), name, at)) for at, line in every if line.strip())
     return _dicts(parsed, name, "line")
 
 
@@ -229,14 +224,14 @@ def _dicts(rows: Iterable[tuple[int, Any]], name: str, unit: str) -> Records:
         raise InputError(f"{name}: found no rows, expected at least one")
 
     def checked() -> Iterator[tuple[int, dict[str, Any]]]:
-        for number, row in _after(first, rows):
+        for number, row in itertools.chain([first], rows):
             if not isinstance(row, Mapping):
-                place = f"{name}:{number}" if unit == "line" else f"{name}, row {number}"
-                raise InputError(f"{place}: found {type(row).__name__}, expected an object with columns")
+                raise InputError(f"{records.at(number)}: found {type(row).__name__}, expected an object with columns")
             yield number, row
 
     columns = tuple(map(str, first[1])) if isinstance(first[1], Mapping) else ()
-    return Records(name, columns, checked(), unit)
+    records = Records(name, columns, checked(), unit)
+    return records
 
 
 def _parquet(path: Path | BinaryIO, name: str) -> Records:
