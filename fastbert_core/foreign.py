@@ -4,6 +4,7 @@ from pathlib import Path
 from zipfile import is_zipfile
 
 import numpy as np
+from scipy.special import logsumexp, softmax
 
 from fastbert_core.errors import InputError, refused
 from fastbert_core.files import sha256
@@ -43,7 +44,10 @@ def load_foreign(path: Path, split: str = "test") -> Trace:
     require(fits, f"cost {_kind(cost)}", f"positive numbers [{layers}], one for each layer")
     named = [str(name) for name in arrays.get("classes", range(classes))]
     require(len(named) == classes, f"{len(named)} classes by name", f"{classes}, as many as {given[0]} have")
-    p, scale = _softmax(said) if given[0] == "logits" else (said.astype(np.float32), None)
+    p, scale = said.astype(np.float32), None
+    if given[0] == "logits":
+        z = said.astype(np.float64)
+        p, scale = softmax(z, axis=-1).astype(np.float32), logsumexp(z, axis=-1).astype(np.float32)
     worst = float(np.abs(p.sum(axis=-1, dtype=np.float64) - 1).max())
     require(bool((p >= 0).all()) and worst <= SUM_TOLERANCE, f"a row {worst:.2g} away from summing to 1", "none")
     metadata = {
@@ -75,15 +79,6 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: found {'another kind of file' if path.is_file() else 'no such file'}, {expected}")
     with refused(f"{path}: found ", f", {expected}"), np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
-
-
-def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities float32, and the logsumexp of the logits, float32."""
-    z = logits.astype(np.float64)
-    most = z.max(axis=-1, keepdims=True)
-    powers = np.exp(z - most)
-    total = powers.sum(axis=-1, keepdims=True)
-    return (powers / total).astype(np.float32), (most + np.log(total))[..., 0].astype(np.float32)
 
 
 def _kind(array: np.ndarray) -> str:
