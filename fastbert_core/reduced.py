@@ -25,7 +25,7 @@ def in_precision(model: FastBertModel, precision: str, device: torch.device) -> 
         return model
     model = copy.deepcopy(model).to(device, torch.float32)
     if precision == "int8":
-        model.backbone = quantised(model.backbone.eval())
+        quantise(model.backbone.eval())
     elif precision in DTYPES:
         model.backbone.to(DTYPES[precision])
         for classifier in model.classifiers:
@@ -42,13 +42,12 @@ class Widened(nn.Linear):
         return super().forward(x).float()
 
 
-def quantised(backbone: nn.Module) -> nn.Module:
-    """A copy with linear layers that multiply in int8: weights by output channel, activations as they come.
+def quantise(backbone: nn.Module) -> None:
+    """Let linear layers multiply in int8, in place: weights by output channel, activations as they come.
 
     By torch.ao, whose kernels (oneDNN's where the CPU adds up int8 in hardware, else FBGEMM's) run layer by layer. Its
     successor torchao needs a compiler to be any faster than fp32 (seen on AMX), so this goes when torch.ao does.
     """
-    backbone = copy.deepcopy(backbone)
     sizes = {name: _even_out(each) for name, each in backbone.named_modules() if type(each) is nn.Linear}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its deprecation: torch's version is pinned
@@ -60,7 +59,6 @@ def quantised(backbone: nn.Module) -> nn.Module:
                 ByToken.adopt(backbone.get_submodule(name), size)
         finally:
             torch.backends.quantized.engine = engine
-    return backbone
 
 
 @torch.no_grad()

@@ -43,7 +43,9 @@ def layer_in_int8(weight, bias=None):
     layer.weight.data = weight.clone()
     if bias is not None:
         layer.bias.data = bias.clone()
-    return layer, reduced.quantised(torch.nn.Sequential(layer))[0]
+    eight = torch.nn.Sequential(copy.deepcopy(layer))
+    reduced.quantise(eight)
+    return layer, eight[0]
 
 
 @pytest.mark.parametrize("bias", [None, torch.tensor([3.0, -2.0, 0.5, 0.0])])
