@@ -22,13 +22,13 @@ from tqdm import tqdm
 from fastbert_core import inputs, soft_labels
 from fastbert_core.data import take_rows
 from fastbert_core.division import Data, join
-from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
+from fastbert_core.encoder_folder import check_encoder, read_shape
 from fastbert_core.encoding import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
 from fastbert_core.files import PARTIAL, atomic_files, expanded, remove_partial, write_whole
 from fastbert_core.losses import WITHOUT_LABELS
-from fastbert_core.model import FastBertModel
+from fastbert_core.model import FastBertModel, of_task
 from fastbert_core.model_card import model_card
 from fastbert_core.operating_points import save_points
 from fastbert_core.options import IMITATION, Options
@@ -152,7 +152,7 @@ class _Job:
         self.data, self.options, self.log, self.processes = data, options, log, processes
         self.device = resolve_device(options.device)
         self.precision = resolve_precision(options.precision, self.device)
-        self.backbone = self._encoder(scratch)
+        self.backbone = find_encoder(options.classifier or options.backbone, data.train.texts, scratch, log)
         check_encoder(self.backbone.source, data.pair)
         self.shape = read_shape(self.backbone.source)
         if self.shape.layers < 2:
@@ -173,10 +173,6 @@ class _Job:
         self.notes: dict[str, dict] = {}
         self._steps, self._step = len(self.stages) + 3, 0
         self.tokenizer = load_tokenizer(self.backbone.source)
-
-    def _encoder(self, scratch: Path) -> Backbone:
-        name = self.options.classifier or self.options.backbone
-        return find_encoder(name, self.data.train.texts, scratch, self.log)
 
     def _identity(self) -> str:
         """Of what is learnt from what and how, by which a later call knows checkpoints that it can go on from."""
@@ -200,8 +196,8 @@ class _Job:
         everything, learns, selection = map(self._samples, (self.everything, self.learns, data.selection))
         self._check_language(everything)
         torch.manual_seed(options.seed)  # for the weights of the fresh classifiers
-        of = {} if self.kind is SINGLE else {"task_type": data.type, "scores": data.scores and list(data.scores)}
-        model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair, **of).to(self.device)
+        model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair, **of_task(data))
+        model = model.to(self.device)
         model.config.max_tokens = self.max_tokens
         if options.classifier is not None:
             everything, selection = self._imitated(everything), self._imitated(selection)

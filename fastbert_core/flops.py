@@ -85,7 +85,7 @@ class EncoderShape:
             raise InputError(f"model_type: found {kind}, expected a Transformer encoder of {', '.join(FAMILIES)}")
         if getattr(encoder, "is_decoder", False) or getattr(encoder, "add_cross_attention", False):
             raise InputError(f"model_type: found a {kind} decoder, expected a Transformer encoder")
-        family = FAMILIES[kind]
+        family, task_type = FAMILIES[kind], TASK_TYPES[getattr(config, "task_type", SINGLE.name)]
         return cls(
             encoder.num_hidden_layers,
             encoder.hidden_size,
@@ -96,7 +96,7 @@ class EncoderShape:
             max_tokens=family.longest(encoder),
             family=kind,
             extra=family.sizes(encoder),
-            token_classes=config.num_labels if _of_words(config) else 0,
+            token_classes=config.num_labels if task_type.of_words else 0,
         )
 
     @property
@@ -162,10 +162,6 @@ def _of_tokens(shape: EncoderShape) -> Operation:
     """The linear classifier of every token, fastbert_core.heads.TokenClassifier; its output layer is all of it."""
     h, c = shape.hidden, shape.token_classes
     return Operation("Classifier", f"Fully-connect ({h}->{c})", per_token=h * c)
-
-
-def _of_words(config: Any) -> bool:
-    return TASK_TYPES[getattr(config, "task_type", SINGLE.name)].of_words
 
 
 def paper_flops(shape: EncoderShape, exit_layer: int, tokens: int = PAPER_TOKENS) -> int:

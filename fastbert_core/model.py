@@ -5,17 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from fastbert_core.errors import InputError, refused
@@ -23,7 +17,10 @@ from fastbert_core.gradients import to_exit_and_on
 from fastbert_core.loading import LOADING, bare, check_whole, family_of, load_backbone
 from fastbert_core.losses import Targets
 from fastbert_core.task_types import SINGLE, TASK_TYPES
-from fastbert_core.tasks import Task
+
+if TYPE_CHECKING:
+    from fastbert_core.division import Data
+    from fastbert_core.tasks import Task
 
 
 class FastBertConfig(PreTrainedConfig):
@@ -187,9 +184,11 @@ class FastBertModel(PreTrainedModel):
         cls, backbone: PreTrainedModel, class_names: list[str] | tuple[str, ...], **settings: float | str | None
     ) -> "FastBertModel":
         """New classifiers on `backbone`; `settings`: of FastBertConfig, where they are not the default."""
+        described = backbone.config.to_dict()
+        described.pop("_name_or_path", None)  # the folder it was loaded from, true on one machine alone
         config = FastBertConfig(
             **settings,
-            backbone=_portable(backbone.config),
+            backbone=described,
             id2label=dict(enumerate(class_names)),
             label2id={name: label for label, name in enumerate(class_names)},
         )
@@ -303,12 +302,7 @@ AutoModel.register(FastBertConfig, FastBertModel)
 AutoModelForSequenceClassification.register(FastBertConfig, FastBertModel)
 
 
-def _portable(config: PreTrainedConfig) -> dict[str, Any]:
-    """A backbone's configuration without what is true on one machine alone: the folder it was loaded from."""
-    return {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
-
-
-def of_task(task: Task) -> dict[str, Any]:
+def of_task(task: "Task | Data") -> dict[str, Any]:
     """What FastBertModel's constructors are told of a task whose texts do not have one label each."""
     scores = None if task.scores is None else list(task.scores)
     return {} if task.type == SINGLE.name else {"task_type": task.type, "scores": scores}
