@@ -105,13 +105,7 @@ def evaluate(trace: Trace, points: OperatingPoints | None) -> dict:
 
 
 def _row(
-    trace: Trace,
-    name: str,
-    threshold: float | None,
-    left: np.ndarray,
-    answers: np.ndarray,
-    cost: float,
-    dense: float,
+    trace: Trace, name: str, threshold: float | None, left: np.ndarray, answers: np.ndarray, cost: float, dense: float
 ) -> dict:
     """What leaving at layers `left` [rows] comes to, beside the last of the `answers` [units, layers, …]."""
     kind, words = trace.kind, trace.words

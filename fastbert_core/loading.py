@@ -52,11 +52,7 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
         family = family_of(AutoConfig.from_pretrained(source, trust_remote_code=False), source)
         # Without `dtype`, transformers takes the one in config.json, which need not be float32.
         model, found = AutoModel.from_pretrained(
-            source,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            **LOADING,
-            **bare(family),
+            source, dtype=torch.float32, trust_remote_code=False, **LOADING, **bare(family)
         )
     # Names of weights within the encoder, whatever it was saved as a part of; others are a pooler's or a head's.
     check_whole(source, found, rf"(^|\.)({'|'.join(name for name, _ in model.named_children())})\.")

@@ -51,7 +51,7 @@ def _drawn(samples: int) -> np.ndarray:
     return np.random.default_rng(0).multinomial(samples, np.full(samples, 1 / samples), size=DRAWS).astype(np.uint16)
 
 
-def _right(answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, classes: Sequence[str]) -> np.ndarray:
+def _right(answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, _: object) -> np.ndarray:
     right = answers == labels
     right = right if right.ndim == 1 else right.all(axis=1)
     if words is None:
@@ -60,37 +60,32 @@ def _right(answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, cl
     return np.stack([np.add.reduceat(right.astype(np.float64), begins), words.astype(np.float64)], axis=1)
 
 
-def _first_class(
-    answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, classes: Sequence[str]
-) -> np.ndarray:
+def _first_class(answers: np.ndarray, labels: np.ndarray, *_: object) -> np.ndarray:
     answered, there = answers == 1, labels == 1
     return np.stack([answered & there, answered, there], axis=1).astype(np.float64)
 
 
-def _by_class(answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, classes: Sequence[str]) -> np.ndarray:
+def _by_class(answers: np.ndarray, labels: np.ndarray, _: object, classes: Sequence[str]) -> np.ndarray:
     if labels.ndim == 1:
         answers, labels = (np.eye(len(classes))[values] for values in (answers, labels))
     return np.concatenate([answers * labels, answers, labels], axis=1).astype(np.float64)
 
 
-def _all_labels(
-    answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, classes: Sequence[str]
-) -> np.ndarray:
+def _all_labels(answers: np.ndarray, labels: np.ndarray, *_: object) -> np.ndarray:
     return np.stack([(answers * labels).sum(axis=1), answers.sum(axis=1), labels.sum(axis=1)], axis=1).astype(float)
 
 
-def _confusion(answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, classes: Sequence[str]) -> np.ndarray:
+def _confusion(answers: np.ndarray, labels: np.ndarray, _: object, classes: Sequence[str]) -> np.ndarray:
     return np.eye(len(classes) ** 2)[labels * len(classes) + answers]
 
 
-def _moments(answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, classes: Sequence[str]) -> np.ndarray:
+def _moments(answers: np.ndarray, labels: np.ndarray, *_: object) -> np.ndarray:
     x, y = answers.astype(np.float64), labels.astype(np.float64)
     return np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
 
 
-def _ranks(answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None, classes: Sequence[str]) -> np.ndarray:
-    x, y = (rankdata(values) / len(values) for values in (answers, labels))
-    return _moments(x, y, words, classes)
+def _ranks(answers: np.ndarray, labels: np.ndarray, *_: object) -> np.ndarray:
+    return _moments(*(rankdata(values) / len(values) for values in (answers, labels)))
 
 
 def _share(sums: np.ndarray) -> np.ndarray:

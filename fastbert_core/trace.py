@@ -22,13 +22,7 @@ SUM_TOLERANCE = 1e-4
 MEMBERS = ("labels", "tokens", "metadata")
 KEPT_TO = 1e-5  # how far a probability or an uncertainty may move in a file; within it engine and trace agree
 OPTIONAL = ("probabilities", "logsumexp", "words", *PACKED)  # members that a trace may have
-METADATA = {
-    "split": str,
-    "classes": list,
-    "layers": list,
-    "encoder": dict,
-    "precision": str,
-}
+METADATA = {"split": str, "classes": list, "layers": list, "encoder": dict, "precision": str}
 
 
 @dataclasses.dataclass(frozen=True)

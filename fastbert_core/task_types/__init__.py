@@ -165,11 +165,7 @@ class TaskType:
         return p.argmax(axis=-1)
 
     def quality(
-        self,
-        answers: np.ndarray,
-        labels: np.ndarray,
-        words: np.ndarray | None = None,
-        classes: Sequence[str] = (),
+        self, answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()
     ) -> np.ndarray:
         """How right each sample's answers are, bool, or float in [0, 1]: [samples, layers], from [units, layers, …].
 

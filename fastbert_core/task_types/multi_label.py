@@ -105,11 +105,7 @@ class MultiLabel(TaskType):
         return self.parts(p).argmax(axis=-1).reshape(len(p), p.shape[2], -1).swapaxes(1, 2)
 
     def quality(
-        self,
-        answers: np.ndarray,
-        labels: np.ndarray,
-        words: np.ndarray | None = None,
-        classes: Sequence[str] = (),
+        self, answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()
     ) -> np.ndarray:
         """F1 of each sample's labels, 1 where none hold and none are answered."""
         labels = labels[:, None]

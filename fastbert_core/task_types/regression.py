@@ -81,11 +81,7 @@ class Regression(TaskType):
         return p[..., 0].astype(np.float64)
 
     def quality(
-        self,
-        answers: np.ndarray,
-        labels: np.ndarray,
-        words: np.ndarray | None = None,
-        classes: Sequence[str] = (),
+        self, answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()
     ) -> np.ndarray:
         """1 − the distance from the label, as a share of the range; 0 from a whole range on."""
         return 1 - np.minimum(np.abs(answers - labels[:, None]), 1.0)

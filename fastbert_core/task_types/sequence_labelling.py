@@ -106,11 +106,7 @@ class SequenceLabelling(TaskType):
         return TokenClassifier(hidden, classes, dropout)
 
     def quality(
-        self,
-        answers: np.ndarray,
-        labels: np.ndarray,
-        words: np.ndarray | None = None,
-        classes: Sequence[str] = (),
+        self, answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()
     ) -> np.ndarray:
         """F1 of each sentence's entities, 1 where there are none and none are answered."""
         both, answered, there = matched(answers, labels, words, classes)
