@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbert_core.pooling import Group, Shapes, cut
+from fastbert_core.pooling import Buffer, Group, Shapes, cut
 
 
 class Waiting:
@@ -114,15 +114,11 @@ def joined(parts: list[Group], shapes: Shapes) -> Group:
     """One group of all rows, padded to the longest of them; the part itself where there is but one."""
     if len(parts) == 1:
         return parts[0]
-    samples, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("samples", "lengths"))
-    first, width = parts[0].hidden, shapes.width(lengths.max())
-    hidden, at = first.new_empty(len(samples), width, first.shape[2]), 0
+    width = shapes.width(max(part.lengths.max() for part in parts))
+    buffer = Buffer(parts[0], sum(map(len, parts)), width)
     for part in parts:
-        rows, seen = slice(at, at + len(part)), min(width, part.hidden.shape[1])
-        hidden[rows, :seen] = part.hidden[:, :seen]
-        hidden[rows, seen:] = 0  # masked, but a NaN in fresh memory would get through any mask
-        at = rows.stop
-    return Group(samples, lengths, hidden, parts[0].layer)
+        buffer.append(part, np.arange(len(part)))
+    return buffer.group()
 
 
 def width_of(lengths: np.ndarray, shapes: Shapes) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
+from fastbert_core.losses import OF_A_DEEP_TEACHER
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
 
 IMITATION = "imitation"
@@ -44,7 +45,7 @@ class Options:
         students = self.student_epochs or self._epochs(5, rows)
         distil = Schedule(students, self.student_rate, until_flat=self.student_epochs is None, **shared)
         stages = TRAININGS[name](Schedules(fine, distil))
-        if any(stage.loss.startswith(("soft-labels", "hidden")) for stage in stages):
+        if any(stage.loss in OF_A_DEEP_TEACHER for stage in stages):
             raise InputError(f"training: found {name!r}, which makes a shallow model, expected one with exits")
         if name == IMITATION and not self.classifier:
             raise InputError(f"training: found {name!r} without a classifier, expected --classifier FOLDER")

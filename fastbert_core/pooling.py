@@ -94,7 +94,7 @@ class Pool:
 
     def __init__(self, shapes: Shapes) -> None:
         self._shapes = shapes
-        self._filling: dict[int, _Buffer] = {}  # by layers executed
+        self._filling: dict[int, Buffer] = {}  # by layers executed
         self._full: list[Group] = []
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ class Pool:
         while len(rows):
             if layer not in self._filling:
                 width = self._shapes.width(group.lengths[rows[0]])
-                self._filling[layer] = _Buffer(group, self._shapes.capacity(width), width)
+                self._filling[layer] = Buffer(group, self._shapes.capacity(width), width)
             buffer = self._filling[layer]
             taken, rows = rows[: buffer.room], rows[buffer.room :]
             buffer.append(group, taken)
@@ -167,7 +167,7 @@ def _part(group: Group, rows: slice, width: int) -> Group:
     return Group(group.samples[rows], group.lengths[rows], hidden, group.layer, said=said)
 
 
-class _Buffer:
+class Buffer:
     """A batch of `capacity` rows and `width` tokens in the making, for samples that have executed `like.layer`."""
 
     def __init__(self, like: Group, capacity: int, width: int) -> None:
