@@ -49,7 +49,7 @@ class Asked(BaseModel):
     speed: float | None = Field(None, description="threshold of the uncertainty, from 0 (all layers) to 1")
     speedup: float | None = Field(None, description="so many times fewer operations, such as 3")
     max_disagreement: float | None = Field(None, description="share that may be answered otherwise than in full")
-    rule: str = Field("entropy", description="an exit rule, whose threshold `speed` then is")
+    rule: str | None = Field(None, description="an exit rule whose threshold `speed` is (default: the task type's)")
     deadline: float | None = Field(None, gt=0, description="seconds, after which an answer is of no use")
     probabilities: bool = Field(False, description="of every class, too")
 

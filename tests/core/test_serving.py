@@ -96,6 +96,15 @@ def test_a_text_and_a_batch(server):
         assert told["truncated"] is False
 
 
+def test_a_model_of_scores_leaves_by_the_rule_of_its_type(tokenizer):
+    model = make_model(classes=["score"], of_type={"task_type": "regression", "scores": [0.0, 5.0]}).eval()
+    for server in serve(model, tokenizer):
+        expected = server.engine.predict("word1 word2", 0.5)
+        status, told, _ = ask(server.port, {"text": "word1 word2"})
+        assert (status, told.get("exit_layer")) == (200, expected.exit_layer)
+        assert told["label"] == pytest.approx(expected.label, abs=1e-4)
+
+
 def test_pairs(server):
     expected = server.engine.predict(["word1", "word2"], 0.2, pairs=["word3", "word4"])
     _, content, _ = ask(server.port, {"texts": ["word1", "word2"], "pairs": ["word3", "word4"], "speed": 0.2})
