@@ -25,10 +25,7 @@ class Tried(NamedTuple):
 
 
 def try_precisions(
-    model: FastBertModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    pairs: Sequence[str] | None = None,
+    model: FastBertModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
 ) -> list[Tried]:
     """Each of `candidates` on the model's device, fp32 first, on no more than MOST_TEXTS of the texts.
 

@@ -75,13 +75,7 @@ class KeptStates:
     """
 
     def __init__(
-        self,
-        model: FastBertModel,
-        encoded: Encoded,
-        pad_id: int,
-        precision: str,
-        folder: Path,
-        layers: Sequence[int],
+        self, model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path, layers: Sequence[int]
     ) -> None:
         self._of_token = len(layers), model.backbone.config.hidden_size
         self._token_bytes = 4 * math.prod(self._of_token)

@@ -22,9 +22,7 @@ from fastbert_core.tsv import Split
 log = logging.getLogger(__name__)
 
 CARVE_SEED = 7  # of the dev and test rows taken out of train: the same rows in every run
-NOT_ON_HUB = {
-    "book-review": "its authors ship the three TSVs in their repository, github.com/autoliuweijie/FastBERT",
-}
+NOT_ON_HUB = {"book-review": "its authors ship the three TSVs in their repository, github.com/autoliuweijie/FastBERT"}
 
 
 def hub_reachable(timeout: float = 15.0) -> bool:

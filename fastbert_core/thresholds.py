@@ -25,13 +25,10 @@ class Choice(NamedTuple):
 
     threshold: None means never to exit: all layers run, and the last one answers as it would alone
     promise: one sentence on new rows
-    rows, rows_needed: on how many calibration rows it was chosen, and from how many on it can be another than None
     """
 
     threshold: float | None
     promise: str
-    rows: int = 0
-    rows_needed: int = 0
 
 
 def fixed(threshold: float) -> Choice:
@@ -56,7 +53,7 @@ def by_speedup(scores: np.ndarray, cost: np.ndarray, dense: float, target: float
             f"speedup: found {target!r}, expected a number from 1 to {math.floor(1000 * fastest) / 1000:g}"
         )
     promise = f"The mean cost is {target:g} times below the dense model's on the calibration rows; new rows vary."
-    return Choice(slowest_within(scores, cost, dense / target), promise, len(scores), 1)
+    return Choice(slowest_within(scores, cost, dense / target), promise)
 
 
 def disagreement(
@@ -101,8 +98,7 @@ def learn_then_test(
     passed = certified(totals(scores, losses, grid), len(scores), tolerated, error)
     sure = f"With confidence {1 - error:g} over the draw of the calibration rows"
     promise = f"{sure}, at most {100 * tolerated:g}% of new rows are lost by leaving early."
-    threshold = float(grid[passed - 1]) if passed else None
-    return Choice(threshold, promise, len(scores), rows_needed(tolerated, error))
+    return Choice(float(grid[passed - 1]) if passed else None, promise)
 
 
 def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> Choice:
@@ -112,7 +108,7 @@ def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> Choice:
     promise = (
         f"At most {100 * tolerated:g}% of the calibration rows are lost; of new rows, more in about half of draws."
     )
-    return Choice(float(GRID[kept - 1]) if kept else None, promise, len(scores), 1)
+    return Choice(float(GRID[kept - 1]) if kept else None, promise)
 
 
 def certified(lost: np.ndarray, rows: int, tolerated: float, error: float = ERROR) -> np.ndarray:

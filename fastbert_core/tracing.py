@@ -56,11 +56,8 @@ def scaled_probabilities(
     with evaluating(model), autocast(device, precision), bar:
         for rows in processes.share(sorted_batches(encoded.lengths, batch_size, TOKEN_BUDGET)):
             batch = collate(encoded, rows, pad_id, device)
-            logits = model.exit_logits(
-                batch.input_ids, batch.mask, batch.token_type_ids, classified
-            )  # [b, layers, classes]
-            units = encoded.units(rows)
-            logits = batch.of_units(logits).float()
+            logits = model.exit_logits(batch.input_ids, batch.mask, batch.token_type_ids, classified)
+            logits, units = batch.of_units(logits).float(), encoded.units(rows)  # [units, layers, classes]
             output[units] = p = model.kind.activate(logits).cpu().numpy()
             scale[units] = logits.logsumexp(dim=-1).cpu().numpy()
             for at, layer in enumerate(classified):

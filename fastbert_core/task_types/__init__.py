@@ -114,11 +114,7 @@ class TaskType:
         return Classifier(hidden, classes, width, heads, dropout)
 
     def encode(
-        self,
-        tokenizer: "PreTrainedTokenizerBase",
-        texts: Sequence[str],
-        pairs: Sequence[str] | None = None,
-        max_tokens: int = 128,
+        self, tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], pairs: Sequence[str] | None, max_tokens: int
     ) -> "Encoded":
         """Texts, or pairs of texts, as tokens of a model."""
         from fastbert_core.encoding import encode

@@ -88,11 +88,7 @@ class SequenceLabelling(TaskType):
         return np.array([max(tags, default=-1) for tags in labels]).clip(-1, 1)
 
     def encode(
-        self,
-        tokenizer: "PreTrainedTokenizerBase",
-        texts: Sequence[str],
-        pairs: Sequence[str] | None = None,
-        max_tokens: int = 128,
+        self, tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], pairs: Sequence[str] | None, max_tokens: int
     ) -> "Encoded":
         """Sentences, whose words are separated by spaces."""
         from fastbert_core.words import encode_words

@@ -354,7 +354,7 @@ def test_the_tokenizer_s_own_words_are_the_same():
     texts = texts_of(20, seed=3)
     tokenizer = make_tokenizer()
     encoded = encode_words(tokenizer, texts, max_tokens=40)
-    plain = SINGLE.encode(tokenizer, texts, max_tokens=40)
+    plain = SINGLE.encode(tokenizer, texts, None, 40)
     np.testing.assert_array_equal(encoded.ids, plain.ids)
     np.testing.assert_array_equal(encoded.offsets, plain.offsets)
 
