@@ -90,8 +90,7 @@ class Trace:
 
 def save_trace(trace: Trace, path: Path) -> None:
     """Check `trace` and write its `trace_bytes` to `path` atomically."""
-    content = trace_bytes(trace, path)
-    write_whole(path, content)
+    write_whole(path, trace_bytes(trace, path))
 
 
 def trace_bytes(trace: Trace, path: Path) -> bytes:

@@ -6,7 +6,7 @@ leaves, so that a rule's costs are those of whole sentences.
 
 import numpy as np
 
-from fastbert_core.exit_rules import RULES
+from fastbert_core.exit_rules import RULES, surest_so_far
 from fastbert_core.exit_rules.entropy import Entropy
 from fastbert_core.uncertainty import uncertainty
 
@@ -39,12 +39,7 @@ class Window(Entropy):
 
     def answer(self, p: np.ndarray) -> np.ndarray:
         """Each word's from the layer so far that was surest of it."""
-        scores = uncertainty(p)
-        surest = np.zeros(scores.shape, np.int64)
-        for layer in range(1, scores.shape[1]):
-            before = np.take_along_axis(scores, surest[:, layer - 1 : layer], axis=1)[:, 0]
-            surest[:, layer] = np.where(scores[:, layer] < before, layer, surest[:, layer - 1])
-        return np.take_along_axis(p.argmax(axis=-1), surest, axis=1)
+        return np.take_along_axis(p.argmax(axis=-1), surest_so_far(uncertainty(p)), axis=1)
 
 
 RULES.register("window-1", Window(1))

@@ -201,10 +201,6 @@ class TaskType:
             expected = ", ".join(known for known, other in self.rules().items() if not other.needs_fit)
             raise InputError(f"exit rule {name}: has no meaning for {self.name} tasks, expected one of {expected}")
 
-    def parts(self, p: np.ndarray) -> np.ndarray:
-        """Each part's choice, [parts, layers, classes]."""
-        return p
-
     def score(self, rule: "ExitRule", p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
         """A rule's scores of samples, float64 [samples, layers]."""
         return rule.score(p)
