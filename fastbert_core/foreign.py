@@ -8,7 +8,8 @@ from scipy.special import logsumexp, softmax
 
 from fastbert_core.errors import InputError, refused
 from fastbert_core.files import sha256
-from fastbert_core.trace import SUM_TOLERANCE, Trace
+from fastbert_core.task_types import SINGLE
+from fastbert_core.trace import Trace
 
 TRAINING = "foreign"
 
@@ -39,7 +40,6 @@ def load_foreign(path: Path, split: str = "test") -> Trace:
     require(bool(np.isfinite(said).all()), f"{given[0]} that are not finite", "finite ones")
     fits = labels.shape == (samples,) and labels.dtype.kind in "iu"
     require(fits, f"labels {_kind(labels)}", f"integers [{samples}], one for each sample")
-    require(labels.min() >= 0 and labels.max() < classes, f"labels up to {labels.max()}", f"0 to {classes - 1}")
     fits = cost.shape == (layers,) and cost.dtype.kind in "iuf" and bool((np.isfinite(cost) & (cost > 0)).all())
     require(fits, f"cost {_kind(cost)}", f"positive numbers [{layers}], one for each layer")
     named = [str(name) for name in arrays.get("classes", range(classes))]
@@ -48,8 +48,7 @@ def load_foreign(path: Path, split: str = "test") -> Trace:
     if given[0] == "logits":
         z = said.astype(np.float64)
         p, scale = softmax(z, axis=-1).astype(np.float32), logsumexp(z, axis=-1).astype(np.float32)
-    worst = float(np.abs(p.sum(axis=-1, dtype=np.float64) - 1).max())
-    require(bool((p >= 0).all()) and worst <= SUM_TOLERANCE, f"a row {worst:.2g} away from summing to 1", "none")
+    SINGLE.check(p, labels, require)
     metadata = {
         "task": "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem.lower()),
         "training": TRAINING,
