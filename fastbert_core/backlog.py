@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +24,20 @@ from fastbert_core.files import atomic_write, naming, remove_partial, sha256, wr
 from fastbert_core.inputs import choose_columns, text_of
 from fastbert_core.reading import KINDS, is_table, read_file, read_url
 from fastbert_core.streams import stretches
+from fastbert_core.task_types import TaskType
+
+if TYPE_CHECKING:
+    from fastbert_core.engine import Prediction
 
 STRETCH = 8192  # the engine's `in_flight`
 BLOCK_BYTES = 2**20  # of Ray Data: about a stretch, so that each can go to another engine
 JOB = "job.json"
+# Of task types where a text does not have the name of one class.
+ANSWERS = {
+    "multi-label": pa.list_(pa.string()),
+    "regression": pa.float64(),
+    "sequence-labelling": pa.list_(pa.string()),
+}
 Log = Callable[[str], None]
 
 
@@ -227,19 +237,22 @@ class _Predictor:
             found = self._engine.predict(texts[0], pairs=pairs, batch_size=self._batch_size, **self._wanted)
         except (InputError, RunError) as error:
             return row | {"wrong": [str(error)], "bad_input": [isinstance(error, InputError)]}
-        return row | {"table": [_packed(_table(keys, found, self._probabilities))]}
+        return row | {"table": [_packed(table_of(keys, found, self._engine.model.kind, self._probabilities))]}
 
 
-def _table(keys: list[int], found: Iterable, probabilities: bool) -> pa.Table:
+def table_of(keys: list[int], found: "Iterable[Prediction]", kind: TaskType, probabilities: bool) -> pa.Table:
+    """The results of a stretch; every stretch of a model, also an empty one, has columns of the same types."""
     columns = {
         "key": pa.array(keys, pa.int64()),
-        "label": pa.array([one.label for one in found], pa.string()),
+        "label": pa.array([one.label for one in found], ANSWERS.get(kind.name, pa.string())),
         "exit_layer": pa.array([one.exit_layer for one in found], pa.int16()),
         "uncertainty": pa.array([one.uncertainty for one in found], pa.float64()),
         "truncated": pa.array([one.truncated for one in found], pa.bool_()),
     }
     if probabilities:
-        columns["probabilities"] = pa.array([one.probabilities for one in found], pa.list_(pa.float32()))
+        of_choice = pa.list_(pa.float32())
+        of_text = pa.list_(of_choice) if kind.of_words else of_choice
+        columns["probabilities"] = pa.array([one.probabilities for one in found], of_text)
     return pa.table(columns)
 
 

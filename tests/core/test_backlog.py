@@ -1,0 +1,25 @@
+"""The tables of a backlog's results. What takes a cluster is tested in tests/scale."""
+
+import pyarrow as pa
+import pytest
+
+from fastbert_core.backlog import table_of
+from fastbert_core.engine import Prediction
+from fastbert_core.task_types import TASK_TYPES
+
+LABELS = {
+    "single-label": ("law", pa.string(), (0.25, 0.75)),
+    "multi-label": (["joy", "fear"], pa.list_(pa.string()), (0.75, 0.5)),
+    "regression": (2.5, pa.float64(), (0.5,)),
+    "sequence-labelling": (["O", "B-PER"], pa.list_(pa.string()), ([0.25, 0.75], [0.5, 0.5])),
+}
+
+
+@pytest.mark.parametrize("name", TASK_TYPES)
+def test_answers_of_every_task_type_have_a_column_of_one_type(name):
+    label, expected, p = LABELS[name]
+    table = table_of([7], [Prediction(label, 0, 2, 0.25, False, p)], TASK_TYPES[name], probabilities=True)
+    assert table.schema.field("label").type == expected
+    assert table["label"].to_pylist() == [label]
+    assert table["probabilities"].to_pylist() == [list(p)]
+    assert table_of([], [], TASK_TYPES[name], probabilities=True).schema == table.schema
