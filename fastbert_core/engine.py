@@ -50,9 +50,10 @@ class Prediction(NamedTuple):
     """What the model says of one text.
 
     label, index: the class, by name and by number, or what the task type answers: the labels that hold, a score, the
-    tags of the words; exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the
-    classifier that decided; truncated: whether the text was longer than `max_tokens` and was cut; probabilities: of
-    every class, in label order, by the classifier of the layer where it left
+        tags of the words
+    exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the classifier that decided
+    truncated: whether the text was longer than `max_tokens` and was cut
+    probabilities: of every class, in label order, by the classifier of the layer where it left
     """
 
     label: Any

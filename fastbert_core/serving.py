@@ -199,8 +199,7 @@ def serve(engine: Engine, limits: Limits, host: str, port: int) -> None:
     One text is predicted before, so that what cannot be wanted of the model is refused here. Raises InputError for
     that, and for an address that cannot be had.
     """
-    pair = {"pairs": "warm"} if engine.model.config.pair else {}
-    engine.predict("warm", **pair, **limits.wanted)
+    engine.submit("warm", pair="warm" if engine.model.config.pair else None, **limits.wanted).result()
     config = uvicorn.Config(application(engine, limits), log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     # uvicorn, when it has finished, raises the signal again, for whoever handled it before: that it must not kill.

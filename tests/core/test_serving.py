@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from fastbert_core import cli
+from fastbert_core import cli, serving
 from fastbert_core.engine import Engine
+from fastbert_core.errors import InputError
 from fastbert_core.serving import Limits, application
 from tests.core.small import CLASSES, LAYERS, make_model, make_tokenizer, texts_of
 from tests.core.test_online import TIMEOUT, Gate
@@ -103,6 +104,12 @@ def test_a_model_of_scores_leaves_by_the_rule_of_its_type(tokenizer):
         status, told, _ = ask(server.port, {"text": "word1 word2"})
         assert (status, told.get("exit_layer")) == (200, expected.exit_layer)
         assert told["label"] == pytest.approx(expected.label, abs=1e-4)
+
+
+def test_a_model_of_words_is_refused_before_anybody_asks(tokenizer):
+    model = make_model(classes=["O", "B-PER"], of_type={"task_type": "sequence-labelling"}).eval()
+    with Engine(model, tokenizer) as engine, pytest.raises(InputError, match="found a model of words"):
+        serving.serve(engine, Limits({"speed": 0.5}), "127.0.0.1", 0)
 
 
 def test_pairs(server):
