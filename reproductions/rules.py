@@ -222,12 +222,17 @@ def board_text(rows: pd.DataFrame) -> str:
 def board(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of leaderboard.csv as texts, a row for each rule, the largest area first; "" where a task has no value.
 
+    A rule that some task's traces cannot have stands last, with the number of its tasks: its means are of others.
     better, worse: in how many tasks the rule differs from entropy, at its mean layers, after Holm's correction
     """
+    tasks = rows.groupby("rule")["task"].nunique()
+    fewer = tasks < tasks.max()
     significant = rows["mcnemar_p_holm"] < ALPHA
     counts = {"better": significant & (rows["difference"] > 0), "worse": significant & (rows["difference"] < 0)}
     means = rows[["rule", *BOARD]].groupby("rule").agg(lambda column: column.mean(skipna=False))
     texts = means.map(lambda value: "" if pd.isna(value) else f"{value:.2f}").rename(columns=BOARD)
     for name, of in counts.items():
         texts[name] = of.groupby(rows["rule"]).sum().map(str)
-    return texts.loc[means.sort_values("area", ascending=False).index].reset_index()
+    order = means.assign(fewer=fewer).sort_values(["fewer", "area"], ascending=[True, False]).index
+    names = {rule: f"{rule}, of {tasks[rule]}" for rule in tasks.index[fewer]}
+    return texts.loc[order].rename(index=names).reset_index()
