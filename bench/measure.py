@@ -144,6 +144,18 @@ def distances(subject: Subject, found: Predictions, speed: float) -> list[float]
     return sorted(nearest)
 
 
+def rate(subject: Subject, what: str, encoded: Encoded, engine: Engine | None = None) -> dict:
+    """What every row of rates.csv says of itself; an engine's place is its own, all else is done by the CPU."""
+    return {
+        "task": subject.name,
+        "device": engine.model.device.type if engine else "cpu",
+        "precision": engine.precision if engine else None,
+        "what": what,
+        "samples": len(encoded),
+        "mean_tokens": float(encoded.lengths.mean()),
+    }
+
+
 def about(engine: Engine, subject: Subject, batch: int) -> dict:
     """What every timed prediction says of itself."""
     return {

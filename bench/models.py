@@ -15,6 +15,7 @@ import torch
 from fastbert_core import encoder_folder, generated
 from fastbert_core.data import load_folder
 from fastbert_core.encoding import Encoded, encode, load_tokenizer
+from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
 from fastbert_core.files import within
 from fastbert_core.flops import EncoderShape, paper_flops
@@ -26,6 +27,7 @@ from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
 from reproductions.sources import runs_folder
 from reproductions.store import find_runs
+from reproductions.table2 import chosen_speed
 
 RESULTS = Path(__file__).parent.parent / "results" / "standard"
 # Measured unless others are asked for, of each row the first that is at hand: the 12x768 encoder, and the 12x384 one.
@@ -64,6 +66,11 @@ class Subject:
     def is_smoke(self) -> bool:
         """Whether it is the smoke model, whose figures say nothing of FastBERT."""
         return self.name == SMOKE
+
+    @property
+    def chosen_speed(self) -> float:
+        """The speed that table 2 chooses on dev; the smoke model has no dev rows, its test texts stand for them."""
+        return chosen_speed([self.trace if self.is_smoke else trace_of(available()[self.name], "dev")])
 
     def speed(self, reduction: float) -> float:
         """The speed, to four digits, at which `reduction` times fewer layers are executed; one layer always is."""
@@ -121,19 +128,24 @@ def usual() -> list[str]:
     return [task for task in first if task] or [SMOKE]
 
 
+def asked(tasks: list[str]) -> list[str]:
+    """The tasks, or SMOKE alone, of which it is told what that means.
+
+    Raises InputError for a task without a trained model.
+    """
+    trained = available()
+    if tasks != [SMOKE] and (missing := [task for task in tasks if task not in trained]):
+        raise InputError(
+            f"found no trained model of {', '.join(missing)}, expected one of {', '.join(trained) or 'none'}"
+        )
+    if tasks == [SMOKE]:
+        print("THE SMOKE MODEL, which says nothing of FastBERT; trained ones are in FASTBERT_RUNS, with FASTBERT_DATA")
+    return tasks
+
+
 def load(name: str) -> Subject:
     """The subject of that name: a task of `available()` with all its test texts, or SMOKE."""
     return _smoke() if name == SMOKE else _trained(name, available()[name])
-
-
-def dev_trace(name: str) -> Trace:
-    """The trace of a trained subject's dev rows."""
-    return _trace(available()[name], "dev")
-
-
-def test_trace(folder: Path) -> Trace:
-    """The trace of all test rows of the model in `folder`."""
-    return _trace(folder, "test")
 
 
 def sample(subject: Subject, rows: int) -> Subject:
@@ -147,12 +159,12 @@ def sampled(texts: int, rows: int) -> np.ndarray:
 
 
 def _trained(task: str, folder: Path) -> Subject:
-    trace = _trace(folder, "test")
+    trace = trace_of(folder, "test")
     data = load_folder(get_task(task), Path(os.environ["FASTBERT_DATA"]).expanduser())
     return Subject(task, FastBertModel.from_pretrained(folder).eval(), load_tokenizer(folder), data.test, trace)
 
 
-def _trace(folder: Path, split: str) -> Trace:
+def trace_of(folder: Path, split: str) -> Trace:
     """The trace of the model in `folder`, which its run has in the results."""
     run = next(run for run in find_runs(RESULTS) if run.row["run_id"] == folder.parent.name)
     return next(run.traces(split=split, epoch=None))

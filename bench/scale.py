@@ -15,7 +15,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import cpuinfo
 import numpy as np
 import torch
 
@@ -56,7 +55,7 @@ def _command(arguments: list[str]) -> int:
 def measure(smoke: bool) -> Path:
     """Measure both, and write the table; returns its path. Raises RunError if a command fails."""
     rows, texts = (ROWS // 20, TEXTS // 20) if smoke else (ROWS, TEXTS)
-    where = tables.measured({"cpu": cpuinfo.get_cpu_info()} | tables.facts())
+    where = tables.here()
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         for what, samples, timed in (("training", rows, _training), ("predicting", texts, _predicting)):

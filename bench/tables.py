@@ -4,13 +4,13 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cpuinfo
 import pandas as pd
 import torch
 
-from reproductions.columns import TABLES
 from reproductions.machines import UNITS, class_of
 from reproductions.provenance import git_state
-from reproductions.tables import read_table, table_path, write_table
+from reproductions.tables import read_or_empty, write_table
 
 MEASURED = ("machine", "git_sha", "git_dirty", "date")  # columns that say where a row comes from
 ROOT = Path(__file__).parent.parent / "results"
@@ -30,35 +30,20 @@ REPLACED_TOGETHER = {
 }
 
 
-def folder(smoke: bool) -> Path:
-    """Where the tables lie; the smoke model's in a folder that git ignores."""
-    return ROOT / "smoke" / "bench" if smoke else ROOT / "bench"
-
-
-def read(name: str) -> pd.DataFrame:
-    """The committed rows of a table, none where there is no file. Raises InputError as `read_table` does."""
-    return _stored(folder(smoke=False), name)
-
-
 def write(name: str, rows: list[dict], smoke: bool) -> Path:
     """Put rows in the place of those that REPLACED_TOGETHER names, atomically; returns the table's path.
 
+    The smoke model's lie in a folder that git ignores.
     Raises InputError, as `read_table` does, if the file that is there is not in order.
     """
-    results_dir, new = folder(smoke), {_place(name, row) for row in rows}
-    old = _stored(results_dir, name).astype(object)
+    results_dir, new = ROOT / ("smoke/bench" if smoke else "bench"), {_place(name, row) for row in rows}
+    old = read_or_empty(results_dir, name).astype(object)
     kept = old[[_place(name, row) not in new for row in old.to_dict("records")]]
     return write_table(results_dir, name, pd.concat([kept, pd.DataFrame(rows, dtype=object)]))
 
 
 def _place(name: str, row: dict) -> tuple:
     return class_of(row["machine"]), *(row[column] or "" for column in REPLACED_TOGETHER[name])
-
-
-def _stored(results_dir: Path, name: str) -> pd.DataFrame:
-    if not table_path(results_dir, name).is_file():
-        return pd.DataFrame(columns=list(TABLES[name]))
-    return read_table(results_dir, name)
 
 
 def facts() -> dict:
@@ -70,6 +55,11 @@ def facts() -> dict:
         "capabilities": json.dumps({name: bool(has) for name, has in torch.cpu.get_capabilities().items()}),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     } | git_state()
+
+
+def here() -> dict[str, str | None]:
+    """What `measured` says of this machine, code and moment."""
+    return measured({"cpu": cpuinfo.get_cpu_info()} | facts())
 
 
 def measured(info: dict) -> dict[str, str | None]:

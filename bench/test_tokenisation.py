@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.measure import rate
 from bench.models import MAX_TOKENS
 from fastbert_core.encoding import encode
 
@@ -11,25 +12,11 @@ def test_together(benchmark, subject):
     split = subject.split
     encoded = benchmark(encode, subject.tokenizer, split.texts, split.pairs, MAX_TOKENS)
     assert len(encoded) == len(split)
-    benchmark.extra_info.update(
-        task=subject.name,
-        device="cpu",
-        precision=None,
-        what="tokenisation",
-        samples=len(split),
-        mean_tokens=float(encoded.lengths.mean()),
-    )
+    benchmark.extra_info.update(rate(subject, "tokenisation", encoded))
 
 
 @pytest.mark.benchmark(group="tokenisation")
 def test_one_text(benchmark, singles):
     one = singles.split.take([0])
     encoded = benchmark(encode, singles.tokenizer, one.texts, one.pairs, MAX_TOKENS)
-    benchmark.extra_info.update(
-        task=singles.name,
-        device="cpu",
-        precision=None,
-        what="tokenisation of one text",
-        samples=1,
-        mean_tokens=float(encoded.lengths.mean()),
-    )
+    benchmark.extra_info.update(rate(singles, "tokenisation of one text", encoded))

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+from bench.measure import rate
 from fastbert_core.metrics import curve
 from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
@@ -19,14 +20,7 @@ def test_all_layers(benchmark, engine, subject):
     arguments = (model, subject.encoded, subject.tokenizer.pad_token_id)
     p = benchmark.pedantic(probabilities, arguments, {"precision": engine.precision}, rounds=1)
     assert p.shape == subject.trace.probabilities.shape
-    benchmark.extra_info.update(
-        task=subject.name,
-        device=engine.model.device.type,
-        precision=engine.precision,
-        what="tracing",
-        samples=len(p),
-        mean_tokens=float(subject.encoded.lengths.mean()),
-    )
+    benchmark.extra_info.update(rate(subject, "tracing", subject.encoded, engine))
 
 
 @pytest.mark.benchmark(group="traces")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.measure import rate
 from fastbert_core.encoding import encode
 from fastbert_core.train import Samples, Workplace, train
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
@@ -59,13 +60,5 @@ def test_rate(benchmark, engine, subject, stage):
 
     before, seconds = benchmark.pedantic(epoch, rounds=1).seconds
     has_frozen_pass = stage == "self-distillation" and model.device.type == "cpu"
-    benchmark.extra_info.update(
-        task=subject.name,
-        device=engine.model.device.type,
-        precision=engine.precision,
-        what=stage,
-        samples=STEPS * BATCH,
-        mean_tokens=float(samples.encoded.lengths.mean()),
-        seconds=seconds,
-        before={"frozen pass": before} if has_frozen_pass else {},
-    )
+    once = {"frozen pass": before} if has_frozen_pass else {}
+    benchmark.extra_info.update(rate(subject, stage, samples.encoded, engine), seconds=seconds, before=once)

@@ -5,12 +5,10 @@ as the server's. Rates are multiples of what the plain encoder does in full batc
 half of its answers come within the objective, which is the best 99th percentile of the way without exits.
 """
 
-import argparse
 import sys
 import time
 from functools import partial
 
-import cpuinfo
 import numpy as np
 import torch
 
@@ -18,11 +16,10 @@ from bench import measure, models, tables
 from bench.load.arrivals import KINDS, Observed, arrivals, observe
 from bench.load.ways import WAYS, server
 from bench.models import Subject
-from fastbert_core.arguments import ArgumentParser, exit_code
+from fastbert_core.arguments import ArgumentParser, exit_code, number
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.precision import ENGINE_PRECISIONS, resolve_device
-from reproductions.table2 import chosen_speed
 
 STEPS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.25, 1.75, 2.5, 3.5, 5.0)  # times the ceiling of the plain encoder
 BELOW_CEILING = 1.0  # beyond it no queue of the plain encoder is ever empty again
@@ -38,48 +35,29 @@ def main(arguments: list[str]) -> int:
 def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.load", description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: one of the 12x768 encoder")
-    parser.add_argument("--seconds", type=_seconds, default=18.0, help="of a step (default: 18)")
+    parser.add_argument(
+        "--seconds", type=number(3600, "seconds between 0 and 3600"), default=18.0, help="of a step (default: 18)"
+    )
     parser.add_argument("--precision", choices=ENGINE_PRECISIONS, default="auto", help="default: auto")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--quick", action="store_true", help="the smoke model, a fraction of a second a step")
     options = parser.parse_args(arguments)
-    trained = {} if options.quick else models.available()
-    if missing := [task for task in options.tasks if task not in trained]:
-        raise InputError(
-            f"found no trained model of {', '.join(missing)}, expected one of {', '.join(trained) or 'none'}"
-        )
-    names = options.tasks or ([models.SMOKE] if options.quick else models.usual()[:1])
-    if names == [models.SMOKE]:
-        print(
-            "no trained model (FASTBERT_RUNS, FASTBERT_DATA), or --quick: THE SMOKE MODEL, "
-            "which says nothing of FastBERT"
-        )
-    where = tables.measured({"cpu": cpuinfo.get_cpu_info()} | tables.facts())
+    if options.quick and options.tasks:
+        parser.error("--quick is of the smoke model alone, expected no task")
+    names = models.asked(options.tasks or ([models.SMOKE] if options.quick else models.usual()[:1]))
+    where, seconds = tables.here(), 0.3 if options.quick else options.seconds
     device, rows = resolve_device(options.device).type, []
     for name in names:
-        subject = models.load(name)
-        rows += [
-            row | where for row in loaded(subject, device, options.precision, 0.3 if options.quick else options.seconds)
-        ]
+        rows += [row | where for row in loaded(models.load(name), device, options.precision, seconds)]
     print(tables.write("load", rows, names == [models.SMOKE]))
     return 0
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 3600:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected seconds between 0 and 3600")
-    return value
 
 
 def loaded(subject: Subject, device: str, precision: str, seconds: float) -> list[dict]:
     """The rows of a subject: every way under both kinds of arrivals, at the speed that table 2 chooses on dev."""
     if subject.split.pairs is not None:
         raise InputError(f"{subject.name}: found pairs of texts, expected single ones")
-    speed = chosen_speed([subject.trace if subject.is_smoke else models.dev_trace(subject.name)])
+    speed = subject.chosen_speed
     engine = Engine(subject.model, subject.tokenizer, precision, device, queue=QUEUE)
     full = ceiling(subject, engine)
     texts = [subject.split.texts[row] for row in np.random.default_rng(models.SEED).permutation(len(subject.split))]

@@ -8,7 +8,6 @@ Who is as accurate as we are is told by all test texts, of which the timed ones 
 the trace has that; in fewer bits it is the trace's, and what has changed on the timed texts.
 """
 
-import argparse
 import copy
 import statistics
 import subprocess
@@ -21,20 +20,17 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cpuinfo
 import numpy as np
 import torch
 
 from bench import models, tables
 from bench.models import Subject
 from bench.rivals import authors, dense
-from fastbert_core.arguments import ArgumentParser, exit_code
+from fastbert_core.arguments import ArgumentParser, exit_code, whole
 from fastbert_core.encoding import Encoded
 from fastbert_core.engine import Engine
-from fastbert_core.errors import InputError
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import candidates
-from reproductions.table2 import chosen_speed
 
 BATCHES = (32, 256)
 # What float32 leaves between two implementations of the same model: in class probabilities, and how near to the
@@ -80,17 +76,11 @@ def main(arguments: list[str]) -> int:
 def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: one of each encoder")
-    parser.add_argument("--rows", type=_count, default=384, help="test texts of a task (default: 384)")
-    parser.add_argument("--rounds", type=_count, default=2, help="timed rounds (default: 2)")
+    parser.add_argument("--rows", type=whole, default=384, help="test texts of a task (default: 384)")
+    parser.add_argument("--rounds", type=whole, default=2, help="timed rounds (default: 2)")
     options = parser.parse_args(arguments)
     print(measure(options.tasks, options.rows, options.rounds))
     return 0
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of at least 1")
-    return int(text)
 
 
 def measure(tasks: list[str], texts: int, rounds: int) -> Path:
@@ -98,28 +88,14 @@ def measure(tasks: list[str], texts: int, rounds: int) -> Path:
 
     Raises InputError for a task without a trained model, and where its files are not in order.
     """
-    trained = models.available()
-    missing = [task for task in tasks if task not in trained]
-    if missing:
-        expected = f"one of {', '.join(trained)}" if trained else "no task, for none has one"
-        raise InputError(f"found no trained model of {', '.join(missing)}, expected {expected}")
-    names = tasks or models.usual()
-    if names == [models.SMOKE]:
-        print(
-            "no trained model at hand (FASTBERT_RUNS, FASTBERT_DATA): THE SMOKE MODEL, which says nothing of FastBERT"
-        )
-    where = tables.measured({"cpu": cpuinfo.get_cpu_info()} | tables.facts())
-    rows = []
-    for name in names:
-        rows += [row | where for row in compare(models.load(name), texts, rounds)]
+    names, where = models.asked(tasks or models.usual()), tables.here()
+    rows = [row | where for name in names for row in compare(models.load(name), texts, rounds)]
     return tables.write("rivals", rows, names == [models.SMOKE])
 
 
 def compare(whole: Subject, texts: int, rounds: int) -> list[dict]:
     """The rows of a subject: each rival against our engine at its best, the authors' package at batch 1 too."""
-    # The smoke model has no dev rows: its test texts stand for them.
-    speed = chosen_speed([whole.trace if whole.is_smoke else models.dev_trace(whole.name)])
-    subject = models.sample(whole, texts)
+    speed, subject = whole.chosen_speed, models.sample(whole, texts)
     known = Accuracies(*(_accuracy(each, each.trace_labels(speed)) for each in (whole, subject)))
     precisions = candidates(torch.device("cpu"))
     alone = _ours(subject, speed, "fp32", 1, known)
@@ -139,10 +115,10 @@ def compare(whole: Subject, texts: int, rounds: int) -> list[dict]:
 def _dense_ways(whole: Subject, subject: Subject, precisions: list[str]) -> list[Way]:
     full = Accuracies(*(_accuracy(each, each.trace.predictions[:, -1]) for each in (whole, subject)))
     floats = [precision for precision in precisions if precision != "int8"]
-    by_torch, made = dense.by_transformers, copy.deepcopy
+    by_torch, made = dense.by_transformers, copy.deepcopy  # of the model, which quantising changes
     found = [("transformers", p, full, by_torch(made(subject.model), p)) for p in precisions]
     if dense.has_compiler():
-        found += [("torch.compile", p, full, dense.by_compile(made(subject.model), p)) for p in floats]
+        found += [("torch.compile", p, full, by_torch(made(subject.model), p, compiled=True)) for p in floats]
     found += [("onnxruntime", p, full, dense.by_onnxruntime(subject, p)) for p in ("fp32", "int8")]
     found += [("openvino", p, full, dense.by_openvino(subject, p)) for p in floats]
     compact = _compact(whole, subject)
@@ -171,7 +147,7 @@ def _compact(whole: Subject, subject: Subject) -> tuple[FastBertModel, Accuracie
     folder = models.available("distilbert-6").get(whole.name)
     if folder is None:
         return None
-    trace = models.test_trace(folder)
+    trace = models.trace_of(folder, "test")
     right = trace.predictions[:, -1] == trace.labels
     timed = right[models.sampled(len(right), len(subject.split))]
     known = Accuracies(100 * float(right.mean()), 100 * float(timed.mean()))

@@ -49,20 +49,14 @@ def labels(forward: Forward, encoded: Encoded, pad_id: int, batch: int) -> np.nd
     return found
 
 
-def by_transformers(model: FastBertModel, precision: str) -> Forward:
-    """transformers' own forward pass; in int8 with the same quantised layers as ours."""
+def by_transformers(model: FastBertModel, precision: str, compiled: bool = False) -> Forward:
+    """transformers' own forward pass; in int8 with the same quantised layers as ours.
+
+    compiled: by torch.compile, once for all shapes, which needs `has_compiler`
+    """
     module = Dense(in_precision(model, precision, torch.device("cpu"))).eval()
-
-    @torch.inference_mode()
-    def forward(*inputs: np.ndarray) -> np.ndarray:
-        return module(*map(torch.from_numpy, inputs)).float().numpy()
-
-    return forward
-
-
-def by_compile(model: FastBertModel, precision: str) -> Forward:
-    """The same compiled by torch.compile, once for all shapes; it needs `has_compiler`."""
-    module = torch.compile(Dense(in_precision(model, precision, torch.device("cpu"))).eval(), dynamic=True)
+    if compiled:
+        module = torch.compile(module, dynamic=True)
 
     @torch.inference_mode()
     def forward(*inputs: np.ndarray) -> np.ndarray:

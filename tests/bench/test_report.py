@@ -9,6 +9,7 @@ from bench.naive import compacting
 from fastbert_core.agreement import disagreements
 from fastbert_core.errors import InputError
 from reproductions.columns import TABLES, key_of
+from reproductions.tables import read_or_empty
 
 MACHINE = {
     "cpu": {"brand_raw": "Some CPU"},
@@ -49,6 +50,10 @@ def report_of(*benchmarks):
 
 def rows_of(*benchmarks):
     return report.efficiency_rows(report_of(*benchmarks))
+
+
+def stored(name):
+    return read_or_empty(tables.ROOT / "bench", name)
 
 
 def test_efficiency_is_measured_over_flops_speedup():
@@ -191,7 +196,7 @@ def test_memory_is_peak_over_peak(tmp_path, monkeypatch):
         measured = report_of({"extra_info": found | {"peak_mib": peak}})
         (row,) = report.memory_rows(measured)
         tables.write("memory", [row | tables.measured(MACHINE)], smoke=False)
-    assert tables.read("memory")["ratio"].tolist() == [1.1]  # the later one took the place of the first
+    assert stored("memory")["ratio"].tolist() == [1.1]  # the later one took the place of the first
 
 
 def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
@@ -202,7 +207,7 @@ def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
         row = {"task": task, "device": device, "precision": "fp32", "matrix_gflops": rate} | shares
         row |= tables.measured(MACHINE)
         tables.write("roofline", [row], smoke=False)
-    found = tables.read("roofline")[["task", "device", "matrix_gflops"]].itertuples(index=False, name=None)
+    found = stored("roofline")[["task", "device", "matrix_gflops"]].itertuples(index=False, name=None)
     assert list(found) == [("book-review", "cpu", 2.0), ("book-review", "cuda", 1.0), ("dbpedia", "cpu", 1.0)]
 
 
@@ -214,7 +219,7 @@ def written(name, *rows):
         empty = {column: None for column, about in TABLES[name].items() if about.optional}
         tables.write(name, [empty | numbers | counts | row | tables.measured(MACHINE)], smoke=False)
     key = [column for column in key_of(name) if column != "machine"]
-    return list(tables.read(name)[key].itertuples(index=False, name=None))
+    return list(stored(name)[key].itertuples(index=False, name=None))
 
 
 def test_a_new_run_replaces_old_speeds_and_leaves_what_it_did_not_measure(tmp_path, monkeypatch):
@@ -248,7 +253,7 @@ def test_a_new_run_leaves_the_rows_of_other_classes_of_machines(tmp_path, monkey
     ]
     for rate, machine in enumerate([avx2, *others], start=1):
         tables.write("roofline", [row | {"machine": machine, "matrix_gflops": rate}], smoke=False)
-    found = tables.read("roofline").set_index("matrix_gflops")["machine"].to_dict()
+    found = stored("roofline").set_index("matrix_gflops")["machine"].to_dict()
     assert found == {2: others[0], 3: others[1], 4: others[2]}  # the last is of the first one's class
 
 
@@ -280,7 +285,7 @@ def test_a_table_of_other_columns_is_refused(tmp_path, monkeypatch):
     path.parent.mkdir()
     path.write_text("task,rival\n")
     with pytest.raises(InputError, match=r"rivals\.csv, line 1: column 3: found none, expected precision"):
-        tables.read("rivals")
+        stored("rivals")
 
 
 def test_compacting_answers_as_the_trace_says():

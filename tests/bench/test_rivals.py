@@ -11,16 +11,16 @@ from fastbert_core.trace import Trace
 
 @pytest.mark.parametrize("option", ["--rounds", "--rows"])
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "", "two"])
-def test_counts_are_whole_numbers_of_at_least_1(option, value, capsys):
+def test_counts_are_whole_numbers_from_1(option, value, capsys):
     with pytest.raises(SystemExit, match="2"):
         main([f"{option}={value}"])
-    assert f"{option}: found {value!r}, expected a whole number of at least 1" in capsys.readouterr().err
+    assert f"{option}: found {value!r}, expected a whole number from 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("run_id", "complaint"),
     [
-        ("none", "found no trained model of dbpedia, expected no task, for none has one"),
+        ("none", "found no trained model of dbpedia, expected one of none"),
         ("../../elsewhere", "found a way out of"),
     ],
 )
