@@ -11,7 +11,7 @@ from fastbert_core.metrics import Outcome, describe
 from fastbert_core.task_metrics import METRICS
 from fastbert_core.trace import Trace
 from reproductions.seeds import DEFAULT
-from reproductions.statistics import CONFIDENCE, Interval, accuracy_interval, paired_interval
+from reproductions.statistics import Interval, accuracy_interval, paired_interval, paired_p
 
 
 def select(traces: Sequence[Trace], task: str, training: str = DEFAULT, split: str = "test") -> list[Trace]:
@@ -116,35 +116,41 @@ class Averaged:
         }
 
 
-class Paired(NamedTuple):
-    """first − second on the same samples, in points of accuracy: over the seeds that both have, with its interval."""
+class Pair(NamedTuple):
+    """Who is right of two models on the same samples, [seeds, samples] each, in the seeds that both have."""
 
-    difference: float
-    low: float
-    high: float
+    first: np.ndarray
+    second: np.ndarray
     seeds: list[int]
 
 
-def paired(first: Averaged, second: Averaged, level: float = CONFIDENCE) -> Paired | None:
-    """The paired comparison of two models' accuracies, None if they have no seed in common.
+def paired(first: Averaged, second: Averaged) -> Pair | None:
+    """Two models side by side, None if they have no seed in common.
 
     Raises InputError if they are not of the same samples.
     """
     check_same_samples([first.traces[0], second.traces[0]])
     seeds = sorted(set(first.seeds) & set(second.seeds))
-    if not seeds:
-        return None
-    one, other = first.of_seeds(seeds), second.of_seeds(seeds)
-    low, high = paired_interval(one, other, level)
-    return Paired(100 * (one.sum().item() - other.sum().item()) / one.size, 100 * low, 100 * high, seeds)
+    return Pair(first.of_seeds(seeds), second.of_seeds(seeds), seeds) if seeds else None
 
 
-def provenance(*groups: Sequence[Trace]) -> dict[str, str]:
-    """The columns `seeds` and `run_id`: of each, the different ones of all `groups`, joined by ;."""
-    traces = [trace for group in groups for trace in group]
-    seeds = sorted({trace.metadata["seed"] for trace in traces})
-    runs = dict.fromkeys(trace.metadata["run_id"] for trace in traces)
-    return {"seeds": ";".join(map(str, seeds)), "run_id": ";".join(runs)}
+def compared(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """The columns of first − second, [seeds, samples] each: points of accuracy, their interval, the first seed's p."""
+    low, high = paired_interval(first, second)
+    return {
+        "difference": 100 * (first.sum().item() - second.sum().item()) / first.size,
+        "difference_low": 100 * low,
+        "difference_high": 100 * high,
+        "mcnemar_p": paired_p(first[0], second[0]),
+    }
+
+
+def provenance(*groups: Sequence[Trace], seeds: Sequence[int] | None = None) -> dict[str, str]:
+    """The columns `seeds` and `run_id`: of each, the different ones of all `groups`, or their `seeds`, joined by ;."""
+    traces = [trace.metadata for group in groups for trace in group if seeds is None or trace.metadata["seed"] in seeds]
+    found = sorted({trace["seed"] for trace in traces})
+    runs = dict.fromkeys(trace["run_id"] for trace in traces)
+    return {"seeds": ";".join(map(str, found)), "run_id": ";".join(runs)}
 
 
 def check_same_samples(traces: Sequence[Trace]) -> None:

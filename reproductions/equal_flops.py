@@ -9,9 +9,9 @@ import pandas as pd
 from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, at_speed, dense
 from fastbert_core.trace import Trace
-from reproductions.compare import Averaged, paired, provenance, select, tasks_of
+from reproductions.compare import Averaged, compared, paired, provenance, select, tasks_of
 from reproductions.figure3_speed_accuracy import MODELS
-from reproductions.statistics import crossed_bootstrap, holm, mcnemar
+from reproductions.statistics import crossed_bootstrap, holm
 from reproductions.table2 import CHOSEN, STUDENTS
 from reproductions.table3 import PAPER_SPEEDS
 
@@ -29,17 +29,13 @@ def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
         fastbert = select(traces, task)
         for against, setting, other in _others(task, traces):
             adaptive = Averaged(fastbert, partial(at_flops, flops=other.flops))
-            if difference := paired(adaptive, other):
-                first = (side.of_seeds(difference.seeds[:1])[0] for side in (adaptive, other))
+            if pair := paired(adaptive, other):
                 numbers = {
                     "against_accuracy": other.accuracy,
                     "mflops": other.flops / 1e6,
                     "accuracy": adaptive.accuracy,
-                    "difference": difference.difference,
-                    "difference_low": difference.low,
-                    "difference_high": difference.high,
-                    "mcnemar_p": mcnemar(*first),
-                    **_provenance(difference.seeds, fastbert, other.traces),
+                    **compared(pair.first, pair.second),
+                    **provenance(fastbert, other.traces, seeds=pair.seeds),
                 }
                 rows.append({"task": task, "against": against, "against_setting": setting} | numbers)
         if area := _area(fastbert, select(traces, task, "labels")):
@@ -84,9 +80,5 @@ def _area(first: Sequence[Trace], second: Sequence[Trace]) -> dict | None:
         "difference": ours - theirs,
         "difference_low": 100 * low / len(depths),
         "difference_high": 100 * high / len(depths),
-        **_provenance(seeds, first, second),
+        **provenance(first, second, seeds=seeds),
     }
-
-
-def _provenance(seeds: Sequence[int], *groups: Sequence[Trace]) -> dict[str, str]:
-    return provenance(*([trace for trace in group if trace.metadata["seed"] in seeds] for group in groups))

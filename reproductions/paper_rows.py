@@ -6,10 +6,10 @@ from fastbert_core.flops import BERT_BASE, paper_flops
 from fastbert_core.metrics import at_flops
 from reproductions.columns import TABLES
 from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
-from reproductions.compare import Averaged, paired
+from reproductions.compare import Averaged, compared, paired
 from reproductions.profiles import COMPARED_PROFILES
 from reproductions.repeats import SAME
-from reproductions.statistics import Interval, difference_of_proportions
+from reproductions.statistics import Interval, difference_of_proportions, paired_interval
 from reproductions.verdicts import ACCURACY_MARGIN, LOSS_MARGIN, ONE_SIDED, Excess, excess_error, excess_loss, judge
 
 BERT = ("BERT", f"{PAPER_DEPTH} layers")  # the row of table 2 that every task of the paper has
@@ -81,18 +81,18 @@ def _relative(
     if setting.startswith("speed="):
         # An operating point of our own curve; a fixed depth is the same for both.
         used = Averaged(used.traces, lambda trace: at_flops(trace, layers * paper_flops(trace.shape, 1)))
-    loss, bounds = paired(teacher, used), paired(teacher, used, ONE_SIDED)
-    if loss is None:
+    if (pair := paired(teacher, used)) is None:
         return {}
+    loss, bounds = compared(pair.first, pair.second), paired_interval(pair.first, pair.second, ONE_SIDED)
     reported = round(paper.printed[printed["task"], *BERT]["accuracy"] - printed["accuracy"], 2)
-    discordant = float((teacher.of_seeds(loss.seeds) != used.of_seeds(loss.seeds)).mean())
-    ours = loss.difference, Interval(bounds.low, bounds.high), discordant
+    discordant = float((pair.first != pair.second).mean())
+    ours = loss["difference"], Interval(100 * bounds.low, 100 * bounds.high), discordant
     return {
         "verdict_relative": excess_loss(*ours, reported, int(dataset["test_rows"])),
         "paper_layers": layers,
-        "relative_loss": loss.difference,
-        "relative_loss_low": loss.low,
-        "relative_loss_high": loss.high,
+        "relative_loss": loss["difference"],
+        "relative_loss_low": loss["difference_low"],
+        "relative_loss_high": loss["difference_high"],
         "reported_loss": reported,
     }
 

@@ -19,11 +19,11 @@ from fastbert_core.metrics import Outcome, dense, exit_costs, judged, leaving
 from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
-from reproductions.compare import provenance, tasks_of, trained
+from reproductions.compare import compared, provenance, tasks_of, trained
 from reproductions.parallel import each
 from reproductions.repeats import counted_once
 from reproductions.seeds import comparable
-from reproductions.statistics import holm, paired_interval, paired_p
+from reproductions.statistics import holm
 from reproductions.store import find_runs, load_traces, runs_table
 from reproductions.verdicts import ALPHA
 
@@ -180,17 +180,13 @@ def _elue(side: Side) -> float:
 
 def _against(sides: Sequence[Side], base: Sequence[Side]) -> dict:
     """The paired difference to `base`, the task type's rule, at the rule's own mean layers, at most SHARE of all."""
-    names = ("layers", "difference", "difference_low", "difference_high", "mcnemar_p")
     found = [side.within(side.cost[-1] * SHARE) for side in sides]
     if None in found:
-        return dict.fromkeys(names, np.nan)
+        return dict.fromkeys(("layers", "difference", "difference_low", "difference_high", "mcnemar_p"), np.nan)
     pairs = zip(found, base, strict=True)
     others = [other.at(other.curve.thresholds[other.curve.within(one.flops)]) for one, other in pairs]
     mine, theirs = (np.stack([outcome.correct for outcome in side]) for side in (found, others))  # [seeds, samples]
-    low, high = paired_interval(mine, theirs)
-    layers = float(np.mean([one.mean_layers for one in found]))
-    difference = 100 * (mine.sum().item() - theirs.sum().item()) / mine.size
-    return dict(zip(names, (layers, difference, 100 * low, 100 * high, paired_p(mine[0], theirs[0])), strict=True))
+    return {"layers": float(np.mean([one.mean_layers for one in found]))} | compared(mine, theirs)
 
 
 def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool = True) -> list[Trace]:

@@ -1,5 +1,6 @@
 """Table 2: BERT, DistilBERT and FastBERT on every task, and how FastBERT compares with the two others."""
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 
@@ -9,10 +10,10 @@ import pandas as pd
 from fastbert_core.metrics import at_speed, curve, dense
 from fastbert_core.trace import Trace
 from reproductions.comparability import Paper
-from reproductions.compare import Averaged, paired, provenance, select, tasks_of
+from reproductions.compare import Averaged, Pair, compared, paired, provenance, select, tasks_of
 from reproductions.figure3_speed_accuracy import SPEEDS
 from reproductions.paper_rows import judged, paper_row
-from reproductions.statistics import holm, mcnemar
+from reproductions.statistics import holm
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)
 STUDENTS = ("distilbert-6", "distilbert-3", "distilbert-1")
@@ -72,9 +73,12 @@ def comparisons(traces: Sequence[Trace]) -> pd.DataFrame:
     rows = []
     for task in tasks_of(traces):
         models = models_of(task, traces)
-        for (model, setting), used in models.items():
-            others = [(key, other) for key, other in models.items() if model == "FastBERT" and key[0] != "FastBERT"]
-            rows += [_comparison(task, setting, used, *key, other) for key, other in others if paired(used, other)]
+        own = [(setting, used) for (model, setting), used in models.items() if model == "FastBERT"]
+        others = [(*key, other) for key, other in models.items() if key[0] != "FastBERT"]
+        for (setting, used), (against, depth, other) in itertools.product(own, others):
+            if pair := paired(used, other):
+                key = {"task": task, "setting": setting, "against": against, "against_setting": depth}
+                rows.append(key | _comparison(pair) | provenance(used.traces, other.traces, seeds=pair.seeds))
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows)
@@ -83,26 +87,15 @@ def comparisons(traces: Sequence[Trace]) -> pd.DataFrame:
     return table.assign(mcnemar_p_holm=corrected.groupby([test[name] for name in test]).transform("first"))
 
 
-def _comparison(task: str, setting: str, used: Averaged, model: str, depth: str, other: Averaged) -> dict:
-    difference = paired(used, other)
-    seed = difference.seeds[0]
-    mine, theirs = used.of_seeds([seed])[0], other.of_seeds([seed])[0]
-    errors = (~used.of_seeds(difference.seeds)).sum(), (~other.of_seeds(difference.seeds)).sum()
-    return {
-        "task": task,
-        "setting": setting,
-        "against": model,
-        "against_setting": depth,
-        "difference": difference.difference,
-        "difference_low": difference.low,
-        "difference_high": difference.high,
+def _comparison(pair: Pair) -> dict:
+    found, (mine, theirs) = compared(pair.first, pair.second), (pair.first[0], pair.second[0])
+    errors = (~pair.first).sum(), (~pair.second).sum()
+    return found | {
         "errors_added": 100 * (errors[0] - errors[1]) / errors[1] if errors[1] else None,
-        "without_loss": "yes" if difference.low > -TOLERATED_LOSS else "no",
-        "mcnemar_seed": seed,
+        "without_loss": "yes" if found["difference_low"] > -TOLERATED_LOSS else "no",
+        "mcnemar_seed": pair.seeds[0],
         "only_fastbert_right": (mine & ~theirs).sum(),
         "only_other_right": (theirs & ~mine).sum(),
-        "mcnemar_p": mcnemar(mine, theirs),
-        **provenance(*([t for t in a.traces if t.metadata["seed"] in difference.seeds] for a in (used, other))),
     }
 
 

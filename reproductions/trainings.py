@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.trace import Trace
-from reproductions.compare import provenance, select, tasks_of
+from reproductions.compare import compared, provenance, select, tasks_of
 from reproductions.rules import Side
 from reproductions.seeds import DEFAULT
-from reproductions.statistics import holm, mcnemar, paired_interval
+from reproductions.statistics import holm
 
 BASE = "entropy"  # FastBERT's rule
 RULES_ASKED = (BASE, "patience")
@@ -70,12 +70,6 @@ def _within(sides: Sequence[Side], layers: int) -> list[np.ndarray] | None:
 
 def _against(mine: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> dict:
     mine, theirs = np.stack(mine), np.stack(theirs)  # [seeds, samples]
-    low, high = paired_interval(mine, theirs)
-    same = np.array_equal(mine, theirs)  # FastBERT's own beside itself, of which nothing is tested
-    return {
-        "accuracy": 100 * float(mine.mean()),
-        "difference": 100 * (int(mine.sum()) - int(theirs.sum())) / mine.size,
-        "difference_low": 100 * low,
-        "difference_high": 100 * high,
-        "mcnemar_p": np.nan if same else mcnemar(mine[0], theirs[0]),
-    }
+    found = {"accuracy": 100 * float(mine.mean()), **compared(mine, theirs)}
+    # Of FastBERT's own beside itself nothing is tested.
+    return found | ({"mcnemar_p": np.nan} if np.array_equal(mine, theirs) else {})
