@@ -37,24 +37,59 @@ def check(trace: Trace) -> pd.DataFrame:
     A row for each bin of width 0.1, and the row `all` with what is said of the classifier as a whole. The trace's
     trends are one family of p-values, and so are its rises between neighbouring bins (empty ones are passed over).
     """
-    layers = trace.correct.shape[1]
-    cell = (bin_of(trace.uncertainties) + BINS * np.arange(layers)).ravel()
-    samples = np.bincount(cell, minlength=layers * BINS).reshape(layers, BINS)
-    right = np.bincount(cell, trace.correct.ravel(), minlength=layers * BINS).reshape(layers, BINS).astype(int)
-    rises = np.full((layers, BINS), np.nan)
+    layers = trace.metadata["layers"]
+    shape = len(layers), BINS
+    cell = (bin_of(trace.uncertainties) + BINS * np.arange(len(layers))).ravel()
+    samples = np.bincount(cell, minlength=len(layers) * BINS).reshape(shape)
+    right = np.bincount(cell, trace.correct.ravel(), minlength=len(layers) * BINS).reshape(shape).astype(int)
+    rises = np.full(shape, np.nan)
     for index, filled in enumerate(samples > 0):
         rises[index, np.flatnonzero(filled)[1:]] = rise(right[index, filled], samples[index, filled])
-    rises = holm(rises.ravel()).reshape(layers, BINS)
-    tested = [_monotone(*counts) for counts in zip(right, samples, strict=True)]
-    isotonic = holm([found["isotonic_p"] for found in tested])
-    tested = [found | {"isotonic_p": p} for found, p in zip(tested, isotonic, strict=True)]
-    trends = [cochran_armitage(*counts, MIDDLES) for counts in zip(right, samples, strict=True)]
-    trends = [Trend(trend.z, p) for trend, p in zip(trends, holm([trend.p for trend in trends]), strict=True)]
-    tables = [
-        _rows(trace, index, right[index], samples[index], rises[index], trends[index], tested[index])
-        for index in range(layers)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    rises = holm(rises.ravel()).reshape(shape)
+    whole = pd.DataFrame([_whole(trace, *of) for of in zip(range(len(layers)), right, samples, strict=True)])
+    for column in ("isotonic_p", "trend_p"):
+        whole[column] = holm(whole[column])
+    whole["verdict"] = list(map(verdict, map(Trend, whole["trend_z"], whole["trend_p"]), rises))
+    samples, right = (np.column_stack([counts, counts.sum(axis=1)]).ravel() for counts in (samples, right))
+    low, high = wilson(right, samples)
+    classifiers = ["student"] * (len(layers) - 1) + ["teacher"]
+    rows = {
+        "task": trace.metadata["task"],
+        "seed": trace.metadata["seed"],
+        "layer": np.repeat(layers, BINS + 1),
+        "classifier": np.repeat(classifiers, BINS + 1),
+        "bin": [*NAMES, "all"] * len(layers),
+        "samples": samples,
+        "percent": 100 * samples / len(trace),
+        "accuracy": 100 * right / np.where(samples > 0, samples, np.nan),
+        "accuracy_low": 100 * low,
+        "accuracy_high": 100 * high,
+        "rise_p": np.column_stack([rises, np.full(len(layers), np.nan)]).ravel(),
+        "note": np.where(samples < FEW, f"fewer than {FEW} samples", None),
+        "run_id": trace.metadata["run_id"],
+    }
+    return pd.DataFrame(rows).merge(whole, on=["layer", "bin"], how="left")
+
+
+def _whole(trace: Trace, index: int, right: np.ndarray, samples: np.ndarray) -> dict:
+    """What is said of the classifier at `index` as a whole, p-values uncorrected; right, samples: counts [bins].
+
+    `monotone` tests the bins with samples, and takes its rise of those with FEW or more.
+    """
+    uncertainty, correct = trace.uncertainties[:, index], trace.correct[:, index]
+    trend, filled, many = cochran_armitage(right, samples, MIDDLES), samples > 0, samples >= FEW
+    largest, bound = largest_rise(right[many], samples[many])
+    return {
+        "layer": trace.metadata["layers"][index],
+        "bin": "all",
+        "spearman": spearman(uncertainty, correct),
+        "auroc": float(failure_auroc(uncertainty[:, None], correct[:, None])[0]),
+        "trend_z": trend.z,
+        "trend_p": trend.p,
+        "isotonic_p": isotonic_p(right[filled], samples[filled]),
+        "largest_rise": 100 * largest,
+        "largest_rise_high": 100 * bound,
+    }
 
 
 def bin_of(uncertainties: np.ndarray) -> np.ndarray:
@@ -72,53 +107,3 @@ def verdict(trend: Trend, rises: np.ndarray) -> str:
     if (significant and trend.z > 0) or np.any(rises < ALPHA):
         return "fails"
     return "holds" if significant else "undecided"
-
-
-def _monotone(right: np.ndarray, samples: np.ndarray) -> dict[str, float]:
-    """What `monotone` makes of a classifier: its test of the bins with samples, its rise of those with FEW or more."""
-    any_, many = samples > 0, samples >= FEW
-    largest, bound = largest_rise(right[many], samples[many])
-    p = isotonic_p(right[any_], samples[any_])
-    return {"isotonic_p": p, "largest_rise": 100 * largest, "largest_rise_high": 100 * bound}
-
-
-def _rows(
-    trace: Trace,
-    index: int,
-    right: np.ndarray,
-    samples: np.ndarray,
-    rises: np.ndarray,
-    trend: Trend,
-    tested: dict[str, float],
-) -> pd.DataFrame:
-    """The rows of the classifier at `index`: one for each bin, and `all`. right, samples (counts) and rises: [bins]."""
-
-    def whole(value: object) -> list:
-        return [None] * BINS + [value]
-
-    uncertainty, correct = trace.uncertainties[:, index], trace.correct[:, index]
-    right, samples = np.append(right, right.sum()), np.append(samples, samples.sum())
-    low, high = wilson(right, samples)
-    return pd.DataFrame(
-        {
-            "task": trace.metadata["task"],
-            "seed": trace.metadata["seed"],
-            "layer": trace.metadata["layers"][index],
-            "classifier": "teacher" if index == trace.correct.shape[1] - 1 else "student",
-            "bin": [*NAMES, "all"],
-            "samples": samples,
-            "percent": 100 * samples / len(correct),
-            "accuracy": 100 * right / np.where(samples > 0, samples, np.nan),
-            "accuracy_low": 100 * low,
-            "accuracy_high": 100 * high,
-            "rise_p": np.append(rises, np.nan),
-            "spearman": whole(spearman(uncertainty, correct)),
-            "auroc": whole(float(failure_auroc(uncertainty[:, None], correct[:, None])[0])),
-            "trend_z": whole(trend.z),
-            "trend_p": whole(trend.p),
-            **{name: whole(value) for name, value in tested.items()},
-            "verdict": whole(verdict(trend, rises)),
-            "note": np.where(samples < FEW, f"fewer than {FEW} samples", None),
-            "run_id": trace.metadata["run_id"],
-        }
-    )

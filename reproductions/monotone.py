@@ -21,7 +21,7 @@ def falling(successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
     return np.where(np.triu(np.ones(best.shape[-2:], bool)), best, np.inf).min(axis=-2)
 
 
-def isotonic_p(successes: np.ndarray, trials: np.ndarray, seed: int = 0) -> float:
+def isotonic_p(successes: np.ndarray, trials: np.ndarray) -> float:
     """p of the likelihood-ratio test that shares never rise, against any shares, int [groups]; NaN of a single group.
 
     The statistic's distribution is a bootstrap's from the likeliest shares that never rise.
@@ -29,7 +29,7 @@ def isotonic_p(successes: np.ndarray, trials: np.ndarray, seed: int = 0) -> floa
     if len(trials) < 2:
         return float("nan")
     fitted = falling(successes, trials)
-    drawn = np.random.default_rng(seed).binomial(trials, np.clip(fitted, 0, 1), size=(RESAMPLES, len(trials)))
+    drawn = np.random.default_rng(0).binomial(trials, np.clip(fitted, 0, 1), size=(RESAMPLES, len(trials)))
     observed, resampled = (_ratio(counts, trials) for counts in (successes, drawn))
     return float((1 + (resampled >= observed - 1e-9).sum()) / (1 + RESAMPLES))
 
@@ -45,14 +45,14 @@ def _ratio(successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
     return 2 * (gain[0] + gain[1]).sum(axis=-1)
 
 
-def largest_rise(successes: np.ndarray, trials: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def largest_rise(successes: np.ndarray, trials: np.ndarray) -> tuple[float, float]:
     """The largest rise of a share from a group to any later one, and an upper 95% bound on it; NaN of a single group.
 
     The bound is a bootstrap's from the shares themselves, so it counts noise as rise, and rather says too much.
     """
     if len(trials) < 2:
         return float("nan"), float("nan")
-    drawn = np.random.default_rng(seed).binomial(trials, successes / trials, size=(RESAMPLES, len(trials)))
+    drawn = np.random.default_rng(0).binomial(trials, successes / trials, size=(RESAMPLES, len(trials)))
     observed, resampled = (_rise(counts / trials) for counts in (successes, drawn))
     return float(observed), float(np.quantile(resampled, LEVEL))
 
