@@ -19,8 +19,7 @@ from fastbert_core.sweep import by_sample, every_threshold, slowest_within, tota
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.compare import trained
-from reproductions.guarantees import promises
-from reproductions.layer_guarantees import layer_promises
+from reproductions.guarantees import layer_promises, promises
 from reproductions.parallel import each
 from reproductions.rules import DECIMALS, fitted_on
 from reproductions.seeds import DEFAULT

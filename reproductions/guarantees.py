@@ -1,5 +1,7 @@
 """At most so much is lost: what thresholds that keep within a tolerated loss promise, and what they keep.
 
+Of all new rows, and beside them of those that leave at or before each layer.
+
 How often a promise is broken is measured on test rows alone, which chose nothing before. Calibration rows are drawn
 from them with replacement, and all of them judge: they are then the whole distribution that is drawn from, and what
 they lose is exactly what was promised. Judged by the few rows that a draw may leave over, kept promises look broken.
@@ -9,17 +11,26 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fastbert_core.exit_rules import exit_layers
+from fastbert_core.layer_thresholds import by_layer, lost_so_far
 from fastbert_core.metrics import judged
 from fastbert_core.out_of_bag import draws
 from fastbert_core.sweep import by_sample, totals
-from fastbert_core.thresholds import ERROR, GRID, certified, disagreement, harm, within
+from fastbert_core.thresholds import ERROR, GRID, certified, disagreement, harm, learn_then_test, within
 from fastbert_core.trace import Trace
 
 TOLERATED = (0.005, 0.01, 0.02)
 SIZES = (500, 2000)  # calibration rows of a draw
 DRAWS = 200
+LAYER_ROWS, LAYER_DRAWS = 2000, 50  # where thresholds of each layer are chosen, which takes longer
 AGREEMENT, EXCESS = "agreement", "excess error"
 METHODS = {"naive": within, "learn-then-test": certified}
+LAYER_METHODS = {
+    "one threshold": lambda losses, scores, tolerated: np.full(  # on every layer but the last
+        scores.shape[1] - 1, learn_then_test(losses, scores, tolerated).threshold or 0.0
+    ),
+    "by layer": lambda losses, scores, tolerated: by_layer(losses, scores, tolerated).thresholds,
+}
 
 
 def promises(test: Trace, dev: Trace) -> Iterator[dict]:
@@ -57,3 +68,31 @@ def _lost(trace: Trace, loss: str) -> tuple[np.ndarray, np.ndarray]:
     if loss == AGREEMENT:
         return scores, disagreement(answers, trace.probabilities, trace.kind, trace.words)
     return scores, harm(answers, trace.probabilities, trace.labels, trace.kind, trace.words, trace.metadata["classes"])
+
+
+def layer_promises(test: Trace) -> Iterator[dict]:
+    """Rows of layer_guarantees.csv, of the task type's own rule and disagreement, for each tolerance and method."""
+    scores, losses = _lost(test, AGREEMENT)
+    drawn = np.random.default_rng(2).integers(len(scores), size=(LAYER_DRAWS, LAYER_ROWS))
+    for tolerated in TOLERATED:
+        for method, choose in LAYER_METHODS.items():
+            thresholds = [choose(losses[rows], scores[rows], tolerated) for rows in drawn]
+            found = [_judged(losses, scores, these, tolerated) for these in thresholds]
+            layers, lost, broken = np.mean(found, axis=0)
+            yield {
+                "method": method,
+                "epsilon": 100 * tolerated,
+                "delta": 100 * ERROR,
+                "rows": LAYER_ROWS,
+                "draws": LAYER_DRAWS,
+                "mean_layers": layers,
+                "lost": 100 * lost,
+                "broken": 100 * broken,
+            }
+
+
+def _judged(losses: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, tolerated: float) -> tuple:
+    """Mean layers, the share that is lost, and whether those that leave at or before some layer lose too many."""
+    layers = exit_layers(scores, thresholds).mean()
+    left, lost = lost_so_far(losses, scores, thresholds)
+    return layers, lost[-1] / len(scores), bool((lost > tolerated * left).any())

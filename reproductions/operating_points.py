@@ -5,31 +5,21 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from reproductions.guarantees import AGREEMENT, METHODS
-from reproductions.layer_guarantees import METHODS as LAYER_METHODS
+from reproductions.guarantees import AGREEMENT, LAYER_METHODS, METHODS
 from reproductions.rules import BASES
 
 NEVER = "never exits"
-TITLES = {
-    "asked": "threshold of {rule} for a FLOPs speedup, chosen on dev: speedup and accuracy on test",
-    "reached": "the speedup that was asked, and what new rows come to",
-    "tolerated": "threshold of {rule} that loses no more of the last layer's answers, chosen on dev",
-    "promised": "how often more was lost than may be, of all draws of a task, and mean layers over tasks",
-    "promised by layer": "how often those that left at or before some layer lost more than may be",
-    "drifted": "streams under a fixed threshold, and with a budget that is held",
-}
 
 
 def text(tables: Mapping[str, pd.DataFrame]) -> str:
-    """What `budget` measured, as six tables to print."""
+    """What `budget` measured, as the tables of SHOWN to print."""
     if tables["budget"].empty:
         return "no model keeps a dev trace, which thresholds are chosen on"
-    shown = asked(tables["budget"]), reached(tables["budget"])
-    shown += tolerated(tables["guarantees"]), promised(tables["guarantees"])
-    shown += promised_by_layer(tables["layer_guarantees"]), drifted(tables["streams"])
     rule = " or ".join(sorted(BASES & set(tables["budget"]["rule"])))
-    pairs = zip((title.format(rule=rule) for title in TITLES.values()), shown, strict=True)
-    return "\n".join(f"{title}:\n{table.to_string(index=False)}\n" for title, table in pairs)
+    return "\n".join(
+        f"{title.format(rule=rule)}:\n{shown(tables[name]).to_string(index=False)}\n"
+        for shown, (name, title) in SHOWN.items()
+    )
 
 
 def asked(rows: pd.DataFrame) -> pd.DataFrame:
@@ -143,3 +133,16 @@ def _range(numbers: pd.Series) -> str:
 
 def _percent(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.1f}%"
+
+
+SHOWN = {  # what each shows: of which table, under which title
+    asked: ("budget", "threshold of {rule} for a FLOPs speedup, chosen on dev: speedup and accuracy on test"),
+    reached: ("budget", "the speedup that was asked, and what new rows come to"),
+    tolerated: ("guarantees", "threshold of {rule} that loses no more of the last layer's answers, chosen on dev"),
+    promised: ("guarantees", "how often more was lost than may be, of all draws of a task, and mean layers over tasks"),
+    promised_by_layer: (
+        "layer_guarantees",
+        "how often those that left at or before some layer lost more than may be",
+    ),
+    drifted: ("streams", "streams under a fixed threshold, and with a budget that is held"),
+}

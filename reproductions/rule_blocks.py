@@ -54,12 +54,8 @@ def exits(tables: Tables) -> str:
 
 
 BLOCKS |= {
-    "asked": lambda tables: markdown(operating_points.asked(tables["budget"])),
-    "reached": lambda tables: markdown(operating_points.reached(tables["budget"])),
-    "tolerated": lambda tables: markdown(operating_points.tolerated(tables["guarantees"])),
-    "promised": lambda tables: markdown(operating_points.promised(tables["guarantees"])),
-    "promised_by_layer": lambda tables: markdown(operating_points.promised_by_layer(tables["layer_guarantees"])),
-    "drifted": lambda tables: markdown(operating_points.drifted(tables["streams"])),
+    shown.__name__: lambda tables, shown=shown, name=name: markdown(shown(tables[name]))
+    for shown, (name, _) in operating_points.SHOWN.items()
 }
 
 
