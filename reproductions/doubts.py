@@ -6,6 +6,7 @@ import numpy as np
 
 from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
+from reproductions.calibration import confidence
 from reproductions.repeats import MANY, most_repeated
 from reproductions.statistics import paired_p
 
@@ -41,6 +42,6 @@ def _of_classes(trace: Trace) -> Iterator[str]:
     never = [names[label] for label in present if not right[trace.labels == label].any()]
     if never:
         yield f"its last exit is never right on {len(never)} of {len(present)} classes: {', '.join(never[:5])}"
-    accuracy, confidence = 100 * right.mean(), 100 * trace.probabilities[:, -1].max(axis=-1).mean()
-    if abs(confidence - accuracy) > CONFIDENCE_GAP:
-        yield f"its last exit is right on {accuracy:.1f}% and {confidence:.1f}% sure of itself"
+    accuracy, sure = 100 * right.mean(), confidence(trace)
+    if abs(sure - accuracy) > CONFIDENCE_GAP:
+        yield f"its last exit is right on {accuracy:.1f}% and {sure:.1f}% sure of itself"

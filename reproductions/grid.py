@@ -13,6 +13,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.metrics import at_speed
 from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
+from reproductions.calibration import confidence
 from reproductions.tables import read_or_empty, read_table, write_table
 
 if TYPE_CHECKING:  # torch, which pages are made without
@@ -104,7 +105,7 @@ def _rows(run: "Run", record: dict, trace: Trace) -> Iterator[dict]:
         "judged": len(trace),
         "teacher": right[-1],
         "classes_answered": len(np.unique(trace.predictions[:, -1])),
-        "confidence": 100 * float(trace.probabilities[:, -1].max(axis=-1).mean(dtype=np.float64)),
+        "confidence": confidence(trace),
         "first_exit": right[0],
         "precision": s.precision,
         **{name: record[name] for name in ("device", "git_sha", "git_dirty", "resumed_at")},

@@ -157,7 +157,7 @@ def plan(
                     raise InputError(f"{found}, expected one with {fitting} of them")
                 log(f"{task.name}: {training} left out, the encoder has {shape.layers} layers")
                 continue
-            if shallow_layers(training) and task.type != SINGLE.name:
+            if layers and task.type != SINGLE.name:
                 found = f"{training}, which makes a shallow model"
                 raise InputError(f"{task.name}: found {found}, expected one with exits, as the task is {task.type}")
             chosen = given | {"train_rows": train_rows}

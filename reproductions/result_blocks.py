@@ -1,11 +1,12 @@
 """Blocks of the pages on results: the paper's tables beside ours, and what an early exit costs and wins."""
 
 import json
+from functools import partial
 
 import pandas as pd
 
 from fastbert_core.tasks import TASKS
-from reproductions.blocks import Tables, block, markdown
+from reproductions.blocks import BLOCKS, Tables, block, markdown
 from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
@@ -118,19 +119,8 @@ def table2(tables: Tables) -> str:
 
 
 @block
-def believed(tables: Tables) -> str:
-    """What speaks for and against each teacher of the paper's tasks."""
-    return _believed(tables, "")
-
-
-@block
-def believed_more(tables: Tables) -> str:
-    """The same of tasks beside the paper's that have one label."""
-    return _believed(tables, "more/")
-
-
-def _believed(tables: Tables, group: str) -> str:
-    """A dagger stands beside what speaks against a teacher."""
+def believed(tables: Tables, group: str = "") -> str:
+    """What speaks for each teacher of the paper's tasks, and with a dagger beside it what speaks against it."""
     runs, calibration, table2 = (tables[group + name] for name in ("runs", "calibration", "table2"))
     runs = runs[runs["training"] == DEFAULT].set_index("task")
     of_seeds = calibration.query("fitted == 'no'").groupby("task")["confidence"].mean()
@@ -149,6 +139,10 @@ def _believed(tables: Tables, group: str) -> str:
         cells = {name: "" if "nan" in text else text + " †" * bool(bad) for name, (text, bad) in told.items()}
         lines.append({"task": bert.task, "teacher": f"{bert.accuracy:.2f}"} | cells)
     return markdown(lines)
+
+
+# The same of tasks beside the paper's that have one label.
+BLOCKS["believed_more"] = partial(believed, group="more/")
 
 
 @block

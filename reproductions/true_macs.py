@@ -12,13 +12,7 @@ from reproductions.table2 import PAPER_SPEEDS
 
 
 def hidden_cost(traces: Sequence[Trace]) -> pd.DataFrame:
-    """`true_macs.csv`: a row for each FastBERT test trace and each of the paper's speeds.
-
-    mean_tokens, padded_percent: tokens of a sample, and the share of 128 positions that would be padding
-    speedup: in the paper's unit; true_speedup: the same in true MACs, over the dense model on the same unpadded texts
-    true_mmacs, dense_true_mmacs, dense_padded_mmacs: millions of true MACs of a sample by adaptive inference, by the
-        dense model, and by the dense model on texts padded to 128 tokens
-    """
+    """`true_macs.csv`: a row for each FastBERT test trace and each of the paper's speeds."""
     rows = [_row(trace, speed) for task in tasks_of(traces) for trace in select(traces, task) for speed in PAPER_SPEEDS]
     return pd.DataFrame(rows)
 

@@ -347,7 +347,7 @@ def statements(checks):
 
 @pytest.fixture(scope="module")
 def paper():
-    return {name: reported.load(name) for name in reported.NAMES}
+    return {path.stem: reported.load(path.stem) for path in reported.FOLDER.glob("*.csv")}
 
 
 @pytest.fixture(scope="module")
