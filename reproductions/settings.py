@@ -13,7 +13,6 @@ from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
 from fastbert_core.tasks import TASKS, Task
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
-from reproductions.profiles import PROFILES
 
 DEEP = "self-distillation"  # the training whose first stage gives a shallow training its deep teacher
 # By its name in a task file the field below; the others have the same name.
@@ -112,13 +111,8 @@ def _file() -> dict:
 
 
 def lookup(profile: str, task: Task, name: str, hidden: int = BERT_BASE.hidden) -> object:
-    """The value of `name` for a task and an encoder of `hidden` units in a profile, or None.
-
-    Raises InputError for an unknown profile.
-    """
-    if profile not in PROFILES:
-        raise InputError(f"profile: found {profile!r}, expected one of {', '.join(PROFILES)}")
-    own = _file().get(profile, {})
+    """The value of `name` for a task and an encoder of `hidden` units in a profile, or None."""
+    own = _file()[profile]
     of_task = own.get("tasks", {}).get(task.name, {})
     narrow = (of_task.get("narrow", {}), own.get("narrow", {})) if hidden < BERT_BASE.hidden else ()
     for table in (*narrow, of_task, own.get(task.language, {}), own, _file()["common"]):
@@ -165,7 +159,7 @@ def most_rows(profile: str, task: Task, available: int) -> int | None:
 
 def stand_in(profile: str, task: Task) -> Task:
     """The task whose real text takes the place of `task`'s in a profile that has none of it; else `task` itself."""
-    name = _file().get(profile, {}).get("stand_ins", {}).get(task.name)
+    name = _file()[profile].get("stand_ins", {}).get(task.name)
     return task if name is None else TASKS[name]
 
 

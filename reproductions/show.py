@@ -7,18 +7,18 @@ import pandas as pd
 from fastbert_core.errors import InputError
 from reproductions.tables import read_table, table_path
 
-COLUMNS = {
-    "model": "model",
-    "setting": "setting",
-    "accuracy": "accuracy",
-    "mean_layers": "layers",
-    "speedup": "speedup",
-    "reported_accuracy": "paper",
-    "reported_speedup": "paper's",
-    "macro_f1": "macro-F1",
-    "verdict": "verdict",
-    "verdict_relative": "relative",
-    "trained": "trained in",
+COLUMNS = {  # of table 2: under which heading, and how they are shown
+    "model": ("model", "{}"),
+    "setting": ("setting", "{}"),
+    "accuracy": ("accuracy", "{:.2f}"),
+    "mean_layers": ("layers", "{:.2f}"),
+    "speedup": ("speedup", "{:.2f}x"),
+    "reported_accuracy": ("paper", "{:.2f}"),
+    "reported_speedup": ("paper's", "{:.2f}x"),
+    "macro_f1": ("macro-F1", "{:.2f}"),
+    "verdict": ("verdict", "{}"),
+    "verdict_relative": ("relative", "{}"),
+    "trained": ("trained in", "{}"),
 }
 
 BELOW_ONE = (
@@ -120,13 +120,9 @@ def _rows(results_dir: Path, task: str) -> pd.DataFrame:
 
 
 def _table(rows: pd.DataFrame) -> str:
-    shown = _filled(rows.reindex(columns=COLUMNS).rename(columns=COLUMNS))
-    forms = {"accuracy": "{:.2f}", "layers": "{:.2f}", "speedup": "{:.2f}x", "paper": "{:.2f}", "paper's": "{:.2f}x"}
-    forms |= {"macro-F1": "{:.2f}"}
-    for column, form in forms.items():
-        if column in shown:
-            shown[column] = [form.format(value) if pd.notna(value) else "" for value in shown[column]]
-    return "\n".join([shown.fillna("").to_string(index=False), *below_one(rows), ""])
+    told = {column: form for column, form in COLUMNS.items() if column in rows}
+    texts = {heading: rows[column].map(form.format, na_action="ignore") for column, (heading, form) in told.items()}
+    return "\n".join([_filled(pd.DataFrame(texts)).fillna("").to_string(index=False), *below_one(rows), ""])
 
 
 def _filled(rows: pd.DataFrame) -> pd.DataFrame:

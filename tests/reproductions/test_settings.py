@@ -1,11 +1,9 @@
 import dataclasses
 import itertools
 
-import pytest
-
-from fastbert_core.errors import InputError
 from fastbert_core.tasks import PAPER_TASKS, TASKS
-from reproductions.settings import PROFILES, lookup, most_rows, planned_trainings, settings_for
+from reproductions.profiles import PROFILES
+from reproductions.settings import lookup, most_rows, planned_trainings, settings_for
 
 
 def standard(**given):
@@ -70,11 +68,6 @@ def test_runs_share_their_first_stage_unless_it_differs():
     assert (
         len({first(), first(training="labels"), first(seed=8), first(fine_tuning_rate=1.0), first(train_rows=5)}) == 5
     )
-
-
-def test_an_unknown_profile_is_refused():
-    with pytest.raises(InputError, match="profile: found 'fast', expected one of smoke, standard, packaged, paper"):
-        lookup("fast", TASKS["dbpedia"], "seed")
 
 
 def test_a_task_of_the_users_own_wants_fastbert_alone():
