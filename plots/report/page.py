@@ -8,13 +8,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fastbert_core.errors import InputError
+from plots.gallery import checked_table
 from plots.overview import TOLERATED
-from plots.report.bench import TIMED, bench_table, seconds
-from plots.report.cells import Notes, Table
+from plots.report.cells import Notes, Table, table
 from plots.report.profile import Profile, profile_part
 from plots.report.sliders import PAPER_SPEEDS
 from plots.style import GREY, METHODS, PALE
+from reproductions.columns import TABLES
+from reproductions.tables import printed
 
+TIMED = "standard"  # the profile whose models are timed
+WHERE = ["machine", "git_sha", "date"]  # of a bench's table, what becomes a footnote
 COLORS = {"measured": "FastBERT", "good": "FastBERT without self-distillation", "bad": "DistilBERT"}
 
 
@@ -77,6 +81,23 @@ def _lines(part: Profile) -> list[str]:
     return [f"{part.name}: tasks: {tasks or 'none'}; curves under sliders: {sliders}", *_absent(part)]
 
 
+def seconds(folder: Path) -> dict[str, list[dict]]:
+    """By task the speedups in seconds that were measured at its smallest batch of several texts, in order.
+
+    Nothing where none was; a table that is not in order is told where it is shown.
+    """
+    try:
+        rows = checked_table(folder, "efficiency", {})
+    except InputError:
+        return {}
+    rows = rows[(rows["mode"] == "throughput") & (rows["precision"] == "fp32") & (rows["speed"] > 0)]
+    shown = ["flops_speedup", "measured_speedup", "batch", "device"]
+    return {
+        task: mine[mine["batch"] == mine["batch"].min()].sort_values("flops_speedup")[shown].to_dict("records")
+        for task, mine in rows.groupby("task")
+    }
+
+
 def _bench(folder: Path, notes: Notes) -> tuple[list[Table], list[str]]:
     """The tables of seconds, and lines on those that are not in order."""
     tables, broken = [], []
@@ -86,3 +107,17 @@ def _bench(folder: Path, notes: Notes) -> tuple[list[Table], list[str]]:
         except InputError as problem:
             broken.append(f"table {path.stem}: {problem}")
     return tables, broken
+
+
+def bench_table(path: Path, notes: Notes) -> Table:
+    """A bench table as it stands, with footnotes on where it was measured.
+
+    Raises InputError if it has no rows or is not in order, and if no table has its name.
+    """
+    name = path.stem
+    if name not in TABLES:
+        raise InputError(f"{path}: found no table of that name, expected one that columns.csv describes")
+    rows = printed(checked_table(path.parent, name, {}), name)
+    columns = {column.replace("_", " "): f"{{{column}}}" for column in rows.columns.drop(WHERE)}
+    where = ["; ".join(filter(None, row)) for row in rows[WHERE].itertuples(index=False)]
+    return table(rows, columns, f"Seconds: {name}", [[notes[text]] if text else [] for text in where])

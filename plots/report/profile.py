@@ -1,16 +1,32 @@
 """One profile's part of the page: its verdict and sliders, what concerns all tasks, task after task, its runs."""
 
+import base64
+import re
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
 
 from fastbert_core.errors import InputError
+from plots.gallery import Drawn, checked_table, draw_folder
 from plots.note import note
+from plots.registry import TEST_TRACES
 from plots.report import verdict
 from plots.report.cells import Notes, Table
-from plots.report.figures import Image, images
 from plots.report.sliders import slider
-from plots.report.store import Store
 from plots.report.tables import OF_A_TASK, OF_ALL_TASKS, RUNS, shown_table
+from reproductions.tables import table_path
+
+_ESCAPED = str.maketrans({"%": "%25", "#": "%23", "&": "%26", "'": "%27"})
+
+
+class Image(NamedTuple):
+    """A figure that is part of the page; source: for an attribute in single quotes, safe there; alt: what is seen"""
+
+    source: str
+    alt: str
 
 
 @dataclass
@@ -49,47 +65,89 @@ class Profile:
         """Whether there is anything to show."""
         return bool(self.tasks or self.runs or self.general)
 
+    def note(self, problem: str, *names: str) -> None:
+        """Remember what cannot be shown, and why."""
+        self.broken.setdefault(problem, []).extend(names)
+
 
 def profile_part(results_dir: Path, seconds: dict[str, list[dict]]) -> Profile:
     """The part of the profile whose results lie in `results_dir`; a broken file costs what depends on it alone.
 
     seconds: by task what was measured of its models
     """
-    store = Store(results_dir)
-    figures, drawn = images(results_dir)
-    tables = {shown.table: store.table(shown.table) for shown in (RUNS, *OF_ALL_TASKS, *OF_A_TASK)}
-    found = Profile(results_dir.name, sliders=_sliders(store, seconds), absent=drawn.absent)
+    figures, drawn = _images(results_dir)
+    found = Profile(results_dir.name, absent=drawn.absent)
+    tables = _tables(results_dir, found)
+    found.sliders = _sliders(results_dir, tables, seconds, found)
     rows = verdict.chosen(tables["table2"], tables["comparisons"])
     if len(rows):
         found.verdict, found.headline = verdict.sentence(rows), verdict.headline(rows)
     general = [shown_table(shown, tables[shown.table], found.notes) for shown in OF_ALL_TASKS]
     if any(general) or "" in figures:
         found.general = Group("All tasks", [*filter(None, general)], figures.pop("", []))
-    named = [table["task"] for name, table in tables.items() if table is not None and name not in ("runs", "padding")]
-    for task in sorted({*figures} | {task for tasks in named for task in tasks}):
+    named = [tables[name] for name in ("table2", *(shown.table for shown in OF_A_TASK))]
+    for task in sorted({*figures}.union(*(table["task"] for table in named if table is not None))):
         mine = [shown_table(shown, tables[shown.table], found.notes, task) for shown in OF_A_TASK]
         found.tasks.append(Group(task, [*filter(None, mine)], figures.get(task, []), verdict.line(rows, task)))
     if tables["runs"] is not None:
         found.provenance = note(tables["runs"], tables["runs"])
         found.runs = shown_table(RUNS, tables["runs"], found.notes)
-    found.broken = {reason: list(names) for reason, names in store.broken.items()}
     for reason, names in drawn.broken.items():
-        found.broken.setdefault(reason, []).extend(f"figure {name}" for name in names)
+        found.note(reason, *(f"figure {name}" for name in names))
     return found
 
 
-def _sliders(store: Store, seconds: dict[str, list[dict]]) -> dict[str, list[dict]]:
-    """By task the numbers of every slider that curves and traces allow."""
-    curves, models, pairs, runs = map(store.table, ("speed_accuracy", "table2", "comparisons", "runs"))
+def _tables(results_dir: Path, part: Profile) -> dict[str, pd.DataFrame | None]:
+    """The tables that the part is made from; None for one that no trace allows, or that is broken, which is noted."""
+    traced, stored, found = any(results_dir.glob(f"traces/*/{TEST_TRACES}")), {}, {}
+    for name in (*(shown.table for shown in (RUNS, *OF_ALL_TASKS, *OF_A_TASK)), "speed_accuracy"):
+        found[name] = None
+        if (traced and name != "padding") or table_path(results_dir, name).exists():
+            try:
+                found[name] = checked_table(results_dir, name, stored)
+            except InputError as problem:
+                part.note(str(problem), f"table {name}")
+    return found
+
+
+def _sliders(
+    results_dir: Path, tables: dict[str, pd.DataFrame | None], seconds: dict[str, list[dict]], part: Profile
+) -> dict[str, list[dict]]:
+    """By task the numbers of every slider that curves and traces allow; what keeps one from it is noted."""
+    curves, models, pairs, runs = (tables[name] for name in ("speed_accuracy", "table2", "comparisons", "runs"))
     found: dict[str, list[dict]] = {}
     if curves is None or runs is None:
         return found
     for (task, model), curve in curves.groupby(["task", "model"], sort=False):
         beside = [None if table is None else table[table["task"] == task] for table in (models, pairs)]
         try:
-            numbers = slider(store.results_dir, curve, *beside, runs)
+            numbers = slider(results_dir, curve, *beside, runs)
         except InputError as problem:
-            store.note(problem, f"slider of {task}, {model}")
+            part.note(str(problem), f"slider of {task}, {model}")
             continue
         found.setdefault(task, []).append(numbers | {"seconds": seconds.get(task, [])})
     return found
+
+
+def _images(results_dir: Path) -> tuple[dict[str, list[Image]], Drawn]:
+    """Every figure that `results_dir` allows, by task ("" for those of all tasks), and what became of them."""
+    found: dict[str, list[Image]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        drawn = draw_folder(results_dir, folder)
+        for svg, seen in drawn.files.items():
+            if svg.suffix == ".svg":
+                task = "" if svg.parent == folder else svg.parent.name
+                source = min(_svg_uri(svg), _png_uri(svg.with_suffix(".png")), key=len)
+                found.setdefault(task, []).append(Image(source, seen))
+    return found, drawn
+
+
+def _svg_uri(path: Path) -> str:
+    """A hundredth of a point is as sharp as any screen or printer."""
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), path.read_text(encoding="utf-8"))
+    return "data:image/svg+xml;charset=utf-8," + re.sub(r"\s*\n\s*", " ", text).translate(_ESCAPED)
+
+
+def _png_uri(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

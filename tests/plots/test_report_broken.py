@@ -6,8 +6,8 @@ import pytest
 
 from fastbert_core.errors import InputError
 from plots.report import cli
-from plots.report.bench import bench_table
 from plots.report.cells import Notes
+from plots.report.page import bench_table
 from reproductions.columns import TABLES
 from tests.factories import trace_file
 from tests.plots.report_page import NAMES, SLIDER, edit
