@@ -10,7 +10,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import models
-from bench.interleaved import Work, in_turns
+from bench.clock import Work, in_turns
 from bench.models import Subject
 from fastbert_core.adaptive import Predictions, embedded
 from fastbert_core.agreement import disagreements
@@ -160,12 +160,10 @@ def about(engine: Engine, subject: Subject, batch: int) -> dict:
     """What every timed prediction says of itself."""
     return {
         "task": subject.name,
-        "encoder": subject.encoder,
         "device": engine.model.device.type,
         "precision": engine.precision,
         "mode": "latency" if batch == 1 else "throughput",
         "batch": batch,
         "samples": len(subject.encoded),
-        "tokens": int(subject.encoded.lengths.sum()),
         "tokenisation_seconds": subject.tokenisation_seconds(alone=batch == 1),
     }

@@ -58,11 +58,6 @@ class Subject:
         return EncoderShape.from_config(self.model.config)
 
     @property
-    def encoder(self) -> str:
-        """Layers x width, as the README prints it."""
-        return f"{self.shape.layers}x{self.shape.hidden}"
-
-    @property
     def is_smoke(self) -> bool:
         """Whether it is the smoke model, whose figures say nothing of FastBERT."""
         return self.name == SMOKE

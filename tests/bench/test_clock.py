@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from bench import interleaved
-from bench.interleaved import Work, in_turns
+from bench import clock
+from bench.clock import Work, in_turns
 
 EMBEDDING, LAYER = 2, 1  # seconds by the model's own clock
 
@@ -36,8 +36,8 @@ def passing(model, name, layers):
 
 def test_works_alternate_and_each_has_its_own_seconds_and_answer(monkeypatch):
     model = Model()
-    monkeypatch.setattr(interleaved.time, "perf_counter", lambda: model.now)
-    monkeypatch.setattr(interleaved, "TURN", 4)
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: model.now)
+    monkeypatch.setattr(clock, "TURN", 4)
     slow, fast = Work(passing(model, "slow", 40)), Work(passing(model, "fast", 10), share=1 / 4)
     in_turns(model, [slow, fast])
     assert (slow.answer, fast.answer) == ("slow", "fast")
