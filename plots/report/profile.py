@@ -114,14 +114,15 @@ def _sliders(
     results_dir: Path, tables: dict[str, pd.DataFrame | None], seconds: dict[str, list[dict]], part: Profile
 ) -> dict[str, list[dict]]:
     """By task the numbers of every slider that curves and traces allow; what keeps one from it is noted."""
-    curves, models, pairs, runs = (tables[name] for name in ("speed_accuracy", "table2", "comparisons", "runs"))
+    curves, models, pairs = (tables[name] for name in ("speed_accuracy", "table2", "comparisons"))
     found: dict[str, list[dict]] = {}
-    if curves is None or runs is None:
+    if curves is None:
         return found
     for (task, model), curve in curves.groupby(["task", "model"], sort=False):
         beside = [None if table is None else table[table["task"] == task] for table in (models, pairs)]
         try:
-            numbers = slider(results_dir, curve, *beside, runs)
+            own = curves[(curves["task"] == task) & (curves["model"] == "FastBERT")]
+            numbers = slider(results_dir, curve, *beside, own)
         except InputError as problem:
             part.note(str(problem), f"slider of {task}, {model}")
             continue

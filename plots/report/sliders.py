@@ -8,8 +8,8 @@ import pandas as pd
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
 from plots.curves import CHOSEN
-from plots.note import runs_behind
 from reproductions.columns import TABLES
+from reproductions.repeats import counted_once
 from reproductions.store import find_runs
 from reproductions.tables import table_path
 
@@ -24,12 +24,12 @@ def slider(
     curve: pd.DataFrame,
     models: pd.DataFrame | None,
     pairs: pd.DataFrame | None,
-    runs: pd.DataFrame,
+    own: pd.DataFrame,
 ) -> dict:
     """JSON-like numbers of one task and model, lists by speed 0, 0.01, … 1.
 
     curve: its rows of speed_accuracy.csv, whose COLUMNS are taken as they are; models, pairs: the task's rows of
-        table2.csv and comparisons.csv
+        table2.csv and comparisons.csv; own: FastBERT's rows of speed_accuracy.csv, whose traces say what counts once
 
     exits: how many samples leave at each layer, of all seeds together; right: how many are right
     chosen, rule: the speed chosen on dev, and how; None where table 2 has none for this model
@@ -42,8 +42,7 @@ def slider(
     path = table_path(results_dir, "speed_accuracy")
     if list(curve["speed"]) != _SPEEDS:
         raise InputError(f"{path}: {task}, {model}: found {len(curve)} speeds, expected 0, 0.01, … 1")
-    behind = runs_behind(curve, runs)
-    exits, right = _exits(results_dir, behind[behind["task"] == task])
+    exits, right = _exits(results_dir, *(set(";".join(rows["run_id"]).split(";")) for rows in (curve, own)))
     samples = int(exits[0].sum())
     measured = {
         "accuracy": 100 * right / samples,
@@ -69,11 +68,14 @@ def slider(
     }
 
 
-def _exits(results_dir: Path, behind: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _exits(results_dir: Path, behind: set[str], own: set[str]) -> tuple[np.ndarray, np.ndarray]:
     """Sums over the traces of the runs `behind`: who leaves where, [speeds, layers], and who is right, [speeds]."""
-    exits, right, stored = 0, 0, {run.row["run_id"]: run for run in find_runs(results_dir)}
-    for run in behind.itertuples():
-        (trace,) = stored[run.run_id].traces(split="test")
+    stored = {run.row["run_id"]: run for run in find_runs(results_dir)}
+    if lacking := behind - stored.keys():
+        raise InputError(f"{results_dir}: found no run {min(lacking)} under traces/, expected it, as runs.csv names it")
+    traces = [trace for name, run in stored.items() if name in behind | own for trace in run.traces(split="test")]
+    exits, right = 0, 0
+    for trace in (trace for trace in counted_once(traces) if trace.metadata["run_id"] in behind):
         layers = trace.uncertainties.shape[1]
         left = np.stack([exit_layers(trace.uncertainties, speed) - 1 for speed in _SPEEDS])  # [speeds, samples]
         exits = exits + np.stack([np.bincount(layer, minlength=layers) for layer in left])

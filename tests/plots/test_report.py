@@ -47,6 +47,19 @@ def test_exits_and_right_answers_are_those_of_the_core(report, results):
 
 
 @pytest.mark.usefixtures("two_figures")
+def test_rows_that_are_one_text_count_once_in_every_slider(tmp_path, capsys):
+    traces, same = make_task("book-review", samples=60), slice(5, 13)
+    for trace in (trace for trace in traces if trace.metadata["split"] == "test"):
+        trace.tokens[same], trace.labels[same], trace.probabilities[same] = 3, 0, (0.75, 0.25)
+    folder = store(tmp_path / "results" / "standard", traces)
+    measure(folder)
+    output = tmp_path / "report.html"
+    assert cli.main(["--results-dir", str(folder.parent), "--output", str(output)]) == 0, capsys.readouterr().err
+    models = Page(output.read_text(encoding="utf-8")).models()
+    assert {model["model"]: model["samples"] for model in models} == dict.fromkeys(NAMES, 60 - 7)
+
+
+@pytest.mark.usefixtures("two_figures")
 def test_several_seeds_are_added_up(tmp_path):
     folder = store(tmp_path / "results" / "standard", make_task("book-review", seeds=(7, 8), samples=20))
     measure(folder)
