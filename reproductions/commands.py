@@ -194,6 +194,7 @@ def train_grid(options: argparse.Namespace) -> None:
     if options.publish:
         pages.write()
     print(markdown(effects(rows)))
+    print(notice, end="")
 
 
 def measure_padding(options: argparse.Namespace) -> None:

@@ -39,8 +39,12 @@ def test_each_variant_has_its_rows_and_none_is_trained_twice(made, capsys, monke
     assert rows["first_exit"].nunique() == 2
 
     monkeypatch.setattr("reproductions.execute.calibrated", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("reproductions.commands._settled", lambda *_: ("smoke", "NOTICE\n"))
     assert run() == 0
-    assert capsys.readouterr().out.count(": done") == 2
+    said = capsys.readouterr().out
+    assert said.count(": done") == 2
+    assert said.startswith("NOTICE\n")
+    assert said.endswith("NOTICE\n"), "a profile that was not asked for is told at both ends"
     assert read_table(results, "grid").equals(rows)
 
 
