@@ -86,12 +86,11 @@ class _Work:
         """The trained model: every stage of the run's training, the first of which several runs may share."""
         run, s = self.run, self.run.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
-        task = run.data.task
+        task, samples = run.data.task, self._train_samples
         more = of_task(task)
         model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, s.classifier_init, **more)
         model = model.to(run.device)
-        samples = self._train_samples
-        self._stage(model, s.first, samples, run.first_folder, self.first_record)
+        self._stage(model, s.first, samples, self.first_record)
         self.record.skip()
         deep = None
         if s.layers:
@@ -99,23 +98,18 @@ class _Work:
             self.record.skip()
             deep, model = model, model.first_of_blocks(s.layers)
         for stage in s.later:
-            self._stage(model, stage, samples, run.folder, self.record, deep if stage.matches else None)
+            self._stage(model, stage, samples, self.record, deep if stage.matches else None)
         return model
 
     def _stage(
-        self,
-        model: FastBertModel,
-        stage: Stage,
-        samples: Samples,
-        folder: Path,
-        record: RunRecord,
-        deep: FastBertModel | None = None,
+        self, model: FastBertModel, stage: Stage, samples: Samples, record: RunRecord, deep: FastBertModel | None = None
     ) -> None:
         """One stage; of FastBERT's training, keep a trace of some held-out rows at the end of each epoch.
 
+        record: of the folder that the stage lives in
         deep: the teacher of a shallow model, where the stage matches its states
         """
-        s, dev = self.run.settings, self._few if stage.frozen else self._selection
+        s, folder, dev = self.run.settings, record.path.parent, self._few if stage.frozen else self._selection
 
         def after_epoch(stage: Stage, epoch: int, p: np.ndarray) -> None:
             # Before self-distillation nothing has changed since fine-tuning but the choice of the best epoch.
@@ -125,8 +119,7 @@ class _Work:
                 trace = self._trace(few_p, few, "dev", exits, s.precision, stage=stage.name, epoch=epoch)
                 save_trace(trace, folder / "epochs" / f"{stage.name}-{epoch}.npz")
 
-        pad_id = self.tokenizer.pad_token_id
-        save = record.save
+        pad_id, save = self.tokenizer.pad_token_id, record.save
         place = Workplace(folder, pad_id, s.precision, self.log, s.seed, after_epoch, save, processes=self.processes)
         self._config = model.config
         self.notes[stage.name] = train(model, stage, samples, dev, place, deep)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from reproductions.tables import read_table, table_path
+from reproductions.tables import read_or_empty, read_table, table_path
 
 COLUMNS = {  # of table 2: under which heading, and how they are shown
     "model": ("model", "{}"),
@@ -32,8 +32,7 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
 
     A row that was trained in another precision than the committed one says so; the last line is `verdict`'s.
     """
-    there = table_path(results_dir, "task_metrics").is_file()
-    if there and task in set(read_table(results_dir, "task_metrics")["task"]):
+    if task in set(read_or_empty(results_dir, "task_metrics")["task"]):
         return f"{task}, this run ({results_dir}):\n{metrics_text(results_dir, task)}\n"
     mine, stored = _rows(results_dir, task), _rows(committed, task)
     if mine.empty:
