@@ -81,12 +81,10 @@ def engine_methods(tables: Tables) -> str:
     rows = []
     for name, found in vars(fastbert_core.Engine).items():
         if not name.startswith("_"):
-            call = getattr(fastbert_core.Engine, name)
-            names = (
-                [] if not callable(call) else [each for each in inspect.signature(call).parameters if each != "self"]
-            )
-            shown = f"`{name}({', '.join(names)})`" if callable(call) else f"`{name}`"
-            rows.append({"": shown, "what": inspect.getdoc(found).splitlines()[0]})
+            call, shown = getattr(fastbert_core.Engine, name), name
+            if callable(call):
+                shown += f"({', '.join(each for each in inspect.signature(call).parameters if each != 'self')})"
+            rows.append({"": f"`{shown}`", "what": inspect.getdoc(found).splitlines()[0]})
     return markdown(rows)
 
 

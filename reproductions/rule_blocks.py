@@ -65,12 +65,7 @@ def calibration(tables: Tables) -> str:
     rows, lines = tables["calibration"], []
     for (task, seed), mine in rows.groupby(["task", "seed"]):
         own, fitted = (mine[mine["fitted"] == which].iloc[0] for which in ("no", "yes"))
-        line = {
-            "task": task,
-            "seed": seed,
-            "accuracy": f"{own['accuracy']:.2f}",
-            "confidence": f"{own['confidence']:.2f}",
-        }
+        line = {"task": task, "seed": seed} | {name: f"{own[name]:.2f}" for name in ("accuracy", "confidence")}
         line |= {"ECE": f"{own['ece']:.1f} [{own['ece_low']:.1f}, {own['ece_high']:.1f}]"}
         line |= {"ECE at the temperature": f"{fitted['ece']:.1f}"}
         line |= {"least uncertainty": f"{own['least_uncertainty']:.2f}", "temperature": f"{fitted['temperature']:.2f}"}

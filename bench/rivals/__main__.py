@@ -56,14 +56,14 @@ class Way(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What it has shown; accuracy in per cent, of the timed texts and of all; low, high: over the rounds."""
+    """What it has shown; accuracy in per cent, of the timed texts and of all; slowest, fastest: of the rounds."""
 
     name: str
     precision: str
     batch: int
     samples_per_second: float
-    low: float
-    high: float
+    slowest: float
+    fastest: float
     accuracy: float
     whole_accuracy: float
 
@@ -223,10 +223,7 @@ def _measured(subject: Subject, way: Way, seconds: list[float], labels: np.ndarr
 def _row(subject: Subject, theirs: Measured, ours: Measured) -> dict:
     row = {"task": subject.name, "rival": theirs.name, "samples": len(subject.encoded)}
     for prefix, side in (("", theirs), ("ours_", ours)):
-        row |= {f"{prefix}precision": side.precision, f"{prefix}batch": side.batch}
-        row |= {f"{prefix}samples_per_second": side.samples_per_second, f"{prefix}accuracy": side.accuracy}
-        row |= {f"{prefix}slowest": side.low, f"{prefix}fastest": side.high}
-        row |= {f"{prefix}whole_accuracy": side.whole_accuracy}
+        row |= {f"{prefix}{name}": value for name, value in side._asdict().items() if name != "name"}
     return row | {"ours_over_rival": ours.samples_per_second / theirs.samples_per_second}
 
 
