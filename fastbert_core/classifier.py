@@ -106,6 +106,9 @@ def _made(job: "_Job", work: Path, out: Path, begun: float) -> dict:
 
 
 def _check_place(out: Path, replace: bool) -> None:
+    if out.is_symlink() or out.resolve() == Path.cwd():
+        what = "a symbolic link" if out.is_symlink() else "the current folder"
+        raise InputError(f"{out}: found {what}, expected a folder that can be put in place when all is done")
     if not out.exists():
         return
     if not out.is_dir() or (any(out.iterdir()) and not (out / RECORD).is_file()):

@@ -55,12 +55,16 @@ def divided(
     """
     kind = TASK_TYPES[type]
     train, dev, test = (splits.get(split) for split in ("train", "dev", "test"))
-    if len(train) < FEWEST:
-        raise InputError(f"{name}: found {len(train)} rows to learn from, expected at least {FEWEST}")
+    left_out = 0
     if test is not None:
         train, left_out = _left_out(train, test)
         said += [f"{left_out} training rows left out, their texts stand in test too"] * bool(left_out)
         test = test.take(np.flatnonzero(kind.known(test.labels)))
+        if needs_labels and not len(test):
+            raise InputError(f"{name}: found no label in the test rows, expected some to test by")
+    if len(train) < FEWEST:
+        why = f" beside {left_out} whose texts stand in test too" if left_out else ""
+        raise InputError(f"{name}: found {len(train)} rows to learn from{why}, expected at least {FEWEST}")
     if dev is None:
         train, dev = _hold_out(train, kind)
         dev, left_out = _left_out(dev, train)

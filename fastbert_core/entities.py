@@ -2,22 +2,26 @@
 
 Tags are O, or a prefix and a kind such as B-PER: IOB2 (B, I), BMES (B, M, E, S) and IOBES all read alike. An entity
 begins at B or S, after E or S, and where the word before has another kind or is outside; so what a model says is read
-too where it is no well-formed sequence.
+too where it is no well-formed sequence. A tag without such a prefix, as one of a part of speech, is a kind.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 NONE = -1
+PREFIXED = re.compile(r"[BIMES](-.*)?", re.DOTALL)
 
 
 def kinds_of(classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each tag: its kind as a number, NONE of O; whether it begins an entity; whether it ends one."""
-    names = [name[2:] for name in classes]
+    prefixed = [PREFIXED.fullmatch(tag) is not None for tag in classes]
+    names = [tag[2:] if with_prefix else tag for tag, with_prefix in zip(classes, prefixed, strict=True)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     kind = [NONE if tag == "O" else numbers[name] for tag, name in zip(classes, names, strict=True)]
-    begins, ends = ([tag != "O" and tag[0] in prefixes for tag in classes] for prefixes in ("BS", "ES"))
+    first = [tag[0] if with_prefix else "" for tag, with_prefix in zip(classes, prefixed, strict=True)]
+    begins, ends = ([prefix in [*prefixes] for prefix in first] for prefixes in ("BS", "ES"))
     return np.array(kind), np.array(begins), np.array(ends)
 
 

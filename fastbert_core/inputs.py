@@ -1,8 +1,9 @@
 """Any table to labelled text: which columns, which classes."""
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from fastbert_core.data import TaskData, content_hash
 from fastbert_core.division import Data, divided
 from fastbert_core.errors import InputError
-from fastbert_core.reading import Records, read_tables
+from fastbert_core.reading import Records, one_of, read_tables
 from fastbert_core.task_types import SINGLE, TASK_TYPES, TaskType
 from fastbert_core.tasks import SCORE, Task
 from fastbert_core.text import is_blank
@@ -66,11 +67,12 @@ class Rows:
         if kind is not SINGLE:
             return self._of_type(Task("data", "en", tuple(classes), type=kind.name, scores=scores), kind)
         known = {name: number for number, name in enumerate(classes)} | {None: UNLABELLED}
-        for label, place in zip(self.labels, self.places, strict=True):
+        labels = [label if label in known else _whole(label) for label in self.labels]
+        for label, read, place in zip(labels, self.labels, self.places, strict=True):
             if label not in known:
                 named = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
-                raise InputError(f"{place}: found the label {label!r}, expected one of {named}")
-        return Split(self.texts, self.pairs, np.array([known[label] for label in self.labels], np.int64))
+                raise InputError(f"{place}: found the label {read!r}, expected one of {named}")
+        return Split(self.texts, self.pairs, np.array([known[label] for label in labels], np.int64))
 
     def _of_type(self, task: Task, kind: TaskType) -> Split:
         labels = []
@@ -86,8 +88,10 @@ class Rows:
         for label, place in zip(self.labels, self.places, strict=True):
             try:
                 found += [] if label is None else [float(label)]
+                if not math.isfinite(sum(found[-1:])):
+                    raise ValueError
             except ValueError:
-                raise InputError(f"{place}: found the score {label[:40]!r}, expected a number") from None
+                raise InputError(f"{place}: found the score {label[:40]!r}, expected a finite number") from None
         if not found or not min(found) < max(found):
             raise InputError(f"{self.name}: found {len(set(found))} different scores, expected two at least")
         return min(found), max(found)
@@ -145,8 +149,7 @@ def read_rows(records: Records, columns: Columns, kind: TaskType = SINGLE) -> Ro
         places.append(place)
     if not texts:
         raise InputError(f"{records.name}: found no rows, expected at least one")
-    labels = _labels(values) if kind is SINGLE else values
-    return Rows(records.name, texts, None if columns.pair is None else pairs, labels, places)
+    return Rows(records.name, texts, None if columns.pair is None else pairs, values, places)
 
 
 def text_of(row: dict[str, Any], column: str, place: str) -> str:
@@ -176,8 +179,14 @@ def _labels(values: list[str | None]) -> list[str | None]:
     """Labels as they are; where all are integers, or floats that are, they lose their zeros, and -1 is no label."""
     if not all(WHOLE.fullmatch(value) for value in set(values) - {None}):
         return values
-    whole = {value: str(int(float(value))) for value in set(values) - {None}}
-    return [None if value is None or whole[value] == str(UNLABELLED) else whole[value] for value in values]
+    return [None if value is None else _whole(value) for value in values]
+
+
+def _whole(label: str) -> str | None:
+    """A label that is an integer, or a float that is one, without its zeros; None for -1, and what else it is."""
+    if not WHOLE.fullmatch(label):
+        return label
+    return None if int(float(label)) == UNLABELLED else str(int(float(label)))
 
 
 def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
@@ -185,7 +194,7 @@ def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
 
     Raises InputError if there are fewer than two, or so many that they can be no classes.
     """
-    labels = [label for label in rows.labels if label is not None]
+    labels = [label for label in (_labels(rows.labels) if kind is SINGLE else rows.labels) if label is not None]
     if kind.base == "spread":
         return (SCORE,)
     if (listed := kind.classes_of(labels)) and kind is not SINGLE:
@@ -226,10 +235,12 @@ def prepare(
     """
     tables = read_tables(data, encoding)
     tables |= {
-        name: read_tables(part, encoding)["train"] for name, part in (("dev", dev), ("test", test)) if part is not None
+        name: one_of(read_tables(part, encoding), name, "train")
+        for name, part in (("dev", dev), ("test", test))
+        if part is not None
     }
     kind = TASK_TYPES[type]
-    columns = choose_columns(tables["train"], text, pair, label, needs_labels, kind)
+    columns = choose_columns(one_of(tables, "train"), text, pair, label, needs_labels, kind)
     rows = {}
     for name, records in tables.items():
         own = choose_columns(records, columns.text, columns.pair, columns.label, needs_labels and name != "dev")
@@ -257,12 +268,17 @@ def rows_for(
 ) -> Split:
     """The rows of `data`, of several splits those of test, for a model that has these classes.
 
-    labelled: whether there must be labels. Raises InputError as `prepare` does, and for labels that are not these.
+    labelled: whether there must be labels; where there need be none, a column that `label` does not name, and whose
+        labels are other ones, is of something else. Raises InputError as `prepare` does, and for labels that are not
+        these.
     """
-    tables = read_tables(data, encoding)
-    records = tables.get("test", tables["train"])
+    records = one_of(read_tables(data, encoding), "test", "train", "dev")
     columns = choose_columns(records, text, pair, label, labelled, kind)
-    return read_rows(records, columns, kind).split(classes, kind, scores)
+    rows = read_rows(records, columns, kind)
+    others = {_whole(each) for each in rows.labels if each not in (None, *classes)} if kind is SINGLE else set()
+    if not labelled and label is None and others - {None, *classes}:
+        rows = replace(rows, labels=[None] * len(rows.labels))
+    return rows.split(classes, kind, scores)
 
 
 def of_task(data: TaskData) -> Data:

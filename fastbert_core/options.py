@@ -36,6 +36,11 @@ class Options:
     device: str = "auto"
     precision: str = "auto"
 
+    def __post_init__(self) -> None:
+        """Raise InputError for a seed that no generator takes."""
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed: found {self.seed}, expected a whole number from 0 to {2**32 - 1}")
+
     def stages(self, hidden: int, rows: int) -> tuple[Stage, ...]:
         """What is trained, of an encoder of `hidden` units on so many rows. InputError for a shallow training."""
         name = IMITATION if self.classifier else self.training

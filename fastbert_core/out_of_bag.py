@@ -36,6 +36,7 @@ def relative(table: np.ndarray, dense: np.ndarray, targets: Sequence[float]) -> 
     table: of `by_sample`, the cost of each row at ascending thresholds, [rows, thresholds]
     """
     drawn = draws(len(table), len(table), RESAMPLES)
+    drawn = drawn[(drawn == 0).any(axis=1)]  # of a handful of rows some draws leave none to measure
     own, others = (of_dense(counts, table, dense) for counts in (drawn, drawn == 0))
     at = first_within(own, targets)  # [resamples, targets]
     ratio = np.take_along_axis(own, at, axis=1) / np.take_along_axis(others, at, axis=1)

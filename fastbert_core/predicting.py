@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fastbert_core.inputs import choose_columns, text_of
-from fastbert_core.reading import Records, read_lines, read_tables
+from fastbert_core.reading import Records, one_of, read_lines, read_tables
 
 if TYPE_CHECKING:
     from fastbert_core.engine import Prediction
@@ -56,8 +56,7 @@ def predict(
 def _records(texts: str, encoding: str | None) -> Records:
     if texts == "-":
         return read_lines(sys.stdin.buffer, "standard input", encoding=encoding)
-    tables = read_tables(texts, encoding)
-    return tables.get("test", tables["train"])
+    return one_of(read_tables(texts, encoding), "test", "train", "dev")
 
 
 def _write(found: "Iterable[Prediction]", names: list[str] | None, at_once: bool) -> tuple[int, int, int]:

@@ -138,6 +138,9 @@ def _lines(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[in
         found = f"{name}:{number + 1}: found byte {error.object[error.start]:#04x}"
         remedy = "--encoding NAME says which it is, such as gb18030, cp1252 or utf-16"
         raise InputError(f"{found}, expected {encoding.upper()}; {remedy}") from error
+    except UnicodeError as error:  # a codec that refuses the whole file
+        found = f"{name}: found a file that {encoding} does not read ({error})"
+        raise InputError(f"{found}, expected another, such as utf-16-le or utf-16-be") from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:  # OSError: no permission, or no gzip header
         raise InputError(f"{name}:{number + 1}: unreadable ({reason(error)}), expected a whole file") from error
 
@@ -269,6 +272,14 @@ def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
     return _splits(hub.load_named(str(folder)), str(folder))
 
 
+def one_of(tables: dict[str, Records], *splits: str) -> Records:
+    """The first of these splits that is there. Raises InputError, with those that are, if none is."""
+    if found := [tables[split] for split in splits if split in tables]:
+        return found[0]
+    name = next(iter(tables.values())).name
+    raise InputError(f"{name}: found the rows of {', '.join(tables)} alone, expected some of {' or '.join(splits)}")
+
+
 def is_table(path: str) -> bool:
     """Whether a name ends as those of files do that can be read, perhaps packed."""
     return any(path.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
@@ -282,10 +293,19 @@ def _of_python(data: Any) -> dict[str, Records]:
     if isinstance(data, Mapping):
         import pandas as pd
 
-        data = pd.DataFrame(data)
+        try:
+            data = pd.DataFrame(data)
+        except ValueError as error:
+            raise InputError(
+                f"data: found columns that make no table ({error}), expected lists of one length"
+            ) from None
     if hasattr(data, "itertuples"):
         columns = tuple(map(str, data.columns))
-        rows = (dict(zip(columns, row, strict=True)) for row in data.itertuples(index=False, name=None))
+        if twice := sorted({column for column in columns if columns.count(column) > 1}):
+            raise InputError(f"data: found the column {twice[0]} twice, expected each once")
+        cells = data.astype(object).where(data.notna(), None).itertuples(index=False, name=None)
+        plain = (tuple(cell.tolist() if hasattr(cell, "tolist") else cell for cell in row) for row in cells)
+        rows = (dict(zip(columns, row, strict=True)) for row in plain)
         return {"train": Records("data", columns, enumerate(rows, start=1), "row")}
     if not isinstance(data, Iterable):
         raise InputError(f"data: found {type(data).__name__}, expected a file, a data set, a table or texts")

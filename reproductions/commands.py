@@ -67,7 +67,7 @@ def run_tasks(options: argparse.Namespace) -> int:
         from reproductions.dry_run import dry_run
 
         for results_dir, mine in parts.items():
-            for error in dry_run(mine, profile, named, planned, results_dir, options.replace):
+            for error in dry_run(mine, profile, named, options.training, planned, results_dir, options.replace):
                 code = fail(str(error), EXIT_BAD_INPUT)
     else:
         with _cluster(options.cluster, options.cpus) as make:

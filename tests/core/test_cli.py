@@ -113,6 +113,9 @@ FAULTS = [
     (["train", "reviews.csv", "--out", "m", *QUICK, "--max-tokens", "900"], "an encoder for 128 tokens, expected one"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--train-rows", "900"], "900 rows asked for"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--epochs", "0"], "--epochs: found '0', expected a whole number"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--seed", "-1"], "seed: found -1, expected a whole number from 0"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--test", "reviews.csv"], "whose texts stand in test too"),
+    (["train", "reviews.csv", "--out", ".", *QUICK], r"\.: found the current folder"),
     (["train", "texts.csv", "--out", "m", *QUICK], "texts.csv: found the columns 'text', expected one that holds the"),
     (
         ["train", "reviews.csv", "--out", "m", "--classifier", "model"],

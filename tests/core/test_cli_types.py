@@ -48,6 +48,8 @@ def test_from_a_table_to_predictions(trained, capsys):
     full = tables["points"][0]
     assert tables["rows"] == 60
     assert full["accuracy"] > tables["majority"]
+    low, high = full["accuracy_interval"]
+    assert low <= full["accuracy"] <= high
     metric = {"multi-label": "micro_f1", "regression": "pearson", "sequence-labelling": "entity_f1"}[kind]
     assert full[metric] > 50
     (folder / "texts.txt").write_text("the lovely film\na dull awful plot\n")

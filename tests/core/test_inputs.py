@@ -130,3 +130,56 @@ def test_rows_for_a_model_have_its_classes():
     with pytest.raises(InputError, match="found the label 'no', expected one of a, b"):
         rows_for(table(), ("a", "b"), labelled=True)
     assert rows_for(["one", "two"], ("a", "b"), labelled=False).labels.tolist() == [UNLABELLED] * 2
+
+
+def test_labels_of_other_files_are_read_as_those_of_train():
+    train = table(label=[("0.5", "1.0", "2.0")[at % 3] for at in range(60)])
+    test = {"text": ["a new one", "another"], "label": ["1.0", "2.0"]}
+    data = prepare(train, test=test)
+    assert data.classes == ("0.5", "1.0", "2.0")
+    assert data.test.labels.tolist() == [1, 2]
+    with_minus_one = table(label=[("-1", "0", "1", "unsure")[at % 4] for at in range(60)])
+    data = prepare(with_minus_one, test={"text": ["a new one", "another"], "label": ["-1", "0"]})
+    assert data.test.labels.tolist() == [data.classes.index("-1"), data.classes.index("0")]
+
+
+def test_a_column_of_other_labels_is_of_something_else_where_none_are_needed():
+    texts = {"review": ["good", "bad"], "stars": ["3", "5"]}
+    assert rows_for(texts, ("no", "yes"), labelled=False).labels.tolist() == [UNLABELLED] * 2
+    texts["stars"] = ["yes", "no"]
+    assert rows_for(texts, ("no", "yes"), labelled=False).labels.tolist() == [1, 0]
+    with pytest.raises(InputError, match="found the label 'maybe', expected one of no, yes"):
+        rows_for({"text": ["good"], "stars": ["maybe"]}, ("no", "yes"), labelled=False, label="stars")
+
+
+@pytest.mark.parametrize("score", ["inf", "nan", float("inf")])
+def test_a_score_is_finite(score):
+    with pytest.raises(InputError, match=r"expected a finite number|expected a number"):
+        prepare(table(label=[0.0, 1.0, score] * 20), type="regression")
+
+
+def test_tables_of_pandas_are_read_as_files_are():
+    frame = pd.DataFrame(table(label=[(1, 0, None)[at % 3] for at in range(60)])).convert_dtypes()
+    assert prepare(frame).classes == ("0", "1")
+    words = pd.DataFrame({"tokens": [np.array(["a", "b"])] * 40, "tags": [np.array(["O", "B-X"])] * 40})
+    words["tokens"] = [np.array([f"w{at}", "b"]) for at in range(40)]
+    assert prepare(words, type="sequence-labelling").classes == ("O", "B-X")
+    with pytest.raises(InputError, match="found the column label twice"):
+        prepare(pd.DataFrame([["a", "x", "y"]], columns=["text", "label", "label"]))
+    for columns in ({"text": ["a", "b"], "label": [1]}, {"text": "a", "label": 1}):
+        with pytest.raises(InputError, match="found columns that make no table"):
+            prepare(columns)
+
+
+def test_a_folder_without_rows_to_train_on_is_named(tmp_path):
+    pd.DataFrame(table(4)).to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(InputError, match="found the rows of test alone, expected some of train"):
+        prepare(str(tmp_path))
+    assert len(rows_for(str(tmp_path), ("no", "yes"), labelled=True)) == 4
+
+
+def test_test_rows_leave_rows_to_learn_from_and_have_labels():
+    with pytest.raises(InputError, match="found 0 rows to learn from beside 60 whose texts stand in test too"):
+        prepare(table(), test=table())
+    with pytest.raises(InputError, match="found no label in the test rows"):
+        prepare(table(), test={"text": ["new", "newer"], "label": [None, None]})

@@ -165,3 +165,10 @@ def test_whatever_python_writes_as_csv_comes_back(rows, encoding):
 def test_any_bytes_are_rows_or_one_line(content, kind, mark):
     with contextlib.suppress(InputError):
         assert all(isinstance(row, dict) for row in rows_of(read_lines(io.BytesIO(mark + content), "x", kind)))
+
+
+def test_a_codec_that_reads_nothing_of_it_is_one_line(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_bytes("one\ntwo\n".encode("utf-16-le"))
+    with pytest.raises(InputError, match="found a file that utf-16 does not read"):
+        list(read_file(path, "utf-16").rows)

@@ -103,3 +103,11 @@ def test_the_bootstrap_draws_samples_not_words():
 def test_a_metric_of_another_type_is_refused():
     with pytest.raises(InputError, match="here: found the metric 'f2', expected one of pearson, spearman"):
         check_metrics(["pearson", "f2"], ("pearson", "spearman"), "here")
+
+
+def test_tags_without_a_prefix_are_kinds():
+    classes = ["O", "DT", "NN", "BIRD", "EVENT"]
+    labels, words = np.array([1, 2, 2, 3, 4, 0]), np.array([6])
+    wrong = np.array([2, 1, 1, 4, 3, 0])
+    counts = [METRICS["entity-f1"].statistics(tags, labels, words, classes)[0] for tags in (labels, wrong)]
+    np.testing.assert_array_equal(counts, [[4, 4, 4], [0, 4, 4]])  # two words of one kind in a row are one

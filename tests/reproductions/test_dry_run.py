@@ -58,6 +58,10 @@ def test_where_nothing_is_at_hand_the_package_is_named_and_not_fetched(capsys, m
     assert f"reuters-r8, {runs}: {text} and {encoder} would be fetched first\n" in out
     assert "weibo: generated text, since no package has text like it\n" in out
     assert f"weibo, {runs}: {encoder} would be fetched first\n" in out
+    assert dry("dbpedia", "--training", "sweet") == 0
+    assert f"reuters-r8, sweet: {text}" in capsys.readouterr().out
+    assert dry("dbpedia", "--training", "nope") == 2
+    assert "--training: found 'nope'" in capsys.readouterr().err
     assert "total: 4 whose minutes are known once data and encoder are here\n" in out
 
 
