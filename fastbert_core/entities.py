@@ -16,12 +16,10 @@ PREFIXED = re.compile(r"[BIMES](-.*)?", re.DOTALL)
 
 def kinds_of(classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each tag: its kind as a number, NONE of O; whether it begins an entity; whether it ends one."""
-    prefixed = [PREFIXED.fullmatch(tag) is not None for tag in classes]
-    names = [tag[2:] if with_prefix else tag for tag, with_prefix in zip(classes, prefixed, strict=True)]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    kind = [NONE if tag == "O" else numbers[name] for tag, name in zip(classes, names, strict=True)]
-    first = [tag[0] if with_prefix else "" for tag, with_prefix in zip(classes, prefixed, strict=True)]
-    begins, ends = ([prefix in [*prefixes] for prefix in first] for prefixes in ("BS", "ES"))
+    parts = [(tag[0], tag[2:]) if PREFIXED.fullmatch(tag) else ("", tag) for tag in classes]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(name for _, name in parts))}
+    kind = [NONE if part == ("", "O") else numbers[part[1]] for part in parts]
+    begins, ends = ([prefix in prefixes for prefix, _ in parts] for prefixes in (("B", "S"), ("E", "S")))
     return np.array(kind), np.array(begins), np.array(ends)
 
 

@@ -86,12 +86,15 @@ class Rows:
         """The least and the largest score. Raises InputError, naming its row, for a label that is no number."""
         found = []
         for label, place in zip(self.labels, self.places, strict=True):
+            if label is None:
+                continue
             try:
-                found += [] if label is None else [float(label)]
-                if not math.isfinite(sum(found[-1:])):
-                    raise ValueError
+                score = float(label)
             except ValueError:
-                raise InputError(f"{place}: found the score {label[:40]!r}, expected a finite number") from None
+                score = math.nan
+            if not math.isfinite(score):
+                raise InputError(f"{place}: found the score {label[:40]!r}, expected a finite number")
+            found.append(score)
         if not found or not min(found) < max(found):
             raise InputError(f"{self.name}: found {len(set(found))} different scores, expected two at least")
         return min(found), max(found)
@@ -275,10 +278,12 @@ def rows_for(
     records = one_of(read_tables(data, encoding), "test", "train", "dev")
     columns = choose_columns(records, text, pair, label, labelled, kind)
     rows = read_rows(records, columns, kind)
-    others = {_whole(each) for each in rows.labels if each not in (None, *classes)} if kind is SINGLE else set()
-    if not labelled and label is None and others - {None, *classes}:
-        rows = replace(rows, labels=[None] * len(rows.labels))
-    return rows.split(classes, kind, scores)
+    try:
+        return rows.split(classes, kind, scores)
+    except InputError:
+        if labelled or label is not None or kind.of_words:  # whose column of tags is known by its name
+            raise
+    return replace(rows, labels=[None] * len(rows.labels)).split(classes, kind, scores)
 
 
 def of_task(data: TaskData) -> Data:
