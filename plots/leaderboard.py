@@ -47,11 +47,13 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     if MEAN in wide:
         axes.axvline(wide.shape[1] - 1.5, color=GREY, lw=1)
     axes.grid(False)
-    title, best = "exit rules beside entropy, at equal layers", wide.iloc[0, -1]
+    title, best = "exit rules beside entropy", wide.iloc[0, -1]
     if MEAN not in wide:
         title = f"{wide.columns[0]}: {title}"
     elif best > 0:
-        title += f": {order[0]} leads, {best:+.2f} points on average"
+        ahead = int((sure.iloc[0] & (wide.iloc[0] > 0)).sum())
+        title += f": {order[0]} leads, {best:+.2f} points on average, "
+        title += f"significant on {ahead} of {wide.shape[1] - 1} tasks"
     elif np.isfinite(best):
         title += ": none that is for all tasks is ahead on average"
     return finish(figure, title, note(rows, tables["runs"], ABOUT))

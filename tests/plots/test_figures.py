@@ -302,7 +302,7 @@ def test_the_leaderboard_has_a_cell_for_each_rule_and_task_and_their_mean(draw, 
     assert cells[1, 0] == "+1.5*"
     assert (1, len(rules) - 1) not in cells
     title = texts(draw("leaderboard", leaderboard=two))
-    assert f"{rules[0]} leads, {means[0]:+.2f} points on average" in title
+    assert f"{rules[0]} leads, {means[0]:+.2f} points on average, significant on 1 of 2 tasks" in title
     assert "book-review: exit rules beside entropy" in texts(draw("leaderboard"))
     behind = texts(draw("leaderboard", leaderboard=lambda rows: two(rows).assign(difference=-1.0)))
     assert "none that is for all tasks is ahead on average" in behind
