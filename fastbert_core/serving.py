@@ -199,7 +199,10 @@ def serve(engine: Engine, limits: Limits, host: str, port: int) -> None:
     One text is predicted before, so that what cannot be wanted of the model is refused here. Raises InputError for
     that, and for an address that cannot be had.
     """
-    engine.submit("warm", pair="warm" if engine.model.config.pair else None, **limits.wanted).result()
+    if engine.model.kind.of_words:
+        raise InputError("serve: found a model of words, expected one that gives a text one answer; see predict")
+    # Not by `submit`, whose texts the metrics count.
+    engine.predict("warm", pairs="warm" if engine.model.config.pair else None, **limits.wanted)
     config = uvicorn.Config(application(engine, limits), log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     # uvicorn, when it has finished, raises the signal again, for whoever handled it before: that it must not kill.

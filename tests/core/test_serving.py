@@ -276,6 +276,13 @@ def test_a_signal_lets_what_is_under_way_finish(process, ending, code):
     assert process.stderr.read() == ("" if code == 0 else "error: interrupted\n")
 
 
+def test_the_text_that_is_tried_at_start_is_not_counted(process):
+    for name in ("batches_total", "rows_total", "busy_seconds_total"):
+        assert counted(process.port, f"fastbert_{name}") == 0
+    ask(process.port, {"text": "word1", "speed": 1})
+    assert counted(process.port, "fastbert_rows_total") == 1
+
+
 # --- the command ---
 
 
