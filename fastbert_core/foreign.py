@@ -8,6 +8,7 @@ from scipy.special import logsumexp, softmax
 
 from fastbert_core.errors import InputError, refused
 from fastbert_core.files import sha256
+from fastbert_core.packing import LARGEST_LOGSUMEXP
 from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
 
@@ -44,10 +45,16 @@ def load_foreign(path: Path, split: str = "test") -> Trace:
     require(fits, f"cost {_kind(cost)}", f"positive numbers [{layers}], one for each layer")
     named = [str(name) for name in arrays.get("classes", range(classes))]
     require(len(named) == classes, f"{len(named)} classes by name", f"{classes}, as many as {given[0]} have")
-    p, scale = said.astype(np.float32), None
-    if given[0] == "logits":
-        z = said.astype(np.float64)
-        p, scale = softmax(z, axis=-1).astype(np.float32), logsumexp(z, axis=-1).astype(np.float32)
+    scale = None
+    with np.errstate(over="ignore"):  # what is too large is refused
+        if given[0] == "logits":
+            z = said.astype(np.float64)
+            scale = logsumexp(z, axis=-1)
+            largest = np.abs(scale).max()
+            expected = f"{LARGEST_LOGSUMEXP:g} at most, of which e^z is a float64; give probabilities in their place"
+            require(largest <= LARGEST_LOGSUMEXP, f"logits with a logsumexp of {largest:.3g} in size", expected)
+            said, scale = softmax(z, axis=-1), scale.astype(np.float32)
+        p = said.astype(np.float32)
     SINGLE.check(p, labels, require)
     metadata = {
         "task": "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem.lower()),

@@ -30,6 +30,14 @@ def test_probabilities_or_logits(tmp_path):
     np.testing.assert_array_equal(of_p.labels, WHOLE["labels"])
 
 
+def test_logits_that_rule_a_class_out_are_read(tmp_path):
+    masked = np.where(np.arange(3) == 1, np.finfo(np.float32).min, LOGITS).astype(np.float32)
+    found = load_foreign(written(tmp_path, probabilities=None, logits=masked))
+    assert (found.probabilities[..., 1] == 0).all()
+    np.testing.assert_allclose(found.probabilities.sum(axis=-1), 1, atol=1e-6)
+    assert np.isfinite(found.logsumexp).all()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -44,6 +52,9 @@ def test_probabilities_or_logits(tmp_path):
         ({"probabilities": P * 1.01}, "found a row 0.01 away from summing to 1, expected at most 0.0001"),
         ({"probabilities": P[0]}, r"found probabilities of type float64 and shape \[4, 3\]"),
         ({"probabilities": np.where(P < 0.1, np.nan, P)}, "found probabilities that are not finite"),
+        ({"probabilities": P * 1e300}, "found a row inf away from summing to 1"),
+        ({"probabilities": None, "logits": LOGITS * 1e300}, "e[+]300 in size, expected 700 at most.*probabilities"),
+        ({"probabilities": None, "logits": np.full(LOGITS.shape, -1e4)}, r"logsumexp of 1e\+04 in size"),
         ({"classes": np.array(["a", "b"])}, "found 2 classes by name, expected 3"),
     ],
 )
