@@ -20,6 +20,8 @@ from fastbert_core.files import readable
 
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
 PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # OSError: no permission, or no gzip header
+RETURNS = "found a carriage return within the line, expected line feeds at the ends of lines; convert the file"
 # How files and splits of a data set are called; the first is our own name.
 SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
 MARKS = (  # UTF-32's begins with UTF-16's
@@ -80,15 +82,14 @@ def read_file(path: Path, encoding: str | None = None) -> Records:
 
     Raises InputError as `read_tables` does.
     """
-    packing = PACKED.get(path.suffix)
-    kind = path.with_suffix("").suffix if packing else path.suffix
+    packing = PACKED.get(path.suffix.lower())
+    kind = Path(path.stem if packing else path).suffix.lower()
     if not readable(path):
         raise InputError(f"{path}: no such file")
-    if kind.lower() == ".parquet" and not packing:
-        return _parquet(path, str(path))
-    if kind.lower() not in KINDS and path.is_file():
+    if kind not in KINDS and path.is_file():
         raise InputError(f"{path}: found a name that ends in {kind or 'nothing'}, expected one of {', '.join(KINDS)}")
-    return read_lines(open(path, "rb") if packing is None else packing(path, "rb"), str(path), kind.lower(), encoding)
+    file = (packing or open)(path, "rb")
+    return _parquet(file, str(path)) if kind == ".parquet" else read_lines(file, str(path), kind, encoding)
 
 
 def read_url(url: str, encoding: str | None = None) -> Records:
@@ -98,7 +99,7 @@ def read_url(url: str, encoding: str | None = None) -> Records:
     """
     import fsspec
 
-    packed = Path(url).suffix in PACKED
+    packed = Path(url).suffix.lower() in PACKED
     kind = Path(Path(url).stem if packed else url).suffix.lower()
     with refused(f"{url}: cannot be opened (", "), expected an fsspec URL of a file"):
         file = fsspec.open(url, "rb", compression="infer").open()
@@ -112,7 +113,16 @@ def read_lines(file: BinaryIO, name: str, kind: str = ".txt", encoding: str | No
         return _separated(lines, name, kind)
     if kind in (".jsonl", ".ndjson", ".json"):
         return _json(lines, name)
-    return Records(name, ("text",), ((at, {"text": line.rstrip("\n").removesuffix("\r")}) for at, line in lines))
+    return Records(name, ("text",), _texts(lines, name))
+
+
+def _texts(lines: Iterator[tuple[int, str]], name: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each line as a text. A file without a line feed is one text, unless carriage returns stand in their place."""
+    for number, line in lines:
+        text = line.rstrip("\n").removesuffix("\r")
+        if number == 1 and "\r" in text and not line.endswith("\n"):
+            raise InputError(f"{name}:1: {RETURNS}")
+        yield number, {"text": text}
 
 
 def _lines(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[int, str]]:
@@ -141,7 +151,7 @@ def _lines(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[in
     except UnicodeError as error:  # a codec that refuses the whole file
         found = f"{name}: found a file that {encoding} does not read ({error})"
         raise InputError(f"{found}, expected another, such as utf-16-le or utf-16-be") from error
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:  # OSError: no permission, or no gzip header
+    except UNREADABLE as error:
         raise InputError(f"{name}:{number + 1}: unreadable ({reason(error)}), expected a whole file") from error
 
 
@@ -192,7 +202,7 @@ def _records(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:
 def _told(error: str) -> str:
     """What the csv module found wrong, and what to do about it."""
     if "new-line character" in error:
-        return "found a carriage return within the line, expected line feeds at the ends of lines; convert the file"
+        return RETURNS
     if "unexpected end" in error or "field limit" in error:
         return "found a quote that nothing closes, expected one; write a quote within a field twice"
     return f"found a quote within a quoted field ({error}), expected it twice there"
@@ -237,16 +247,16 @@ def _dicts(rows: Iterable[tuple[int, Any]], name: str, unit: str) -> Records:
     return records
 
 
-def _parquet(path: Path | BinaryIO, name: str) -> Records:
+def _parquet(raw: BinaryIO, name: str) -> Records:
     from pyarrow import ArrowException, parquet
 
-    wrong = ArrowException, OSError
+    wrong = ArrowException, *UNREADABLE
     with refused(f"{name}: cannot be read (", "), expected a Parquet file", wrong):
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(raw)
         columns = tuple(file.schema_arrow.names)
 
     def rows() -> Iterator[dict[str, Any]]:
-        with refused(f"{name}: cannot be read (", "), expected a whole Parquet file", wrong):
+        with raw, refused(f"{name}: cannot be read (", "), expected a whole Parquet file", wrong):
             for batch in file.iter_batches(1024):
                 yield from batch.to_pylist()
 

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import lzma
 
 import datasets
 import pandas as pd
@@ -62,8 +63,11 @@ def test_every_kind_gives_the_same_rows(tmp_path):
     (tmp_path / "rows.json").write_text(json.dumps(ROWS, indent=1))
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     (tmp_path / "rows.csv.bz2").write_bytes(bz2.compress(write_csv(tmp_path / "rows.csv").read_bytes()))
+    (tmp_path / "OTHER.JSONL.GZ").write_bytes(gzip.compress(lines.encode()))
+    for ending, packed in ((".gz", gzip), (".XZ", lzma), (".bz2", bz2)):
+        (tmp_path / f"rows.parquet{ending}").write_bytes(packed.compress((tmp_path / "rows.parquet").read_bytes()))
     found = {path.name: rows_of(read_file(path)) for path in tmp_path.iterdir()}
-    assert len(found) == 6
+    assert len(found) == 10
     named = datasets.Dataset.from_list(
         [{"text": row["text"], "label": at} for row, at in zip(ROWS, (1, 0, 1), strict=True)]
     )
@@ -106,6 +110,13 @@ def test_quotes_are_plain_characters_in_tsv_and_may_hold_lines_in_csv(tmp_path):
     ]
 
 
+def test_lines_of_text_may_end_in_any_usual_way_and_hold_a_carriage_return(tmp_path):
+    texts = {b"one\ntwo\n": ["one", "two"], b"one\r\ntwo": ["one", "two"], b"one\r": ["one"], b"o\rne\n": ["o\rne"]}
+    for content, expected in texts.items():
+        (tmp_path / "OK.TXT.GZ").write_bytes(gzip.compress(content))
+        assert [row["text"] for row in rows_of(read_file(tmp_path / "OK.TXT.GZ"))] == expected
+
+
 FAULTS = [
     ("a.csv", b"", "a.csv:1: found nothing"),
     ("a.csv", b"text,label\na,b\na,b,c\n", "a.csv:3: found 3 fields, expected 2 as in the header; quote texts"),
@@ -122,6 +133,12 @@ FAULTS = [
     ("a.jsonl", b"\n\n", "a.jsonl:1: found nothing"),
     ("a.json", b"[]", "a.json: found no rows"),
     ("a.parquet", b"PAR1", "a.parquet: cannot be read"),
+    ("a.parquet.gz", b"not packed", "a.parquet.gz: cannot be read .Not a gzipped file"),
+    ("a.parquet.xz", b"not packed", "a.parquet.xz: cannot be read .Input format not supported"),
+    ("a.parquet.gz", gzip.compress(b"PAR1"), "a.parquet.gz: cannot be read"),
+    ("a.parquet.gz", gzip.compress(b"PAR1")[:-4], "a.parquet.gz: cannot be read .Compressed file ended"),
+    ("a.txt.zst", b"a", "a.txt.zst: found a name that ends in .zst, expected one of .csv, .tsv"),
+    ("a.txt", b"one\rtwo\r", "a.txt:1: found a carriage return within the line, expected line feeds .* convert"),
     ("a.xlsx", b"PK", "a.xlsx: found a name that ends in .xlsx, expected one of .csv, .tsv"),
 ]
 
