@@ -53,9 +53,11 @@ def resumable() -> Iterator[None]:
 
 
 def quiet() -> None:
-    """transformers' own bars and advice, which are for programmers, off."""
+    """transformers' own bars and advice, which are for programmers, off, and what the hub's client tells of retries."""
     import transformers
+    from huggingface_hub.utils import logging
 
+    logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
 

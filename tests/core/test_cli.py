@@ -1,6 +1,7 @@
 """The command `fastbert`, from a CSV to predictions, and what it does with bad input and readers that leave."""
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -148,6 +149,23 @@ def test_bad_input_is_one_line_and_writes_nothing(trained, words, message, monke
     assert line.startswith("error: ")
     assert re.search(message, line), line
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+HUB_OUT_OF_REACH = """
+import time
+time.sleep = lambda seconds: None  # between the hub client's retries
+from fastbert_core import cli
+raise SystemExit(cli.main(["predict", "nobody/nothing", "-", "--speed", "0.5"]))
+"""
+
+
+def test_a_model_that_no_hub_has_is_one_line_without_the_client_s_retries(tmp_path):
+    nowhere = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", HUB_OUT_OF_REACH]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | nowhere, input="")
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert line.startswith("error: nobody/nothing: cannot be loaded as a FastBERT: We couldn't connect")
 
 
 def test_a_fault_within_the_stream_comes_after_what_was_read_before(trained, capsys):
