@@ -36,7 +36,7 @@ def train(options: argparse.Namespace) -> None:
         print(json.dumps(record, ensure_ascii=False))
         return
     print(show.shown(options.out))
-    print(f"model in {options.out}; next: fastbert predict {options.out} FILE --max-disagreement 0.01")
+    print(f"model in {options.out}; next: fastbert predict {options.out} FILE {show.first_option(options.out)}")
 
 
 def predict(options: argparse.Namespace) -> None:

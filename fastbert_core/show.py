@@ -1,6 +1,7 @@
 """What the command prints of a model and its numbers: its record, its operating points, tables in columns."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,16 @@ def points_table(folder: Path) -> list[dict]:
             row["note"] = f"never exits: {points.rows} calibration rows, {needed}"
         rows.append(row)
     return rows
+
+
+def first_option(folder: Path) -> str:
+    """The option of `predict` to try first: 1% of answers, or a speedup where calibration rows are too few for that."""
+    from fastbert_core.operating_points import FILE, load_points
+
+    points = load_points(folder / FILE)
+    if points.threshold(max_disagreement=0.01) > 0:
+        return "--max-disagreement 0.01"
+    return f"--speedup {min(2.0, math.floor(10 * points.speedups[-1]) / 10):g}"
 
 
 def shown(folder: Path) -> str:

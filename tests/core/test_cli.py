@@ -252,6 +252,12 @@ def test_a_killed_training_goes_on_and_leaves_nothing_hidden(trained, monkeypatc
     assert not (trained / "again").exists()
     assert "error: interrupted; the same command goes on from the last checkpoint" in capsys.readouterr().err
     assert cli.main(words) == 0
+    again = trained / "again"
+    last = capsys.readouterr().out.splitlines()[-1]  # too few rows for 1%, which would never exit
+    assert last == f"model in {again}; next: fastbert predict {again} FILE --speedup 2"
+    code, out, _ = run(capsys, "predict", again, trained / "reviews.csv", *last.split()[-2:])
+    assert code == 0
+    assert min(json.loads(line)["exit_layer"] for line in out.splitlines()) < 4
     one, other = ((trained / name / "model.safetensors").read_bytes() for name in ("model", "again"))
     assert one == other
     assert not (trained / ".again.training").exists()

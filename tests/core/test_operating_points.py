@@ -14,6 +14,7 @@ from fastbert_core.evaluation import said_of
 from fastbert_core.exit_rules import exit_layers, get_rule
 from fastbert_core.flops import EncoderShape
 from fastbert_core.operating_points import FILE, calibrated, costs, load_points, save_points, weights_sha256
+from fastbert_core.show import first_option
 from fastbert_core.thresholds import learn_then_test
 from fastbert_core.trace import Trace
 from fastbert_core.tsv import Split
@@ -91,6 +92,17 @@ def test_accuracy_is_that_of_the_labelled_rows(rows):
     assert (found.labelled, none.labelled, none.full_accuracy) == (200, 0, None)
     assert found.full_accuracy == pytest.approx(100 * (p[::3, -1].argmax(axis=1) == labels[::3]).mean())
     assert [point.threshold for point in found.points] == [point.threshold for point in none.points]
+
+
+def test_the_first_option_is_one_at_which_texts_leave(points, rows, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    few = calibrated(trace_of(*(each[:50] for each in rows)), texts_sha256="t", max_tokens=128, model_sha256="m")
+    for found, option in ((points, "--max-disagreement 0.01"), (few, "--speedup 2")):
+        save_points(dataclasses.replace(found, model_sha256=weights_sha256(tmp_path)), tmp_path)
+        assert first_option(tmp_path) == option
+    slow = dataclasses.replace(few, model_sha256=weights_sha256(tmp_path), speedups=(*few.speedups[:-1], 1.87))
+    save_points(slow, tmp_path)
+    assert first_option(tmp_path) == "--speedup 1.8"
 
 
 def test_they_come_back_whole_and_of_no_other_model(points, tmp_path):
