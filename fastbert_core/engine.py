@@ -196,7 +196,7 @@ class Engine:
             "budget": budget,
             "layers_per_second": layers_per_second,
         }
-        steer, rule = self._steer(wanted, rule), self._rule(rule)
+        rule, steer = self._steer(wanted, rule)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
@@ -236,8 +236,8 @@ class Engine:
         Raises InputError as `predict`, QueueFull, and Closed after `close`. Callbacks of the future run in the thread
         that runs the model, and must be short.
         """
-        steer = self._steer({"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}, rule)
-        leaving = Leaving(self._rule(rule), steer.threshold, self._last(max_layers), self.model.kind)
+        rule, steer = self._steer({"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}, rule)
+        leaving = Leaving(rule, steer.threshold, self._last(max_layers), self.model.kind)
         until = math.inf if deadline is None else time.monotonic() + _seconds("deadline", deadline)
         self._check_form(pair)
         if self.model.kind.of_words:
@@ -261,31 +261,29 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _rule(self, rule: str | ExitRule | None) -> ExitRule:
-        """The rule by its name, or the task type's own. Raises InputError for one that has no meaning for the type."""
-        kind = self.model.kind
-        found = get_rule(kind.base if rule is None else rule)
-        kind.check_rule(found, rule if isinstance(rule, str) else type(found).__name__)
-        return found
-
     def _last(self, max_layers: int | None) -> int:
         return _size("max_layers", max_layers, self.model.layers, self.model.layers)
 
-    def _steer(self, wanted: dict[str, float | None], rule: str | ExitRule | None) -> Steady | Budget:
-        """What says the threshold of the next samples."""
+    def _steer(self, wanted: dict[str, float | None], rule: str | ExitRule | None) -> tuple[ExitRule, Steady | Budget]:
+        """The rule, or the task type's own where none is named, and what says its threshold for the next samples."""
         given = {name: value for name, value in wanted.items() if value is not None}
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
             expected = "one of speed, speedup, max_disagreement, budget and layers_per_second"
             raise InputError(f"predict: found {found}, expected {expected}")
+        kind = self.model.kind
+        found = get_rule(kind.base if rule is None else rule)
+        name = rule if isinstance(rule, str) else type(found).__name__
+        kind.check_rule(found, name)
         if "speed" in given:
-            return Steady(check_speed(given["speed"]))
-        if (rule or self.model.kind.base) != self.points.rule:
-            raise InputError(f"rule: found {rule!r}, expected {self.points.rule}, which the operating points are of")
-        for name, holds in (("budget", Budget), ("layers_per_second", Pace)):
-            if name in given:
-                return holds(self.points.thresholds, self.points.layers, given[name])
-        return Steady(self.points.threshold(**given))
+            return found, Steady(check_speed(given["speed"]))
+        calibrated = get_rule(self.points.rule)
+        if type(found) is not type(calibrated) or vars(found) != vars(calibrated):
+            raise InputError(f"rule: found {name!r}, expected {self.points.rule}, which the operating points are of")
+        for target, holds in (("budget", Budget), ("layers_per_second", Pace)):
+            if target in given:
+                return found, holds(self.points.thresholds, self.points.layers, given[target])
+        return found, Steady(self.points.threshold(**given))
 
     def _check_form(self, pairs: object) -> None:
         """Raise InputError unless there are second texts, or None, as in the model's training, and room for them."""

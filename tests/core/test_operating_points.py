@@ -11,7 +11,8 @@ from fastbert_core.budgets import Budget, held
 from fastbert_core.engine import BUDGETED, Engine
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
-from fastbert_core.exit_rules import exit_layers, get_rule
+from fastbert_core.exit_rules import RULES, exit_layers, get_rule
+from fastbert_core.exit_rules.entropy import Entropy
 from fastbert_core.flops import EncoderShape
 from fastbert_core.operating_points import FILE, calibrated, costs, load_points, save_points, weights_sha256
 from fastbert_core.show import first_option
@@ -136,7 +137,11 @@ def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_mode
     points = said.operating_points(folder)
     save_points(points, folder)
     for target in ({"speedup": 1.1}, {"max_disagreement": 0.3}):
-        assert engine.predict(texts, **target) == engine.predict(texts, speed=min(1.0, points.threshold(**target)))
+        found = engine.predict(texts, **target)
+        assert found == engine.predict(texts, speed=min(1.0, points.threshold(**target)))
+        for rule in ("entropy", RULES["entropy"], Entropy()):
+            assert engine.predict(texts, rule=rule, **target) == found
+            assert engine.submit(texts[0], rule=rule, **target).result().exit_layer == found[0].exit_layer
     for wrong in ({}, {"speed": 0.5, "speedup": 2}, {"speedup": 2, "max_disagreement": 0.1}):
         with pytest.raises(
             InputError, match="expected one of speed, speedup, max_disagreement, budget and layers_per_second"
@@ -144,6 +149,8 @@ def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_mode
             engine.predict(texts, **wrong)
     with pytest.raises(InputError, match="rule: found 'margin', expected entropy"):
         engine.predict(texts, rule="margin", speedup=1.1)
+    with pytest.raises(InputError, match="rule: found 'Margin', expected entropy"):
+        engine.predict(texts, rule=RULES["margin"], speedup=1.1)
     other = load_points(folder / FILE)
     (folder / FILE).write_text((folder / FILE).read_text().replace(other.model_sha256, "0" * 64))
     with pytest.raises(InputError, match="found it beside weights"):
