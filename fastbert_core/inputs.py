@@ -178,13 +178,6 @@ def _plain(value: Any, kind: TaskType) -> str | None:
     return kind.cell(value) or None
 
 
-def _labels(values: list[str | None]) -> list[str | None]:
-    """Labels as they are; where all are integers, or floats that are, they lose their zeros, and -1 is no label."""
-    if not all(WHOLE.fullmatch(value) for value in set(values) - {None}):
-        return values
-    return [None if value is None else _whole(value) for value in values]
-
-
 def _whole(label: str) -> str | None:
     """A label that is an integer, or a float that is one, without its zeros; None for -1, and what else it is."""
     if not WHOLE.fullmatch(label):
@@ -197,13 +190,15 @@ def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
 
     Raises InputError if there are fewer than two, or so many that they can be no classes.
     """
-    labels = [label for label in (_labels(rows.labels) if kind is SINGLE else rows.labels) if label is not None]
     if kind.base == "spread":
         return (SCORE,)
-    if (listed := kind.classes_of(labels)) and kind is not SINGLE:
+    labels = [label for label in rows.labels if label is not None]
+    if listed := kind.classes_of(labels):
         return tuple(listed)
+    whole = all(WHOLE.fullmatch(name) for name in set(labels))
+    if whole:
+        labels = [number for label in labels if (number := _whole(label)) is not None]
     names = set(labels)
-    whole = all(WHOLE.fullmatch(name) for name in names)
     if len(names) < 2:
         remedy = "" if len(labels) == len(rows.labels) else "; a label of -1 among integers means none: write a word"
         raise InputError(f"{rows.name}: found {len(names)} classes in {len(labels)} labels, expected two{remedy}")
