@@ -2,15 +2,18 @@
 
 import contextlib
 import hashlib
+import lzma
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from fastbert_core.errors import InputError, RunError, reason
 
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # OSError: no permission, or no gzip header
 PARTIAL = ".partial"  # how names of files in the making, and of folders with such files, end
 
 

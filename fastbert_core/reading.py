@@ -9,18 +9,16 @@ import itertools
 import json
 import lzma
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastbert_core.errors import InputError, reason, refused
-from fastbert_core.files import readable
+from fastbert_core.files import UNREADABLE, readable
 
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
 PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # OSError: no permission, or no gzip header
 RETURNS = "found a carriage return within the line, expected line feeds at the ends of lines; convert the file"
 # How files and splits of a data set are called; the first is our own name.
 SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
@@ -296,10 +294,8 @@ def is_table(path: str) -> bool:
 
 
 def _of_python(data: Any) -> dict[str, Records]:
-    if isinstance(data, Mapping) and data and all(hasattr(table, "column_names") for table in data.values()):
+    if _is_dataset(data) or (isinstance(data, Mapping) and data and all(map(_is_dataset, data.values()))):
         return _splits(data, "data")
-    if hasattr(data, "column_names") and hasattr(data, "features"):
-        return {"train": _of_dataset(data, "data")}
     if isinstance(data, Mapping):
         import pandas as pd
 
@@ -323,9 +319,13 @@ def _of_python(data: Any) -> dict[str, Records]:
     return {"train": _dicts(enumerate(rows, start=1), "data", "row")}
 
 
+def _is_dataset(data: Any) -> bool:
+    return hasattr(data, "column_names") and hasattr(data, "features")
+
+
 def _splits(loaded: Any, name: str) -> dict[str, Records]:
     """The tables of a DatasetDict, or of a Dataset alone."""
-    if hasattr(loaded, "column_names") and hasattr(loaded, "features"):
+    if _is_dataset(loaded):
         return {"train": _of_dataset(loaded, name)}
     tables = {
         split: _of_dataset(loaded[found[0]], f"{name}, {found[0]}")

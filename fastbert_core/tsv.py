@@ -6,7 +6,6 @@ How a label reads, and what the two columns are called, is the task type's to sa
 import gzip
 import io
 import lzma
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fastbert_core.errors import InputError
-from fastbert_core.files import readable
+from fastbert_core.files import UNREADABLE, readable
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.text import is_blank
@@ -92,7 +91,7 @@ def _lines(path: Path) -> Iterator[str]:
                 yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}:{number}: found byte {error.object[error.start]:#04x}, expected UTF-8") from error
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:  # OSError: no permission, or no gzip header
+    except UNREADABLE as error:
         raise InputError(f"{path}:{number + 1}: unreadable ({error}), expected a whole {path.suffix} file") from error
 
 
