@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 READ = ("text", "pair", "label", "encoding")
-TRAINED = (
-    *("dev", "test", "type", "backbone", "classifier", "training", "epochs", "rate", "student_epochs", "student_rate"),
-    *("batch_size", "max_tokens", "train_rows", "seed", "device", "precision", "replace", *READ),
-)
 
 
 @resumable()
@@ -28,8 +24,9 @@ def train(options: argparse.Namespace) -> None:
     quiet()
     from fastbert_core.classifier import train_classifier
 
-    given = {name: value for name in TRAINED if (value := getattr(options, name)) is not None}
-    record = train_classifier(options.data, options.out, **given)
+    own = ("command", "json")  # all other options are called as the function's arguments
+    given = {name: value for name, value in vars(options).items() if value is not None and name not in own}
+    record = train_classifier(**given)
     if not record:  # another process of several has it
         return
     if options.json:
