@@ -162,12 +162,11 @@ class Online:
     def _drop(self) -> None:
         """Give up what was cancelled, and what is past its deadline, before it costs another layer."""
         now = time.monotonic()
-        over = {n: each for n, each in self._requests.items() if each.deadline <= now or each.future.cancelled()}
+        over = [n for n, each in self._requests.items() if each.deadline <= now or each.future.cancelled()]
         if over:
-            self._waiting.drop(over.keys())
-            for number, request in over.items():
-                _give(request, DeadlinePassed("the deadline passed before the request had an answer"))
-                del self._requests[number]
+            self._waiting.drop(set(over))
+            late = "the deadline passed before the request had an answer"
+            self._answer(over, (DeadlinePassed(late) for _ in over))
 
     def _send(self, running: deque) -> Group | None:
         """Run the group that is next, if there is one, and put it among those whose answers are read later."""
