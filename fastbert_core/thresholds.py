@@ -31,13 +31,6 @@ class Choice(NamedTuple):
     promise: str
 
 
-def fixed(threshold: float) -> Choice:
-    """A threshold as it is given. Raises InputError unless it lies in [0, 1]."""
-    if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
-        raise InputError(f"threshold: found {threshold!r}, expected a number in [0, 1]")
-    return Choice(float(threshold), "Nothing is promised, neither of cost nor of accuracy.")
-
-
 def by_speedup(scores: np.ndarray, cost: np.ndarray, dense: float, target: float) -> Choice:
     """The slowest threshold whose mean cost on calibration rows is at most the dense model's over `target`.
 
@@ -123,9 +116,9 @@ def within(lost: np.ndarray, rows: int, tolerated: float) -> np.ndarray:
     return np.where(kept.any(axis=-1), kept.shape[-1] - kept[..., ::-1].argmax(axis=-1), 0)
 
 
-def rows_needed(tolerated: float, error: float = ERROR) -> int:
+def rows_needed(tolerated: float) -> int:
     """How many calibration rows certify anything at all: with fewer, even none lost is no evidence."""
-    return math.ceil(math.log(error) / math.log1p(-tolerated))
+    return math.ceil(math.log(ERROR) / math.log1p(-tolerated))
 
 
 def errors_allowed(rows: int | np.ndarray, tolerated: float, error: float = ERROR) -> np.ndarray:

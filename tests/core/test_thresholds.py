@@ -17,7 +17,6 @@ from fastbert_core.thresholds import (
     certified,
     disagreement,
     errors_allowed,
-    fixed,
     harm,
     learn_then_test,
     naive,
@@ -180,14 +179,6 @@ def test_less_is_certified_than_the_naive_choice_takes_and_the_more_the_laxer(ro
 def test_shares_outside_0_to_1_are_refused(shares):
     with pytest.raises(InputError, match=r"(tolerated|error): found .*, expected a number between 0 and 1"):
         learn_then_test(np.zeros((5, 2), bool), np.zeros((5, 2)), *shares)
-
-
-@pytest.mark.parametrize("bad", [None, "fast", float("nan"), -0.1, 2])
-def test_a_fixed_threshold_promises_nothing(bad):
-    assert fixed(0.3).threshold == 0.3
-    assert "Nothing" in fixed(0.3).promise
-    with pytest.raises(InputError, match=r"threshold: found .*, expected a number in \[0, 1\]"):
-        fixed(bad)
 
 
 def test_the_grid_ascends_from_never_to_always():
