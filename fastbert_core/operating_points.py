@@ -85,33 +85,23 @@ class OperatingPoints:
 
         Raises InputError for a speedup below 1 or above what the first layer gives, and a share outside (0, 1).
         """
-        if speedup is not None:
-            return self._of_speedup(_number("speedup", speedup))
-        tolerated = _number("max_disagreement", max_disagreement)
-        if not 0 < tolerated < 1:
-            raise InputError(f"max_disagreement: found {max_disagreement!r}, expected a number between 0 and 1")
+        target, asked = ("max_disagreement", max_disagreement) if speedup is None else ("speedup", speedup)
+        try:
+            value = float(asked)
+        except (TypeError, ValueError):
+            raise InputError(f"{target}: found {asked!r}, expected a number") from None
+        if target == "speedup" and not 1 <= value <= self.speedups[-1]:
+            most = math.floor(100 * self.speedups[-1]) / 100
+            raise InputError(f"speedup: found {value!r}, expected a number from 1 to {most:g}, at which all leave")
+        if target == "max_disagreement" and not 0 < value < 1:
+            raise InputError(f"max_disagreement: found {asked!r}, expected a number between 0 and 1")
         for point in self.points:
-            if (point.target, point.value) == ("max_disagreement", tolerated):
+            if (point.target, point.value) == (target, value):
                 return point.threshold or 0.0
-        passed = int(certified(np.array(self.lost), self.rows, tolerated))
+        if target == "speedup":
+            return next(t for t, s in zip(self.thresholds, self.speedups, strict=True) if s >= value)
+        passed = int(certified(np.array(self.lost), self.rows, value))
         return float(GRID[passed - 1]) if passed else 0.0
-
-    def _of_speedup(self, speedup: float) -> float:
-        fastest = self.speedups[-1]
-        if not 1 <= speedup <= fastest:
-            most = math.floor(100 * fastest) / 100
-            raise InputError(f"speedup: found {speedup!r}, expected a number from 1 to {most:g}, at which all leave")
-        for point in self.points:
-            if (point.target, point.value) == ("speedup", speedup):
-                return point.threshold
-        return next(t for t, s in zip(self.thresholds, self.speedups, strict=True) if s >= speedup)
-
-
-def _number(name: str, value: object) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: found {value!r}, expected a number") from None
 
 
 def calibrated(trace: Trace, priced: tuple[np.ndarray, np.ndarray] | None = None, **of: object) -> OperatingPoints:
