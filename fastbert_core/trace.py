@@ -164,7 +164,11 @@ def check_trace(trace: Trace, name: str) -> None:
     samples, layers, _ = p.shape
     require(samples > 0, "no samples", "at least one")
     require(layers > 0, "no layers", "at least one")
-    kind = _type_of(trace, require)
+    require(isinstance(trace.metadata, dict), "metadata that is no table", "a JSON object")
+    type_name = trace.metadata.get("task_type", SINGLE.name)
+    known = isinstance(type_name, str) and type_name in TASK_TYPES
+    require(known, f"task_type {type_name!r}", f"one of {', '.join(TASK_TYPES)}")
+    kind = trace.kind
     require(labels.dtype == kind.label_dtype, f"labels of type {labels.dtype}", np.dtype(kind.label_dtype).name)
     require((trace.words is not None) == kind.of_words, "words", f"them in a trace of words alone, not of {kind.name}")
     if kind.of_words:
@@ -182,12 +186,6 @@ def check_trace(trace: Trace, name: str) -> None:
     _check_metadata(trace, require)
 
 
-def _type_of(trace: Trace, require: Require) -> TaskType:
-    name = trace.metadata.get("task_type", SINGLE.name) if isinstance(trace.metadata, dict) else SINGLE.name
-    require(isinstance(name, str) and name in TASK_TYPES, f"task_type {name!r}", f"one of {', '.join(TASK_TYPES)}")
-    return TASK_TYPES[name]
-
-
 def _check_words(trace: Trace, require: Require) -> int:
     """How many samples the words are of."""
     words, units = trace.words, len(trace.probabilities)
@@ -200,7 +198,6 @@ def _check_words(trace: Trace, require: Require) -> int:
 
 def _check_metadata(trace: Trace, require: Require) -> None:
     metadata, (_, layers, classes) = trace.metadata, trace.probabilities.shape
-    require(isinstance(metadata, dict), "metadata that is no table", "a JSON object")
     missing = [key for key in METADATA if key not in metadata]
     require(not missing, f"metadata without {', '.join(missing)}", f"all of {', '.join(METADATA)}")
     for key, kind in METADATA.items():
