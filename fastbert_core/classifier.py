@@ -33,7 +33,7 @@ from fastbert_core.model_card import model_card
 from fastbert_core.operating_points import save_points
 from fastbert_core.options import IMITATION, Options
 from fastbert_core.precision import resolve_device, resolve_precision
-from fastbert_core.processes import ALONE, Alone, processes
+from fastbert_core.processes import Alone, processes
 from fastbert_core.sources import find_encoder, load_task
 from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import TASKS
@@ -149,9 +149,7 @@ def _load(data: Any, dev: Any, test: Any, options: Options, read: dict, log: Log
 class _Job:
     """One training: the stages, then what the model folder holds. Each step is told with its number."""
 
-    def __init__(
-        self, data: Data, options: Options, work: Path, scratch: Path, log: Log, processes: Alone = ALONE
-    ) -> None:
+    def __init__(self, data: Data, options: Options, work: Path, scratch: Path, log: Log, processes: Alone) -> None:
         self.data, self.options, self.log, self.processes = data, options, log, processes
         self.device = resolve_device(options.device)
         self.precision = resolve_precision(options.precision, self.device)
@@ -187,6 +185,9 @@ class _Job:
         self._step += 1
         self.log(f"{self._step}/{self._steps} {line}")
 
+    def _detail(self, line: str) -> None:
+        self.log(f"    {line}")
+
     def train(self) -> FastBertModel:
         """The trained model."""
         data, options = self.data, self.options
@@ -195,7 +196,7 @@ class _Job:
         test = "no test rows" if data.test is None else f"{len(data.test)} test rows"
         self._told(f"data: {data.name}: {rows}, {held}, {test}; {len(data.classes)} classes")
         for line in data.said:
-            self.log(f"    {line}")
+            self._detail(line)
         everything, learns, selection = map(self._samples, (self.everything, self.learns, data.selection))
         self._check_language(everything)
         torch.manual_seed(options.seed)  # for the weights of the fresh classifiers
@@ -205,7 +206,7 @@ class _Job:
         if options.classifier is not None:
             everything, selection = self._imitated(everything), self._imitated(selection)
         shared = {"seed": options.seed, "processes": self.processes}
-        place = Workplace(self.work, self.tokenizer.pad_token_id, self.precision, self._of_stage, **shared)
+        place = Workplace(self.work, self.tokenizer.pad_token_id, self.precision, self._detail, **shared)
         for stage in self.stages:
             parts = "all exits" if stage.exits == "all" and not stage.frozen else " and ".join(stage.trains)
             self._told(f"{stage.name}: {parts}, on {self.backbone.name} of {model.layers} layers, {self.device.type}")
@@ -213,11 +214,8 @@ class _Job:
             self.notes[stage.name] = notes = train(model, stage, samples, selection, place)
             if stage.name == IMITATION:  # whose labels are the classifier's answers
                 share = 100 * notes["dev_accuracy"][-1]
-                self._of_stage(f"the last exit gives the classifier's answer for {share:.2f}% of the held-out rows")
+                self._detail(f"the last exit gives the classifier's answer for {share:.2f}% of the held-out rows")
         return model
-
-    def _of_stage(self, line: str) -> None:
-        self.log(f"    {line}")
 
     def _samples(self, split: Split) -> Samples:
         return Samples.of(self.kind, self.tokenizer, split, self.max_tokens)
@@ -233,7 +231,7 @@ class _Job:
         share = 0.0 if unknown is None else float((samples.encoded.ids == unknown).mean())
         if share > STRANGE:
             told = f"{100 * share:.0f}% of the tokens are unknown to {self.backbone.name}"
-            self.log(f"    warning: {told}; --backbone names an encoder of this language")
+            self._detail(f"warning: {told}; --backbone names an encoder of this language")
 
     def write(self, model: FastBertModel, folder: Path, seconds: float) -> dict:
         """Calibrate, test, and write the model folder: weights, tokenizer, operating points, record and card."""
@@ -261,11 +259,11 @@ class _Job:
         """What a person should look at first where accuracy is bad."""
         never = [row["class"] for row in held["classes"] if row["rows"] and not row["predicted"]]
         if never:
-            self.log(f"    warning: never predicted on the {rows} rows: {', '.join(never[:10])}; try more --epochs")
+            self._detail(f"warning: never predicted on the {rows} rows: {', '.join(never[:10])}; try more --epochs")
         if held["points"][0]["accuracy"] <= held["majority"]:
             common = "the commonest class" if self.kind is SINGLE else "one answer for all"
             told = f"no better than {common} ({held['majority']:.1f}%)"
-            self.log(f"    warning: on the {rows} rows it is {told}; try more --epochs or another --rate")
+            self._detail(f"warning: on the {rows} rows it is {told}; try more --epochs or another --rate")
 
     def _record(self, seconds: float) -> dict:
         data, options = self.data, dataclasses.asdict(self.options)

@@ -46,8 +46,8 @@ def divided(
     said: list[str],
     needs_labels: bool,
     sha256: str,
-    type: str = SINGLE.name,
-    scores: tuple[float, float] | None = None,
+    type: str,
+    scores: tuple[float, float] | None,
 ) -> Data:
     """The rows of `splits` (train, and dev and test where there are such) by what they serve, as `prepare` says.
 
