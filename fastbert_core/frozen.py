@@ -51,7 +51,8 @@ def frozen_states(
     layers = range(1, model.layers) if layers is None else layers
     if model.device.type == "cpu" and kept is not False:
         folder.mkdir(parents=True, exist_ok=True)
-        needed, room = _bytes(model, encoded, layers), _room(model, folder)
+        needed = 4 * len(encoded.ids) * len(layers) * model.backbone.config.hidden_size
+        room = _room(model, folder)
         if needed <= room:
             return KeptStates(model, encoded, pad_id, precision, folder, layers)
         if kept:
@@ -79,8 +80,7 @@ class KeptStates:
     ) -> None:
         self._of_token = len(layers), model.backbone.config.hidden_size
         self._token_bytes = 4 * math.prod(self._of_token)
-        self._offsets, self._lengths = encoded.offsets, encoded.lengths
-        self._units = encoded.units
+        self._encoded = encoded
         self._teacher = np.empty((encoded.unit_count, model.config.num_labels), np.float32)
         bar = tqdm(total=len(encoded), desc="frozen states", unit="sample", disable=None)
         with (
@@ -107,11 +107,11 @@ class KeptStates:
         layers, width = self._of_token
         padded = np.zeros((layers, b, n, width), np.float32)
         for at, row in enumerate(rows):
-            start, length = int(self._offsets[row]), int(self._lengths[row])
+            start, length = int(self._encoded.offsets[row]), int(self._encoded.lengths[row])
             content = os.pread(self._file, length * self._token_bytes, start * self._token_bytes)
             states = np.frombuffer(content, np.float32).reshape(length, layers, width)
             padded[:, at, :length] = states.transpose(1, 0, 2)
-        return list(torch.from_numpy(padded).unbind()), torch.from_numpy(self._teacher[self._units(rows)])
+        return list(torch.from_numpy(padded).unbind()), torch.from_numpy(self._teacher[self._encoded.units(rows)])
 
 
 def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
@@ -120,10 +120,6 @@ def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[li
         if layer in layers:
             states.append(model.read(hidden, batch.mask))
     return states, batch.of_units(model.classify(model.layers, hidden, batch.mask))
-
-
-def _bytes(model: FastBertModel, encoded: Encoded, layers: Sequence[int]) -> int:
-    return 4 * len(encoded.ids) * len(layers) * model.backbone.config.hidden_size
 
 
 def _room(model: FastBertModel, folder: Path) -> int:
