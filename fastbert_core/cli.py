@@ -8,10 +8,10 @@ from pathlib import Path
 
 from fastbert_core import commands
 from fastbert_core.arguments import ArgumentParser, exit_code, number, whole
+from fastbert_core.precision import DEVICES, ENGINE_PRECISIONS, FASTEST, PRECISIONS
 
-DEVICES = ("auto", "cpu", "cuda")
-OF_ENGINES = ("fp32", "bf16", "fp16", "int8", "auto", "fastest")
-FASTEST = "default: fp32; auto: bf16 where the machine has it; fastest: as `calibrate` has found on one like this"
+PLACES, OF_ENGINES = ("auto", *DEVICES), (*ENGINE_PRECISIONS, FASTEST)
+OF_PRECISION = "default: fp32; auto: bf16 where the machine has it; fastest: as `calibrate` has found on one like this"
 TYPES = ("single-label", "multi-label", "regression", "sequence-labelling")
 DATA = "CSV, TSV, JSONL, Parquet, a folder or hub id of Hugging Face's form"
 RATE, SECONDS = number(1, "a number between 0 and 1"), number(float("inf"), "a positive number of seconds")
@@ -53,7 +53,7 @@ def parser(prog: str = "fastbert") -> ArgumentParser:
     command.add_argument("--max-tokens", type=whole, help="what texts are cut to (default: 128)")
     command.add_argument("--train-rows", type=whole, help="how many labelled rows to learn from (default: all)")
     command.add_argument("--seed", type=int, help="default: 7")
-    command.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of training (default: auto)")
+    command.add_argument("--precision", choices=PRECISIONS, help="of training (default: auto)")
     command.add_argument("--replace", action="store_true", default=None, help="let a model in the folder go")
     _common(command, commands.train)
 
@@ -72,7 +72,7 @@ def parser(prog: str = "fastbert") -> ArgumentParser:
     command.add_argument("--out", type=Path, metavar="DIR", help="gets a Parquet file for each file, with --cluster")
     command.add_argument("--workers", type=whole, help="engines on the cluster (default: all there is room for)")
     command.add_argument("--cpus", type=whole, help="of each engine on the cluster (default: 1)")
-    command.add_argument("--precision", choices=OF_ENGINES, default="fp32", help=FASTEST)
+    command.add_argument("--precision", choices=OF_ENGINES, default="fp32", help=OF_PRECISION)
     _common(command, commands.predict, label=False)
 
     command = subparsers.add_parser("calibrate", help="operating points by other texts, which need no labels")
@@ -98,8 +98,8 @@ def parser(prog: str = "fastbert") -> ArgumentParser:
     command.add_argument("--queue", type=whole, default=1024, help="texts under way at a time (default: 1024)")
     command.add_argument("--max-bytes", type=whole, default=2**20, help="of a request's body (default: 1048576)")
     command.add_argument("--deadline", type=SECONDS, default=30.0, help="seconds a request may take (default: 30)")
-    command.add_argument("--precision", choices=OF_ENGINES, default="fp32", help=FASTEST)
-    command.add_argument("--device", choices=DEVICES, default="auto")
+    command.add_argument("--precision", choices=OF_ENGINES, default="fp32", help=OF_PRECISION)
+    command.add_argument("--device", choices=PLACES, default="auto")
     command.set_defaults(command=commands.serve)
 
     command = subparsers.add_parser("show", help="what a model is, where it came from, what it can do")
@@ -121,7 +121,7 @@ def _common(command: ArgumentParser, run: Callable, label: bool = True) -> None:
         command.add_argument("--label", metavar="COLUMN", help="that holds the class")
         command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--encoding", help="of text files (default: UTF-8, or what a byte-order mark says)")
-    command.add_argument("--device", choices=DEVICES, default="auto", help="default: auto, a GPU where there is one")
+    command.add_argument("--device", choices=PLACES, default="auto", help="default: auto, a GPU where there is one")
     command.set_defaults(command=run)
 
 

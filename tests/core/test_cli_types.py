@@ -6,6 +6,7 @@ import random
 import pytest
 
 from fastbert_core import cli
+from fastbert_core.task_types import TASK_TYPES
 
 GOOD, BAD = ["great", "lovely", "fine", "warm"], ["dull", "poor", "weak", "awful"]
 OTHER = ["the", "film", "plot", "actor", "and", "a"]
@@ -87,3 +88,7 @@ def test_labels_that_do_not_fit_are_one_line(trained, capsys):
     assert wrong[1] in error
     assert "wrong.jsonl:31" in error
     assert len(error.splitlines()) == 1
+
+
+def test_the_command_knows_every_type():
+    assert set(cli.TYPES) == set(TASK_TYPES)
