@@ -40,12 +40,12 @@ def predict(options: argparse.Namespace) -> None:
     """A line of JSON for each text; with --cluster, a file for each file."""
     wanted = _wanted(options)
     read = {name: getattr(options, name) for name in ("text", "pair", "encoding")}
-    alone = {"--out": options.out, "--workers": options.workers, "--cpus": options.cpus}
     if options.cluster is not None:
         print(_predict_backlog(options, wanted, read), file=sys.stderr)
         return
-    if given := [name for name, value in alone.items() if value is not None]:
-        raise InputError(f"{given[0]}: found it without --cluster, expected both")
+    for name in ("out", "workers", "cpus"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name}: found it without --cluster, expected both")
     quiet()
     from fastbert_core.predicting import predict
 

@@ -191,14 +191,13 @@ class Online:
         for row, number in enumerate(group.samples.tolist()):
             if (request := self._requests.get(number)) is not None:  # else dropped while it ran
                 by_rule.setdefault(id(request.leaving.rule), []).append(row)
-        for rows in by_rule.values():
-            sound = torch.isfinite(logits[rows]).all(dim=-1).tolist()
-            for row in (row for row, fine in zip(rows, sound, strict=True) if not fine):
-                error = RunError(f"layer {group.layer}: the probabilities are not finite")
-                self._answer([group.samples[row]], [error])
-            rows = np.array([row for row, fine in zip(rows, sound, strict=True) if fine], np.int64)
-            if len(rows):
-                stays[rows] = self._judge(group, rows, logits[torch.from_numpy(rows)])
+        for rows in map(np.array, by_rule.values()):
+            sound = torch.isfinite(logits[rows]).all(dim=-1).numpy()
+            for number in group.samples[rows[~sound]]:
+                self._answer([number], [RunError(f"layer {group.layer}: the probabilities are not finite")])
+            if sound.any():
+                rows = rows[sound]
+                stays[rows] = self._judge(group, rows, logits[rows])
         self._waiting.put_back(group, stays)
 
     def _judge(self, group: Group, rows: np.ndarray, logits: Tensor) -> np.ndarray:

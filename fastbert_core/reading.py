@@ -165,7 +165,7 @@ def _separated(lines: Iterator[tuple[int, str]], name: str, kind: str) -> Record
         options = {"delimiter": max(DELIMITERS, key=first[1].count), "strict": True}
     reader = csv.reader((line for _, line in itertools.chain([first], lines)), **options)
     rows = _records(reader, name)
-    header = [column.strip() for _, fields in itertools.islice(rows, 1) for column in fields]
+    header = [column.strip() for column in next(rows, (1, []))[1]]
     if not header:
         raise InputError(f"{name}:1: found empty lines alone, expected one with the names of the columns")
     if twice := [column for column in header if column and header.count(column) > 1]:
