@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
-from fastbert_core.tracing import TOKEN_BUDGET, evaluating
+from fastbert_core.tracing import evaluating
 from fastbert_core.train import Samples
 
 TRAIN_ROWS = 5000  # more of them cost minutes and change little
@@ -53,7 +53,7 @@ def frozen_vectors(
     rows = np.arange(len(encoded)) if rows is None else rows
     vectors = {name: np.empty((len(rows), model.backbone.config.hidden_size), np.float32) for name in ("cls", "mean")}
     with evaluating(model), autocast(model.device, precision):
-        for at in sorted_batches(encoded.lengths[rows], 64, TOKEN_BUDGET):
+        for at in sorted_batches(encoded.lengths[rows]):
             batch = collate(encoded, rows[at], pad_id, model.device)
             states = model.hidden_states(batch.input_ids, batch.mask, batch.token_type_ids)
             (hidden,) = deque(states, maxlen=1)  # the last layer's; none before it is kept

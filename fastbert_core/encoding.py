@@ -18,6 +18,8 @@ from fastbert_core.tokens import frame, shares, tokens
 
 # Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
 BUCKET = 50
+# Padded tokens in one batch: enough to keep the matrix products busy, little enough to stay in cache.
+TOKEN_BUDGET = 4096
 SURE = 20.0  # how far other logits lie below that of the class that a cut word is sure of
 
 
@@ -231,7 +233,7 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int
     return [batches[at] for at in generator.permutation(len(batches))]
 
 
-def sorted_batches(lengths: np.ndarray, max_batch: int, token_budget: int) -> list[np.ndarray]:
+def sorted_batches(lengths: np.ndarray, max_batch: int = 64, token_budget: int = TOKEN_BUDGET) -> list[np.ndarray]:
     """Rows in batches of like length, longest first, of at most `max_batch` rows and `token_budget` padded tokens."""
     order = np.argsort(-lengths.astype(np.int64), kind="stable")
     batches, at = [], 0

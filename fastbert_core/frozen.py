@@ -18,7 +18,7 @@ from fastbert_core.errors import RunError
 from fastbert_core.files import naming
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
-from fastbert_core.tracing import TOKEN_BUDGET, evaluating
+from fastbert_core.tracing import evaluating
 
 MAX_BYTES = 32 * 2**30
 
@@ -90,7 +90,7 @@ class KeptStates:
             autocast(model.device, precision),
             bar,
         ):
-            for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
+            for rows in sorted_batches(encoded.lengths):
                 hidden, teacher = _pass(model, collate(encoded, rows, pad_id), layers)
                 self._teacher[encoded.units(rows)] = teacher.float().numpy()
                 states = torch.stack(hidden, dim=2).float().numpy()  # [b, n, layers, hidden]

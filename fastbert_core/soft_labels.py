@@ -11,7 +11,6 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.errors import InputError, refused
 from fastbert_core.loading import check_whole
-from fastbert_core.tracing import TOKEN_BUDGET
 
 NO_NAME = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody has named
 
@@ -46,7 +45,7 @@ def soft_labels(classifier: PreTrainedModel, encoded: Encoded, pad_id: int) -> n
     output = np.empty((len(encoded), classifier.config.num_labels), np.float32)
     segments = getattr(classifier.config, "type_vocab_size", 1) > 1
     with tqdm(total=len(encoded), desc="soft labels", unit="sample", disable=None) as bar:
-        for rows in sorted_batches(encoded.lengths, 64, TOKEN_BUDGET):
+        for rows in sorted_batches(encoded.lengths):
             batch = collate(encoded, rows, pad_id, classifier.device)
             given = {"token_type_ids": batch.token_type_ids} if segments else {}
             mask = None if batch.mask is None else batch.mask.long()

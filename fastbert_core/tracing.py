@@ -13,9 +13,6 @@ from fastbert_core.precision import autocast
 from fastbert_core.processes import ALONE, Alone
 from fastbert_core.uncertainty import check_finite
 
-# Padded tokens in one batch: enough to keep the matrix products busy, little enough to stay in cache.
-TOKEN_BUDGET = 4096
-
 
 @contextlib.contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
@@ -54,7 +51,7 @@ def scaled_probabilities(
     quiet = None if progress and processes.main else True
     bar = tqdm(total=len(encoded), desc=progress, unit="sample", disable=quiet)
     with evaluating(model), autocast(device, precision), bar:
-        for rows in processes.share(sorted_batches(encoded.lengths, batch_size, TOKEN_BUDGET)):
+        for rows in processes.share(sorted_batches(encoded.lengths, batch_size)):
             batch = collate(encoded, rows, pad_id, device)
             logits = model.exit_logits(batch.input_ids, batch.mask, batch.token_type_ids, classified)
             logits, units = batch.of_units(logits).float(), encoded.units(rows)  # [units, layers, classes]

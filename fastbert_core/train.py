@@ -24,7 +24,7 @@ from fastbert_core.optimizer import adamw, learning_of, set_rates, steps_of
 from fastbert_core.precision import autocast
 from fastbert_core.processes import ALONE, Alone
 from fastbert_core.task_types import TaskType
-from fastbert_core.tracing import TOKEN_BUDGET, evaluating, probabilities
+from fastbert_core.tracing import evaluating, probabilities
 from fastbert_core.trainings import Stage
 from fastbert_core.tsv import Split
 
@@ -269,7 +269,7 @@ class _Exits:
             together = {"processes": place.processes}
             return probabilities(model, encoded, place.pad_id, self._layers, place.precision, **together)
         p = np.zeros((encoded.unit_count, len(self._layers), model.config.num_labels), np.float32)
-        for rows in place.processes.share(sorted_batches(encoded.lengths, 64, TOKEN_BUDGET)):
+        for rows in place.processes.share(sorted_batches(encoded.lengths)):
             with evaluating(model):
                 logits = self._from_states("dev", rows, collate(encoded, rows, place.pad_id, model.device))
             p[encoded.units(rows)] = model.kind.activate(logits).cpu().numpy()
