@@ -271,14 +271,12 @@ class Engine:
             found = " and ".join(given) or "none of them"
             expected = "one of speed, speedup, max_disagreement, budget and layers_per_second"
             raise InputError(f"predict: found {found}, expected {expected}")
-        kind = self.model.kind
-        found = get_rule(kind.base if rule is None else rule)
-        name = rule if isinstance(rule, str) else type(found).__name__
-        kind.check_rule(found, name)
+        found = self.model.kind.rule(rule)
         if "speed" in given:
             return found, Steady(check_speed(given["speed"]))
         calibrated = get_rule(self.points.rule)
         if type(found) is not type(calibrated) or vars(found) != vars(calibrated):
+            name = rule if isinstance(rule, str) else type(found).__name__
             raise InputError(f"rule: found {name!r}, expected {self.points.rule}, which the operating points are of")
         for target, holds in (("budget", Budget), ("layers_per_second", Pace)):
             if target in given:

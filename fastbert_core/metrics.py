@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers, get_rule
+from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers
 from fastbert_core.flops import EncoderShape, dense_flops, paper_flops_by_exit
 from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.trace import Trace
@@ -93,8 +93,7 @@ def judged(trace: Trace, rule: str | ExitRule) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(rule, str) and rule in BOUNDS:
         same = kind.same(trace.predictions, trace.predictions[:, -1:], trace.words)
         return BOUNDS[rule].score(trace.correct, same), trace.predictions
-    name, rule = rule if isinstance(rule, str) else type(rule).__name__, get_rule(rule)
-    kind.check_rule(rule, name)
+    rule = kind.rule(rule)
     if rule.unnormalised and trace.logsumexp is None:
         raise InputError(f"{describe(trace)}: found no logsumexp, expected a trace that keeps it")
     if rule.unnormalised:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from fastbert_core.errors import InputError, reason, refused
-from fastbert_core.exit_rules import get_rule
 from fastbert_core.files import write_whole
 from fastbert_core.flops import EncoderShape
 from fastbert_core.packing import BITS, LARGEST_LOGSUMEXP, PACKED, packed, packed_scale, unpacked, whole_bits
@@ -71,7 +70,7 @@ class Trace:
     @cached_property
     def uncertainties(self) -> np.ndarray:
         """Uncertainty of every layer for every sample, by the type's own rule, float64 [samples, layers]."""
-        return self.kind.score(get_rule(self.kind.base), self.probabilities, self.words)
+        return self.kind.score(self.kind.rule(), self.probabilities, self.words)
 
     @cached_property
     def predictions(self) -> np.ndarray:

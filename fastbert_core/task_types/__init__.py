@@ -195,11 +195,19 @@ class TaskType:
 
         return {name: rule for name, rule in RULES.items() if self.name in rule.types}
 
-    def check_rule(self, rule: "ExitRule", name: str) -> None:
-        """Raise InputError, naming the rule, if it has no meaning for this type."""
-        if self.name not in rule.types:
+    def rule(self, rule: "str | ExitRule | None" = None) -> "ExitRule":
+        """A rule by its name, or as it is; None is the type's own.
+
+        Raises InputError for one that is unknown, has yet to be fitted, or has no meaning for this type.
+        """
+        from fastbert_core.exit_rules import get_rule
+
+        found = get_rule(self.base if rule is None else rule)
+        if self.name not in found.types:
+            name = rule if isinstance(rule, str) else type(found).__name__
             expected = ", ".join(known for known, other in self.rules().items() if not other.needs_fit)
             raise InputError(f"exit rule {name}: has no meaning for {self.name} tasks, expected one of {expected}")
+        return found
 
     def score(self, rule: "ExitRule", p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
         """A rule's scores of samples, float64 [samples, layers]."""
