@@ -117,7 +117,7 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
 
     Raises RunError, naming the layer, for probabilities that are not finite, as `pooled` does.
     """
-    found, device = _nothing_yet(model, encoded), model.device
+    found, device = Predictions.empty(len(encoded), model.config.num_labels, model.kind, encoded.words), model.device
     for sample in range(len(encoded)):
         row = np.array([sample])
         batch, (places, words) = collate(encoded, row, pad_id, device), _words(encoded, row)
@@ -134,10 +134,6 @@ def one_by_one(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Lea
     return found
 
 
-def _nothing_yet(model: FastBertModel, encoded: Encoded) -> Predictions:
-    return Predictions.empty(len(encoded), model.config.num_labels, model.kind, encoded.words)
-
-
 def _words(encoded: Encoded, rows: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Where the words of samples begin, int64 [rows, most words of any sample], and how many each has; else None."""
     if encoded.words is None:
@@ -152,7 +148,7 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
     The deepest full batch runs first, and new samples start where there is none, so little ever waits. When nothing
     new is left, the layers run what waits for them, the first one first.
     """
-    found = _nothing_yet(model, encoded)
+    found = Predictions.empty(len(encoded), model.config.num_labels, model.kind, encoded.words)
     pool, fresh, running = Pool(shapes), embedded(model, encoded, pad_id, shapes), deque()
     ahead = AHEAD[model.device.type]
     while True:
