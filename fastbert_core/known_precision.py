@@ -7,7 +7,7 @@ import torch
 
 from fastbert_core.errors import InputError, reason
 from fastbert_core.files import write_whole
-from fastbert_core.operating_points import weights_sha256
+from fastbert_core.operating_points import check_weights, weights_sha256
 from fastbert_core.precision import ENGINE_PRECISIONS, instruction_set
 
 FILE = "precisions.json"
@@ -23,10 +23,7 @@ def known_precision(path: Path | None, source: str | Path, device: torch.device)
     found = _read(path, remedy).get(kind) if path is not None else None
     if found is None:
         raise InputError(f"{source}: found no precision that was tried on {kind}, expected one; {remedy}")
-    if found["model_sha256"] != (weights := weights_sha256(path.parent)):
-        raise InputError(
-            f"{path}: found it beside weights {weights[:12]}, expected {found['model_sha256'][:12]}; {remedy}"
-        )
+    check_weights(path, found["model_sha256"], remedy)
     return found["precision"]
 
 

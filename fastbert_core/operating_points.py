@@ -184,6 +184,13 @@ def weights_sha256(folder: Path) -> str:
     return sha256(*files)
 
 
+def check_weights(path: Path, made_for: str, remedy: str) -> None:
+    """Raise InputError, with the `remedy`, unless the weights beside `path` have the SHA-256 that it was made for."""
+    if made_for != (weights := weights_sha256(path.parent)):
+        expected = f"expected those of {made_for[:12]}, which it was made for"
+        raise InputError(f"{path}: found it beside weights {weights[:12]}, {expected}; {remedy}")
+
+
 def save_points(points: OperatingPoints, folder: Path) -> Path:
     """Write the operating points into a model's folder, whole or not at all, and return the file."""
     path = Path(folder) / FILE
@@ -205,7 +212,5 @@ def load_points(path: Path) -> OperatingPoints:
         raise InputError(f"{path}: found {reason(error)}, expected operating points; {remedy}") from error
     if not whole:
         raise InputError(f"{path}: found curves of other lengths, expected operating points; {remedy}")
-    if found.model_sha256 != (weights := weights_sha256(path.parent)):
-        expected = f"expected those of {found.model_sha256[:12]}, which it was made for"
-        raise InputError(f"{path}: found it beside weights {weights[:12]}, {expected}; {remedy}")
+    check_weights(path, found.model_sha256, remedy)
     return found
