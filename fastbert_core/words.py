@@ -21,15 +21,15 @@ def encode_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_t
     if max_tokens < around.least:
         raise InputError(f"max_tokens: found {max_tokens}, expected at least {around.least}, with one of each text")
     room, before = max_tokens - around.special, len(around.ids[0])
-    sentences = [text.split(" ") for text in texts]
-    pieces = _pieces(tokenizer, sentences)
+    # Within a sentence a word has a space before it, as some tokenizers tell.
+    sentences = [[f" {word}" if at else word for at, word in enumerate(text.split(" "))] for text in texts]
+    pieces = _pieces(tokenizer, {word for words in sentences for word in words})
     ids, firsts, lengths, counts, truncated = array("i"), array("i"), array("i"), array("i"), []
     for words in sentences:
         kept: list[int] = []
-        for at, word in enumerate(words):
-            of_word = pieces[word if at == 0 else f" {word}"]
+        for word in words:
             firsts.append(before + len(kept) if len(kept) < room else -1)
-            kept += of_word
+            kept += pieces[word]
         counts.append(len(words))
         truncated.append(len(kept) > room)
         row = [*around.ids[0], *kept[:room], *around.ids[1]]
@@ -40,10 +40,9 @@ def encode_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_t
     return Encoded(np.array(ids, np.int32), None, offsets, np.array(truncated, bool), words)
 
 
-def _pieces(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> dict[str, list[int]]:
-    """The tokens of every different word, which within a sentence has a space before it, as some tokenizers tell."""
-    different = {word if at == 0 else f" {word}" for words in sentences for at, word in enumerate(words)}
-    listed = sorted(different)
+def _pieces(tokenizer: PreTrainedTokenizerBase, words: set[str]) -> dict[str, list[int]]:
+    """The tokens of each word."""
+    listed = sorted(words)
     found = plain(tokenizer).encode_batch(listed, add_special_tokens=False)
     unknown = tokenizer.unk_token_id
     pieces = {word: encoding.ids or [unknown] for word, encoding in zip(listed, found, strict=True)}
