@@ -145,9 +145,9 @@ def evaluate(options: argparse.Namespace) -> None:
     print(f"{tables['rows']} rows; {common} {tables['majority']:.2f}% of them")
     if tables["confidence"] is not None:
         print(f"the full model is {tables['confidence']:.2f}% sure on average")
-    named = ["points", *["classes"] * bool(tables["classes"]), *["rules"] * options.rules]
-    for name in named:
-        print(f"\n{show.table(tables[name])}")
+    for name in ("points", "classes", "rules"):
+        if tables.get(name):
+            print(f"\n{show.table(tables[name])}")
     if not path.exists():
         print(f"\nno operating points; next: fastbert calibrate {folder} --texts FILE")
 
@@ -218,12 +218,11 @@ def _trainings() -> list[dict]:
     from fastbert_core.trainings import TRAININGS, Schedule, Schedules
 
     schedules = Schedules(Schedule(1, 1e-3), Schedule(1, 1e-3))
-    stages = {name: training(schedules) for name, training in TRAININGS.items()}
-    told = {
-        name: ", then ".join(f"{' and '.join(stage.trains)} on {stage.loss}" for stage in of)
-        for name, of in stages.items()
-    }
-    return [{"training": name, "stages": stages} for name, stages in told.items()]
+    rows = []
+    for name, training in TRAININGS.items():
+        stages = [f"{' and '.join(stage.trains)} on {stage.loss}" for stage in training(schedules)]
+        rows.append({"training": name, "stages": ", then ".join(stages)})
+    return rows
 
 
 def _backbones() -> list[dict]:
