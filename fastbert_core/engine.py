@@ -200,14 +200,13 @@ class Engine:
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
+        if isinstance(steer, Budget) and isinstance(texts, str | Encoded):
+            found = "one text" if isinstance(texts, str) else "encoded samples"
+            raise InputError(f"budget: found {found}, expected a list or an iterator of texts")
         if isinstance(texts, Encoded):
-            if isinstance(steer, Budget):
-                raise InputError("budget: found encoded samples, expected texts, in the order of a stream")
             return self._classify(texts, Leaving(rule, steer.threshold, last, self.model.kind), rows)
         self._check_form(pairs)
         if isinstance(texts, str):
-            if isinstance(steer, Budget):
-                raise InputError("budget: found one text, expected a list or an iterator")
             return next(self._stream(paired([texts], None if pairs is None else [pairs]), rule, steer, last, 1))
         alarm = None if speed is not None else Alarm(self.points.first)
         predictions = self._stream(paired(texts, pairs), rule, steer, last, rows, alarm)
