@@ -111,17 +111,15 @@ def _row(
     kind, words = trace.kind, trace.words
     said, full = kind.at(answers, left, words), answers[:, -1]
     right, full_right = (trace.quality(side[:, None])[:, 0] for side in (said, full))
-    low, high = _interval(right)
     lost = full_right.astype(float) - right
-    width = NORMAL * float(lost.std()) / np.sqrt(len(lost))
     of = said, trace.labels, words, trace.metadata["classes"]
     return {
         "point": name,
         "threshold": threshold,
         "accuracy": 100 * float(right.mean()),
-        "accuracy_interval": [100 * low, 100 * high],
+        "accuracy_interval": [100 * end for end in _interval(right)],
         "lost": 100 * float(lost.mean()),
-        "lost_interval": [100 * float(lost.mean() - width), 100 * float(lost.mean() + width)],
+        "lost_interval": [100 * end for end in _interval(lost)],
         **{
             name.replace("-", "_"): None if np.isnan(value := METRICS[name](*of)) else value
             for name in (kind.metrics if kind is not SINGLE else ("macro-f1",))
@@ -133,12 +131,12 @@ def _row(
     }
 
 
-def _interval(right: np.ndarray) -> tuple[float, float]:
-    """Wilson's interval of a share, bool [rows]; of graded answers that of a mean."""
-    if right.dtype == bool:
-        return binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-    width = NORMAL * float(right.std()) / np.sqrt(len(right))
-    return float(right.mean() - width), float(right.mean() + width)
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """Wilson's interval of a share, bool [rows]; of numbers, float [rows], that of their mean."""
+    if values.dtype == bool:
+        return binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
+    width = NORMAL * float(values.std()) / np.sqrt(len(values))
+    return float(values.mean() - width), float(values.mean() + width)
 
 
 def _by_class(answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[dict]:
