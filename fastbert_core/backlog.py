@@ -53,6 +53,7 @@ def predict_backlog(
     workers: int | None = None,
     cpus: int = 1,
     device: str = "cpu",
+    precision: str = "fp32",
     batch_size: int | None = None,
     probabilities: bool = False,
 ) -> str:
@@ -68,7 +69,7 @@ def predict_backlog(
     and line, for an `out` of another job, and as `cluster.joined` and `cluster.check_nodes` do.
     """
     files = _files(texts)
-    job = _identity(model) | {"wanted": wanted, "read": read, "probabilities": probabilities}
+    job = _identity(model) | {"wanted": wanted, "read": read, "precision": precision, "probabilities": probabilities}
     with joined(cluster, log):
         seen = [Path(path) for path in (model, files[0]) if os.path.exists(path)]
         check_nodes(("fastbert_core",), [path.absolute() for path in seen])
@@ -81,7 +82,7 @@ def predict_backlog(
         engines = _room(workers, cpus, device)
         log(f"{len(left)} files, {engines} engines")
         begun = time.monotonic()
-        actor = (str(Path(model).absolute()) if os.path.isdir(model) else model, wanted, device)
+        actor = (str(Path(model).absolute()) if os.path.isdir(model) else model, wanted, device, precision)
         found = _stream(list(left.values()), read, (*actor, batch_size, probabilities, cpus), engines, cpus, device)
         exits = _write(found, list(left), out)
     seconds, count = time.monotonic() - begun, sum(exits.values())
@@ -214,6 +215,7 @@ class _Predictor:
         model: str,
         wanted: dict[str, float | None],
         device: str,
+        precision: str,
         batch_size: int | None,
         probabilities: bool,
         threads: int,
@@ -223,7 +225,7 @@ class _Predictor:
         from fastbert_core.engine import Engine
 
         torch.set_num_threads(threads)
-        self._engine = Engine.from_pretrained(model, device=device, in_flight=STRETCH)
+        self._engine = Engine.from_pretrained(model, device=device, precision=precision, in_flight=STRETCH)
         self._wanted, self._batch_size, self._probabilities = wanted, batch_size, probabilities
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list]:

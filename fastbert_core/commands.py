@@ -60,13 +60,20 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> str:
+    import torch
+
     from fastbert_core.cluster import check_answers
+    from fastbert_core.precision import ENGINE_PRECISIONS, FASTEST, resolve_precision
 
     for name in {"budget", "layers_per_second"} & wanted.keys():
         option = f"--{name.replace('_', '-')}"
         raise InputError(f"{option}: found it with --cluster, expected one stream, which one engine reads in order")
     if options.out is None:
         raise InputError("--cluster: found no --out, expected the folder that gets the results")
+    device = "cpu" if options.device == "auto" else options.device
+    if (fixed := options.precision) in ("auto", FASTEST):  # which machines may understand each in their own way
+        raise InputError(f"--precision: found {fixed} with --cluster, expected the same one for all of its machines")
+    resolve_precision(fixed, torch.device(device), ENGINE_PRECISIONS)
     check_answers(options.cluster)
     from fastbert_core.backlog import predict_backlog
 
@@ -75,7 +82,8 @@ def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> s
         lambda line: print(line, file=sys.stderr),
         workers=options.workers,
         cpus=options.cpus or 1,
-        device="cpu" if options.device == "auto" else options.device,
+        device=device,
+        precision=options.precision,
         batch_size=options.batch_size,
         probabilities=options.probabilities,
     )

@@ -52,6 +52,19 @@ def test_options_of_a_cluster_need_one(option, tmp_path, capsys):
     assert capsys.readouterr().err == f"error: {option}: found it without --cluster, expected both\n"
 
 
+@pytest.mark.parametrize(
+    ("precision", "told"),
+    [
+        ("auto", "--precision: found auto with --cluster, expected the same one for all of its machines"),
+        ("fp16", "precision: found fp16 on cpu, expected fp32, "),
+    ],
+)
+def test_a_precision_is_checked_before_a_cluster_is_joined(precision, told, tmp_path, capsys):
+    words = ["predict", str(tmp_path), "texts.txt", "--cluster", "auto", "--out", str(tmp_path / "out")]
+    assert cli.main([*words, "--precision", precision]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {told}")
+
+
 @pytest.mark.parametrize("address", ["head", "head:", ":6379", "ray://head", "head:port"])
 def test_what_is_no_address(address, no_ray_needed):
     with pytest.raises(InputError, match=r"expected auto or host:port, such as 10\.0\.0\.1:6379"):

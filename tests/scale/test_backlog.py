@@ -72,6 +72,11 @@ def test_labels_and_exits_are_those_of_one_process_and_a_job_goes_on(cluster, mo
     assert parquet.read_metadata(out / "b.jsonl.parquet").num_rows == 4 * TEXTS // 5 - TEXTS // 2
     assert not list(out.glob(".*"))
 
+    reduced = predict(model, texts, tmp_path / "int8", cluster, "--precision", "int8")
+    assert reduced.code == 0, reduced.err
+    fp32, int8 = (pd.read_parquet(folder / "c.parquet")["uncertainty"] for folder in (out, tmp_path / "int8"))
+    assert 0 < (fp32 - int8).abs().median() < 0.1  # of some, which leave elsewhere, it is another layer's
+
     other = predict(model, texts, out, cluster)
     assert other.code == 2
     assert "job.json: found another probabilities, True, expected False; --out names a new folder" in other.err
