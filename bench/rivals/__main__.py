@@ -93,39 +93,38 @@ def measure(tasks: list[str], texts: int, rounds: int) -> Path:
     return tables.write("rivals", rows, names == [models.SMOKE])
 
 
-def compare(whole: Subject, texts: int, rounds: int) -> list[dict]:
+def compare(subject: Subject, texts: int, rounds: int) -> list[dict]:
     """The rows of a subject: each rival against our engine at its best, the authors' package at batch 1 too."""
-    speed, subject = whole.chosen_speed, models.sample(whole, texts)
-    known = Accuracies(*(_accuracy(each, each.trace_labels(speed)) for each in (whole, subject)))
+    speed, timed = subject.chosen_speed, models.sample(subject, texts)
+    known = Accuracies(*(_accuracy(each, each.trace_labels(speed)) for each in (subject, timed)))
     precisions = candidates(torch.device("cpu"))
-    alone = _ours(subject, speed, "fp32", 1, known)
-    ours = [_ours(subject, speed, precision, batch, known) for precision in precisions for batch in BATCHES]
-    dense_ways = _dense_ways(whole, subject, precisions)
-    reads_it = subject.encoded.segments is None  # the package reads single texts of [CLS] and no more
-    is_bert = subject.model.backbone.config.model_type == "bert"
-    theirs = _authors(subject, speed, known) if reads_it and is_bert else None
-    alone, *found = _in_rounds(subject, [alone, *ours, *dense_ways], rounds)
+    alone = _ours(timed, speed, "fp32", 1, known)
+    ours = [_ours(timed, speed, precision, batch, known) for precision in precisions for batch in BATCHES]
+    dense_ways = _dense_ways(subject, timed, precisions)
+    reads_it = timed.encoded.segments is None  # the package reads single texts of [CLS] and no more
+    is_bert = timed.model.backbone.config.model_type == "bert"
+    theirs = _authors(timed, speed, known) if reads_it and is_bert else None
+    alone, *found = _in_rounds(timed, [alone, *ours, *dense_ways], rounds)
     best = max(found[: len(ours)], key=lambda measured: measured.samples_per_second)
     pairs = [(theirs, alone), (theirs, best)] if theirs else []
-    run_id = "" if whole.is_smoke else models.available()[whole.name].parent.name
-    more = {"model_run_id": run_id or None, "speed": speed}
-    return [_row(subject, *pair) | more for pair in (*pairs, *((rival, best) for rival in found[len(ours) :]))]
+    run_id = None if subject.is_smoke else models.available()[subject.name].parent.name
+    more = {"model_run_id": run_id, "speed": speed}
+    return [_row(timed, *pair) | more for pair in (*pairs, *((rival, best) for rival in found[len(ours) :]))]
 
 
-def _dense_ways(whole: Subject, subject: Subject, precisions: list[str]) -> list[Way]:
-    full = Accuracies(*(_accuracy(each, each.trace.predictions[:, -1]) for each in (whole, subject)))
+def _dense_ways(subject: Subject, timed: Subject, precisions: list[str]) -> list[Way]:
+    full = Accuracies(*(_accuracy(each, each.trace.predictions[:, -1]) for each in (subject, timed)))
     floats = [precision for precision in precisions if precision != "int8"]
     by_torch, made = dense.by_transformers, copy.deepcopy  # of the model, which quantising changes
-    found = [("transformers", p, full, by_torch(made(subject.model), p)) for p in precisions]
+    found = [("transformers", p, full, by_torch(made(timed.model), p)) for p in precisions]
     if dense.has_compiler():
-        found += [("torch.compile", p, full, by_torch(made(subject.model), p, compiled=True)) for p in floats]
-    found += [("onnxruntime", p, full, dense.by_onnxruntime(subject, p)) for p in ("fp32", "int8")]
-    found += [("openvino", p, full, dense.by_openvino(subject, p)) for p in floats]
-    compact = _compact(whole, subject)
-    if compact is not None:
+        found += [("torch.compile", p, full, by_torch(made(timed.model), p, compiled=True)) for p in floats]
+    found += [("onnxruntime", p, full, dense.by_onnxruntime(timed, p)) for p in ("fp32", "int8")]
+    found += [("openvino", p, full, dense.by_openvino(timed, p)) for p in floats]
+    if compact := _compact(subject, timed):
         model, known = compact
         found += [("distilbert-6", p, known, by_torch(made(model), p)) for p in precisions]
-    pad_id = subject.tokenizer.pad_token_id
+    pad_id = timed.tokenizer.pad_token_id
     return [
         Way(name, precision, batch, partial(dense.labels, forward, pad_id=pad_id, batch=batch), known)
         for name, precision, known, forward in found
@@ -137,20 +136,20 @@ def _accuracy(subject: Subject, labels: np.ndarray) -> float:
     return 100 * float((labels == subject.trace.labels).mean())
 
 
-def _compact(whole: Subject, subject: Subject) -> tuple[FastBertModel, Accuracies] | None:
+def _compact(subject: Subject, timed: Subject) -> tuple[FastBertModel, Accuracies] | None:
     """The 6-layer DistilBERT of the task, where it has been trained; the smoke model's is cut out of it."""
-    if whole.is_smoke:
-        model = whole.model.first_of_blocks(6)
-        engine = Engine(model, whole.tokenizer)
-        found = (engine.predict(each.encoded, 0.0).labels for each in (whole, subject))
-        return model, Accuracies(*map(_accuracy, (whole, subject), found))
-    folder = models.available("distilbert-6").get(whole.name)
+    if subject.is_smoke:
+        model = subject.model.first_of_blocks(6)
+        engine = Engine(model, subject.tokenizer)
+        found = (engine.predict(each.encoded, 0.0).labels for each in (subject, timed))
+        return model, Accuracies(*map(_accuracy, (subject, timed), found))
+    folder = models.available("distilbert-6").get(subject.name)
     if folder is None:
         return None
     trace = models.trace_of(folder, "test")
     right = trace.predictions[:, -1] == trace.labels
-    timed = right[models.sampled(len(right), len(subject.split))]
-    known = Accuracies(100 * float(right.mean()), 100 * float(timed.mean()))
+    of_timed = right[models.sampled(len(right), len(timed.split))]
+    known = Accuracies(100 * float(right.mean()), 100 * float(of_timed.mean()))
     return FastBertModel.from_pretrained(folder).eval(), known
 
 
