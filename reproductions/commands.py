@@ -148,8 +148,18 @@ def _settled(options: argparse.Namespace, named: "Named") -> tuple[str, str]:
     return profile, PACKAGED_NOTICE if profile != options.profile else ""
 
 
+def _each_or_all(names: Sequence[str]) -> list[str] | None:
+    """The names, each once; None for `all`. Raises InputError where that stands beside others."""
+    each = list(dict.fromkeys(names))
+    if "all" in each and len(each) > 1:
+        others = ", ".join(name for name in each if name != "all")
+        raise InputError(f"found all beside {others}, expected task names or all")
+    return None if each == ["all"] else each
+
+
 def _tasks(names: Sequence[str]) -> list[Task]:
-    return list(PAPER_TASKS.values()) if names == ["all"] else [get_task(name) for name in dict.fromkeys(names)]
+    each = _each_or_all(names)
+    return list(PAPER_TASKS.values()) if each is None else [get_task(name) for name in each]
 
 
 def _stand_ins(profile: str, tasks: Sequence[Task]) -> list[Task]:
@@ -266,9 +276,9 @@ def compare_on_traces(options: argparse.Namespace) -> None:
     """Exit rules beside each other, or thresholds and what they keep."""
     from reproductions import pages
 
-    folder, names = options.results_dir / options.profile, list(dict.fromkeys(options.tasks))
-    parts: dict[Path, list[str] | None] = {folder: None} if names == ["all"] else {}
-    for name in names if not parts else ():
+    folder, names = options.results_dir / options.profile, _each_or_all(options.tasks)
+    parts: dict[Path, list[str] | None] = {folder: None} if names is None else {}
+    for name in names or ():
         parts.setdefault(_place(folder, name), []).append(name)
     written = [path for place, tasks in parts.items() for path in _compared_in(options, place, tasks)]
     written += pages.write() if options.publish else []

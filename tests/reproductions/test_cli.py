@@ -298,6 +298,8 @@ def test_luha_and_ablation_print_a_task_and_write_nothing(smoke, capsys):
     ("arguments", "message"),
     [
         (["run", "imbd"], "unknown task 'imbd'"),
+        (["run", "dbpedia", "all"], "found all beside dbpedia, expected task names or all"),
+        (["rules", "all", "dbpedia"], "found all beside dbpedia, expected task names or all"),
         (["run"], "expected task names"),
         (["run", "dbpedia", "--profile", "fast"], "invalid choice: 'fast'"),
         (["run", "dbpedia", "--train-rows", "0"], "found '0', expected a number of rows, or all"),
