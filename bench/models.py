@@ -25,6 +25,7 @@ from fastbert_core.tasks import get_task
 from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
+from reproductions.names import SELF_DISTILLATION
 from reproductions.sources import runs_folder
 from reproductions.store import find_runs
 from reproductions.table2 import chosen_speed
@@ -102,7 +103,7 @@ class Subject:
         return Subject(self.name, self.model, self.tokenizer, self.split.take(rows), kept)
 
 
-def available(training: str = "self-distillation") -> dict[str, Path]:
+def available(training: str = SELF_DISTILLATION) -> dict[str, Path]:
     """The trained models at hand: task -> folder, for those that runs.csv names and `runs_folder()` holds.
 
     There are none without FASTBERT_DATA, which names their texts.

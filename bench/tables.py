@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from reproductions.machines import UNITS, class_of
+from reproductions.names import BENCH
 from reproductions.provenance import git_state
 from reproductions.tables import read_or_empty, write_table
 
@@ -36,7 +37,8 @@ def write(name: str, rows: list[dict], smoke: bool) -> Path:
     The smoke model's lie in a folder that git ignores.
     Raises InputError, as `read_table` does, if the file that is there is not in order.
     """
-    results_dir, new = ROOT / ("smoke/bench" if smoke else "bench"), {_place(name, row) for row in rows}
+    results_dir = (ROOT / "smoke" if smoke else ROOT) / BENCH
+    new = {_place(name, row) for row in rows}
     old = read_or_empty(results_dir, name).astype(object)
     kept = old[[_place(name, row) not in new for row in old.to_dict("records")]]
     return write_table(results_dir, name, pd.concat([kept, pd.DataFrame(rows, dtype=object)]))

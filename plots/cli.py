@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, exit_code
-from plots import BENCH, FOREIGN
 from reproductions.checkout import committed, is_committed
-from reproductions.profiles import PROFILES, PUBLISHED
+from reproductions.names import BENCH, FOREIGN, PROFILES, PUBLISHED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

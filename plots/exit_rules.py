@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from plots.note import note
 from plots.page import finish, sheet
 from plots.style import GREY, PALE, layer_ticks
+from reproductions.names import SELF_DISTILLATION
 
-BASE, CHANCE, TRAINING = "entropy", "random", "self-distillation"
+BASE, CHANCE = "entropy", "random"
 FAMILIES = {
     "confidence of the layer": ("max-prob", "margin", "energy"),
     "fitted on dev": ("gate", "entropy-tempered", "max-prob-tempered", "margin-tempered"),
@@ -67,7 +68,7 @@ def _found(rows: pd.DataFrame) -> str:
 
 def of_training(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of FastBERT's own training, or of the first one where it has none."""
-    own = rows["training"] == TRAINING
+    own = rows["training"] == SELF_DISTILLATION
     return rows[own] if own.any() else rows[rows["training"] == rows["training"].iloc[0]]
 
 

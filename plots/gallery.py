@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from fastbert_core.errors import InputError, one_line, reason
 from fastbert_core.files import atomic_write, within
-from plots import BENCH, FOREIGN
 from plots.registry import BENCH_FIGURES, FIGURES, Drawing
 from plots.style import applied
 from reproductions.columns import TABLES
+from reproductions.names import BENCH, FOREIGN
 from reproductions.tables import read_table, table_path
 
 # Straight to the canvas: `Figure.savefig` draws everything twice. SVG comes last, since it changes the figure's dpi.

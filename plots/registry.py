@@ -24,9 +24,10 @@ from plots import (
     speed_speedup,
     uncertainty,
 )
+from reproductions.names import SELF_DISTILLATION
 
-TEST_TRACES = "*-self-distillation-seed*/test.npz"
-EPOCH_TRACES = "*-self-distillation-seed*/epoch-*.npz"
+TEST_TRACES = f"*-{SELF_DISTILLATION}-seed*/test.npz"
+EPOCH_TRACES = f"*-{SELF_DISTILLATION}-seed*/epoch-*.npz"
 
 
 class Drawing(NamedTuple):

@@ -6,7 +6,7 @@ import pandas as pd
 
 from reproductions.checkout import committed
 from reproductions.columns import documentation
-from reproductions.profiles import PROFILES
+from reproductions.names import BENCH, PROFILES
 from reproductions.tables import read_or_empty
 
 BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory", "scaling", "rivals", "load")
@@ -21,7 +21,7 @@ class Tables(dict[str, pd.DataFrame]):
 
     def __missing__(self, asked: str) -> pd.DataFrame:
         group, _, name = asked.rpartition("/")
-        profile = "bench" if name in BENCHES else "" if group in PROFILES else "standard"
+        profile = BENCH if name in BENCHES else "" if group in PROFILES else "standard"
         folder = committed("results", profile, group)
         self[asked] = read_or_empty(folder, name)
         return self[asked]

@@ -20,9 +20,9 @@ from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.compare import trained
 from reproductions.guarantees import layer_promises, promises
+from reproductions.names import SELF_DISTILLATION
 from reproductions.parallel import each
 from reproductions.rules import DECIMALS, fitted_on
-from reproductions.seeds import DEFAULT
 from reproductions.streams import THEN, drifting
 
 BESIDE = ("max-prob", "gate")  # rules beside the task type's own
@@ -59,7 +59,7 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     pairs = {
         task: [(test, dev) for test, dev in zip(tests, devs, strict=True) if dev is not None]
         for task, training, tests, devs in trained([trace for trace in traces if trace.has_exits])
-        if training == DEFAULT
+        if training == SELF_DISTILLATION
     }
     work = [
         (test, dev, [other for other, _ in pairs.get(THEN.get(task), [])[:1]])

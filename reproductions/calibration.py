@@ -14,7 +14,7 @@ from fastbert_core.exit_rules.temperature import fitted_temperature, tempered
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
 from reproductions.compare import trained
-from reproductions.seeds import DEFAULT
+from reproductions.names import SELF_DISTILLATION
 
 RESAMPLES = 200
 SPEED = 0.5  # at which the tempered classifiers are compared with those as trained
@@ -25,7 +25,7 @@ def calibration(traces: Sequence[Trace]) -> pd.DataFrame:
     rows = []
     for _, training, tests, devs in trained(traces):
         for test, dev in zip(tests, devs, strict=True):
-            if training == DEFAULT and dev is not None:
+            if training == SELF_DISTILLATION and dev is not None:
                 fitted = fitted_temperature(dev.probabilities[:, -1], dev.labels)
                 rows += [_row(test, 1.0, "no"), _row(at_temperature(test, fitted), fitted, "yes")]
     return pd.DataFrame(rows)

@@ -12,7 +12,7 @@ from fastbert_core.precision import DEVICES, PRECISIONS
 from reproductions import commands
 from reproductions.checkout import committed, is_committed
 from reproductions.claims import TIERS
-from reproductions.profiles import PROFILES
+from reproductions.names import PROFILES
 
 LARGEST_SEED = 2**32 - 1
 

@@ -12,7 +12,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.precision import resolve_device, resolve_precision
 from fastbert_core.tasks import PAPER_TASKS, TASKS, Task, get_task
 from reproductions.checkout import committed, in_checkout, is_committed
-from reproductions.profiles import SELF_CONTAINED
+from reproductions.names import FOREIGN, SELF_CONTAINED, SELF_DISTILLATION
 
 if TYPE_CHECKING:
     import torch
@@ -187,7 +187,6 @@ def train_grid(options: argparse.Namespace) -> None:
     from reproductions.grid import effects, grid
     from reproductions.lock import locked
     from reproductions.plan import plan
-    from reproductions.seeds import DEFAULT
 
     quiet()
     named, task = _named(options), get_task(options.task)
@@ -195,7 +194,7 @@ def train_grid(options: argparse.Namespace) -> None:
     profile, notice = _settled(options, named)
     print(notice, end="")
     (task,) = _stand_ins(profile, [task])
-    given = {"trainings": [DEFAULT], "seed": options.seed, "train_rows": options.train_rows}
+    given = {"trainings": [SELF_DISTILLATION], "seed": options.seed, "train_rows": options.train_rows}
     (run,) = plan([task], profile, named, device, precision, tqdm.write, **given)
     results_dir = _place(options.results_dir / profile, task.name)
     results_dir.mkdir(parents=True, exist_ok=True)
@@ -263,7 +262,7 @@ def _measure_foreign(options: argparse.Namespace) -> None:
     test = load_foreign(options.trace)
     traces = [test, *([calibrating(test, options.calibration)] if options.calibration else [])]
     tables = rules.measured(traces) | {"exits": exits([test])}
-    folder = options.results_dir / "foreign" / test.metadata["task"]
+    folder = options.results_dir / FOREIGN / test.metadata["task"]
     folder.mkdir(parents=True, exist_ok=True)
     written = write_tables(folder, {name: table for name, table in tables.items() if not table.empty})
     print(rules.board_text(tables["leaderboard"]) if options.calibration else "no leaderboard without --calibration")

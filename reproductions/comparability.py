@@ -9,7 +9,7 @@ import pandas as pd
 from fastbert_core.trace import Trace
 from reproductions import reported
 from reproductions.compare import select, tasks_of
-from reproductions.profiles import COMPARED_PROFILES
+from reproductions.names import COMPARED_PROFILES
 
 PAPER_DEPTH = 12
 

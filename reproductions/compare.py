@@ -10,11 +10,11 @@ from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
 from fastbert_core.task_metrics import METRICS
 from fastbert_core.trace import Trace
-from reproductions.seeds import DEFAULT
+from reproductions.names import SELF_DISTILLATION
 from reproductions.statistics import Interval, accuracy_interval, paired_interval, paired_p
 
 
-def select(traces: Sequence[Trace], task: str, training: str = DEFAULT, split: str = "test") -> list[Trace]:
+def select(traces: Sequence[Trace], task: str, training: str = SELF_DISTILLATION, split: str = "test") -> list[Trace]:
     """The traces of one trained model, by seed; epoch traces are left out.
 
     Raises InputError if the seeds were trained on another encoder or for other classes: no average is of both.

@@ -24,9 +24,9 @@ from fastbert_core.tracing import scaled_probabilities
 from fastbert_core.train import Samples, Workplace, check_shareable, train
 from fastbert_core.trainings import Stage
 from reproductions.lock import locked
+from reproductions.names import SELF_DISTILLATION
 from reproductions.plan import Log, Run
 from reproductions.provenance import RunRecord
-from reproductions.seeds import DEFAULT
 
 
 def execute(run: Run, log: Log, processes: Alone = ALONE) -> tuple[dict, list[Trace]]:
@@ -191,7 +191,7 @@ class _Work:
 
     @property
     def _is_default(self) -> bool:
-        return self.run.settings.training == DEFAULT
+        return self.run.settings.training == SELF_DISTILLATION
 
     def _samples(self, split: Split) -> Samples:
         return Samples.of(self._kind, self.tokenizer, split, self.run.settings.max_tokens)

@@ -9,11 +9,12 @@ import pandas as pd
 from fastbert_core.metrics import at_speed, dense
 from fastbert_core.trace import Trace
 from reproductions.compare import Averaged, select, tasks_of
+from reproductions.names import SELF_DISTILLATION
 from reproductions.reported import beside
 
 SPEEDS = np.arange(101) / 100
 MODELS = {
-    "self-distillation": "FastBERT",
+    SELF_DISTILLATION: "FastBERT",
     "labels": "FastBERT without self-distillation",
     "reverse-kl": "FastBERT with reverse KL",
     "authors": "FastBERT as the authors train",

@@ -8,7 +8,7 @@ import pandas as pd
 from fastbert_core.metrics import at_speed, dense
 from fastbert_core.trace import Trace
 from reproductions.compare import Averaged
-from reproductions.seeds import DEFAULT
+from reproductions.names import SELF_DISTILLATION
 
 SPEED = 0.5
 TUNING = "fine-tuning"
@@ -20,7 +20,7 @@ def convergence(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFrame
     In fine-tuning only the teacher runs, in self-distillation all classifiers at speed 0.5. `reported` holds figure 7
     (task, stage, epoch, accuracy, mflops); it is matched by the epochs of the stage, so that other schedules compare.
     """
-    kept = [t for t in traces if t.metadata.get("epoch") is not None and t.metadata["training"] == DEFAULT]
+    kept = [t for t in traces if t.metadata.get("epoch") is not None and t.metadata["training"] == SELF_DISTILLATION]
     groups: dict[tuple, list[Trace]] = {}
     for trace in sorted(kept, key=lambda trace: trace.metadata["seed"]):
         key = (trace.metadata["task"], trace.metadata["stage"], trace.metadata["epoch"])

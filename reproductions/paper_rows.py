@@ -7,7 +7,7 @@ from fastbert_core.metrics import at_flops
 from reproductions.columns import TABLES
 from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
 from reproductions.compare import Averaged, compared, paired
-from reproductions.profiles import COMPARED_PROFILES
+from reproductions.names import COMPARED_PROFILES
 from reproductions.repeats import SAME
 from reproductions.statistics import Interval, difference_of_proportions, paired_interval
 from reproductions.verdicts import ACCURACY_MARGIN, LOSS_MARGIN, ONE_SIDED, Excess, excess_error, excess_loss, judge

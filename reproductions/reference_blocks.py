@@ -11,7 +11,7 @@ from fastbert_core.registry import Registry
 from fastbert_core.task_file import SETTINGS
 from fastbert_core.tasks import Task
 from reproductions.blocks import Tables, block, markdown
-from reproductions.profiles import PROFILES
+from reproductions.names import PROFILES
 from reproductions.settings import OF_TASK_FILES, Settings, lookup
 
 NARROW = BERT_BASE.hidden // 2  # units of an encoder that has settings of its own

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastbert_core.trace import Trace
-from reproductions.seeds import DEFAULT
+from reproductions.names import SELF_DISTILLATION
 
 MANY = 0.005  # of the test rows: what moves accuracy by half a point
 DIGITS = 4  # batches of other texts change the last bits of an answer
@@ -34,7 +34,7 @@ def counted_once(traces: Sequence[Trace]) -> list[Trace]:
     """
     left_out: dict[str, np.ndarray] = {}
     for trace in traces:
-        if (trace.metadata["training"], trace.metadata["split"]) == (DEFAULT, "test"):
+        if (trace.metadata["training"], trace.metadata["split"]) == (SELF_DISTILLATION, "test"):
             same = most_repeated(trace)
             if same.sum() >= MANY * len(trace):
                 left_out.setdefault(trace.metadata["task"], same)

@@ -11,8 +11,8 @@ from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.grid import effects
+from reproductions.names import SELF_DISTILLATION
 from reproductions.paper_rows import AT_CHANCE
-from reproductions.seeds import DEFAULT
 from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.verdicts import ALPHA, VERDICTS
 
@@ -93,7 +93,8 @@ def headline(tables: Tables) -> str:
 @block
 def trained(tables: Tables) -> str:
     """Which tasks' rows are of the trainings that the pages describe: only those tell of each stage in runs.csv."""
-    runs = tables["runs"].query("training == 'self-distillation'")
+    runs = tables["runs"]
+    runs = runs[runs["training"] == SELF_DISTILLATION]
     new, old = (_in_order(runs[(runs["stages"] != "") == told]) for told in (True, False))
     if not old:
         return "All rows are of trainings as described here."
@@ -122,7 +123,7 @@ def table2(tables: Tables) -> str:
 def believed(tables: Tables, group: str = "") -> str:
     """What speaks for each teacher of the paper's tasks, and with a dagger beside it what speaks against it."""
     runs, calibration, table2 = (tables[group + name] for name in ("runs", "calibration", "table2"))
-    runs = runs[runs["training"] == DEFAULT].set_index("task")
+    runs = runs[runs["training"] == SELF_DISTILLATION].set_index("task")
     of_seeds = calibration.query("fitted == 'no'").groupby("task")["confidence"].mean()
     lines = []
     for bert in table2.query("model == 'BERT'").itertuples():

@@ -7,9 +7,9 @@ from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import TASKS
 from reproductions import operating_points
 from reproductions.blocks import BLOCKS, Tables, block, markdown
+from reproductions.names import SELF_DISTILLATION
 from reproductions.reported import load
 from reproductions.rules import board
-from reproductions.seeds import DEFAULT
 from reproductions.task_metrics import FULL, HALF, WITHIN
 from reproductions.verdicts import ALPHA
 
@@ -20,7 +20,7 @@ MANY = 50  # classes from which a threshold of the normalised entropy means anot
 def leaderboard(tables: Tables) -> str:
     """Every exit rule's means over tasks, of FastBERT's own training."""
     rows = tables["leaderboard"]
-    rows = rows[rows["training"] == DEFAULT]
+    rows = rows[rows["training"] == SELF_DISTILLATION]
     return markdown(board(rows).rename(columns={"rule": f"{rows['task'].nunique()} tasks"}) if len(rows) else [])
 
 
@@ -43,7 +43,7 @@ def trainings(tables: Tables) -> str:
 def exits(tables: Tables) -> str:
     """Of each task's first, middle and last layer, and of overthinking, by FastBERT's own training."""
     lines = []
-    for task, mine in tables["exits"][tables["exits"]["training"] == DEFAULT].groupby("task"):
+    for task, mine in tables["exits"][tables["exits"]["training"] == SELF_DISTILLATION].groupby("task"):
         some = mine.iloc[[0, len(mine) // 2 - 1, -1]]
         line = {"task": task}
         line |= {f"AUROC, layer {row.layer}": f"{row.failure_auroc:.3f}" for row in some.itertuples()}
@@ -112,7 +112,7 @@ def more_tasks(tables: Tables) -> str:
 def elsewhere(tables: Tables) -> str:
     """What other authors print of these tasks, beside ours: their rule, and the type's own, at half of the layers."""
     rows, lines = tables["more/task_metrics"], []
-    rows = rows[rows["training"] == DEFAULT]
+    rows = rows[rows["training"] == SELF_DISTILLATION]
     for told in load("elsewhere").itertuples():
         mine = rows[(rows["task"] == told.task) & (rows["metric"] == TASKS[told.task].metrics[0])]
         if mine.empty:
@@ -131,7 +131,7 @@ def elsewhere(tables: Tables) -> str:
 def many_classes(tables: Tables) -> str:
     """Where classes are many: what thresholds that do much on two classes do, by rule, and which would double speed."""
     rows, lines = tables["more/exit_rules"], []
-    rows = rows[rows["training"] == DEFAULT]
+    rows = rows[rows["training"] == SELF_DISTILLATION]
     for task in (task for task in rows["task"].unique() if len(TASKS[task].classes) >= MANY):
         for rule in ("entropy", "entropy-tempered", "max-prob", "max-prob-tempered"):
             curve = rows[(rows["task"] == task) & (rows["rule"] == rule)].sort_values("threshold")

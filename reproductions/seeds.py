@@ -7,13 +7,13 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.trace import Trace
+from reproductions.names import SELF_DISTILLATION
 from reproductions.settings import own_backbones
 
 log = logging.getLogger(__name__)
 
 MODEL = ["task", "backbone", "training"]
 KEY = [*MODEL, "seed"]  # of a run
-DEFAULT = "self-distillation"  # FastBERT's own training, which the tables mean by FastBERT
 SOURCES = ["train_rows", "backbone_sha256", "data_sha256", "precision"]
 LEARNT_FROM = [*SOURCES, "hyperparameters"]
 
@@ -52,7 +52,7 @@ def comparable(traces: Sequence[Trace], runs: pd.DataFrame) -> list[Trace]:
     """
     own = [row.backbone in own_backbones(row.profile, row.task) for row in runs.itertuples()]
     fastbert = runs.assign(own=own).sort_values("own", ascending=False, kind="stable")
-    fastbert = fastbert[fastbert["training"] == DEFAULT].groupby("task")[SOURCES].first()
+    fastbert = fastbert[fastbert["training"] == SELF_DISTILLATION].groupby("task")[SOURCES].first()
     apart = set()
     for run in runs.merge(fastbert, on="task", suffixes=("", "_fastbert")).to_dict("records"):
         differing = [column for column in SOURCES if run[column] != run[f"{column}_fastbert"]]

@@ -13,8 +13,8 @@ from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
 from fastbert_core.tasks import TASKS, Task
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
+from reproductions.names import SELF_DISTILLATION
 
-DEEP = "self-distillation"  # the training whose first stage gives a shallow training its deep teacher
 # By its name in a task file the field below; the others have the same name.
 OF_TASK_FILES = {
     "epochs": "fine_tuning_epochs",
@@ -64,7 +64,7 @@ class Settings:
     @property
     def first(self) -> Stage:
         """The first stage of all: of a shallow training, that of its deep teacher."""
-        return self._stages(DEEP)[0] if self.layers else self._stages(self.training)[0]
+        return self._stages(SELF_DISTILLATION)[0] if self.layers else self._stages(self.training)[0]
 
     @property
     def later(self) -> tuple[Stage, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from fastbert_core.errors import InputError
+from reproductions.names import SELF_DISTILLATION
 from reproductions.tables import read_or_empty, read_table, table_path
 
 COLUMNS = {  # of table 2: under which heading, and how they are shown
@@ -36,7 +37,7 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
         return f"{task}, this run ({results_dir}):\n{metrics_text(results_dir, task)}\n"
     mine, stored = _rows(results_dir, task), _rows(committed, task)
     if mine.empty:
-        remedy = "table 2 holds models beside FastBERT's own, so run it with --training self-distillation too"
+        remedy = f"table 2 holds models beside FastBERT's own, so run it with --training {SELF_DISTILLATION} too"
         return f"{task}, this run ({results_dir}): stored; {remedy}\n"
     beside = committed.resolve() != results_dir.resolve() and not stored.empty
     if beside:

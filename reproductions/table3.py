@@ -10,12 +10,13 @@ from fastbert_core.trace import Trace
 from reproductions.comparability import Paper
 from reproductions.compare import Averaged, select, tasks_of
 from reproductions.figure3_speed_accuracy import MODELS
+from reproductions.names import SELF_DISTILLATION
 from reproductions.paper_rows import judged, paper_row
 
 PAPER_SPEEDS = (0.2, 0.7)
 FIXED_DEPTH = "FastBERT without adaptive inference"
 NOTES = {
-    "self-distillation": "",
+    SELF_DISTILLATION: "",
     "labels": "all classifiers trained on labels",
     "reverse-kl": "KL(student‖teacher), equation 5",
     "authors": "initialisation, AdamW and rates as the authors' code",

@@ -11,8 +11,8 @@ import pandas as pd
 
 from fastbert_core.trace import Trace
 from reproductions.compare import compared, provenance, select, tasks_of
+from reproductions.names import SELF_DISTILLATION
 from reproductions.rules import Side
-from reproductions.seeds import DEFAULT
 from reproductions.statistics import holm
 
 BASE = "entropy"  # FastBERT's rule
@@ -28,7 +28,7 @@ def trainings(traces: Sequence[Trace]) -> pd.DataFrame:
         names = sorted({trace.metadata["training"] for trace in traces if trace.metadata["task"] == task})
         of = {name: tests for name in names if (tests := select(traces, task, training=name))}
         if len(of) > 1:
-            tables += [_of_training(task, name, tests, of[DEFAULT]) for name, tests in of.items()]
+            tables += [_of_training(task, name, tests, of[SELF_DISTILLATION]) for name, tests in of.items()]
     table = pd.DataFrame([row for rows in tables for row in rows])
     if not table.empty:
         table["mcnemar_p_holm"] = table.groupby(["rule", "layers"])["mcnemar_p"].transform(holm)

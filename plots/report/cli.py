@@ -9,7 +9,7 @@ from pathlib import Path
 from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, exit_code
 from fastbert_core.files import atomic_write
 from reproductions.checkout import committed
-from reproductions.profiles import COMPARED_PROFILES, PROFILES
+from reproductions.names import COMPARED_PROFILES, PROFILES
 
 ORDER = [*COMPARED_PROFILES, *(profile for profile in PROFILES if profile not in COMPARED_PROFILES)]
 

@@ -15,6 +15,7 @@ from plots.report.profile import Profile, profile_part
 from plots.report.sliders import PAPER_SPEEDS
 from plots.style import GREY, METHODS, PALE
 from reproductions.columns import TABLES
+from reproductions.names import BENCH
 from reproductions.tables import printed
 
 TIMED = "standard"  # the profile whose models are timed
@@ -34,7 +35,7 @@ class Report:
 
 def build(results_dir: Path, profiles: list[str]) -> Report:
     """The report on the folders `profiles` of `results_dir`; equal results give the same bytes."""
-    bench = results_dir / "bench"
+    bench = results_dir / BENCH
     timed = seconds(bench)
     parts = [profile_part(results_dir / name, timed if name == TIMED else {}) for name in profiles]
     notes = Notes()

@@ -21,7 +21,7 @@ from plots.registry import FIGURES
 from reproductions import checkout, cli
 from reproductions.check import EXPECTED
 from reproductions.measure import measure
-from reproductions.profiles import PROFILES
+from reproductions.names import PROFILES
 from reproductions.store import load_traces
 from reproductions.tables import read_table
 from tests.factories import make_trace, store

@@ -5,11 +5,11 @@ import shutil
 import pytest
 from matplotlib.figure import Figure
 
-from plots import BENCH, gallery
+from plots import gallery
 from plots.gallery import draw_folder
 from plots.registry import FIGURES
 from reproductions.checkout import committed
-from reproductions.profiles import PUBLISHED
+from reproductions.names import BENCH, PUBLISHED
 
 EXIT_LAYERS = "book-review/exit_layers.png"
 

@@ -6,7 +6,7 @@ import pytest
 
 from fastbert_core.tasks import SAFE_NAME
 from reproductions.columns import KINDS, TABLES, documentation, key_of
-from reproductions.profiles import PROFILES
+from reproductions.names import PROFILES
 from reproductions.tables import read_table, write_table
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -2,7 +2,7 @@ import dataclasses
 import itertools
 
 from fastbert_core.tasks import PAPER_TASKS, TASKS
-from reproductions.profiles import PROFILES
+from reproductions.names import PROFILES
 from reproductions.settings import lookup, most_rows, planned_trainings, settings_for
 
 

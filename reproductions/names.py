@@ -1,0 +1,13 @@
+"""Names that stand in results: of their folders, which are the profiles and two more, and of FastBERT's training."""
+
+# A profile says what a run is for, which decides its encoder, its text and its size (settings.toml).
+PROFILES = ("smoke", "standard", "packaged", "paper")
+# They bring text and encoder along: nothing may be named (a task file's own text aside).
+SELF_CONTAINED = ("smoke", "packaged")
+# Held against the paper.
+COMPARED_PROFILES = ("standard", "paper")
+# Committed, if of the checkout: all but smoke.
+PUBLISHED = ("standard", "packaged", "paper")
+BENCH = "bench"  # the folder beside the profiles' that holds what was timed
+FOREIGN = "foreign"  # the training of a trace from elsewhere, and the folder of what follows from it
+SELF_DISTILLATION = "self-distillation"  # FastBERT's own training, which the tables mean by FastBERT
