@@ -13,7 +13,6 @@ PAPER_LAYER = paper_flops(BERT_BASE, 1) / 1e6  # MFLOPs of a layer that the pape
 _REPORTED = {"speedup": "reported_speedup", "mean_layers": "mean_layers"}  # models of fixed depth: as many layers
 LABELS = {"speedup": "FLOPs speedup over BERT (×)", "mean_layers": "mean executed layers"}
 ACCURACY = "accuracy on the test set (%)"
-CHOSEN = "chosen on dev"  # how table 2 ends the setting of that row
 FAR = 0.1  # of the curve's extent, between two neighbours of its 101 speeds
 UNMEASURED = "Faint dots join neighbouring speeds that lie far apart: none is measured between."
 BELOW_ONE = "Speedup below 1: executed layers run a student each, BERT runs none."

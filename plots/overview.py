@@ -9,8 +9,8 @@ from plots import curves
 from plots.note import heading, note, titled
 from plots.page import finish, sheet
 from plots.style import GREY, hollow, marks, points
+from reproductions.chosen import TOLERATED_LOSS, at_chosen_speed
 
-TOLERATED = 0.5  # points: "without losing accuracy"
 TICKS = (-2, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50)
 ABOUT = (
     "Linear to half a point, logarithmic beyond. Bars: paired 95% intervals, of which {sure} lie within half a point."
@@ -20,15 +20,14 @@ PAPER_NOTE = "The paper's points lose to its own BERT, on its data and encoder; 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From all rows of speed_accuracy.csv, table2.csv and comparisons.csv, which has the intervals of what is lost."""
-    rows, models, pairs = curves.fastbert(tables), tables["table2"], tables["comparisons"]
-    chosen = pairs[(pairs["against"] == "BERT") & pairs["setting"].str.endswith(curves.CHOSEN)]
-    chosen = chosen.dropna(subset=["difference"])
+    rows, models = curves.fastbert(tables), tables["table2"]
+    chosen = at_chosen_speed(models, tables["comparisons"])
     rows = rows[rows["task"].isin(models["task"])]  # of tasks with one label a text: table 2 has no others
     tasks = rows["task"].unique()
     labels = "FLOPs speedup over BERT (×)", "accuracy lost (points)"
     figure, axes = sheet(*labels, len(tasks), 3, sharex=True, sharey=True)
     for panel, task in zip(axes, tasks, strict=True):
-        mine, beside, paired = (table[table["task"] == task] for table in (rows, models, chosen))
+        mine, beside, point = (table[table["task"] == task] for table in (rows, models, chosen))
         bert = beside[beside["model"] == "BERT"].iloc[0]
         curve, beside = (_lost(table, bert) for table in (mine, beside))
         curves.curve(panel, curve, "speedup", band=False)
@@ -36,15 +35,15 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         students = beside[beside["model"] == "DistilBERT"]
         marks(panel, students, "speedup", "DistilBERT", "DistilBERT")
         hollow(panel, students["reported_speedup"], students["reported_accuracy"], "DistilBERT")
-        panel.set_title("\n".join([titled(mine, tables["runs"]), *_chosen(panel, beside, paired)]))
+        panel.set_title("\n".join([titled(mine, tables["runs"]), *_chosen(panel, point)]))
         panel.axhline(0, color="black", lw=0.8)
-        panel.axhline(TOLERATED, color=GREY, lw=0.8, ls="--", label="half a point lost")
-    axes[0].set_yscale("symlog", linthresh=TOLERATED, linscale=0.6)
+        panel.axhline(TOLERATED_LOSS, color=GREY, lw=0.8, ls="--", label="half a point lost")
+    axes[0].set_yscale("symlog", linthresh=TOLERATED_LOSS, linscale=0.6)
     axes[0].yaxis.set(major_locator=FixedLocator(TICKS), minor_locator=NullLocator(), major_formatter="{x:g}")
     ends = [panel.dataLim.intervaly for panel in axes]
     axes[0].set_ylim(1.4 * max(high for _, high in ends), min(low for low, _ in ends) - 0.1)  # a loss points down
     axes[0].set_xlim(left=0)
-    kept, sure = (chosen["difference"] >= -TOLERATED).sum(), (chosen["without_loss"] == "yes").sum()
+    kept, sure = (chosen["loss"] <= TOLERATED_LOSS).sum(), (chosen["without_loss"] == "yes").sum()
     text = f"{kept} of {len(chosen)} tasks lose at most half a point at the speed chosen on dev"
     about = [ABOUT.format(sure=sure), curves.UNMEASURED, curves.BELOW_ONE]
     about += [PAPER_NOTE] * bool(rows["reported_accuracy"].notna().any())
@@ -58,12 +57,13 @@ def _lost(rows: pd.DataFrame, bert: pd.Series) -> pd.DataFrame:
     return rows.assign(**{column: bert[column] - rows[column] for column in columns})
 
 
-def _chosen(axes: Axes, models: pd.DataFrame, paired: pd.DataFrame) -> list[str]:
-    """Mark the speed chosen on dev, with the interval of what it loses; its line of the panel's title."""
-    if paired.empty:
+def _chosen(axes: Axes, rows: pd.DataFrame) -> list[str]:
+    """Mark a task's speed chosen on dev, with the interval of what it loses; its line of the panel's title."""
+    if rows.empty:
         return []
-    pair, point = paired.iloc[0], models[models["setting"] == paired["setting"].iloc[0]]
-    ends = {"accuracy": "difference", "accuracy_low": "difference_high", "accuracy_high": "difference_low"}
-    point = point.assign(**{column: -pair[end] for column, end in ends.items()})
-    points(axes, point, "speedup", "FastBERT", "FastBERT at the speed chosen on dev", size=8, fmt="*")
-    return [f"{0 - pair['difference']:.2f} lost at {point['speedup'].iloc[0]:.1f}×"]
+    lost = {
+        column: rows[column.replace("accuracy", "loss")] for column in ("accuracy", "accuracy_low", "accuracy_high")
+    }
+    label = "FastBERT at the speed chosen on dev"
+    points(axes, rows.assign(**lost), "speedup", "FastBERT", label, size=8, fmt="*")
+    return [f"{row.loss:.2f} lost at {row.speedup:.1f}×" for row in rows.itertuples()]

@@ -8,6 +8,7 @@ from plots import curves
 from plots.note import INTERVALS, comparison, heading, note
 from plots.page import finish, sheet
 from plots.style import marks
+from reproductions.chosen import CHOSEN
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
@@ -26,7 +27,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
 
 
 def _found(models: pd.DataFrame) -> str:
-    chosen, bert = (models[at] for at in (models["setting"].str.endswith(curves.CHOSEN), models["model"] == "BERT"))
+    chosen, bert = (models[at] for at in (models["setting"].str.endswith(CHOSEN), models["model"] == "BERT"))
     if chosen.empty or bert.empty:
         return "accuracy against cost"
     lost, speedup = bert["accuracy"].iloc[0] - chosen["accuracy"].iloc[0], chosen["speedup"].iloc[0]
@@ -35,7 +36,7 @@ def _found(models: pd.DataFrame) -> str:
 
 def _table_speeds(axes: Axes, rows: pd.DataFrame, x: str) -> None:
     """Where FastBERT's rows of table 2 lie on the curve."""
-    chosen = rows["setting"].str.endswith(curves.CHOSEN)
+    chosen = rows["setting"].str.endswith(CHOSEN)
     for found, marker, size in ((rows[~chosen], "o", 5), (rows[chosen], "*", 9)):
         if not found.empty:
             speeds = ", ".join(found["setting"].str.removeprefix("speed="))

@@ -7,8 +7,8 @@ from functools import partial
 import pandas as pd
 
 from reproductions.blocks import BENCHES, BLOCKS, Tables, block, markdown
+from reproductions.chosen import TOLERATED_LOSS
 from reproductions.machines import class_of
-from reproductions.table2 import TOLERATED_LOSS
 from reproductions.tables import printed
 
 BACKLOG = 10**9  # texts

@@ -7,13 +7,14 @@ import pandas as pd
 
 from fastbert_core.tasks import TASKS
 from reproductions.blocks import BLOCKS, Tables, block, markdown
+from reproductions.chosen import CHOSEN, TOLERATED_LOSS, at_chosen_speed
 from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.grid import effects
 from reproductions.names import SELF_DISTILLATION
 from reproductions.paper_rows import AT_CHANCE
-from reproductions.table2 import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
+from reproductions.table2 import PAPER_SPEEDS
 from reproductions.verdicts import ALPHA, VERDICTS
 
 
@@ -48,19 +49,11 @@ def _against(tables: Tables, model: str) -> pd.DataFrame:
     return tables["equal_flops"].query("against == @model")
 
 
-def _chosen(tables: Tables, profile: str = "") -> pd.DataFrame:
-    """By task: table 2's row at the speed chosen on dev, and what it loses to BERT, of comparisons.csv."""
-    rows, pairs = tables[f"{profile}table2"], tables[f"{profile}comparisons"]
-    ends = {"loss": "difference", "loss_low": "difference_high", "loss_high": "difference_low"}
-    lost = pairs.assign(**{name: 0 - pairs[of] for name, of in ends.items()}).query("against == 'BERT'")
-    lost = lost[["task", "setting", *ends, "without_loss"]]
-    return rows[rows["setting"].str.endswith(CHOSEN)].merge(lost, on=["task", "setting"]).set_index("task")
-
-
 @block
 def headline(tables: Tables) -> str:
     """Five findings, each with the page that shows it whole."""
-    chosen, verdicts = _chosen(tables), tables["table2"]["verdict_relative"]
+    chosen = at_chosen_speed(tables["table2"], tables["comparisons"])
+    verdicts = tables["table2"]["verdict_relative"]
     kept = f"{(chosen['without_loss'] == 'yes').sum()} of {len(chosen)} tasks"
     distilbert, of_classifiers = _against(tables, DISTILBERT), tables["luha"].query("bin == 'all'")["verdict"]
     exits = tables["efficiency"].query("speed > 0")["efficiency"]
@@ -160,8 +153,8 @@ def packaged(tables: Tables) -> str:
     """What comes of text and an encoder that a package index has: the mean over seeds."""
     whole = tables["packaged/table2"].query("model == 'BERT'").set_index("task")
     baselines, lines = tables["packaged/runs"].groupby("task")["baseline_accuracy"].max().astype(float), []
-    for task, own in _chosen(tables, "packaged/").iterrows():
-        bert = whole.loc[task]
+    for own in at_chosen_speed(tables["packaged/table2"], tables["packaged/comparisons"]).to_dict("records"):
+        task, bert = own["task"], whole.loc[own["task"]]
         lost = f"{own['loss']:+.2f} [{own['loss_low']:+.2f}, {own['loss_high']:+.2f}]"
         line = {"task": task, "training rows": f"{own['train_rows']:,}", "seeds": own["seeds"].replace(";", ", ")}
         line |= {"all layers": f"{bert['accuracy']:.2f}, macro-F1 {bert['macro_f1']:.2f}"}
@@ -173,8 +166,9 @@ def packaged(tables: Tables) -> str:
 @block
 def losses(tables: Tables) -> str:
     """What an early exit costs, by task: at the paper's mean layers beside its loss, and at the speed chosen on dev."""
-    chosen, rows, lines = _chosen(tables), tables["table2"].set_index(["task", "setting"]), []
-    for task in _in_order(chosen.reset_index()):
+    chosen, lines = at_chosen_speed(tables["table2"], tables["comparisons"]).set_index("task", drop=False), []
+    rows = tables["table2"].set_index(["task", "setting"])
+    for task in _in_order(chosen):
         line, own = {"task": task}, chosen.loc[task]
         for speed in PAPER_SPEEDS:
             if (key := (task, f"speed={speed:g}")) in rows.index and (verdict := rows.loc[key, "verdict_relative"]):

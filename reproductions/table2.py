@@ -9,6 +9,7 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed, curve, dense
 from fastbert_core.trace import Trace
+from reproductions.chosen import CHOSEN, TOLERATED_LOSS
 from reproductions.comparability import Paper
 from reproductions.compare import Averaged, Pair, compared, paired, provenance, select, tasks_of
 from reproductions.figure3_speed_accuracy import SPEEDS
@@ -17,8 +18,6 @@ from reproductions.statistics import holm
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)
 STUDENTS = ("distilbert-6", "distilbert-3", "distilbert-1")
-CHOSEN = "chosen on dev"
-TOLERATED_LOSS = 0.5  # points: "without losing accuracy", and what the speed chosen on dev may lose there
 DISTILBERT_NOTE = "student of the fine-tuned teacher's layers, distilled on soft labels and labels"
 
 Models = dict[tuple[str, str], Averaged]

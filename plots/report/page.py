@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 from fastbert_core.errors import InputError
 from plots.gallery import checked_table
-from plots.overview import TOLERATED
 from plots.report.cells import Notes, Table, table
 from plots.report.profile import Profile, profile_part
 from plots.report.sliders import PAPER_SPEEDS
 from plots.style import GREY, METHODS, PALE
+from reproductions.chosen import TOLERATED_LOSS
 from reproductions.columns import TABLES
 from reproductions.names import BENCH
 from reproductions.tables import printed
@@ -42,7 +42,7 @@ def build(results_dir: Path, profiles: list[str]) -> Report:
     tables, unread = _bench(bench, notes)
     broken = [f"{', '.join(names)}: {why}" for part in parts for why, names in part.broken.items()] + unread
     stored = [part for part in parts if part.stored]
-    data = {"paperSpeeds": PAPER_SPEEDS, "tolerated": TOLERATED}
+    data = {"paperSpeeds": PAPER_SPEEDS, "tolerated": TOLERATED_LOSS}
     data |= {"colors": {name: look.color for name, look in METHODS.items()}}
     colors = {name: METHODS[method].color for name, method in COLORS.items()} | {"grey": GREY, "pale": PALE}
     environment = Environment(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
-from plots.curves import CHOSEN
+from reproductions.chosen import CHOSEN, lost_to_bert
 from reproductions.columns import TABLES
 from reproductions.repeats import counted_once
 from reproductions.store import find_runs
@@ -96,10 +96,8 @@ def _beside(curve: pd.DataFrame, models: pd.DataFrame | None, pairs: pd.DataFram
         rule = next((remark for remark in row.note.split("; ") if remark.startswith(RULE)), "")
         found |= {"chosen": _speed(row.setting), "rule": rule}
     if pairs is not None and model == "FastBERT":
-        mine = pairs[pairs["against"] == "BERT"].dropna(subset="difference_low")
         found["paired"] = {
-            round(100 * _speed(row.setting)): [0 - row.difference_high, 0 - row.difference_low]
-            for row in mine.itertuples()
+            round(100 * _speed(row.setting)): [row.loss_low, row.loss_high] for row in lost_to_bert(pairs).itertuples()
         }
     return found
 

@@ -189,7 +189,7 @@ def test_the_first_screen_has_the_verdict_and_a_line_for_each_task(report, resul
 
 
 def test_the_verdict_on_several_tasks_counts_them():
-    rows = pd.DataFrame({"speedup": [2.0, 4.0, 9.0], "without_loss": ["yes", "no", "no"], "low": [-0.1, 0.2, 0.6]})
+    rows = pd.DataFrame({"speedup": [2.0, 4.0, 9.0], "without_loss": ["yes", "no", "no"], "loss_low": [-0.1, 0.2, 0.6]})
     told = verdict.sentence(rows)
     assert "needs 4.0 times fewer FLOPs than BERT in the median of 3 tasks (2.0 to 9.0)" in told
     assert told.endswith("on 1 of them it surely loses less than 0.5 points of accuracy, on 1 surely more.")

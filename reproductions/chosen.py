@@ -1,0 +1,25 @@
+"""The speed of table 2 that is chosen on dev: what it loses to BERT."""
+
+import pandas as pd
+
+CHOSEN = "chosen on dev"  # how its setting ends
+TOLERATED_LOSS = 0.5  # points: "without losing accuracy", and what that speed may lose on dev
+
+
+def at_chosen_speed(table2: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Table 2's row of each task at the speed chosen on dev, and the columns of `lost_to_bert` beside it."""
+    rows = table2[table2["setting"].str.endswith(CHOSEN)]
+    return rows.merge(lost_to_bert(comparisons), on=["task", "setting"])
+
+
+def lost_to_bert(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """What FastBERT loses to BERT at each of its settings, where that is known.
+
+    Returns:
+        task, setting; loss, loss_low, loss_high: points of accuracy and their paired 95% interval; without_loss.
+    """
+    pairs = comparisons[comparisons["against"] == "BERT"]
+    pairs = pairs.dropna(subset=["difference", "difference_low", "difference_high"])
+    ends = {"loss": "difference", "loss_low": "difference_high", "loss_high": "difference_low"}
+    lost = {name: 0 - pairs[of] for name, of in ends.items()}  # from 0, so that none is -0
+    return pairs[["task", "setting", "without_loss"]].assign(**lost)
