@@ -27,8 +27,8 @@ def note(rows: pd.DataFrame, runs: pd.DataFrame, *about: str, samples: str = "")
     ]
     return "\n".join(
         [
-            f"n = {samples or f'{_range(behind.test_rows)} test samples'}; seed {_listed(behind['seed'])}; "
-            f"{_range(behind['train_rows'])} training rows. Encoder: {_listed(behind['backbone'])}. "
+            f"n = {samples or f'{span(behind.test_rows)} test samples'}; seed {_listed(behind['seed'])}; "
+            f"{span(behind['train_rows'])} training rows. Encoder: {_listed(behind['backbone'])}. "
             f"Text: {_listed(behind['data_source'])}.",
             f"Profile {_listed(behind['profile'])}; {'run' if len(names) == 1 else 'runs'} "
             f"{', '.join(names) if len(names) <= MANY else f'{len(names)}, see runs.csv'}; code {_listed(code)}.",
@@ -58,17 +58,13 @@ def comparison(models: pd.DataFrame, shown: pd.DataFrame) -> str:
     return "".join(f"Beside the paper: {text}." for text in notes if text)
 
 
-def titled(rows: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """Like "dbpedia (n = 7600)", for the rows of one task."""
-    return f"{rows['task'].iloc[0]} (n = {_range(runs_behind(rows, runs)['test_rows'])})"
-
-
 def runs_behind(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of runs.csv that the column run_id of `rows` names."""
     return runs[runs["run_id"].isin(rows["run_id"].str.split(";").explode())]
 
 
-def _range(numbers: Iterable[int]) -> str:
+def span(numbers: Iterable[int]) -> str:
+    """The number, or the lowest and the highest of several."""
     low, high = min(numbers), max(numbers)
     return f"{low}" if low == high else f"{low} to {high}"
 

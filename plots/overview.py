@@ -6,14 +6,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from plots import curves
-from plots.note import heading, note, titled
+from plots.note import heading, note, span
 from plots.page import finish, sheet
 from plots.style import GREY, hollow, marks, points
 from reproductions.chosen import TOLERATED_LOSS, at_chosen_speed
 
 TICKS = (-2, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50)
 ABOUT = (
-    "Linear to half a point, logarithmic beyond. Bars: paired 95% intervals, of which {sure} lie within half a point."
+    "Linear to half a point, logarithmic beyond. Bars: paired 95% intervals, of which {sure} lie within half a point. "
+    "Test rows that are one text to the encoder count once in n."
 )
 PAPER_NOTE = "The paper's points lose to its own BERT, on its data and encoder; table2.csv says how ours differ."
 
@@ -35,7 +36,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         students = beside[beside["model"] == "DistilBERT"]
         marks(panel, students, "speedup", "DistilBERT", "DistilBERT")
         hollow(panel, students["reported_speedup"], students["reported_accuracy"], "DistilBERT")
-        panel.set_title("\n".join([titled(mine, tables["runs"]), *_chosen(panel, point)]))
+        panel.set_title("\n".join([f"{task} (n = {bert['test_rows']})", *_chosen(panel, point)]))
         panel.axhline(0, color="black", lw=0.8)
         panel.axhline(TOLERATED_LOSS, color=GREY, lw=0.8, ls="--", label="half a point lost")
     axes[0].set_yscale("symlog", linthresh=TOLERATED_LOSS, linscale=0.6)
@@ -48,7 +49,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     about = [ABOUT.format(sure=sure), curves.UNMEASURED, curves.BELOW_ONE]
     about += [PAPER_NOTE] * bool(rows["reported_accuracy"].notna().any())
     title = heading(rows, text if len(chosen) else "accuracy lost against FLOPs speedup", "figure 3")
-    return finish(figure, title, note(pd.concat([rows, models]), tables["runs"], *about))
+    samples = f"{span(models['test_rows'])} test samples"
+    return finish(figure, title, note(pd.concat([rows, models]), tables["runs"], *about, samples=samples))
 
 
 def _lost(rows: pd.DataFrame, bert: pd.Series) -> pd.DataFrame:
@@ -61,9 +63,6 @@ def _chosen(axes: Axes, rows: pd.DataFrame) -> list[str]:
     """Mark a task's speed chosen on dev, with the interval of what it loses; its line of the panel's title."""
     if rows.empty:
         return []
-    lost = {
-        column: rows[column.replace("accuracy", "loss")] for column in ("accuracy", "accuracy_low", "accuracy_high")
-    }
-    label = "FastBERT at the speed chosen on dev"
-    points(axes, rows.assign(**lost), "speedup", "FastBERT", label, size=8, fmt="*")
+    lost = rows.assign(accuracy=rows["loss"], accuracy_low=rows["loss_low"], accuracy_high=rows["loss_high"])
+    points(axes, lost, "speedup", "FastBERT", "FastBERT at the speed chosen on dev", size=8, fmt="*")
     return [f"{row.loss:.2f} lost at {row.speedup:.1f}×" for row in rows.itertuples()]

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import note, titled
+from plots.note import note, runs_behind, span
 from plots.page import finish, sheet
 from plots.style import GREY, METHODS, hollow
 
@@ -27,7 +27,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         hollow(panel, mine["speed"], mine["reported_speedup"])
         gaps[task] = speedup[worst] - line[worst]
         gap = f"{gaps[task]:+.1f}× at speed {speed[worst]:g}"
-        panel.set_title(f"{titled(mine, tables['runs'])}\nlargest gap {gap}")
+        samples = span(runs_behind(mine, tables["runs"])["test_rows"])
+        panel.set_title(f"{task} (n = {samples})\nlargest gap {gap}")
         panel.set_ylim(bottom=0)
     farthest = max(gaps, key=lambda task: abs(gaps[task]))
     title = f"FLOPs speedup by speed: up to {gaps[farthest]:+.1f}× from a straight line ({farthest})"
