@@ -8,7 +8,6 @@ from fastbert_core.errors import InputError
 from fastbert_core.task_types import SINGLE
 from reproductions import reported
 from reproductions.calibration import calibration
-from reproductions.comparability import Paper, compared_tasks
 from reproductions.equal_flops import equal_flops
 from reproductions.exits import exits
 from reproductions.figure3_speed_accuracy import speed_accuracy
@@ -16,6 +15,7 @@ from reproductions.figure4_luha import luha
 from reproductions.figure5_exit_layers import exit_layers
 from reproductions.figure6_uncertainty import uncertainty_distribution
 from reproductions.figure7_convergence import convergence
+from reproductions.paper_rows import Paper, compared_tasks
 from reproductions.repeats import counted_once
 from reproductions.seeds import check_seeds, comparable
 from reproductions.store import find_runs, runs_table

@@ -1,22 +1,59 @@
-"""A measured row of table 2 or 3 beside the paper's, and the two verdicts on it."""
+"""A measured row of table 2 or 3 beside the paper's: whether both may be compared, and the two verdicts on it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import pandas as pd
 
 from fastbert_core.flops import BERT_BASE, paper_flops
 from fastbert_core.metrics import at_flops
+from fastbert_core.trace import Trace
+from reproductions import reported
 from reproductions.columns import TABLES
-from reproductions.comparability import PAPER_DEPTH, Paper, other_data, other_encoder, runs_of
-from reproductions.compare import Averaged, compared, paired
+from reproductions.compare import Averaged, compared, paired, select, tasks_of
 from reproductions.names import COMPARED_PROFILES
 from reproductions.repeats import SAME
 from reproductions.statistics import Interval, difference_of_proportions, paired_interval
 from reproductions.verdicts import ACCURACY_MARGIN, LOSS_MARGIN, ONE_SIDED, Excess, excess_error, excess_loss, judge
 
-BERT = ("BERT", f"{PAPER_DEPTH} layers")  # the row of table 2 that every task of the paper has
+BERT = ("BERT", f"{BERT_BASE.layers} layers")  # the row of table 2 that every task of the paper has
 EXECUTED = paper_flops(BERT_BASE, 1) / 1e6  # millions of FLOPs of an executed layer
 AT_CHANCE = "not better than always the most frequent class"
 SAME_TEST_SET = 0.7  # how far two models' answers may be correlated that are tested on the same texts
-COLUMNS = list(TABLES["table2"])
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What the paper says of the tasks that may be held against it.
+
+    printed: tables 2 and 3, misprints named (reproductions.reported.corrected), by (task, model, setting)
+    datasets: the paper's data (paper/datasets.csv), by task, for all of its tasks
+    """
+
+    printed: dict[tuple[str, str, str], pd.Series]
+    datasets: dict[str, pd.Series]
+
+    @classmethod
+    def load(cls, tasks: Collection[str]) -> "Paper":
+        """The paper's numbers for `tasks`."""
+        rows, datasets = reported.corrected(), reported.load("datasets")
+        return cls(
+            {(row.task, row.model, row.setting): row for _, row in rows[rows["task"].isin(tasks)].iterrows()},
+            {row.task: row for _, row in datasets.iterrows()},
+        )
+
+
+def compared_tasks(traces: Sequence[Trace], runs: pd.DataFrame) -> set[str]:
+    """Tasks that the paper's numbers may stand beside: real text and an encoder of as many layers as the paper's."""
+    found = set()
+    for task in tasks_of(traces):
+        fastbert = select(traces, task)
+        profiles = set(_runs_of(fastbert, runs)["profile"])
+        depths = {trace.shape.layers for trace in fastbert}
+        if profiles <= set(COMPARED_PROFILES) and depths == {BERT_BASE.layers}:
+            found.add(task)
+    return found
 
 
 def paper_row(
@@ -27,10 +64,12 @@ def paper_row(
     teacher: our own dense BERT of the same task. note: what is to be said beside data, encoder and misprints.
     """
     task = used.traces[0].metadata["task"]
-    behind = runs_of(used.traces, runs)
+    behind = _runs_of(used.traces, runs)
     dataset, printed = paper.datasets.get(task), paper.printed.get((task, model, setting))
-    data = [] if dataset is None else other_data(behind, dataset)
-    row = dict.fromkeys(COLUMNS) | {
+    data, encoder = [], []
+    if dataset is not None:
+        data, encoder = _other_data(behind, dataset), _other_encoder(behind, dataset)
+    row = dict.fromkeys(TABLES["table2"]) | {
         "task": task,
         "model": model,
         "setting": setting,
@@ -42,7 +81,7 @@ def paper_row(
         "backbone": ";".join(dict.fromkeys(behind["backbone"])),
         "data_sha256": ";".join(dict.fromkeys(behind["data_sha256"])),
     }
-    notes = [*data, *([] if dataset is None else other_encoder(behind, dataset)), note]
+    notes = [*data, *encoder, note]
     if not set(behind["profile"]) <= set(COMPARED_PROFILES):
         notes = [*dict.fromkeys(behind["data_source"]), note]
     if (overlap := behind["overlap_rows"].max()) > 0:
@@ -61,6 +100,19 @@ def paper_row(
     return row | {"note": "; ".join(filter(None, notes)) or None}
 
 
+def judged(rows: list[dict]) -> pd.DataFrame:
+    """The rows of `paper_row` as a table, in which verdicts are corrected over all of them."""
+    for column, margin in (("verdict", ACCURACY_MARGIN), ("verdict_relative", LOSS_MARGIN)):
+        family = [row[column] if isinstance(row[column], Excess) else None for row in rows]
+        for row, excess, verdict, p in zip(rows, family, *judge(family, margin), strict=True):
+            if excess is None:
+                continue
+            row[column] = verdict
+            if column == "verdict_relative":
+                row |= {"excess_loss": excess.value, "excess_half_width": excess.half_width, "worse_p_holm": p}
+    return pd.DataFrame(rows)
+
+
 def _absolute(used: Averaged, printed: pd.Series, dataset: pd.Series, comparable: bool) -> dict:
     """The reported columns, the interval of measured − reported, and what `judged` makes `verdict` of."""
     row = {f"reported_{name}": printed[name] for name in ("accuracy", "mflops", "speedup")}
@@ -77,7 +129,7 @@ def _relative(
     setting: str, used: Averaged, teacher: Averaged, printed: pd.Series, dataset: pd.Series, paper: Paper
 ) -> dict:
     """Our loss at the paper's mean executed layers, the paper's, and what `judged` makes `verdict_relative` of."""
-    layers = min(max(printed["corrected_mflops"] / EXECUTED, 1.0), PAPER_DEPTH)
+    layers = min(max(printed["corrected_mflops"] / EXECUTED, 1.0), BERT_BASE.layers)
     if setting.startswith("speed="):
         # An operating point of our own curve; a fixed depth is the same for both.
         used = Averaged(used.traces, lambda trace: at_flops(trace, layers * paper_flops(trace.shape, 1)))
@@ -97,13 +149,29 @@ def _relative(
     }
 
 
-def judged(rows: list[dict]) -> pd.DataFrame:
-    """The rows of `paper_row` as a table, in which verdicts are corrected over all of them."""
-    for column, margin in (("verdict", ACCURACY_MARGIN), ("verdict_relative", LOSS_MARGIN)):
-        family = [row[column] if isinstance(row[column], Excess) else None for row in rows]
-        for row, excess, verdict, p in zip(rows, family, *judge(family, margin), strict=True):
-            if excess is not None:
-                row[column] = verdict
-            if column == "verdict_relative" and excess is not None:
-                row |= {"excess_loss": excess.value, "excess_half_width": excess.half_width, "worse_p_holm": p}
-    return pd.DataFrame(rows)
+def _runs_of(traces: Sequence[Trace], runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs.csv behind `traces`."""
+    return runs[runs["run_id"].isin([trace.metadata["run_id"] for trace in traces])]
+
+
+def _other_data(runs: pd.DataFrame, dataset: pd.Series) -> list[str]:
+    """How the runs' data differ from the paper's, in words; empty if their rows are comparable with the paper's."""
+    reasons = []
+    train, test = runs["train_rows"].min(), runs["test_rows"].min()
+    if dataset["same_test_set"] == "no":
+        reasons.append(f"another test set ({dataset['note']})")
+    elif test != dataset["test_rows"]:
+        reasons.append(f"another test set ({test} rows, the paper's has {dataset['test_rows']})")
+    # Where the paper names no dev set of its own, ours was held out of the same rows.
+    held_out = runs["dev_rows"].min() if pd.isna(dataset["dev_rows"]) else 0
+    left_out = runs["overlap_rows"].fillna(0).min()  # since the test set has their texts
+    if train + held_out + left_out < dataset["train_rows"]:
+        reasons.append(f"{train} training rows, the paper has {dataset['train_rows']}")
+    return reasons
+
+
+def _other_encoder(runs: pd.DataFrame, dataset: pd.Series) -> list[str]:
+    """The runs' encoders that are not the paper's, in words."""
+    paper = PurePosixPath(dataset["backbone"]).name
+    found = [name for name in dict.fromkeys(runs["backbone"]) if PurePosixPath(name).name != paper]
+    return [f"encoder {name}, the paper's is {paper}" for name in found]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from fastbert_core.flops import BERT_BASE
+
 FOLDER = Path(__file__).parent / "paper"
-LAYERS = 12
 KEY = ["source", "task", "model", "setting"]  # names a row of the paper's tables
 
 
@@ -62,4 +63,6 @@ def corrected() -> pd.DataFrame:
 
 def _layer(classifier: str) -> int:
     """Layer of `Teacher-Classifier` or of `Student-Classifier<index from 0>`."""
-    return LAYERS if classifier == "Teacher-Classifier" else int(classifier.removeprefix("Student-Classifier")) + 1
+    if classifier == "Teacher-Classifier":
+        return BERT_BASE.layers
+    return int(classifier.removeprefix("Student-Classifier")) + 1

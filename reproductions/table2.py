@@ -10,10 +10,9 @@ import pandas as pd
 from fastbert_core.metrics import at_speed, curve, dense
 from fastbert_core.trace import Trace
 from reproductions.chosen import CHOSEN, TOLERATED_LOSS
-from reproductions.comparability import Paper
 from reproductions.compare import Averaged, Pair, compared, paired, provenance, select, tasks_of
 from reproductions.figure3_speed_accuracy import SPEEDS
-from reproductions.paper_rows import judged, paper_row
+from reproductions.paper_rows import Paper, judged, paper_row
 from reproductions.statistics import holm
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)

@@ -7,11 +7,10 @@ import pandas as pd
 
 from fastbert_core.metrics import at_layer, at_speed, dense
 from fastbert_core.trace import Trace
-from reproductions.comparability import Paper
 from reproductions.compare import Averaged, select, tasks_of
 from reproductions.figure3_speed_accuracy import MODELS
 from reproductions.names import SELF_DISTILLATION
-from reproductions.paper_rows import judged, paper_row
+from reproductions.paper_rows import Paper, judged, paper_row
 
 PAPER_SPEEDS = (0.2, 0.7)
 FIXED_DEPTH = "FastBERT without adaptive inference"

@@ -11,8 +11,8 @@ from fastbert_core.trace import Trace
 from plots import cli as plots_cli
 from plots import gallery
 from plots.registry import FIGURES
-from reproductions.comparability import Paper
 from reproductions.measure import measure
+from reproductions.paper_rows import Paper
 from reproductions.tables import read_table, table_path
 from tests.factories import make_trace, store
 from tests.fuzz.harness import fuzz

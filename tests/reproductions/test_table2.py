@@ -7,9 +7,8 @@ import pytest
 from scipy import stats
 
 from fastbert_core.metrics import at_speed, dense
-from reproductions.comparability import Paper, compared_tasks
 from reproductions.compare import Averaged, paired
-from reproductions.paper_rows import paper_row
+from reproductions.paper_rows import Paper, compared_tasks, paper_row
 from reproductions.statistics import difference_of_proportions, holm, paired_interval
 from reproductions.table2 import chosen_speed, comparisons, models_of, table2
 from tests.factories import BERT, binary_trace, make_task, make_trace, run_row, runs_of

@@ -3,7 +3,7 @@
 import pytest
 
 from fastbert_core.metrics import at_layer, at_speed
-from reproductions.comparability import Paper
+from reproductions.paper_rows import Paper
 from reproductions.table3 import table3
 from tests.factories import make_task, make_trace, runs_of
 
