@@ -8,12 +8,11 @@ import cpuinfo
 import pandas as pd
 import torch
 
-from reproductions.machines import UNITS, class_of
+from reproductions.machines import MEASURED, UNITS, class_of
 from reproductions.names import BENCH
 from reproductions.provenance import git_state
 from reproductions.tables import read_or_empty, write_table
 
-MEASURED = ("machine", "git_sha", "git_dirty", "date")  # columns that say where a row comes from
 ROOT = Path(__file__).parent.parent / "results"
 # By table: new rows replace all that have their values in these columns, and come from a machine of the same class.
 # Speeds are not among them, since they differ from run to run; of rivals only the task is, so that none stands beside

@@ -6,14 +6,13 @@ from functools import partial
 
 import pandas as pd
 
-from reproductions.blocks import BENCHES, BLOCKS, Tables, block, markdown
+from reproductions.blocks import BLOCKS, Tables, block, markdown
 from reproductions.chosen import TOLERATED_LOSS
-from reproductions.machines import class_of
+from reproductions.machines import BENCHES, MEASURED, class_of
 from reproductions.tables import printed
 
 BACKLOG = 10**9  # texts
 FEW = 8  # rows of a bench that are shown unfolded
-MEASURED = ["machine", "git_sha", "git_dirty", "date"]  # of a bench's table: where its rows come from
 
 
 @block
@@ -23,62 +22,6 @@ def measured(tables: Tables) -> str:
     every = pd.concat(found or [pd.DataFrame(columns=[*MEASURED, "table"])])
     every["commit"] = every["git_sha"].str[:7] + every["git_dirty"].map({"yes": ", with changes"}).fillna("")
     return markdown(every.groupby(["machine", "commit", "date"])["table"].agg(", ".join).reset_index())
-
-
-@block
-def in_short(tables: Tables) -> str:
-    """By machine and model, how far seconds follow FLOPs, and what exits cost where none is taken."""
-    return _by_class(tables["efficiency"], _in_short)
-
-
-def _in_short(rows: pd.DataFrame) -> str:
-    lines = []
-    for place, mine in rows.groupby(["task", "device", "precision"]):
-        line = {"task, device, precision": ", ".join(place)}
-        for batch, of in sorted(mine.groupby("batch"), reverse=True):
-            early = of.loc[of["speed"] > 0, "efficiency"]
-            line[f"efficiency, batch {batch}"] = f"{early.min():.2f} to {early.max():.2f}"
-            line[f"overhead, batch {batch}"] = f"{of['overhead_at_speed_0'].max():.2f}"
-        lines.append(line)
-    return markdown(pd.DataFrame(lines).fillna(""))
-
-
-@block
-def stations(tables: Tables) -> str:
-    """By machine, milliseconds of each station by engine and speed, then of each layer."""
-    return _by_class(tables["stations"], _stations, folded=True)
-
-
-def _stations(rows: pd.DataFrame) -> str:
-    rows = rows.assign(ms=lambda t: 1000 * t["seconds"])
-    rows["what"] = rows["station"] + rows["layer"].map(lambda layer: "" if pd.isna(layer) else f" {layer:2}")
-    rows["way"] = rows["engine"] + ", speed " + rows["speed"].map("{:.4f}".format)
-    parts = []
-    for place, mine in rows.groupby(["task", "device", "precision"]):
-        whole, layers = (mine.pivot_table("ms", key, "way", "sum") for key in ("station", "what"))
-        table = pd.concat([whole, whole.sum().to_frame("all").T, layers[layers.index.str.match(r"layer \s*\d")]])
-        parts.append(f"{', '.join(place)}:\n\n{markdown(table.map('{:.0f}'.format).rename_axis('ms').reset_index())}")
-    return "\n\n".join(parts)
-
-
-@block
-def best_dense(tables: Tables) -> str:
-    """For each machine and task the fastest model without exits, at most TOLERATED_LOSS points less accurate."""
-    return _by_class(tables["rivals"], _best_dense)
-
-
-def _best_dense(rows: pd.DataFrame) -> str:
-    lines = []
-    for side in ("", "ours_"):  # of all test texts, where that is known
-        rows = rows.assign(**{f"{side}told": rows[f"{side}whole_accuracy"].fillna(rows[f"{side}accuracy"])})
-    near = rows[~rows["rival"].str.startswith("fastbert==") & (rows["told"] >= rows["ours_told"] - TOLERATED_LOSS)]
-    for task, mine in near.groupby("task"):
-        best = mine.loc[mine["samples_per_second"].idxmax()]
-        line = {"task": task, "fastest": f"{best['rival']}, {best['precision']}, batch {best['batch']}"}
-        line |= {"its accuracy": f"{best['told']:.2f}", "ours": f"{best['ours_told']:.2f}"}
-        line |= {"of": "the timed texts" if pd.isna(best["whole_accuracy"]) else "all test texts"}
-        lines.append(line | {"timed": best["samples"], "our samples/s over its": f"{best['ours_over_rival']:.2f}"})
-    return markdown(lines)
 
 
 def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str], folded: bool = False) -> str:
@@ -92,13 +35,63 @@ def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str], folded: b
     return "\n\n".join(parts) or markdown([])
 
 
-@block
-def load(tables: Tables) -> str:
-    """By machine, model and arrivals: how far each way gets within the objective, and its median at low load."""
-    return _by_class(tables["load"], _load)
+def block_by_class(name: str, folded: bool = False) -> Callable:
+    """Register a block of the table `name` under the function's name, which tells of one class of machines."""
+
+    def register(told: Callable[[pd.DataFrame, Tables], str]) -> Callable:
+        BLOCKS[told.__name__] = lambda tables: _by_class(tables[name], partial(told, tables=tables), folded)
+        return told
+
+    return register
 
 
-def _load(rows: pd.DataFrame) -> str:
+@block_by_class("efficiency")
+def in_short(rows: pd.DataFrame, tables: Tables) -> str:
+    """By model, how far seconds follow FLOPs, and what exits cost where none is taken."""
+    lines = []
+    for place, mine in rows.groupby(["task", "device", "precision"]):
+        line = {"task, device, precision": ", ".join(place)}
+        for batch, of in sorted(mine.groupby("batch"), reverse=True):
+            early = of.loc[of["speed"] > 0, "efficiency"]
+            line[f"efficiency, batch {batch}"] = f"{early.min():.2f} to {early.max():.2f}"
+            line[f"overhead, batch {batch}"] = f"{of['overhead_at_speed_0'].max():.2f}"
+        lines.append(line)
+    return markdown(pd.DataFrame(lines).fillna(""))
+
+
+@block_by_class("stations", folded=True)
+def stations(rows: pd.DataFrame, tables: Tables) -> str:
+    """Milliseconds of each station by engine and speed, then of each layer."""
+    rows = rows.assign(ms=lambda t: 1000 * t["seconds"])
+    rows["what"] = rows["station"] + rows["layer"].map(lambda layer: "" if pd.isna(layer) else f" {layer:2}")
+    rows["way"] = rows["engine"] + ", speed " + rows["speed"].map("{:.4f}".format)
+    parts = []
+    for place, mine in rows.groupby(["task", "device", "precision"]):
+        whole, layers = (mine.pivot_table("ms", key, "way", "sum") for key in ("station", "what"))
+        table = pd.concat([whole, whole.sum().to_frame("all").T, layers[layers.index.str.match(r"layer \s*\d")]])
+        parts.append(f"{', '.join(place)}:\n\n{markdown(table.map('{:.0f}'.format).rename_axis('ms').reset_index())}")
+    return "\n\n".join(parts)
+
+
+@block_by_class("rivals")
+def best_dense(rows: pd.DataFrame, tables: Tables) -> str:
+    """For each task the fastest model without exits, at most TOLERATED_LOSS points less accurate."""
+    lines = []
+    for side in ("", "ours_"):  # of all test texts, where that is known
+        rows = rows.assign(**{f"{side}told": rows[f"{side}whole_accuracy"].fillna(rows[f"{side}accuracy"])})
+    near = rows[~rows["rival"].str.startswith("fastbert==") & (rows["told"] >= rows["ours_told"] - TOLERATED_LOSS)]
+    for task, mine in near.groupby("task"):
+        best = mine.loc[mine["samples_per_second"].idxmax()]
+        line = {"task": task, "fastest": f"{best['rival']}, {best['precision']}, batch {best['batch']}"}
+        line |= {"its accuracy": f"{best['told']:.2f}", "ours": f"{best['ours_told']:.2f}"}
+        line |= {"of": "the timed texts" if pd.isna(best["whole_accuracy"]) else "all test texts"}
+        lines.append(line | {"timed": best["samples"], "our samples/s over its": f"{best['ours_over_rival']:.2f}"})
+    return markdown(lines)
+
+
+@block_by_class("load")
+def load(rows: pd.DataFrame, tables: Tables) -> str:
+    """By model and arrivals: how far each way gets within the objective, and its median at low load."""
     lines = []
     for key, mine in rows.groupby(["task", "precision", "arrivals"]):
         objective = mine["objective_ms"].iloc[0]
@@ -114,14 +107,10 @@ def _load(rows: pd.DataFrame) -> str:
     return markdown(lines)
 
 
-@block
-def backlog(tables: Tables) -> str:
-    """By machine, what a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
-    return _by_class(tables["efficiency"], partial(_backlog, tables["rates"]))
-
-
-def _backlog(rates: pd.DataFrame, rows: pd.DataFrame) -> str:
-    rows, lines = rows.query("mode == 'throughput'"), []
+@block_by_class("efficiency")
+def backlog(rows: pd.DataFrame, tables: Tables) -> str:
+    """What a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
+    rows, rates, lines = rows.query("mode == 'throughput'"), tables["rates"], []
     mine = rates[rates["machine"].isin(rows["machine"]) & (rates["what"] == "tracing")]
     tokens = mine.set_index(["task", "device", "precision"])["mean_tokens"]
     for place, mine in rows.groupby(["task", "device", "precision"]):

@@ -6,10 +6,9 @@ import pandas as pd
 
 from reproductions.checkout import committed
 from reproductions.columns import documentation
+from reproductions.machines import BENCHES
 from reproductions.names import BENCH, PROFILES
 from reproductions.tables import read_or_empty
-
-BENCHES = ("efficiency", "stations", "roofline", "agreement", "rates", "memory", "scaling", "rivals", "load")
 
 
 class Tables(dict[str, pd.DataFrame]):

@@ -1,5 +1,9 @@
-"""Classes of machines: seconds of one say little of another, so their rows stand side by side and apart."""
+"""Where seconds were measured: classes of machines, since seconds of one say little of another."""
 
+from reproductions.columns import TABLES
+
+MEASURED = ["machine", "git_sha", "git_dirty", "date"]  # columns of a bench's table: where its rows come from
+BENCHES = [name for name, columns in TABLES.items() if "machine" in columns]  # tables of results/bench
 # Units of processors that decide the class, the best first, by PyTorch's names; and the names of their classes.
 UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "avx512_f": "AVX512", "avx2": "AVX2"}
 
