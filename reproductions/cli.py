@@ -78,11 +78,14 @@ def _parser() -> ArgumentParser:
         _written(command, None, "has the traces and gets the tables (default: the committed are read, none is written)")
         command.set_defaults(command=commands.compare_on_traces, what=name)
 
-    for name, about in (("luha", "is lower uncertainty higher accuracy, by classifier"), ("ablation", "table 3")):
+    for name, table, about in (
+        ("luha", "luha", "is lower uncertainty higher accuracy, by classifier"),
+        ("ablation", "table3", "table 3"),
+    ):
         command = subparsers.add_parser(name, help=f"{about}: a task's rows, printed")
         command.add_argument("task", metavar="TASK")
         _results(command)
-        command.set_defaults(command=commands.print_table, table={"luha": "luha", "ablation": "table3"}[name])
+        command.set_defaults(command=commands.print_table, table=table)
 
     command = subparsers.add_parser("grid", help="what makes texts leave late: variants of a training, by dev")
     command.add_argument("task", metavar="TASK")

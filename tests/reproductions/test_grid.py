@@ -39,8 +39,9 @@ def test_each_variant_has_its_rows_and_none_is_trained_twice(made, capsys, monke
     assert rows["first_exit"].nunique() == 2
 
     monkeypatch.setattr("reproductions.execute.calibrated", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr("reproductions.commands._settled", lambda *_: ("smoke", "NOTICE\n"))
-    assert run() == 0
+    monkeypatch.setattr("reproductions.sources.settle_profile", lambda *_: "smoke")
+    monkeypatch.setattr("reproductions.commands.PACKAGED_NOTICE", "NOTICE\n")
+    assert run("--profile", "standard") == 0
     said = capsys.readouterr().out
     assert said.count(": done") == 2
     assert said.startswith("NOTICE\n")
