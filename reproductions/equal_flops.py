@@ -13,7 +13,7 @@ from reproductions.chosen import CHOSEN
 from reproductions.compare import Averaged, compared, paired, provenance, select, tasks_of
 from reproductions.figure3_speed_accuracy import MODELS
 from reproductions.statistics import crossed_bootstrap, holm
-from reproductions.table2 import STUDENTS
+from reproductions.table2 import STUDENTS, full_depth
 from reproductions.table3 import PAPER_SPEEDS
 
 DISTILBERT, ONE_STUDENT, ON_LABELS = "DistilBERT", "one student", MODELS["labels"]
@@ -51,7 +51,7 @@ def _others(task: str, traces: Sequence[Trace]) -> Iterator[tuple[str, str, Aver
     """The models that FastBERT is compared with: name, setting, and what they do on the test set."""
     for training in STUDENTS:
         if distilbert := select(traces, task, training):
-            yield DISTILBERT, f"{distilbert[0].metadata['layers'][-1]} layers", Averaged(distilbert, dense)
+            yield DISTILBERT, full_depth(distilbert), Averaged(distilbert, dense)
     fastbert, dev = select(traces, task), select(traces, task, split="dev")
     students = fastbert[0].metadata["layers"][:-1]
     best = max(students, key=lambda k: Averaged(dev, partial(dense, layer=k)).accuracy) if dev and students else None

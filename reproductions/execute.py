@@ -69,13 +69,13 @@ class _Work:
 
     def __init__(self, run: Run, log: Log, processes: Alone) -> None:
         self.run, self.log, self.processes = run, log, processes
+        self._kind = TASK_TYPES[run.data.task.type]
         for stage in run.settings.later:
-            check_shareable(stage, TASK_TYPES[run.data.task.type], processes)
+            check_shareable(stage, self._kind, processes)
         with processes.main_first():
             folders = run.folder, run.first_folder
             self.record, self.first_record = (RunRecord(folder, run.device, processes.count) for folder in folders)
         self.tokenizer = load_tokenizer(run.backbone.source)
-        self._kind = TASK_TYPES[run.data.task.type]
         s = run.settings
         self._train_samples = self._samples(run.train)
         self._selection = self._samples(run.selection)
@@ -86,9 +86,8 @@ class _Work:
         """The trained model: every stage of the run's training, the first of which several runs may share."""
         run, s = self.run, self.run.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
-        task, samples = run.data.task, self._train_samples
-        more = of_task(task)
-        model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, s.classifier_init, **more)
+        task, samples, start = run.data.task, self._train_samples, s.classifier_init
+        model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, start, **of_task(task))
         model = model.to(run.device)
         self._stage(model, s.first, samples, self.first_record)
         self.record.skip()

@@ -65,9 +65,9 @@ def grid(run: "Run", results_dir: Path, log: "Log") -> pd.DataFrame:
     return rows[rows["variant"].isin([variant.run_id for variant in wanted])]
 
 
-def effects(rows: pd.DataFrame, speed: float = SPEEDS[0]) -> list[dict]:
+def effects(rows: pd.DataFrame) -> list[dict]:
     """What each step along an axis does, all else equal: the mean change over the others, and its range."""
-    lines = []
+    speed, lines = SPEEDS[0], []
     for (task, train_rows), mine in rows[rows["speed"] == speed].groupby(["task", "train_rows"]):
         for axis, values in AXES.items():
             others = [name for name in AXES if name != axis]

@@ -199,7 +199,7 @@ def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool
     traces = [trace for key in wanted for trace in load_traces(results_dir, epoch=None, **key)]
     traces = counted_once(comparable(traces, runs_table(find_runs(results_dir))))
     found = tasks_of(traces)
-    for task in tasks or ["any task"] * (not found):
+    for task in tasks or ([] if found else ["any task"]):
         if task not in found:
             raise InputError(f"{results_dir}: found no trace of {task}, expected some under traces/")
     return traces

@@ -22,7 +22,7 @@ OF_TASK_FILES = {
     "student_epochs": "distillation_epochs",
     "student_rate": "distillation_rate",
 }
-SHALLOW = re.compile(r"(?P<recipe>[a-z]+)-(?P<layers>\d+)")
+SHALLOW = re.compile(r"[a-z]+-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,10 @@ def planned_trainings(profile: str, task: Task) -> list[str]:
 def check_trainings(names: Sequence[str] | None) -> list[str]:
     """The trainings named, each once. Raises InputError for a name that none has."""
     deep, shallow = [*_file()["trainings"]], []
-    for name, stages in TRAININGS.items():
-        first, *_, last = [*stages(Schedules(Schedule(1, 1.0), Schedule(1, 1.0)))] * 2
-        if first.loss != "imitation":  # which is of a classifier that is there already
-            (shallow if last.exits == "last" else deep).append(name)
+    for name, training in TRAININGS.items():
+        stages = training(Schedules(Schedule(1, 1.0), Schedule(1, 1.0)))
+        if stages[0].loss != "imitation":  # which is of a classifier that is there already
+            (shallow if stages[-1].exits == "last" else deep).append(name)
     for name in names or ():
         if (name.rpartition("-")[0] if shallow_layers(name) else "") not in shallow and name not in deep:
             expected = f"one of {', '.join(deep)}, or {', '.join(shallow)} with a number of layers such as -6"
@@ -193,4 +193,4 @@ def check_trainings(names: Sequence[str] | None) -> list[str]:
 def shallow_layers(training: str) -> int | None:
     """The layers of a shallow training's model, such as 6 of `distilbert-6`; None of a deep one."""
     match = SHALLOW.fullmatch(training)
-    return int(match["layers"]) if match else None
+    return int(match[1]) if match else None

@@ -171,7 +171,7 @@ class Trend(NamedTuple):
     p: float
 
 
-def cochran_armitage(successes: np.ndarray, trials: np.ndarray, scores: np.ndarray, seed: int = 0) -> Trend:
+def cochran_armitage(successes: np.ndarray, trials: np.ndarray, scores: np.ndarray) -> Trend:
     """Cochran-Armitage test for a trend of successes / trials [groups] along `scores` [groups], all integers or floats.
 
     z is the usual statistic; p comes from its permutation distribution (which group the successes fall into is then
@@ -186,7 +186,7 @@ def cochran_armitage(successes: np.ndarray, trials: np.ndarray, scores: np.ndarr
     if variance <= 0 or np.count_nonzero(trials) < 2:  # of one group, rounding may leave a variance above 0
         return Trend(float("nan"), float("nan"))
     observed = successes @ centred
-    permuted = np.random.default_rng(seed).multivariate_hypergeometric(trials, right, size=RESAMPLES) @ centred
+    permuted = np.random.default_rng(0).multivariate_hypergeometric(trials, right, size=RESAMPLES) @ centred
     tolerance = 1e-9 * total  # equal sums may differ in their last bits
     tails = [(permuted <= observed + tolerance).sum(), (permuted >= observed - tolerance).sum()]
     return Trend(float(observed / np.sqrt(variance)), float(min(1.0, 2 * (1 + min(tails)) / (1 + RESAMPLES))))

@@ -28,10 +28,10 @@ def models_of(task: str, traces: Sequence[Trace]) -> Models:
     BERT at full depth, DistilBERT, FastBERT at the paper's speeds, and at the speed that `chosen_speed` finds on dev.
     """
     fastbert = select(traces, task)
-    models = {("BERT", _depth(fastbert[0])): Averaged(fastbert, dense)}
+    models = {("BERT", full_depth(fastbert)): Averaged(fastbert, dense)}
     for student in STUDENTS:
         if distilbert := select(traces, task, student):
-            models["DistilBERT", _depth(distilbert[0])] = Averaged(distilbert, dense)
+            models["DistilBERT", full_depth(distilbert)] = Averaged(distilbert, dense)
     for speed in PAPER_SPEEDS:
         models["FastBERT", f"speed={speed:g}"] = Averaged(fastbert, partial(at_speed, speed=speed))
     if dev := select(traces, task, split="dev"):
@@ -97,5 +97,6 @@ def _comparison(pair: Pair) -> dict:
     }
 
 
-def _depth(trace: Trace) -> str:
-    return f"{trace.metadata['layers'][-1]} layers"
+def full_depth(traces: Sequence[Trace]) -> str:
+    """The setting of a model without exits, such as "12 layers"."""
+    return f"{traces[0].metadata['layers'][-1]} layers"

@@ -49,8 +49,10 @@ def _rows(tests: Sequence[Trace], devs: Sequence[Trace | None]) -> list[dict]:
 def _outcomes(test: Trace, dev: Trace | None) -> dict[tuple[str, str], tuple[float | None, Outcome]]:
     """The threshold, and what it comes to on test, of each operating point and rule."""
     found = {(FULL, "none"): (None, dense(test))}
+    if dev is None:
+        return found
     known = test.kind.rules()
-    for rule in (name for name in able([test], [dev]) if name in known) if dev is not None else ():
+    for rule in (name for name in able([test], [dev]) if name in known):
         fitted = fitted_on(dev, known[rule])
         scores, answers = judged(test, fitted)
         for point, threshold in _thresholds(dev, fitted, test.metadata["metrics"][0]).items():
