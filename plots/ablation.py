@@ -4,8 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import INTERVALS, comparison, heading, note
-from plots.page import finish, sheet
+from plots.page import INTERVALS, comparison, finish, heading, note, sheet
 from plots.style import METHODS, hollow, marks, points
 
 FIXED_DEPTH = "FastBERT without adaptive inference"

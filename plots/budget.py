@@ -5,8 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import note
-from plots.page import finish, sheet
+from plots.page import finish, note, sheet
 from plots.style import GREY, METHODS
 
 ASIDE = 0.12  # of their target, so that points of both do not cover each other

@@ -6,8 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plots.curves import PAPER_DENSE
-from plots.note import INTERVALS, heading, note
-from plots.page import finish, sheet
+from plots.page import INTERVALS, finish, heading, note, sheet
 from plots.style import METHODS, hollow, points
 
 STAGES = {"fine-tuning": "BERT", "self-distillation": "FastBERT"}  # in fine-tuning the teacher runs alone

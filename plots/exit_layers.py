@@ -3,8 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from plots.note import heading, note
-from plots.page import finish, sheet
+from plots.page import finish, heading, note, sheet
 from plots.style import GREY, METHODS, hollow, layer_ticks
 
 

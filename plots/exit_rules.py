@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.note import note
-from plots.page import finish, sheet
+from plots.page import finish, note, sheet
 from plots.style import GREY, PALE, layer_ticks
 from reproductions.names import SELF_DISTILLATION
 

@@ -4,8 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots.exit_rules import COLORS, LINES, of_training
-from plots.note import note
-from plots.page import finish, sheet
+from plots.page import finish, note, sheet
 from plots.style import layer_ticks
 
 PANELS = {

@@ -3,8 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from plots.note import note
-from plots.page import finish, sheet
+from plots.page import finish, note, sheet
 from plots.style import GREY
 
 LOSS = "agreement"

@@ -6,8 +6,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
 from plots.exit_rules import BASE, ORACLES, of_training
-from plots.note import note
-from plots.page import finish, sheet
+from plots.page import finish, note, sheet
 from plots.style import GREY
 
 SHADES, WHITE = "RdBu", 0.45  # of the colours' range on either side, where numbers are black

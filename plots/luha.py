@@ -4,8 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.note import heading, note
-from plots.page import finish, sheet
+from plots.page import finish, heading, note, sheet
 from plots.style import METHODS, PALE, hollow, points
 
 COLUMNS = 4

@@ -6,8 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from plots import curves
-from plots.note import heading, note, span
-from plots.page import finish, sheet
+from plots.page import finish, heading, note, sheet, span
 from plots.style import GREY, hollow, marks, points
 from reproductions.chosen import TOLERATED_LOSS, at_chosen_speed
 

@@ -5,8 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import INTERVALS, comparison, heading, note
-from plots.page import finish, sheet
+from plots.page import INTERVALS, comparison, finish, heading, note, sheet
 from plots.style import marks
 from reproductions.chosen import CHOSEN
 

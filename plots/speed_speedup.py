@@ -5,8 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots import curves
-from plots.note import note, runs_behind, span
-from plots.page import finish, sheet
+from plots.page import finish, note, runs_behind, sheet, span
 from plots.style import GREY, METHODS, hollow
 
 

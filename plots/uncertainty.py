@@ -9,8 +9,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from plots.note import heading, note
-from plots.page import finish, sheet
+from plots.page import finish, heading, note, sheet
 from plots.style import METHODS, SHADES, layer_ticks
 
 PALEST = 0.4  # samples, so that one is told from none

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from plots.gallery import Drawn, checked_table, draw_folder
-from plots.note import note
+from plots.page import note
 from plots.registry import TEST_TRACES
 from plots.report import verdict
 from plots.report.cells import Notes, Table
