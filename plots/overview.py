@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from plots import curves
 from plots.page import finish, heading, note, sheet, span
 from plots.style import GREY, hollow, marks, points
-from reproductions.chosen import TOLERATED_LOSS, at_chosen_speed
+from reproductions.speeds import TOLERATED_LOSS, at_chosen_speed
 
 TICKS = (-2, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50)
 ABOUT = (

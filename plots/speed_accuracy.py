@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from plots import curves
 from plots.page import INTERVALS, comparison, finish, heading, note, sheet
 from plots.style import marks
-from reproductions.chosen import CHOSEN
+from reproductions.speeds import CHOSEN
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:

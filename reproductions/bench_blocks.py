@@ -7,8 +7,8 @@ from functools import partial
 import pandas as pd
 
 from reproductions.blocks import BLOCKS, Tables, block, markdown
-from reproductions.chosen import TOLERATED_LOSS
 from reproductions.machines import BENCHES, MEASURED, class_of
+from reproductions.speeds import TOLERATED_LOSS
 from reproductions.tables import printed
 
 BACKLOG = 10**9  # texts

@@ -9,9 +9,9 @@ import pandas as pd
 from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, at_speed, dense
 from fastbert_core.trace import Trace
-from reproductions.chosen import CHOSEN
 from reproductions.compare import Averaged, compared, paired, provenance, select, tasks_of
 from reproductions.figure3_speed_accuracy import MODELS
+from reproductions.speeds import CHOSEN
 from reproductions.statistics import crossed_bootstrap, holm
 from reproductions.table2 import STUDENTS, full_depth
 from reproductions.table3 import PAPER_SPEEDS

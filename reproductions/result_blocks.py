@@ -7,14 +7,13 @@ import pandas as pd
 
 from fastbert_core.tasks import TASKS
 from reproductions.blocks import BLOCKS, Tables, block, markdown
-from reproductions.chosen import CHOSEN, TOLERATED_LOSS, at_chosen_speed
 from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.grid import effects
 from reproductions.names import SELF_DISTILLATION
 from reproductions.paper_rows import AT_CHANCE
-from reproductions.table2 import PAPER_SPEEDS
+from reproductions.speeds import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS, at_chosen_speed
 from reproductions.verdicts import ALPHA, VERDICTS
 
 

@@ -9,13 +9,12 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed, curve, dense
 from fastbert_core.trace import Trace
-from reproductions.chosen import CHOSEN, TOLERATED_LOSS
 from reproductions.compare import Averaged, Pair, compared, paired, provenance, select, tasks_of
 from reproductions.figure3_speed_accuracy import SPEEDS
 from reproductions.paper_rows import Paper, judged, paper_row
+from reproductions.speeds import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.statistics import holm
 
-PAPER_SPEEDS = (0.1, 0.5, 0.8)
 STUDENTS = ("distilbert-6", "distilbert-3", "distilbert-1")
 DISTILBERT_NOTE = "student of the fine-tuned teacher's layers, distilled on soft labels and labels"
 

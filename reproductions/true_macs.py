@@ -8,7 +8,7 @@ from fastbert_core.flops import PAPER_TOKENS, dense_true_macs, true_macs
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
-from reproductions.table2 import PAPER_SPEEDS
+from reproductions.speeds import PAPER_SPEEDS
 
 
 def hidden_cost(traces: Sequence[Trace]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ ALLOWED = {
 PLOTS_READ = {
     *(
         f"reproductions.{name}"
-        for name in "checkout chosen names columns machines repeats show store tables reported".split()
+        for name in "checkout names columns machines repeats show speeds store tables reported".split()
     ),
     *(f"fastbert_core.{name}" for name in "arguments errors exit_rules files flops tasks uncertainty".split()),
 }

@@ -11,11 +11,10 @@ from fastbert_core.errors import InputError
 from plots.gallery import checked_table
 from plots.report.cells import Notes, Table, table
 from plots.report.profile import Profile, profile_part
-from plots.report.sliders import PAPER_SPEEDS
 from plots.style import GREY, METHODS, PALE
-from reproductions.chosen import TOLERATED_LOSS
 from reproductions.columns import TABLES
 from reproductions.names import BENCH
+from reproductions.speeds import PAPER_SPEEDS, TOLERATED_LOSS
 from reproductions.tables import printed
 
 TIMED = "standard"  # the profile whose models are timed

@@ -7,13 +7,12 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
-from reproductions.chosen import CHOSEN, lost_to_bert
 from reproductions.columns import TABLES
 from reproductions.repeats import counted_once
+from reproductions.speeds import CHOSEN, lost_to_bert
 from reproductions.store import find_runs
 from reproductions.tables import table_path
 
-PAPER_SPEEDS = (0.1, 0.5, 0.8)  # of table 2
 COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "speedup", "mean_layers")
 RULE = "fastest within"  # how table 2's note on the chosen speed begins
 _SPEEDS = [number / 100 for number in range(101)]

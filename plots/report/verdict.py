@@ -3,7 +3,7 @@
 import pandas as pd
 
 from plots.report.cells import Table, table
-from reproductions.chosen import CHOSEN, TOLERATED_LOSS, at_chosen_speed
+from reproductions.speeds import CHOSEN, TOLERATED_LOSS, at_chosen_speed
 
 COLUMNS = {
     "task": "{task}",
