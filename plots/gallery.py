@@ -1,5 +1,6 @@
 """All figures of one folder of results: what its tables allow is drawn, and what they do not is named."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +34,8 @@ class Drawn:
     order (`broken`)."""
 
     files: dict[Path, str] = field(default_factory=dict)
-    absent: dict[str, list[str]] = field(default_factory=dict)
-    broken: dict[str, list[str]] = field(default_factory=dict)
+    absent: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 def draw_folder(results_dir: Path, folder: Path) -> Drawn:
@@ -50,16 +51,16 @@ def draw_folder(results_dir: Path, folder: Path) -> Drawn:
             tables = _tables(results_dir, drawing, stored)
             files = {} if tables is None else _draw(name, drawing, tables, folder)
         except InputError as error:
-            drawn.broken.setdefault(str(error), []).append(name)
+            drawn.broken[str(error)].append(name)
             continue
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # each row in order, but some missing
             paths = ", ".join(str(table_path(results_dir, table)) for table in drawing.tables)
             why = f"{paths}: found rows that make no figure ({type(error).__name__}: {reason(error)})"
-            drawn.broken.setdefault(one_line(why), []).append(name)
+            drawn.broken[one_line(why)].append(name)
             continue
         if tables is None:
             why = f"no trace {drawing.traces}" if drawing.traces else f"no {drawing.tables[0]}.csv"
-            drawn.absent.setdefault(why, []).append(name)
+            drawn.absent[why].append(name)
         for old in {path for form in SAVE for path in folder.rglob(f"{name}.{form}")} - set(files):
             old.unlink()
         drawn.files |= files

@@ -3,6 +3,7 @@
 import base64
 import re
 import tempfile
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -58,16 +59,12 @@ class Profile:
     provenance: str = ""
     runs: Table | None = None
     absent: dict[str, list[str]] = field(default_factory=dict)
-    broken: dict[str, list[str]] = field(default_factory=dict)
+    broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def stored(self) -> bool:
         """Whether there is anything to show."""
         return bool(self.tasks or self.runs or self.general)
-
-    def note(self, problem: str, *names: str) -> None:
-        """Remember what cannot be shown, and why."""
-        self.broken.setdefault(problem, []).extend(names)
 
 
 def profile_part(results_dir: Path, seconds: dict[str, list[dict]]) -> Profile:
@@ -93,7 +90,7 @@ def profile_part(results_dir: Path, seconds: dict[str, list[dict]]) -> Profile:
         found.provenance = note(tables["runs"], tables["runs"])
         found.runs = shown_table(RUNS, tables["runs"], found.notes)
     for reason, names in drawn.broken.items():
-        found.note(reason, *(f"figure {name}" for name in names))
+        found.broken[reason] += [f"figure {name}" for name in names]
     return found
 
 
@@ -106,7 +103,7 @@ def _tables(results_dir: Path, part: Profile) -> dict[str, pd.DataFrame | None]:
             try:
                 found[name] = checked_table(results_dir, name, stored)
             except InputError as problem:
-                part.note(str(problem), f"table {name}")
+                part.broken[str(problem)].append(f"table {name}")
     return found
 
 
@@ -124,7 +121,7 @@ def _sliders(
             own = curves[(curves["task"] == task) & (curves["model"] == "FastBERT")]
             numbers = slider(results_dir, curve, *beside, own)
         except InputError as problem:
-            part.note(str(problem), f"slider of {task}, {model}")
+            part.broken[str(problem)].append(f"slider of {task}, {model}")
             continue
         found.setdefault(task, []).append(numbers | {"seconds": seconds.get(task, [])})
     return found
