@@ -42,10 +42,12 @@ def _of_training(task: str, name: str, tests: Sequence[Trace], base: Sequence[Tr
         return
     key = {"task": task, "training": name}
     tests, base = zip(*pairs, strict=True)
-    depth = tests[0].metadata["layers"][-1]
-    found = [((LAST, depth), [test.correct[:, -1] for test in tests], _at_depth(base, depth))]
+    depth, entropy = tests[0].metadata["layers"][-1], [Side(BASE, trace, None) for trace in base]
+    mine, theirs = ([trace.correct[:, -1] for trace in side] for side in (tests, base))
+    if depth < base[0].metadata["layers"][-1]:  # beside a shallow model, FastBERT's own at so many mean layers
+        theirs = _within(entropy, depth)
+    found = [((LAST, depth), mine, theirs)]
     if tests[0].has_exits:
-        entropy = [Side(BASE, trace, None) for trace in base]
         for rule in RULES_ASKED:
             sides = [Side(rule, test, None) for test in tests]
             for layers in (layers for layers in LAYERS if layers < depth):
@@ -53,13 +55,6 @@ def _of_training(task: str, name: str, tests: Sequence[Trace], base: Sequence[Tr
     for (rule, layers), mine, theirs in found:
         if mine is not None and theirs is not None:
             yield key | {"rule": rule, "layers": layers} | _against(mine, theirs) | provenance(tests)
-
-
-def _at_depth(base: Sequence[Trace], depth: int) -> list[np.ndarray] | None:
-    """FastBERT's own with so many layers: all of them, or what entropy makes of so many on average."""
-    if depth == base[0].metadata["layers"][-1]:
-        return [trace.correct[:, -1] for trace in base]
-    return _within([Side(BASE, trace, None) for trace in base], depth)
 
 
 def _within(sides: Sequence[Side], layers: int) -> list[np.ndarray] | None:
