@@ -31,6 +31,7 @@ from fastbert_core.model import FastBertModel
 VERSION = "0.2.2"
 PADDED = 128  # its seq_length
 MAX_POSITIONS = 512
+LOGITS = 8  # samples whose logits are written
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +45,6 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(name, type=Path, help=about)
     parser.add_argument("speed", type=float)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--logits", type=int, default=8, help="samples whose logits are written (default: 8)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     with np.load(options.samples, allow_pickle=False) as stored:
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         seconds.append(time.perf_counter() - start)
         labels.append(label)
         exits.append(exit_layer)
-    logits = np.stack([every_layer(rival, row) for row in rows[: options.logits]])
+    logits = np.stack([every_layer(rival, row) for row in rows[:LOGITS]])
     np.savez(options.output, labels=labels, exit_layers=exits, seconds=seconds, logits=logits)
     return 0
 
