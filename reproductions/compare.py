@@ -112,7 +112,7 @@ class Averaged:
             "accuracy_high": 100 * high,
             "accuracy_min": min(accuracies),
             "accuracy_max": max(accuracies),
-            **provenance(self.traces),
+            **seeds_and_runs(self.traces),
         }
 
 
@@ -145,7 +145,7 @@ def compared(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     }
 
 
-def provenance(*groups: Sequence[Trace], seeds: Sequence[int] | None = None) -> dict[str, str]:
+def seeds_and_runs(*groups: Sequence[Trace], seeds: Sequence[int] | None = None) -> dict[str, str]:
     """The columns `seeds` and `run_id`: of each, the different ones of all `groups`, or their `seeds`, joined by ;."""
     traces = [trace.metadata for group in groups for trace in group if seeds is None or trace.metadata["seed"] in seeds]
     found = sorted({trace["seed"] for trace in traces})

@@ -9,7 +9,7 @@ import pandas as pd
 from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, at_speed, dense
 from fastbert_core.trace import Trace
-from reproductions.compare import Averaged, compared, paired, provenance, select, tasks_of
+from reproductions.compare import Averaged, compared, paired, seeds_and_runs, select, tasks_of
 from reproductions.figure3_speed_accuracy import MODELS
 from reproductions.speeds import CHOSEN
 from reproductions.statistics import crossed_bootstrap, holm
@@ -36,7 +36,7 @@ def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
                     "mflops": other.flops / 1e6,
                     "accuracy": adaptive.accuracy,
                     **compared(pair.first, pair.second),
-                    **provenance(fastbert, other.traces, seeds=pair.seeds),
+                    **seeds_and_runs(fastbert, other.traces, seeds=pair.seeds),
                 }
                 rows.append({"task": task, "against": against, "against_setting": setting} | numbers)
         if area := _area(fastbert, select(traces, task, "labels")):
@@ -81,5 +81,5 @@ def _area(first: Sequence[Trace], second: Sequence[Trace]) -> dict | None:
         "difference": ours - theirs,
         "difference_low": 100 * low / len(depths),
         "difference_high": 100 * high / len(depths),
-        **provenance(first, second, seeds=seeds),
+        **seeds_and_runs(first, second, seeds=seeds),
     }

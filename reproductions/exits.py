@@ -7,7 +7,7 @@ import pandas as pd
 
 from fastbert_core.exit_metrics import calibration_error, failure_auroc, overthinking
 from fastbert_core.trace import Trace
-from reproductions.compare import provenance, trained
+from reproductions.compare import seeds_and_runs, trained
 
 FALL = 0.1  # of the right class's probability, below the most that an earlier exit gave it
 
@@ -18,7 +18,7 @@ def exits(traces: Sequence[Trace]) -> pd.DataFrame:
     for task, training, tests, _ in trained([trace for trace in traces if trace.has_exits]):
         mean = sum(map(_by_layer, tests)) / len(tests)
         named = {"task": task, "training": training, "layer": tests[0].metadata["layers"]}
-        tables.append(mean.assign(**named, **provenance(tests)))
+        tables.append(mean.assign(**named, **seeds_and_runs(tests)))
     return pd.concat(tables) if tables else pd.DataFrame()
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
-from reproductions.compare import provenance, select, tasks_of
+from reproductions.compare import seeds_and_runs, select, tasks_of
 from reproductions.reported import beside
 
 SPEEDS = (0.3, 0.5, 0.8)
@@ -35,6 +35,6 @@ def _distribution(traces: list[Trace], speed: float) -> pd.DataFrame:
             "mean_layers": exits.mean(),
             "median_layers": np.median(exits),
             "samples": len(traces[0]),
-            **provenance(traces),
+            **seeds_and_runs(traces),
         }
     )

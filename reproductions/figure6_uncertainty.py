@@ -7,7 +7,7 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
-from reproductions.compare import provenance, select, tasks_of
+from reproductions.compare import seeds_and_runs, select, tasks_of
 
 SPEEDS = (0.0, 0.3, 0.5, 0.8)
 BINS = 20
@@ -38,6 +38,6 @@ def _by_layer(traces: list[Trace], speed: float) -> pd.DataFrame:
             "bin_high": (low + 1) / BINS,
             "samples": counts.ravel(),
             "percent": (100 * counts / np.where(reaching > 0, reaching, np.nan)).ravel(),
-            **provenance(traces),
+            **seeds_and_runs(traces),
         }
     )

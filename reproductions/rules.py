@@ -19,7 +19,7 @@ from fastbert_core.metrics import Outcome, dense, exit_costs, judged, leaving
 from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
-from reproductions.compare import compared, provenance, tasks_of, trained
+from reproductions.compare import compared, seeds_and_runs, tasks_of, trained
 from reproductions.parallel import each
 from reproductions.repeats import counted_once
 from reproductions.seeds import comparable
@@ -149,7 +149,7 @@ def _points(sides: Sequence[Side]) -> pd.DataFrame:
         "mean_layers": (executed / samples).mean(axis=0),
         "speedup": dense(sides[0].trace).flops / flops,
     }
-    table = pd.DataFrame(columns).assign(**provenance([side.trace for side in sides]))
+    table = pd.DataFrame(columns).assign(**seeds_and_runs([side.trace for side in sides]))
     first_round = table.iloc[np.argsort(~np.isin(thresholds, ROUND), kind="stable")]
     return first_round.drop_duplicates(["accuracy", "mean_layers"]).sort_values("threshold")
 
@@ -168,7 +168,7 @@ def _row(sides: Sequence[Side], every: dict[str, list[Side]]) -> dict:
         oracles = every[f"oracle-{name}"]
         gaps = [oracle_gap(s.curve, o.scores, o.correct, o.cost) for s, o in zip(sides, oracles, strict=True)]
         row[f"gap_{name}"] = float(np.mean(gaps))
-    return row | _against(sides, every[sides[0].trace.kind.base]) | provenance([side.trace for side in sides])
+    return row | _against(sides, every[sides[0].trace.kind.base]) | seeds_and_runs([side.trace for side in sides])
 
 
 def _elue(side: Side) -> float:

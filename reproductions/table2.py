@@ -9,7 +9,7 @@ import pandas as pd
 
 from fastbert_core.metrics import at_speed, curve, dense
 from fastbert_core.trace import Trace
-from reproductions.compare import Averaged, Pair, compared, paired, provenance, select, tasks_of
+from reproductions.compare import Averaged, Pair, compared, paired, seeds_and_runs, select, tasks_of
 from reproductions.figure3_speed_accuracy import SPEEDS
 from reproductions.paper_rows import Paper, judged, paper_row
 from reproductions.speeds import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS
@@ -75,7 +75,7 @@ def comparisons(traces: Sequence[Trace]) -> pd.DataFrame:
         for (setting, used), (against, depth, other) in itertools.product(own, others):
             if pair := paired(used, other):
                 key = {"task": task, "setting": setting, "against": against, "against_setting": depth}
-                rows.append(key | _comparison(pair) | provenance(used.traces, other.traces, seeds=pair.seeds))
+                rows.append(key | _comparison(pair) | seeds_and_runs(used.traces, other.traces, seeds=pair.seeds))
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows)

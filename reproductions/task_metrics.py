@@ -15,7 +15,7 @@ from fastbert_core.sweep import every_threshold, slowest_within
 from fastbert_core.task_metrics import METRICS, bootstrap
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
-from reproductions.compare import provenance, trained
+from reproductions.compare import seeds_and_runs, trained
 from reproductions.parallel import each
 from reproductions.rules import DECIMALS, able, fitted_on
 
@@ -35,7 +35,7 @@ def task_metrics(traces: Sequence[Trace]) -> pd.DataFrame:
 def _rows(tests: Sequence[Trace], devs: Sequence[Trace | None]) -> list[dict]:
     first = tests[0]
     key = {"task": first.metadata["task"], "training": first.metadata["training"]}
-    key |= {"task_type": first.kind.name, "samples": len(first)} | provenance(tests)
+    key |= {"task_type": first.kind.name, "samples": len(first)} | seeds_and_runs(tests)
     found = [_outcomes(test, dev) for test, dev in zip(tests, devs, strict=True)]
     rows = []
     for metric in first.metadata["metrics"]:

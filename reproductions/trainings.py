@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.trace import Trace
-from reproductions.compare import compared, provenance, select, tasks_of
+from reproductions.compare import compared, seeds_and_runs, select, tasks_of
 from reproductions.names import SELF_DISTILLATION
 from reproductions.rules import Side
 from reproductions.statistics import holm
@@ -54,7 +54,7 @@ def _of_training(task: str, name: str, tests: Sequence[Trace], base: Sequence[Tr
                 found.append(((rule, layers), *(_within(side, layers) for side in (sides, entropy))))
     for (rule, layers), mine, theirs in found:
         if mine is not None and theirs is not None:
-            yield key | {"rule": rule, "layers": layers} | _against(mine, theirs) | provenance(tests)
+            yield key | {"rule": rule, "layers": layers} | _against(mine, theirs) | seeds_and_runs(tests)
 
 
 def _within(sides: Sequence[Side], layers: int) -> list[np.ndarray] | None:
