@@ -10,13 +10,12 @@ from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
 from reproductions.monotone import isotonic_p, largest_rise
 from reproductions.reported import beside
-from reproductions.statistics import Trend, cochran_armitage, holm, rise, spearman, wilson
+from reproductions.statistics import ALPHA, Trend, cochran_armitage, holm, rise, spearman, wilson
 
 BINS = 10
 EDGES = np.arange(1, BINS) / BINS
 MIDDLES = (np.arange(BINS) + 0.5) / BINS
 NAMES = [f"{low / BINS:.1f}-{(low + 1) / BINS:.1f}" for low in range(BINS)]
-ALPHA = 0.05
 FEW = 30  # samples, below which a bin's note says so
 
 

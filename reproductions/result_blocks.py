@@ -14,7 +14,8 @@ from reproductions.grid import effects
 from reproductions.names import SELF_DISTILLATION
 from reproductions.paper_rows import AT_CHANCE
 from reproductions.speeds import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS, at_chosen_speed
-from reproductions.verdicts import ALPHA, VERDICTS
+from reproductions.statistics import ALPHA
+from reproductions.verdicts import VERDICTS
 
 
 def _in_order(rows: pd.DataFrame) -> list[str]:

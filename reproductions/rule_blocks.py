@@ -10,8 +10,8 @@ from reproductions.blocks import BLOCKS, Tables, block, markdown
 from reproductions.names import SELF_DISTILLATION
 from reproductions.reported import load
 from reproductions.rules import board
+from reproductions.statistics import ALPHA
 from reproductions.task_metrics import FULL, HALF, WITHIN
-from reproductions.verdicts import ALPHA
 
 MANY = 50  # classes from which a threshold of the normalised entropy means another thing than for a few
 

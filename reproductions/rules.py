@@ -23,9 +23,8 @@ from reproductions.compare import compared, seeds_and_runs, tasks_of, trained
 from reproductions.parallel import each
 from reproductions.repeats import counted_once
 from reproductions.seeds import comparable
-from reproductions.statistics import holm
+from reproductions.statistics import ALPHA, holm
 from reproductions.store import find_runs, load_traces, runs_table
-from reproductions.verdicts import ALPHA
 
 log = logging.getLogger(__name__)
 

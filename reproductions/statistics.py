@@ -12,6 +12,7 @@ import numpy as np
 from scipy import optimize, stats
 
 CONFIDENCE = 0.95
+ALPHA = 0.05  # of tests, after Holm's correction
 RESAMPLES = 10_000
 
 

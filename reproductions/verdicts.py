@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from reproductions.statistics import Interval, holm, mover, tango, wilson
+from reproductions.statistics import ALPHA, Interval, holm, mover, tango, wilson
 
 LOSS_MARGIN, ACCURACY_MARGIN = 0.5, 1.0  # points
 ONE_SIDED = 0.90  # the level of a two-sided interval whose ends are one-sided 95% bounds
-ALPHA = 0.05
 VERDICTS = ("not worse", "worse", "inconclusive")
 
 
