@@ -21,6 +21,8 @@ def lost_to_bert(comparisons: pd.DataFrame) -> pd.DataFrame:
     """
     pairs = comparisons[comparisons["against"] == "BERT"]
     pairs = pairs.dropna(subset=["difference", "difference_low", "difference_high"])
-    ends = {"loss": "difference", "loss_low": "difference_high", "loss_high": "difference_low"}
-    lost = {name: 0 - pairs[of] for name, of in ends.items()}  # from 0, so that none is -0
-    return pairs[["task", "setting", "without_loss"]].assign(**lost)
+    return pairs[["task", "setting", "without_loss"]].assign(
+        loss=0 - pairs["difference"],  # from 0, so that none is -0
+        loss_low=0 - pairs["difference_high"],
+        loss_high=0 - pairs["difference_low"],
+    )
