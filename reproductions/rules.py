@@ -74,8 +74,9 @@ class Side:
 
     def within(self, flops: float) -> Outcome | None:
         """What the slowest threshold comes to that costs at most so much on test; None where none does."""
-        threshold = self.curve.thresholds[at] if (at := self.curve.within(flops)) >= 0 else np.inf
-        return self.at(threshold) if np.isfinite(threshold) else None
+        at = self.curve.within(flops)
+        threshold = self.curve.thresholds[at]
+        return None if at < 0 or np.isinf(threshold) else self.at(threshold)
 
 
 def fitted_on(dev: Trace, rule: ExitRule) -> ExitRule:
