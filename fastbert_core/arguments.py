@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -55,9 +56,8 @@ def resumable() -> Iterator[None]:
 def quiet() -> None:
     """transformers' own bars and advice, which are for programmers, off, and what the hub's client tells of retries."""
     import transformers
-    from huggingface_hub.utils import logging
 
-    logging.set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
 
