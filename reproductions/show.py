@@ -51,13 +51,14 @@ def task_rows(results_dir: Path, task: str, committed: Path) -> str:
 
 
 def verdict(task: str, mine: pd.DataFrame, committed: pd.DataFrame) -> str:
-    """Whether rows of table 2 reproduce the committed ones: those of the same model, setting, data and training rows.
+    """Whether rows of table 2 reproduce the committed ones: of the same model, encoder, setting and training rows.
 
     They do if each accuracy lies in the 95% interval of the committed one.
     """
-    both = mine.merge(committed, on=["model", "setting", "data_sha256", "train_rows"], suffixes=("", "_stored"))
+    same = ["model", "backbone", "setting", "data_sha256", "train_rows"]
+    both = mine.merge(committed, on=same, suffixes=("", "_stored"))
     if both.empty:
-        return f"{task}: NOT COMPARED: no row learnt from the same rows as a committed one\n"
+        return f"{task}: NOT COMPARED: no row is of the same encoder and training rows as a committed one\n"
     inside = both["accuracy"].between(both["accuracy_low_stored"], both["accuracy_high_stored"])
     points = (both["accuracy"] - both["accuracy_stored"]).abs().max()
     percent = 100 * (both["speedup"] / both["speedup_stored"] - 1).abs().max()
