@@ -26,6 +26,7 @@ from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
 from reproductions.names import SELF_DISTILLATION
+from reproductions.settings import own_backbones
 from reproductions.sources import runs_folder
 from reproductions.store import find_runs
 from reproductions.table2 import chosen_speed
@@ -112,9 +113,14 @@ def available(training: str = SELF_DISTILLATION) -> dict[str, Path]:
     if not os.environ.get("FASTBERT_DATA") or not table.is_file():
         return {}
     with open(table, encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["training"] == training]
+        rows = [row for row in csv.DictReader(file) if row["training"] == training and _on_own(row)]
     folders = {row["task"]: within(runs_folder(), row["run_id"], "model") for row in rows if row["seed"] == str(SEED)}
     return {task: folder for task, folder in folders.items() if folder.is_dir()}
+
+
+def _on_own(row: dict[str, str]) -> bool:
+    """Whether a run is on the encoder of its profile, of which a task's tables are."""
+    return row["backbone"] in own_backbones(row["profile"], row["task"])
 
 
 def usual() -> list[str]:

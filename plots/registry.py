@@ -11,6 +11,7 @@ from plots import (
     budget,
     convergence,
     efficiency,
+    encoders,
     exit_layers,
     exit_rules,
     exits,
@@ -35,7 +36,7 @@ class Drawing(NamedTuple):
     tables: names of results tables; the first says which tasks there are
     by_task: whether each task has a figure of its own, drawn from its rows alone
     traces: form of the trace files that `python -m reproductions measure` makes the tables from; "" for those that
-        another command makes, where asked
+        not every trace gives, or that another command makes
     """
 
     draw: Callable[[dict[str, pd.DataFrame]], Figure]
@@ -49,13 +50,14 @@ FIGURES = {
     "speed_speedup": Drawing(speed_speedup.draw, ("speed_accuracy",), by_task=False),
     "budget": Drawing(budget.draw, ("budget", "speed_accuracy"), by_task=False, traces=""),
     "guarantees": Drawing(guarantees.draw, ("guarantees",), by_task=False, traces=""),
-    "speed_accuracy": Drawing(speed_accuracy.draw, ("speed_accuracy", "table2")),
+    "speed_accuracy": Drawing(speed_accuracy.draw, ("speed_accuracy", "table2", "comparisons")),
     "luha": Drawing(luha.draw, ("luha",)),
     "exit_layers": Drawing(exit_layers.draw, ("exit_layers",)),
     "exits": Drawing(exits.draw, ("exits",), by_task=False),
     "uncertainty": Drawing(uncertainty.draw, ("uncertainty",)),
     "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
     "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3", "table2")),
+    "encoders": Drawing(encoders.draw, ("encoders",), traces=""),
     "grid": Drawing(grid.draw, ("grid",), traces=""),
     "leaderboard": Drawing(leaderboard.draw, ("leaderboard",), by_task=False, traces=""),
     "exit_rules": Drawing(exit_rules.draw, ("exit_rules",), traces=""),

@@ -8,6 +8,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.task_types import SINGLE
 from reproductions import reported
 from reproductions.calibration import calibration
+from reproductions.encoders import encoders
 from reproductions.equal_flops import equal_flops
 from reproductions.exits import exits
 from reproductions.figure3_speed_accuracy import speed_accuracy
@@ -48,7 +49,8 @@ def measure(results_dir: Path) -> list[Path]:
     stored = find_runs(results_dir)
     runs = runs_table(stored)
     check_seeds(runs, results_dir)
-    traces = counted_once(comparable([trace for run in stored for trace in run.traces()], runs))
+    stored = [trace for run in stored for trace in run.traces()]
+    traces = counted_once(comparable(stored, runs))
     if not traces:
         raise InputError(f"{results_dir}: found no traces, expected some under traces/")
     every, traces = traces, [trace for trace in traces if trace.kind is SINGLE]
@@ -74,6 +76,7 @@ def measure(results_dir: Path) -> list[Path]:
         "calibration": calibration(traces),
         "exits": exits(traces),
         "trainings": trainings([trace for trace in traces if trace.metadata["split"] == "test"]),
+        "encoders": encoders(counted_once([trace for trace in stored if trace.kind is SINGLE]), runs),
         "task_metrics": task_metrics(every),
     }
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]

@@ -7,9 +7,11 @@ from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import TASKS
 from reproductions import operating_points
 from reproductions.blocks import BLOCKS, Tables, block, markdown
+from reproductions.encoders import EQUAL_FLOPS
 from reproductions.names import SELF_DISTILLATION
 from reproductions.reported import load
 from reproductions.rules import board
+from reproductions.speeds import CHOSEN
 from reproductions.statistics import ALPHA
 from reproductions.task_metrics import FULL, HALF, WITHIN
 
@@ -37,6 +39,31 @@ def trainings(tables: Tables) -> str:
             line[name] = f"{row.difference:+.2f}{'*' * (row.mcnemar_p_holm < ALPHA)}"
         lines.append(line)
     return markdown(pd.DataFrame(lines).fillna("").to_dict("records"))
+
+
+@block
+def encoders(tables: Tables) -> str:
+    """FastBERT on several encoders: all layers, the speed chosen on dev, and beside a smaller one at its FLOPs."""
+    lines = []
+    for name in ("packaged/encoders", "encoders"):
+        for (task, backbone), mine in tables[name].groupby(["task", "backbone"]):
+            full = mine[mine["setting"].str.endswith(" layers")].iloc[0]
+            line = {"task": task, "encoder": f"{backbone}, {full['layers']}x{full['hidden']} {full['family']}"}
+            line |= {"regression": f"{full['baseline_accuracy']:.2f}", "all layers": _at(full)}
+            chosen, equal = mine[mine["setting"].str.endswith(CHOSEN)], mine[mine["setting"] == EQUAL_FLOPS]
+            line["speed chosen on dev"] = "; ".join(map(_held, chosen.to_dict("records")))
+            line["at a smaller one's FLOPs"] = "; ".join(map(_held, equal.to_dict("records")))
+            lines.append(line)
+    return markdown(pd.DataFrame(lines).fillna("").to_dict("records"))
+
+
+def _at(row: dict | pd.Series) -> str:
+    return f"{row['accuracy']:.2f} at {row['mflops']:.0f}M"
+
+
+def _held(row: dict) -> str:
+    ends = f"[{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]"
+    return f"{_at(row)}, {row['difference']:+.2f} {ends}"
 
 
 @block

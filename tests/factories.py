@@ -114,6 +114,14 @@ def make_task(task: str = "book-review", seeds: tuple[int, ...] = (7,), **option
     return traces
 
 
+def on_encoder(name: str, encoder: dict, **options: object) -> list[Trace]:
+    """Test and dev trace of FastBERT on another encoder."""
+    traces = [make_trace(split=split, encoder=encoder, **options) for split in ("test", "dev")]
+    for trace in traces:
+        trace.metadata.update({"backbone": name, "run_id": f"{name}-{trace.metadata['task']}"})
+    return traces
+
+
 def run_row(trace: Trace, **changes: object) -> dict:
     """The row of runs.csv for the run that left `trace`; `changes` replace values."""
     metadata = trace.metadata
@@ -126,7 +134,7 @@ def run_row(trace: Trace, **changes: object) -> dict:
         "resumed_at": None,
         "date": "2025-01-31T12:00:00+00:00",
         "command": f"python -m reproductions run {metadata['task']}",
-        "backbone_sha256": "b" * 64,
+        "backbone_sha256": ("b" if metadata["backbone"] == BACKBONE else "e") * 64,
         "data_source": "a folder",
         "data_sha256": "d" * 64,
         "train_rows": 20000,

@@ -6,19 +6,21 @@ from fastbert_core import packaged
 
 @pytest.fixture
 def listed(tmp_path, monkeypatch):
-    """The run of a trained model, as runs.csv lists it; runs lie in the user's cache folder, data at hand."""
+    """Runs of trained models, as runs.csv lists them, one on another encoder than the task's own; data at hand."""
     monkeypatch.setattr(models, "RESULTS", tmp_path)
     monkeypatch.setattr(packaged.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.delenv("FASTBERT_RUNS", raising=False)
     monkeypatch.setenv("FASTBERT_DATA", str(tmp_path))
-    (tmp_path / "runs.csv").write_text("run_id,task,training,seed\nabc,dbpedia,self-distillation,7\n")
+    rows = "abc,dbpedia,en-bert-small-12x384", "def,dbpedia,all-mpnet-base-v2"
+    lines = ["run_id,task,backbone,training,seed,profile", *(f"{row},self-distillation,7,standard" for row in rows)]
+    (tmp_path / "runs.csv").write_text("\n".join(lines))
     return tmp_path
 
 
 def trained_in(runs):
-    model = runs / "abc" / "model"
-    model.mkdir(parents=True)
-    return model
+    for run in ("abc", "def"):
+        (runs / run / "model").mkdir(parents=True)
+    return runs / "abc" / "model"
 
 
 def test_models_trained_without_the_variable_are_found(listed):

@@ -16,14 +16,15 @@ from reproductions import budget, rules
 from reproductions.grid import AXES
 from reproductions.measure import measure
 from reproductions.tables import read_table, write_tables
-from tests.factories import BACKBONE, make_task, store
+from tests.factories import BACKBONE, BERT, make_task, on_encoder, store
 from tests.plots.report_page import Page
 
 
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory):
-    """Tables of book-review: all variants and DistilBERTs, of one seed and few samples."""
-    folder = store(tmp_path_factory.mktemp("results") / "standard", make_task("book-review", samples=60))
+    """Tables of book-review: all variants and DistilBERTs, of one seed and few samples; FastBERT on two encoders."""
+    traces = [*make_task("book-review", samples=60), *on_encoder("small", BERT | {"layers": 6}, samples=60)]
+    folder = store(tmp_path_factory.mktemp("results") / "standard", traces)
     measure(folder)
     traces = rules.traces_of(folder)
     write_tables(folder, rules.measured(traces) | budget.measured(traces) | {"grid": _grid()})

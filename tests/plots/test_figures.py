@@ -15,6 +15,7 @@ from reproductions.tables import read_table
 
 UNNAMED = (
     "grid",
+    "encoders",
     "ablation",
     "speed_speedup",
     "leaderboard",

@@ -16,7 +16,7 @@ from reproductions.measure import measure
 from reproductions.show import BELOW_ONE
 from reproductions.store import load_traces
 from reproductions.tables import read_table, write_table
-from tests.factories import make_task, store
+from tests.factories import BACKBONE, make_task, store
 from tests.plots.report_page import NAMES, SLIDER, Page, edit
 from tests.plots.test_efficiency import rows as efficiency_rows
 
@@ -39,7 +39,8 @@ def test_a_slider_shows_the_rows_of_speed_accuracy_for_every_training(report, re
 def test_exits_and_right_answers_are_those_of_the_core(report, results):
     models = {model["model"]: model for model in report()[1].models()}
     for training, name in MODELS.items():
-        (trace,), shown = load_traces(results, task="book-review", training=training, split="test"), models[name]
+        key = {"task": "book-review", "backbone": BACKBONE, "training": training}
+        (trace,), shown = load_traces(results, **key, split="test"), models[name]
         exits = [np.bincount(at_speed(trace, speed).exit_layer, minlength=13)[1:].tolist() for speed in SPEEDS]
         assert shown["exits"] == exits
         assert shown["right"] == [int(at_speed(trace, speed).correct.sum()) for speed in SPEEDS]
