@@ -1,10 +1,13 @@
 """`fastbert predict`: texts in, a whole line of JSON for each out, in memory that does not grow."""
 
+import contextlib
 import itertools
 import json
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fastbert_core.inputs import choose_columns, text_of
@@ -46,7 +49,8 @@ def predict(
     found = engine.predict(first, pairs=second, batch_size=batch_size, **wanted)
     classes = engine.model.config.class_names
     names = classes if probabilities and len(classes) > 1 else None  # of a score there are none
-    count, layers, cut = _write(found, names, at_once=batch_size == 1)
+    with _interrupted_by_term():
+        count, layers, cut = _write(found, names, at_once=batch_size == 1)
     seconds = time.monotonic() - begun
     cut = f"{cut} cut" + (f", in {engine.precision}" if engine.precision != "fp32" else "")
     of = f"{layers / max(1, count):.2f} of {engine.model.layers} layers on average"
@@ -62,24 +66,37 @@ def _records(texts: str, encoding: str | None) -> Records:
 def _write(found: "Iterable[Prediction]", names: list[str] | None, at_once: bool) -> tuple[int, int, int]:
     """Write a line for each; how many there are, how many layers they took, and how many were cut.
 
-    Whole lines are sent together, so that who is killed leaves no half one; `at_once` sends each as it comes.
+    Whole lines are sent together; `at_once` sends each as it comes. An interrupt leaves whole lines alone, and so does
+    SIGTERM. SIGKILL may leave one half, which ends where a page of the file does: the kernel copies page by page.
     """
     count = layers = cut = 0
-    block = b""
+    ready = block = b""
     try:
         for prediction in found:
             count, layers, cut = count + 1, layers + prediction.exit_layer, cut + prediction.truncated
             line = _line(prediction, names)
-            if len(block) + len(line) > BLOCK:
-                _send(block)
-                block = b""
-            block += line
-            if at_once:
-                _send(block)
-                block = b""
+            whole = block + line
+            ready, block = (whole, b"") if at_once else (block, line) if len(whole) > BLOCK else (b"", whole)
+            if ready:
+                _send(ready)
+                ready = b""
     finally:
-        _send(block)
+        if not ready:  # else an interrupt came while it was sent, and neither twice nor with a gap is right
+            _send(block)
     return count, layers, cut
+
+
+@contextlib.contextmanager
+def _interrupted_by_term() -> Iterator[None]:
+    """SIGTERM interrupts as Ctrl-C does, so that what is being written is written to its end."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _line(prediction: "Prediction", names: list[str] | None) -> bytes:

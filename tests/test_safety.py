@@ -114,7 +114,8 @@ def test_no_task_word_is_a_path(command, word, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("run_id", ["../../elsewhere", "/elsewhere", "..", "a\0b"])
 def test_no_run_id_leads_out_of_the_folder_of_runs(run_id, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "RESULTS", tmp_path)
-    (tmp_path / "runs.csv").write_text(f"run_id,task,training,seed\n{run_id},dbpedia,self-distillation,7\n")
+    row = f"{run_id},dbpedia,en-bert-small-12x384,self-distillation,7,standard"
+    (tmp_path / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")
     for variable in ("FASTBERT_RUNS", "FASTBERT_DATA"):
         monkeypatch.setenv(variable, str(tmp_path / "runs"))
     with pytest.raises(InputError, match="found a way out of"):
