@@ -47,17 +47,18 @@ def comparable(traces: Sequence[Trace], runs: pd.DataFrame) -> list[Trace]:
     """The traces without those of models that learnt from other SOURCES than FastBERT of their task.
 
     So it is where a task is being trained anew with more rows, and only its first models are done, and where it has
-    models on several encoders: FastBERT is then the one on the profile's own. Of each that is left out, a warning is
-    logged.
+    models on several encoders: FastBERT is then the one on the profile's own. Of each that is left out on the same
+    encoder, a warning is logged; others are compared by `encoders`.
     """
     own = [row.backbone in own_backbones(row.profile, row.task) for row in runs.itertuples()]
     fastbert = runs.assign(own=own).sort_values("own", ascending=False, kind="stable")
-    fastbert = fastbert[fastbert["training"] == SELF_DISTILLATION].groupby("task")[SOURCES].first()
+    fastbert = fastbert[fastbert["training"] == SELF_DISTILLATION].groupby("task")[["backbone", *SOURCES]].first()
     apart = set()
     for run in runs.merge(fastbert, on="task", suffixes=("", "_fastbert")).to_dict("records"):
         differing = [column for column in SOURCES if run[column] != run[f"{column}_fastbert"]]
         if differing:
             apart.add(_key(run))
+        if differing and run["backbone"] == run["backbone_fastbert"]:
             found, expected = (run[f"{differing[0]}{suffix}"] for suffix in ("", "_fastbert"))
             name = f"{run['task']}, {run['backbone']}, {run['training']}, seed {run['seed']}"
             log.warning("%s: left out: found %s %s, FastBERT has %s", name, differing[0], found, expected)

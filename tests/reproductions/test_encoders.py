@@ -6,9 +6,10 @@ import pytest
 
 from fastbert_core.metrics import at_flops, at_speed, dense
 from reproductions.encoders import EQUAL_FLOPS, encoders
+from reproductions.seeds import comparable
 from reproductions.statistics import holm, mcnemar
 from reproductions.tables import read_table, write_table
-from tests.factories import BERT, on_encoder, run_row
+from tests.factories import BERT, make_trace, on_encoder, run_row, runs_of
 
 SMALL = BERT | {"layers": 6, "hidden": 384, "intermediate": 1536}
 ON = {"large": BERT, "small": SMALL}
@@ -69,6 +70,13 @@ def test_the_larger_meets_the_smaller_at_its_flops(traces, table):
 @pytest.mark.parametrize("change", [{"train_rows": 4000}, {"data_sha256": "c" * 64}, {"precision": "fp32"}])
 def test_models_that_learnt_from_other_rows_are_not_compared(traces, change):
     assert table_of(traces, small=change).empty
+
+
+def test_other_tables_are_of_the_tasks_own_encoder(caplog):
+    own, others = make_trace(300, 3), on("small")
+    (kept,) = comparable([*others, own], runs_of([*others, own]))
+    assert kept is own
+    assert not caplog.text
 
 
 def test_holm_is_over_all_equal_flops(traces):
