@@ -34,8 +34,9 @@ def model_card(record: dict, points: OperatingPoints, tested: dict | None = None
     shown = "found.label, found.exit_layer" + (", max(found.probabilities)" if single else "")
     rows = record["rows"]
     unlabelled = f", {rows['unlabelled']} of them unlabelled" if rows["unlabelled"] else ""
-    best = next((point for point in points.points if point.target == "speedup" and point.value >= 2), None)
-    argument = f"speedup={best.value:g}" if best else "max_disagreement=0.01"
+    speedups = (point.value for point in points.points if point.target == "speedup" and point.value >= 2)
+    target, value = next((("speedup", speedup) for speedup in speedups), points.first_to_try)
+    argument = f"{target}={value:g}"
     return f"""---
 library_name: fastbert-core
 pipeline_tag: {tag}

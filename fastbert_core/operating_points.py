@@ -80,6 +80,13 @@ class OperatingPoints:
     lost: tuple[int, ...]
     unit: str = "multiply-accumulates"
 
+    @property
+    def first_to_try(self) -> tuple[str, float]:
+        """What to ask of `threshold` first: 1% of the answers, or a speedup where too few rows certify that."""
+        if self.threshold(max_disagreement=0.01) > 0:
+            return "max_disagreement", 0.01
+        return "speedup", min(2.0, math.floor(10 * self.speedups[-1]) / 10)
+
     def threshold(self, speedup: float | None = None, max_disagreement: float | None = None) -> float:
         """The threshold of a target, one of the two; 0, which never exits, where nothing is certified.
 

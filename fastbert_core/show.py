@@ -1,7 +1,6 @@
 """What the command prints of a model and its numbers: its record, its operating points, tables in columns."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,11 @@ def points_table(folder: Path) -> list[dict]:
 
 
 def first_option(folder: Path) -> str:
-    """The option of `predict` to try first: 1% of answers, or a speedup where calibration rows are too few for that."""
+    """The option of `predict` to try first."""
     from fastbert_core.operating_points import FILE, load_points
 
-    points = load_points(folder / FILE)
-    if points.threshold(max_disagreement=0.01) > 0:
-        return "--max-disagreement 0.01"
-    return f"--speedup {min(2.0, math.floor(10 * points.speedups[-1]) / 10):g}"
+    target, value = load_points(folder / FILE).first_to_try
+    return f"--{target.replace('_', '-')} {value:g}"
 
 
 def shown(folder: Path) -> str:

@@ -1,20 +1,21 @@
 """FastBERT on several encoders, a task: accuracy against FLOPs, which are the same unit for all of them."""
 
+import itertools
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from plots.page import INTERVALS, finish, note, sheet
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # Okabe and Ito's
-EQUAL_FLOPS = "equal FLOPs"
+from plots.style import PALETTE
+from reproductions.speeds import EQUAL_FLOPS
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From one task's rows of encoders.csv."""
     rows = tables["encoders"]
     figure, (panel,) = sheet("MFLOPs a text, the paper's unit", "accuracy on the test set (%)")
-    for color, (name, mine) in zip(COLORS, rows.groupby("backbone"), strict=False):
+    for color, (name, mine) in zip(itertools.cycle(PALETTE), rows.groupby("backbone"), strict=False):
         whole = mine["setting"].str.endswith(" layers")
         dense, exits = mine[whole], mine[~whole].sort_values("mflops")
         for points, form in ((exits, {"fmt": "o-", "ms": 3}), (dense, {"fmt": "D", "ms": 5})):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.page import finish, note, sheet
-from plots.style import GREY, PALE, layer_ticks
+from plots.style import GREY, PALE, PALETTE, layer_ticks
 from reproductions.names import SELF_DISTILLATION
 
 BASE, CHANCE = "entropy", "random"
@@ -23,7 +23,6 @@ FAMILIES = {
     "ensembles": ("mean-ensemble", "geometric-ensemble", "caching"),
 }
 OTHERS = "other rules"
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # of Okabe and Ito's palette, in each panel anew
 LINES = ("-", "--", "-.", ":", (0, (4, 1, 1, 1, 1, 1)))
 ORACLES = {"oracle-label": "^", "oracle-teacher": "v"}
 ABOUT = (
@@ -74,7 +73,7 @@ def of_training(rows: pd.DataFrame) -> pd.DataFrame:
 def _panel(axes: Axes, rows: pd.DataFrame, rules: Sequence[str]) -> None:
     """Some rules, with chance, and with entropy where the type of the task knows it."""
     looks = {CHANCE: (PALE, "-"), BASE: ("black", "-")}
-    looks |= {rule: (COLORS[at % len(COLORS)], LINES[at % len(LINES)]) for at, rule in enumerate(rules)}
+    looks |= {rule: (PALETTE[at % len(PALETTE)], LINES[at % len(LINES)]) for at, rule in enumerate(rules)}
     lines, looks = [], {rule: look for rule, look in looks.items() if (rows["rule"] == rule).any()}
     for rule, (color, line) in looks.items():
         mine = rows[rows["rule"] == rule]

@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from plots.exit_rules import COLORS, LINES, of_training
+from plots.exit_rules import LINES, of_training
 from plots.page import finish, note, sheet
-from plots.style import layer_ticks
+from plots.style import PALETTE, layer_ticks
 
 PANELS = {
     "failure_auroc": "a wrong answer is less sure than a right one (%)",
@@ -24,8 +24,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     for panel, (column, title) in zip(axes, PANELS.items(), strict=True):
         for at, (task, mine) in enumerate(rows.groupby("task")):
             values = 100 * mine[column] if column == "failure_auroc" else mine[column]
-            line = LINES[at // len(COLORS) % len(LINES)]
-            panel.plot(mine["layer"], values, ls=line, color=COLORS[at % len(COLORS)], label=task)
+            line = LINES[at // len(PALETTE) % len(LINES)]
+            panel.plot(mine["layer"], values, ls=line, color=PALETTE[at % len(PALETTE)], label=task)
         panel.set_title(title)
     layer_ticks(axes[0], rows["layer"].max())
     most, title = rows.groupby("task")["destructive"].max(), "every exit by itself"

@@ -22,7 +22,8 @@ class Look(NamedTuple):
     line: str = "-"
 
 
-# Colours of Okabe and Ito's palette, which colour-blind readers can tell apart.
+# Of Okabe and Ito, whose colours colour-blind readers can tell apart.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 METHODS = {
     "FastBERT": Look("#0072B2", "o"),
     "BERT": Look("#000000", "D"),

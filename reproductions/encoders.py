@@ -10,14 +10,15 @@ import pandas as pd
 
 from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops
+from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
 from reproductions.compare import Averaged, compared, paired, seeds_and_runs
 from reproductions.names import SELF_DISTILLATION
+from reproductions.repeats import counted_once
 from reproductions.seeds import SOURCES
+from reproductions.speeds import EQUAL_FLOPS
 from reproductions.statistics import holm
 from reproductions.table2 import models_of
-
-EQUAL_FLOPS = "equal FLOPs"  # the setting of a model at as many FLOPs as all layers of a smaller encoder take
 
 
 def encoders(traces: Sequence[Trace], runs: pd.DataFrame) -> pd.DataFrame:
@@ -26,11 +27,13 @@ def encoders(traces: Sequence[Trace], runs: pd.DataFrame) -> pd.DataFrame:
     A model is held against its own last layer, and at equal FLOPs against all layers of each smaller encoder; McNemar's
     p-values of the latter are Holm-corrected.
     """
-    known = {trace.metadata["task"] for trace in traces}
-    fastbert, rows = runs[(runs["training"] == SELF_DISTILLATION) & runs["task"].isin(known)], []
+    fastbert, rows = runs[runs["training"] == SELF_DISTILLATION], []
     for (task, *_), alike in fastbert.groupby(["task", *(name for name in SOURCES if name != "backbone_sha256")]):
-        models = {name: _models(task, name, traces) for name in alike["backbone"].unique()}
-        if len(models) > 1:
+        names = alike["backbone"].unique()
+        mine = [trace for trace in traces if trace.metadata["task"] == task and trace.kind is SINGLE]
+        if len(names) > 1 and mine:
+            mine = counted_once(mine)
+            models = {name: _models(task, name, mine) for name in names}
             about = alike.groupby("backbone")[["baseline_accuracy", "train_rows", "precision"]].first()
             rows += [about.loc[row["backbone"]].to_dict() | row for row in _of_task(models)]
     if not rows:

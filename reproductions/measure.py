@@ -76,7 +76,7 @@ def measure(results_dir: Path) -> list[Path]:
         "calibration": calibration(traces),
         "exits": exits(traces),
         "trainings": trainings([trace for trace in traces if trace.metadata["split"] == "test"]),
-        "encoders": encoders(counted_once([trace for trace in stored if trace.kind is SINGLE]), runs),
+        "encoders": encoders(stored, runs),
         "task_metrics": task_metrics(every),
     }
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]

@@ -7,11 +7,10 @@ from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import TASKS
 from reproductions import operating_points
 from reproductions.blocks import BLOCKS, Tables, block, markdown
-from reproductions.encoders import EQUAL_FLOPS
 from reproductions.names import SELF_DISTILLATION
 from reproductions.reported import load
 from reproductions.rules import board
-from reproductions.speeds import CHOSEN
+from reproductions.speeds import CHOSEN, EQUAL_FLOPS
 from reproductions.statistics import ALPHA
 from reproductions.task_metrics import FULL, HALF, WITHIN
 

@@ -1,9 +1,10 @@
-"""The speeds of table 2, the paper's and the one that is chosen on dev, and what they lose to BERT."""
+"""The settings of tables: the paper's speeds, the one that is chosen on dev, equal FLOPs; and what is lost to BERT."""
 
 import pandas as pd
 
 PAPER_SPEEDS = (0.1, 0.5, 0.8)
 CHOSEN = "chosen on dev"  # how the setting of that speed ends
+EQUAL_FLOPS = "equal FLOPs"  # the setting of a model at as many FLOPs as all layers of a smaller encoder take
 TOLERATED_LOSS = 0.5  # points: "without losing accuracy", and what that speed may lose on dev
 
 

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from fastbert_core.metrics import at_flops, at_speed, dense
-from reproductions.encoders import EQUAL_FLOPS, encoders
+from reproductions.encoders import encoders
 from reproductions.seeds import comparable
+from reproductions.speeds import EQUAL_FLOPS
 from reproductions.statistics import holm, mcnemar
 from reproductions.tables import read_table, write_table
 from tests.factories import BERT, make_trace, on_encoder, run_row, runs_of
