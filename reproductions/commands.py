@@ -130,9 +130,11 @@ def _named(options: argparse.Namespace, task_file: str | None = None) -> "Named"
     from reproductions.sources import Named
 
     for option, value in (("--data-dir", options.data_dir), ("--backbone", options.backbone)):
-        wheel = option == "--backbone" and options.profile == "packaged" and value in ENCODERS
-        if value is not None and options.profile in SELF_CONTAINED and not wheel:
-            raise InputError(f"{option}: profile {options.profile} brings its own text and encoder, expected no folder")
+        wheels = ENCODERS if option == "--backbone" and options.profile == "packaged" else ()
+        if value is not None and options.profile in SELF_CONTAINED and value not in wheels:
+            brings = f"profile {options.profile} brings its own text and encoder"
+            expected = " or ".join(wheels) or "it left out"
+            raise InputError(f"{option}: found {value!r}, but {brings}; expected {expected}")
     return Named.from_user(options.data_dir, options.backbone, task_file)
 
 
