@@ -101,8 +101,8 @@ def agreement_rows(report: dict) -> list[dict]:
 def rate_rows(report: dict) -> list[dict]:
     """The rows of rates.csv: samples a second of training, tracing and tokenisation.
 
-    `frozen pass`, on a CPU, is the one pass that gives the students' inputs and soft labels for all epochs, and
-    `self-distillation` an epoch of the students on its result. On a GPU the latter contains the pass.
+    `frozen pass` is the one pass that gives the students' inputs and soft labels for all epochs, and
+    `self-distillation` an epoch of the students on its result.
     """
     rows = []
     for benchmark in report["benchmarks"]:

@@ -21,9 +21,11 @@ from fastbert_core.precision import autocast
 from fastbert_core.tracing import evaluating
 
 MAX_BYTES = 32 * 2**30
+FOR_BATCHES = 4 * 2**30  # of a GPU's memory
+STORED = {"fp32": torch.float32, "bf16": torch.bfloat16}  # there
 
-# From the rows of a batch, and the batch: what the classifiers asked for read, [b, n, hidden] each; teacher's logits.
-Frozen = Callable[[np.ndarray, Batch], tuple[list[Tensor], Tensor]]
+# Of the rows of a batch, and the batch: what the classifiers asked for read, [layers, b, n, hidden]; teacher's logits.
+Frozen = Callable[[np.ndarray, Batch], tuple[Tensor, Tensor]]
 
 
 def frozen_states(
@@ -40,29 +42,34 @@ def frozen_states(
 
     `layers` count from 1; None are the students', all but the last.
 
-    On a CPU a pass through the backbone is most of an epoch, so it is made once and kept in `folder`, if the disk has
-    room for it and it takes no more than MAX_BYTES; else, of which `log` is told, and on a GPU, every batch is
-    computed when it is asked for: slower, but the run goes on where a full disk would end it.
+    A pass through the backbone is most of an epoch, so it is made once, if there is room for what it says and that
+    takes no more than MAX_BYTES: on a CPU in `folder`, on a GPU in its memory. Else, of which `log` is told, every
+    batch is computed when it is asked for: slower, but the run goes on where a full disk would end it.
 
     The two agree within rounding, not to the last bit, since kept states were computed in batches of other samples. So
     a stage that is resumed goes on as it began: `kept` says how, None if it begins. Raises RunError if states that
     were kept have no room now.
     """
     layers = range(1, model.layers) if layers is None else layers
-    if model.device.type == "cpu" and kept is not False:
+    if kept is not False:
         folder.mkdir(parents=True, exist_ok=True)
-        needed = 4 * len(encoded.ids) * len(layers) * model.backbone.config.hidden_size
-        room = _room(model, folder)
+        on_cpu = model.device.type == "cpu"
+        dtype = torch.float32 if on_cpu else STORED[precision]
+        needed = dtype.itemsize * len(encoded.ids) * len(layers) * model.backbone.config.hidden_size
+        room = min(MAX_BYTES, _room_on_disk(model, folder) if on_cpu else _room_on_gpu(model.device))
         if needed <= room:
-            return KeptStates(model, encoded, pad_id, precision, folder, layers)
+            if on_cpu:
+                return KeptStates(model, encoded, pad_id, precision, folder, layers)
+            return StatesOnDevice(model, encoded, pad_id, precision, layers)
+        where = folder if on_cpu else model.device
         if kept:
-            raise RunError(f"{folder}: found room for {_gib(room)}, expected {_gib(needed)} as when the stage began")
-        log(f"{folder}: room for {_gib(room)} of frozen states, not for {_gib(needed)}; every batch computes its own")
+            raise RunError(f"{where}: found room for {_gib(room)}, expected {_gib(needed)} as when the stage began")
+        log(f"{where}: room for {_gib(room)} of frozen states, not for {_gib(needed)}; every batch computes its own")
 
-    def computed(rows: np.ndarray, batch: Batch) -> tuple[list[Tensor], Tensor]:
+    def computed(rows: np.ndarray, batch: Batch) -> tuple[Tensor, Tensor]:
         with evaluating(model), autocast(model.device, precision):
             hidden, teacher = _pass(model, batch, layers)
-        return [h.clone() for h in hidden], teacher.clone()
+        return torch.stack(hidden), teacher.clone()
 
     return computed
 
@@ -102,7 +109,7 @@ class KeptStates:
             self._file = os.dup(file.fileno())  # outlives the file object
         weakref.finalize(self, os.close, self._file)
 
-    def __call__(self, rows: np.ndarray, batch: Batch) -> tuple[list[Tensor], Tensor]:
+    def __call__(self, rows: np.ndarray, batch: Batch) -> tuple[Tensor, Tensor]:
         b, n = batch.input_ids.shape
         layers, width = self._of_token
         padded = np.zeros((layers, b, n, width), np.float32)
@@ -111,7 +118,44 @@ class KeptStates:
             content = os.pread(self._file, length * self._token_bytes, start * self._token_bytes)
             states = np.frombuffer(content, np.float32).reshape(length, layers, width)
             padded[:, at, :length] = states.transpose(1, 0, 2)
-        return list(torch.from_numpy(padded).unbind()), torch.from_numpy(self._teacher[self._encoded.units(rows)])
+        return torch.from_numpy(padded), torch.from_numpy(self._teacher[self._encoded.units(rows)])
+
+
+class StatesOnDevice:
+    """The states of all samples in the memory of the model's device, [tokens, layers, hidden], in the order of tokens.
+
+    In the precision in which the classifiers multiply them.
+    """
+
+    def __init__(
+        self, model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, layers: Sequence[int]
+    ) -> None:
+        self._encoded, self._device = encoded, model.device
+        of_token = len(layers), model.backbone.config.hidden_size
+        self._states = torch.empty(len(encoded.ids), *of_token, dtype=STORED[precision], device=model.device)
+        self._teacher = torch.empty(encoded.unit_count, model.config.num_labels, device=model.device)
+        bar = tqdm(total=len(encoded), desc="frozen states", unit="sample", disable=None)
+        with evaluating(model), autocast(model.device, precision), bar:
+            for rows in sorted_batches(encoded.lengths):
+                hidden, teacher = _pass(model, collate(encoded, rows, pad_id, model.device), layers)
+                self._teacher[torch.from_numpy(encoded.units(rows)).to(model.device)] = teacher.float()
+                tokens, mask = self._tokens(rows)
+                states = torch.stack(hidden, dim=2).to(self._states.dtype)  # [b, n, layers, hidden]
+                self._states[tokens[mask]] = states[mask]
+                bar.update(len(rows))
+
+    def __call__(self, rows: np.ndarray, batch: Batch) -> tuple[Tensor, Tensor]:
+        tokens, _ = self._tokens(rows)  # what is padded reads [CLS], to which nobody attends
+        units = torch.from_numpy(self._encoded.units(rows)).to(self._device)
+        return self._states[tokens].permute(2, 0, 1, 3), self._teacher[units]
+
+    def _tokens(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Where the tokens of the rows stand, int64 [b, n], and which of them are real, bool [b, n]."""
+        starts, lengths = self._encoded.offsets[rows][:, None], self._encoded.lengths[rows][:, None]
+        places = np.arange(lengths.max())
+        mask = places < lengths
+        tokens = np.where(mask, starts + places, starts)
+        return torch.from_numpy(tokens).to(self._device), torch.from_numpy(mask).to(self._device)
 
 
 def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
@@ -122,10 +166,15 @@ def _pass(model: FastBertModel, batch: Batch, layers: Sequence[int]) -> tuple[li
     return states, batch.of_units(model.classify(model.layers, hidden, batch.mask))
 
 
-def _room(model: FastBertModel, folder: Path) -> int:
+def _room_on_disk(model: FastBertModel, folder: Path) -> int:
     """Bytes that kept states may take: what is free, less two models' size for the stage's checkpoint and result."""
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
-    return min(MAX_BYTES, max(0, shutil.disk_usage(folder).free - 2 * weights))
+    return max(0, shutil.disk_usage(folder).free - 2 * weights)
+
+
+def _room_on_gpu(device: torch.device) -> int:
+    """Bytes that kept states may take: what is free, less what the batches of a stage want."""
+    return max(0, torch.cuda.mem_get_info(device)[0] - FOR_BATCHES)
 
 
 def _gib(size: int) -> str:

@@ -1,7 +1,10 @@
 """The classifier that sits on every layer: the paper's teacher and student classifiers (section 3.1)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
 
 class Classifier(nn.Module):
@@ -70,3 +73,23 @@ class TokenClassifier(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits [batch, tokens, classes] from `hidden` [batch, tokens, hidden]; no token looks at others."""
         return self.output(self.dropout(hidden))
+
+
+def logits_of_each(heads: Sequence[nn.Module], hidden: Tensor, mask: Tensor | None) -> Sequence[Tensor]:
+    """Logits of classifiers of one shape, each of its own `hidden`, of [heads, batch, tokens, hidden].
+
+    A GPU waits for the host between operations so small, and has those of all heads in one there: the same within
+    rounding, with other random numbers for dropout.
+    """
+    if hidden.device.type == "cpu":
+        return [head(states, mask) for head, states in zip(heads, hidden, strict=True)]
+    return _in_one(heads, hidden, mask)
+
+
+def _in_one(heads: Sequence[nn.Module], hidden: Tensor, mask: Tensor | None) -> Tensor:
+    weights = {
+        name: torch.stack([head.get_parameter(name) for head in heads]) for name, _ in heads[0].named_parameters()
+    }
+    return vmap(lambda own, states: functional_call(heads[0], own, (states, mask)), randomness="different")(
+        weights, hidden
+    )

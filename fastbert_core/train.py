@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerBase
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.encoding import Batch, Encoded, collate, shuffled_batches, sorted_batches
 from fastbert_core.errors import InputError, RunError
-from fastbert_core.frozen import Frozen, KeptStates, frozen_states
+from fastbert_core.frozen import Frozen, KeptStates, StatesOnDevice, frozen_states
+from fastbert_core.heads import logits_of_each
 from fastbert_core.losses import OF_A_DEEP_TEACHER, Loss, Targets
 from fastbert_core.matching import match
 from fastbert_core.memory import freed_memory_kept
@@ -242,7 +243,9 @@ class _Exits:
                     kept.get(name),
                     self._learning,
                 )
-            notes["states_kept"] = {name: isinstance(states, KeptStates) for name, states in self._states.items()}
+            notes["states_kept"] = {
+                name: isinstance(states, KeptStates | StatesOnDevice) for name, states in self._states.items()
+            }
 
     def __call__(self, rows: np.ndarray, step: int) -> tuple[Tensor, Targets]:
         """Of training rows, with dropout in what learns; and what the rows teach."""
@@ -276,11 +279,10 @@ class _Exits:
         return place.processes.whole(p)
 
     def _from_states(self, name: str, rows: np.ndarray, batch: Batch) -> Tensor:
-        heads, (hidden, teacher) = self._model.classifiers, self._states[name](rows, batch)
+        hidden, teacher = self._states[name](rows, batch)
+        heads = [self._model.classifiers[at - 1] for at in self._learning]
         with autocast(self._model.device, self._place.precision):
-            logits = [
-                batch.of_units(heads[at - 1](h, batch.mask)) for at, h in zip(self._learning, hidden, strict=True)
-            ]
+            logits = [batch.of_units(said) for said in logits_of_each(heads, hidden, batch.mask)]
         frozen = [] if self._model.layers in self._learning else [teacher]
         return torch.stack([said.float() for said in (*logits, *frozen)], dim=1)
 

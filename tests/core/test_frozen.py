@@ -10,7 +10,7 @@ import torch
 from fastbert_core import frozen
 from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import collate, encode, load_tokenizer
-from fastbert_core.frozen import KeptStates, frozen_states
+from fastbert_core.frozen import KeptStates, StatesOnDevice, frozen_states
 from fastbert_core.model import FastBertModel
 
 TEXTS = ["one two three four five", "two", "three one", "", "five four three two one one two"]
@@ -87,3 +87,29 @@ def test_a_disk_that_fills_up_is_told_with_the_folder(model, tmp_path, monkeypat
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
         frozen_states(model, encoded, 0, "fp32", tmp_path, print)
     assert caught.value.filename == str(tmp_path)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-6), ("bf16", 0.05)])
+def test_states_in_a_device_s_memory_are_those_on_disk(model, tmp_path, precision, tolerance):
+    model, encoded = model
+    rows = np.array([4, 0, 3, 2])
+    disk = KeptStates(model, encoded, 0, precision, tmp_path, range(1, 3))
+    memory = StatesOnDevice(model, encoded, 0, precision, range(1, 3))
+    (ours, teacher, mask), (theirs, same_teacher, _) = (states_of(s, encoded, rows) for s in (memory, disk))
+    assert ours.dtype == frozen.STORED[precision]
+    assert ours.shape == theirs.shape
+    torch.testing.assert_close(ours[:, mask].float(), theirs[:, mask], atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(teacher, same_teacher, atol=tolerance, rtol=tolerance)
+    assert ours.isfinite().all()  # of padding too, which is multiplied by 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_keeps_states_in_its_memory_where_there_is_room(model, tmp_path, monkeypatch):
+    model, encoded = model
+    model.cuda()
+    said = []
+    assert isinstance(frozen_states(model, encoded, 0, "bf16", tmp_path, said.append), StatesOnDevice)
+    monkeypatch.setattr(frozen, "FOR_BATCHES", 2**60)
+    assert not isinstance(frozen_states(model, encoded, 0, "bf16", tmp_path, said.append), StatesOnDevice)
+    assert len(said) == 1
+    assert said[0].startswith("cuda")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastbert_core.heads import Classifier
+from fastbert_core.heads import Classifier, TokenClassifier, _in_one, logits_of_each
 
 
 class FullAttentionClassifier(nn.Module):
@@ -57,3 +57,23 @@ def test_every_parameter_learns():
     classifier = Classifier(8, 3, width=4)
     classifier(torch.randn(2, 6, 8)).sum().backward()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in classifier.parameters())
+
+
+@pytest.mark.parametrize("kind", [Classifier, TokenClassifier])
+def test_all_heads_in_one_say_and_learn_what_each_does_alone(kind):
+    torch.manual_seed(7)
+    heads = [kind(16, 3).eval() for _ in range(3)]
+    hidden, mask = torch.randn(3, 2, 5, 16), torch.arange(5) < torch.tensor([[5], [2]])
+    said = []
+    for way in (logits_of_each, _in_one):  # on a CPU the first runs them one by one
+        logits = torch.stack(tuple(way(heads, hidden, mask)))
+        parameters = [parameter for head in heads for parameter in head.parameters()]
+        said.append([logits, *torch.autograd.grad(logits.square().sum(), parameters)])
+    torch.testing.assert_close(*said)
+
+
+def test_heads_in_one_have_dropout_of_their_own():
+    torch.manual_seed(7)
+    head = TokenClassifier(64, 3)
+    one, other = _in_one([head, head], torch.ones(2, 1, 1, 64), None)
+    assert not torch.equal(one, other)
