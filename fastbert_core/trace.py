@@ -20,6 +20,7 @@ from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 SUM_TOLERANCE = 1e-4
 MEMBERS = ("labels", "tokens", "metadata")
 KEPT_TO = 1e-5  # how far a probability or an uncertainty may move in a file; within it engine and trace agree
+EPOCH_KEPT_TO = 1e-3  # in that of an epoch, of a few hundred rows
 OPTIONAL = ("probabilities", "logsumexp", "words", *PACKED)  # members that a trace may have
 METADATA = {"split": str, "classes": list, "layers": list, "encoder": dict, "precision": str}
 
@@ -114,16 +115,17 @@ def trace_bytes(trace: Trace, path: Path) -> bytes:
 
 
 def _said(trace: Trace) -> dict[str, np.ndarray]:
-    """The members for what it says: the coarsest steps that keep to KEPT_TO, or float32 where none does."""
+    """The members for what it says: the coarsest steps that keep to what it is kept to, or float32 where none does."""
     p = trace.probabilities
     if p.min() < 0 or p.max() > 1:  # a regression's
         return {"probabilities": p}
+    limit = KEPT_TO if trace.metadata.get("epoch") is None else EPOCH_KEPT_TO
     exact = whole_bits(p)  # what a file kept is kept as it is
-    for bits in BITS if exact is None else [exact]:
+    for bits in (bits for bits in BITS if 2.0**-bits / 2 <= limit) if exact is None else [exact]:
         members = packed(p, bits, trace.kind.sums_to_one)
         kept = dataclasses.replace(trace, **unpacked(members))
         moved = np.abs(kept.probabilities - p).max(), np.abs(kept.uncertainties - trace.uncertainties).max()
-        if max(moved) <= KEPT_TO and np.array_equal(kept.predictions, trace.predictions):
+        if max(moved) <= limit and np.array_equal(kept.predictions, trace.predictions):
             return members
     return {"probabilities": p}
 
