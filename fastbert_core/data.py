@@ -41,8 +41,8 @@ class TaskData:
 
     @cached_property
     def held_out(self) -> Split:
-        """The dev rows whose texts do not stand in the test set too."""
-        return without(self.dev, self.test)
+        """The dev rows whose texts stand neither in the test set nor in train, of which a model knows the answers."""
+        return without(without(self.dev, self.test), self.train)
 
 
 def assemble(task: Task, train: Split, dev: Split, test: Split, source: str, train_name: str) -> TaskData:

@@ -23,7 +23,8 @@ ALL_DEPTHS = "all mean layers"  # the area between two curves: their mean over m
 def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
     """`equal_flops.csv`: FastBERT at the slowest speed whose mean FLOPs are at most the other's, against the other.
 
-    McNemar's p-values are Holm-corrected over all rows against the same other model.
+    All but the FLOPs is of the seeds that both have. McNemar's p-values are Holm-corrected over all rows against the
+    same other model.
     """
     rows = []
     for task in tasks_of(traces):
@@ -32,9 +33,9 @@ def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
             adaptive = Averaged(fastbert, partial(at_flops, flops=other.flops))
             if pair := paired(adaptive, other):
                 numbers = {
-                    "against_accuracy": other.accuracy,
+                    "against_accuracy": 100 * float(pair.second.mean()),
                     "mflops": other.flops / 1e6,
-                    "accuracy": adaptive.accuracy,
+                    "accuracy": 100 * float(pair.first.mean()),
                     **compared(pair.first, pair.second),
                     **seeds_and_runs(fastbert, other.traces, seeds=pair.seeds),
                 }

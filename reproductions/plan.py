@@ -68,7 +68,7 @@ class Run:
 
     @cached_property
     def selection(self) -> Split:
-        """The dev rows that choose the best epoch: at most half of those that do not stand in the test set too.
+        """The dev rows that choose the best epoch: at most half of those in neither train nor test set.
 
         Raises InputError if there are fewer than two of those.
         """
@@ -83,7 +83,7 @@ class Run:
     def _dev_halves(self) -> tuple[Split, Split]:
         s, rows = self.settings, self.data.held_out
         if len(rows) < 2:
-            raise InputError(f"{s.task}: found {len(rows)} dev rows that are not in the test set, expected two or more")
+            raise InputError(f"{s.task}: found {len(rows)} dev rows beside train and test, expected two or more")
         parts = halves(rows, DEV_SEED)
         most = s.selection_rows, s.calibration_rows
         return tuple(part.take(np.arange(min(n, len(part)))) for part, n in zip(parts, most, strict=True))
@@ -144,6 +144,8 @@ def plan(
         log(f"{task.name}: {len(data.train)} / {len(data.dev)} / {len(data.test)} rows, {data.source}; {backbone.name}")
         if left_out := len(data.train) - len(data.learnable):
             log(f"{task.name}: {left_out} training rows left out, their texts stand in the test set too")
+        if left_out := len(data.dev) - len(data.held_out):
+            log(f"{task.name}: {left_out} dev rows left out, their texts stand in other rows too")
         check_encoder(backbone.source, task.pair)
         shape = read_shape(backbone.source)
         if shape.layers < 2:

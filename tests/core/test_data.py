@@ -224,6 +224,17 @@ def test_rows_that_stand_elsewhere_are_left_out_by_normalised_text():
     assert without(left, other) is left
 
 
+def test_dev_rows_that_stand_in_train_or_test_are_not_held_out(tmp_path):
+    rows = {"train": ["one", "two", "three"], "dev": ["Two", "four", "five"], "test": ["five", "one"]}
+    files = {
+        name: "label\ttext_a\n" + "".join(f"{at % 3}\t{text}\n" for at, text in enumerate(texts))
+        for name, texts in rows.items()
+    }
+    data = load_folder(SINGLE, write_task(tmp_path, **files))
+    assert data.held_out.texts == ["four"]
+    assert data.learnable.texts == ["two", "three"]
+
+
 def test_of_pairs_both_texts_must_stand_elsewhere():
     one = Split(["a", "a"], ["b", "c"], np.array([0, 1]))
     assert without(one, Split(["A"], ["B"], np.array([0]))).pairs == ["c"]

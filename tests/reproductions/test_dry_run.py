@@ -115,7 +115,7 @@ def test_a_time_has_the_unit_that_suits_it():
         (
             "dev",
             "WORD number {row} of test",
-            "mine: found 0 dev rows that are not in the test set, expected two or more",
+            "mine: found 0 dev rows beside train and test, expected two or more",
         ),
     ],
 )

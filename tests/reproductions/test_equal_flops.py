@@ -71,7 +71,8 @@ def test_a_better_training_wins_by_the_area():
 
 
 def test_seeds_that_only_one_side_has_are_left_out():
-    traces = [make_trace(60), make_trace(60, seed=8), make_trace(60, seed=8, training="labels")]
+    traces = [make_trace(60, skill=0.3), make_trace(60, seed=8), make_trace(60, seed=8, training="labels")]
     rows = equal_flops(traces).query("against == @ON_LABELS")
     assert set(rows["seeds"]) == {"8"}
+    np.testing.assert_allclose(rows["accuracy"] - rows["against_accuracy"], rows["difference"])
     assert equal_flops([make_trace(60), make_trace(60, seed=8, training="labels")]).query("against == @ON_LABELS").empty
