@@ -12,8 +12,8 @@ ASIDE = 0.12  # of their target, so that points of both do not cover each other
 RULE, UNIT = "entropy", "FLOPs"
 LOOKS = {"dev": ("#D55E00", "s", -ASIDE), "test": ("#0072B2", "o", ASIDE)}  # of the rows that calibrated
 ABOUT = (
-    "Each line on the left is a task; so is each point at a target on the right, beside its place, judged by test rows "
-    "that did not calibrate."
+    "Each line on the left is a model; so is each point at a target on the right, beside its place, judged by test "
+    "rows that did not calibrate."
 )
 
 

@@ -27,7 +27,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
             panel.plot(line["flops_speedup"], line["efficiency"], label=f"batch {batch}, {precision}", **form)
         panel.set_xscale("log")
         panel.xaxis.set(major_locator=FixedLocator(TICKS), minor_locator=NullLocator(), major_formatter="{x:g}")
-        panel.set_title(f"{task}, {kind}, {device}: efficiency {_range(mine)}")
+        where = kind if device == "cuda" else f"{kind}, {device}"
+        panel.set_title(f"{task}, {where}: efficiency {_range(mine)}")
     axes[0].set_ylim(min(LOW, 0.95 * rows["efficiency"].min()), max(HIGH, 1.05 * rows["efficiency"].max()))
     about = (
         "Both speedups are over the same engine at speed 0, where every student runs; tokenisation and embedding are "

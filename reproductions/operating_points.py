@@ -32,19 +32,19 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
 def reached(rows: pd.DataFrame) -> pd.DataFrame:
     """By unit, rule and calibration, over tasks and targets: how near to the target, and what the interval covers.
 
-    R² of each task's targets against what was reached, of the best line and of the diagonal: the worst task's.
+    R² of each model's targets against what was reached, of the best line and of the diagonal: the worst one's.
     """
     lines = []
     for (unit, rule, calibration), mine in rows.groupby(["unit", "rule", "calibration"]):
-        tasks = [task for _, task in mine.groupby(["task", "seed"])]
-        line, diagonal = (min(map(of, tasks)) for of in (_of_line, _of_diagonal))
+        models = [model for _, model in mine.groupby(["task", "seed"])]
+        line, diagonal = (min(map(of, models)) for of in (_of_line, _of_diagonal))
         inside = (mine["speedup_low"] <= mine["speedup"]) & (mine["speedup"] <= mine["speedup_high"])
         lines.append(
             {
                 "unit": unit,
                 "rule": rule,
                 "calibrated on": f"{_range(mine['rows'])} rows of {calibration}",
-                "tasks": str(len(tasks)),
+                "models": str(len(models)),
                 "R² of a line": f"{line:.4f}",
                 "of the diagonal": f"{diagonal:.4f}",
                 "mean error": f"{mine['error'].abs().mean():.1f}%",
@@ -94,7 +94,7 @@ def _kept(rows: pd.DataFrame, keys: dict[str, str], methods: Iterable[str]) -> p
 def drifted(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each stream; distances in per cent of the budget."""
     lines = []
-    for row in rows.itertuples():
+    for row in rows.assign(task=_named(rows)).itertuples():
         line = {"task": row.task, "stream": row.stream, "samples": f"{row.samples:,}", "budget": f"{row.budget:g}"}
         for way in ("fixed", "held"):
             line[way] = f"{getattr(row, f'{way}_error'):+.1f}%"
@@ -107,11 +107,15 @@ def drifted(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def _named(rows: pd.DataFrame) -> pd.Series:
+    """Of each row its task, with the seed where the task has several."""
+    several = rows.groupby("task")["seed"].transform("nunique") > 1
+    return rows["task"] + (", seed " + rows["seed"].astype(str)).where(several, "")
+
+
 def _wide(rows: pd.DataFrame, names: list[str], cells: list[str]) -> pd.DataFrame:
-    """A row for each task, and seed where there are several; cells in columns of those names, in order."""
-    several = rows["seed"].nunique() > 1
-    of = rows["task"] + (", seed " + rows["seed"].astype(str) if several else "")
-    wide = pd.DataFrame({"task": list(of), "name": names, "cell": cells}).pivot(
+    """A row for each task, and seed where it has several; cells in columns of those names, in order."""
+    wide = pd.DataFrame({"task": list(_named(rows)), "name": names, "cell": cells}).pivot(
         index="task", columns="name", values="cell"
     )
     return wide[list(dict.fromkeys(names))].fillna("").reset_index().rename_axis(columns=None)

@@ -11,7 +11,6 @@ from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.grid import effects
-from reproductions.names import SELF_DISTILLATION
 from reproductions.paper_rows import AT_CHANCE
 from reproductions.speeds import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS, at_chosen_speed
 from reproductions.statistics import ALPHA
@@ -81,18 +80,6 @@ def headline(tables: Tables) -> str:
         ),
     }
     return markdown([{"what": what, "found": found} for what, found in findings.items()])
-
-
-@block
-def trained(tables: Tables) -> str:
-    """Which tasks' rows are of the trainings that the pages describe: only those tell of each stage in runs.csv."""
-    runs = tables["runs"]
-    runs = runs[runs["training"] == SELF_DISTILLATION]
-    new, old = (_in_order(runs[(runs["stages"] != "") == told]) for told in (True, False))
-    if not old:
-        return "All rows are of trainings as described here."
-    first = f"Trained as described here: {', '.join(new) or 'none yet'}."
-    return f"{first} Trained before, and to be trained again: {', '.join(old)}."
 
 
 @block
