@@ -31,7 +31,7 @@ from fastbert_core.online import Online, Request
 from fastbert_core.operating_points import FILE, OperatingPoints, load_points
 from fastbert_core.pooling import SHRINK, Shapes
 from fastbert_core.precision import ENGINE_PRECISIONS, FASTEST, resolve_device, resolve_precision
-from fastbert_core.reduced import in_precision
+from fastbert_core.reduced import folded, in_precision
 from fastbert_core.streams import TextPair, paired, stretches
 from fastbert_core.tokens import frame
 from fastbert_core.uncertainty import check_speed
@@ -106,7 +106,7 @@ class Engine:
             raise InputError(
                 f"model: found one of family {kind}, which is dense only, expected one whose batches can be re-formed"
             )
-        self.model, self.tokenizer = model.eval(), tokenizer
+        self.model, self.tokenizer = folded(model), tokenizer
         self._tokenizer = copy.deepcopy(tokenizer)  # whose truncation and padding nobody else sets
         self._longest = EncoderShape.from_config(model.config).max_tokens
         self._least = [frame(self._tokenizer, pair).least for pair in (False, True)]

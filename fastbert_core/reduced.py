@@ -1,4 +1,4 @@
-"""A model in the precision of an engine: cast to 16 bits, or its backbone's linear layers quantised to 8."""
+"""A model as an engine runs it: cast to 16 bits, or its backbone's linear layers quantised to 8; classifiers folded."""
 
 import copy
 import warnings
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
+from fastbert_core.heads import Classifier, Folded
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import multiplies_int8
 
@@ -32,6 +33,16 @@ def in_precision(model: FastBertModel, precision: str, device: torch.device) -> 
             classifier.first.to(DTYPES[precision])
             classifier.first.__class__ = Widened
     return model
+
+
+def folded(model: FastBertModel) -> FastBertModel:
+    """A model whose classifiers are Folded and which shares all else with `model`; both evaluate from now on."""
+    twin = copy.copy(model.eval())
+    twin._modules = dict(model._modules)
+    twin.classifiers = nn.ModuleList(
+        Folded(head) if isinstance(head, Classifier) else head for head in model.classifiers
+    )
+    return twin.eval()
 
 
 class Widened(nn.Linear):

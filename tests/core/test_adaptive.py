@@ -59,9 +59,9 @@ def test_the_speeds_of_these_tests_use_every_layer(model):
     assert 1.5 < exit_layers(u, 0.5).mean() < LAYERS - 0.5
 
 
-def test_equal_to_the_last_bit_one_by_one(engine, model):
+def test_equal_to_the_last_bit_one_by_one(engine):
     encoded = varied(15)
-    trace = trace_of(model, encoded, batch_size=1)
+    trace = trace_of(engine.model, encoded, batch_size=1)
     for speed in SPEEDS:
         found = engine.predict(encoded, speed, batch_size=1)
         assert np.array_equal(found.exit_layers, exit_layers(trace.uncertainties, speed))
@@ -71,13 +71,13 @@ def test_equal_to_the_last_bit_one_by_one(engine, model):
 
 
 @pytest.mark.parametrize("max_layers", [None, 2])
-def test_equal_to_the_last_bit_where_batches_and_padding_are_the_same(engine, model, max_layers):
+def test_equal_to_the_last_bit_where_batches_and_padding_are_the_same(engine, max_layers):
     # Each batch of 16 has one width and a text as long as that, so that both pad alike and nothing is cut; speed 0, so
     # that nobody leaves and the batches stay the same.
     rng = np.random.default_rng(1)
     lengths = [length for width in (8, 16, 40) for length in (width, *rng.integers(width - 7, width + 1, 15))]
     encoded = encoded_samples(rng.permutation(lengths))
-    trace = trace_of(model, encoded, batch_size=16)
+    trace = trace_of(engine.model, encoded, batch_size=16)
     found = engine.predict(encoded, 0, batch_size=16, max_layers=max_layers)
     last = max_layers or LAYERS
     assert np.array_equal(found.uncertainties, trace.uncertainties[:, last - 1])
@@ -123,7 +123,7 @@ def test_whatever_the_batches_the_answer_is_the_trace_s(
     engine = Engine(model, tokenizer, token_budget=token_budget)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(adaptive.AHEAD, "cpu", queued)
-        record = Recorded(model, patch)
+        record = Recorded(engine.model, patch)
         found = engine.predict(encoded, speed, batch_size=batch_size)
     assert_agrees(trace_of(model, encoded), found, speed)
     # Finished samples leave at once: each has executed its own layers and no more.
@@ -218,7 +218,7 @@ def test_agrees_with_the_trace_on_a_gpu(model, tokenizer, batch_size):
 
 def test_every_layer_runs_as_few_batches_as_there_can_be(engine, model, monkeypatch):
     encoded = encoded_samples([16] * 200)
-    record = Recorded(model, monkeypatch)
+    record = Recorded(engine.model, monkeypatch)
     found = engine.predict(encoded, 0.25, batch_size=16)
     executing = [(found.exit_layers >= layer).sum() for layer in range(1, LAYERS + 1)]
     assert executing[0] == 200 > executing[-1] > 16
@@ -232,8 +232,9 @@ def test_every_layer_runs_as_few_batches_as_there_can_be(engine, model, monkeypa
 
 
 def test_batches_are_filled_to_the_token_budget_in_few_widths(model, tokenizer, monkeypatch):
-    record = Recorded(model, monkeypatch)
-    found = Engine(model, tokenizer, token_budget=320).predict(varied(200), 0.4)
+    engine = Engine(model, tokenizer, token_budget=320)
+    record = Recorded(engine.model, monkeypatch)
+    found = engine.predict(varied(200), 0.4)
     assert (found.exit_layers > 1).sum() > 50
     assert {width for *_, width in record.calls} <= {8, 16, 24, 32, 40, LONGEST}
     full = Counter(rows == 320 // width for _, rows, width in record.calls)
@@ -243,7 +244,7 @@ def test_batches_are_filled_to_the_token_budget_in_few_widths(model, tokenizer, 
 
 def test_padding_stays_small_in_every_layer(engine, model, monkeypatch):
     encoded, real = varied(300), Counter()
-    record = Recorded(model, monkeypatch)
+    record = Recorded(engine.model, monkeypatch)
     found = engine.predict(encoded, 0.4, batch_size=8)
     padded = Counter()
     for layer, rows, width in record.calls:

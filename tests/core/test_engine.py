@@ -248,7 +248,7 @@ def test_out_of_memory_tries_smaller_batches_once(model, tokenizer, monkeypatch,
     encoded = encoded_samples([16] * 40)
     engine = Engine(model, tokenizer, token_budget=256)
     expected = engine.predict(encoded, 0.5, batch_size=batch_size)
-    tried = limited(model, monkeypatch, 4, error)
+    tried = limited(engine.model, monkeypatch, 4, error)
     with pytest.warns(UserWarning, match="memory ran out; going on with batches 4 times smaller"):
         found = engine.predict(encoded, 0.5, batch_size=batch_size)
     assert np.array_equal(found.exit_layers, expected.exit_layers)
@@ -259,7 +259,7 @@ def test_out_of_memory_tries_smaller_batches_once(model, tokenizer, monkeypatch,
 
 
 def test_out_of_memory_for_small_batches_too_is_a_clear_error(engine, model, monkeypatch):
-    limited(model, monkeypatch, 0, MemoryError())
+    limited(engine.model, monkeypatch, 0, MemoryError())
     with pytest.warns(UserWarning, match="memory ran out"), pytest.raises(RunError, match="memory ran out, even for"):
         engine.predict(varied(20), 0.5)
     with pytest.raises(RunError, match="memory ran out"):
@@ -267,6 +267,6 @@ def test_out_of_memory_for_small_batches_too_is_a_clear_error(engine, model, mon
 
 
 def test_other_errors_pass(engine, model, monkeypatch):
-    limited(model, monkeypatch, 0, RuntimeError("something else"))
+    limited(engine.model, monkeypatch, 0, RuntimeError("something else"))
     with pytest.raises(RuntimeError, match="something else"):
         engine.predict(varied(20), 0.5)

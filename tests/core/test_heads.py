@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastbert_core.heads import Classifier, TokenClassifier, _in_one, logits_of_each
+from fastbert_core.heads import Classifier, Folded, TokenClassifier, _in_one, logits_of_each
 
 
 class FullAttentionClassifier(nn.Module):
@@ -70,6 +70,17 @@ def test_all_heads_in_one_say_and_learn_what_each_does_alone(kind):
         parameters = [parameter for head in heads for parameter in head.parameters()]
         said.append([logits, *torch.autograd.grad(logits.square().sum(), parameters)])
     torch.testing.assert_close(*said)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_folded_classifier_says_the_same_within_rounding(padded):
+    torch.manual_seed(7)
+    head = Classifier(16, 3, width=12, heads=3).eval()
+    for parameter in head.parameters():  # biases too, which begin as zeros
+        nn.init.normal_(parameter, std=0.5)
+    hidden, mask = torch.randn(4, 5, 16), torch.arange(5) < torch.tensor([[5], [2], [1], [4]]) if padded else None
+    with torch.no_grad():
+        torch.testing.assert_close(Folded(head)(hidden, mask), head(hidden, mask), atol=1e-5, rtol=1e-5)
 
 
 def test_heads_in_one_have_dropout_of_their_own():

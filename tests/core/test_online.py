@@ -84,7 +84,7 @@ def test_requests_of_several_rules_and_depths_run_together(engine, model, monkey
     text, other = texts_of(2)
     wanted = [{"speed": 0.0}, {"speed": 0.0, "max_layers": 2}, {"speed": 0.4, "rule": "patience"}, {"speed": 1.0}]
     expected = [engine.predict(text, batch_size=1, **want) for want in wanted]
-    gate = Gate(model, monkeypatch)
+    gate = Gate(engine.model, monkeypatch)
     first = engine.submit(other, 0)
     gate.reached()
     futures = [engine.submit(text, **want) for want in wanted]
@@ -118,7 +118,7 @@ def test_in_asyncio(engine):
 
 def test_who_arrives_during_a_layer_joins(engine, model, monkeypatch):
     texts = [" ".join(WORDS[:6])] * 5
-    gate = Gate(model, monkeypatch)
+    gate = Gate(engine.model, monkeypatch)
     first = engine.submit(texts[0], 0)
     gate.reached()
     others = [engine.submit(text, 0) for text in texts[1:]]
@@ -179,7 +179,7 @@ def test_a_queue_of_nothing_is_refused(model, tokenizer):
 
 def test_a_full_queue_refuses_or_lets_wait(model, tokenizer, monkeypatch):
     with Engine(model, tokenizer, queue=2) as engine:
-        gate = Gate(model, monkeypatch)
+        gate = Gate(engine.model, monkeypatch)
         under_way = [engine.submit("word1", 1), engine.submit("word2", 1)]
         with pytest.raises(QueueFull, match="found 2 requests under way, expected fewer than 2"):
             engine.submit("word3", 1)
@@ -196,7 +196,7 @@ def test_a_full_queue_refuses_or_lets_wait(model, tokenizer, monkeypatch):
 
 
 def test_a_request_past_its_deadline_costs_no_further_layer(engine, model, monkeypatch):
-    gate = Gate(model, monkeypatch)
+    gate = Gate(engine.model, monkeypatch)
     patient = engine.submit("word1", 0)
     gate.reached()
     hasty = engine.submit("word2", 0, deadline=0.01)
@@ -209,7 +209,7 @@ def test_a_request_past_its_deadline_costs_no_further_layer(engine, model, monke
 
 
 def test_a_deadline_passes_between_layers_too(engine, model, monkeypatch):
-    gate = Gate(model, monkeypatch)
+    gate = Gate(engine.model, monkeypatch)
     hasty = engine.submit("word2", 0, deadline=0.2)
     gate.reached()
     time.sleep(0.25)
@@ -221,7 +221,7 @@ def test_a_deadline_passes_between_layers_too(engine, model, monkeypatch):
 
 
 def test_a_cancelled_request_costs_no_further_layer(engine, model, monkeypatch):
-    gate = Gate(model, monkeypatch)
+    gate = Gate(engine.model, monkeypatch)
     first, second = engine.submit("word1", 0), None
     gate.reached()
     second = engine.submit("word2", 0)
@@ -241,7 +241,7 @@ def test_a_cancelled_request_costs_no_further_layer(engine, model, monkeypatch):
 
 def test_closing_finishes_what_is_under_way(model, tokenizer, monkeypatch):
     engine = Engine(model, tokenizer)
-    gate = Gate(model, monkeypatch)
+    gate = Gate(engine.model, monkeypatch)
     futures = [engine.submit(text, 0) for text in texts_of(20)]
     gate.reached()
     closing = threading.Thread(target=engine.close)
@@ -259,7 +259,7 @@ def test_closing_finishes_what_is_under_way(model, tokenizer, monkeypatch):
 
 def test_closing_without_finishing_refuses_each(model, tokenizer, monkeypatch):
     engine = Engine(model, tokenizer, queue=30)
-    gate = Gate(model, monkeypatch)
+    gate = Gate(engine.model, monkeypatch)
     futures = [engine.submit(text, 0) for text in texts_of(30)]
     gate.reached()
     with ThreadPoolExecutor(1) as pool:
@@ -338,7 +338,7 @@ def test_out_of_memory_tries_smaller_batches(model, tokenizer, monkeypatch, erro
     text = " ".join(WORDS[:6])  # of 8 tokens
     with Engine(model, tokenizer, token_budget=64) as engine:
         expected = engine.predict(text, 0.3)
-        limited(model, monkeypatch, 2, error)
+        limited(engine.model, monkeypatch, 2, error)
         futures = [engine.submit(text, 0.3) for _ in range(40)]
         for future in futures:
             assert_same(future.result(TIMEOUT), expected)
@@ -348,7 +348,7 @@ def test_out_of_memory_tries_smaller_batches(model, tokenizer, monkeypatch, erro
 def test_out_of_memory_for_small_batches_too_fails_those_and_no_others(model, tokenizer, monkeypatch):
     with Engine(model, tokenizer) as engine:
         with monkeypatch.context() as patch:
-            limited(model, patch, 0, MemoryError())
+            limited(engine.model, patch, 0, MemoryError())
             futures = [engine.submit("word1", 0) for _ in range(3)]
             for future in futures:
                 with pytest.raises(RunError, match="memory ran out, even for smaller batches"):
@@ -359,7 +359,7 @@ def test_out_of_memory_for_small_batches_too_fails_those_and_no_others(model, to
 def test_what_a_layer_raises_reaches_its_requests(model, tokenizer, monkeypatch):
     with Engine(model, tokenizer) as engine:
         with monkeypatch.context() as patch:
-            limited(model, patch, 0, RuntimeError("something else"))
+            limited(engine.model, patch, 0, RuntimeError("something else"))
             with pytest.raises(RuntimeError, match="something else"):
                 engine.submit("word1", 0).result(TIMEOUT)
         assert engine.submit("word1", 1).result(TIMEOUT).exit_layer == 1

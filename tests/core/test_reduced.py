@@ -13,7 +13,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.fastest import Tried, fastest_of, try_precisions
 from fastbert_core.known_precision import keep_precision
 from fastbert_core.precision import candidates
-from fastbert_core.reduced import DTYPES, in_precision
+from fastbert_core.reduced import DTYPES, folded, in_precision
 from tests.core.small import LAYERS, texts_of, varied
 
 CPU = torch.device("cpu")
@@ -182,3 +182,11 @@ def test_a_damaged_record_is_told(folder, damage, said):
 
 def test_all_layers_are_there(folder):
     assert Engine.from_pretrained(folder, precision="int8").predict("word1", 0).exit_layer == LAYERS
+
+
+def test_folding_leaves_the_model_as_it_is(model):
+    heads = list(model.classifiers)
+    twin = folded(model)
+    assert list(model.classifiers) == heads
+    assert all(one is other for one, other in zip(model.backbone.parameters(), twin.backbone.parameters(), strict=True))
+    assert not {type(head) for head in twin.classifiers} & {type(head) for head in heads}

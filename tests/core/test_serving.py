@@ -191,8 +191,8 @@ def test_other_ways_are_refused(server):
     assert ask(server.port, {}, path="/elsewhere")[0] == 404
 
 
-def test_a_full_queue_is_429_and_says_when_to_come_again(server, model, monkeypatch):
-    gate = Gate(model, monkeypatch)
+def test_a_full_queue_is_429_and_says_when_to_come_again(server, monkeypatch):
+    gate = Gate(server.engine.model, monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         batch = pool.submit(ask, server.port, {"texts": texts_of(3), "speed": 1})
         gate.reached()
@@ -207,8 +207,8 @@ def test_a_full_queue_is_429_and_says_when_to_come_again(server, model, monkeypa
     assert ask(server.port, {"texts": texts_of(4), "speed": 1})[0] == 200
 
 
-def test_a_deadline_is_504(server, model, monkeypatch):
-    gate = Gate(model, monkeypatch)
+def test_a_deadline_is_504(server, monkeypatch):
+    gate = Gate(server.engine.model, monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         hasty = pool.submit(ask, server.port, {"text": "word1", "speed": 0, "deadline": 0.1})
         gate.reached()
@@ -218,8 +218,8 @@ def test_a_deadline_is_504(server, model, monkeypatch):
     assert (status, content) == (504, {"error": "the deadline passed before the request had an answer"})
 
 
-def test_a_client_that_hangs_up_costs_no_further_layer(server, model, monkeypatch):
-    gate = Gate(model, monkeypatch)
+def test_a_client_that_hangs_up_costs_no_further_layer(server, monkeypatch):
+    gate = Gate(server.engine.model, monkeypatch)
     body = json.dumps({"text": "word1", "speed": 0}).encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as line:
         line.sendall(b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
