@@ -45,9 +45,7 @@ class Classifier(nn.Module):
         query = self.query(x[:, 0]).view(b, h, d).transpose(0, 1) / d**0.5  # [h, b, d]
         # The key projection, applied to one query instead of n keys.
         query = torch.bmm(query, self.key.weight.view(h, d, w)).transpose(0, 1)  # [b, h, w]
-        scores = torch.bmm(query, x.transpose(1, 2))  # [b, h, n]
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
+        scores = _scores(query, x, mask)
         attention = self.dropout(scores.float().softmax(dim=-1).to(x.dtype))  # [b, h, n]
         pooled = torch.bmm(attention, x).transpose(0, 1)  # [h, b, w]
         # The value projection, applied to one weighted sum instead of n values. Dropout leaves
@@ -84,11 +82,15 @@ class Folded(nn.Module):
         """Logits [batch, classes] from `hidden` [batch, tokens, hidden] and the mask of a Classifier."""
         x = torch.tanh(self.reduce(hidden))  # [b, n, w]
         b, _, w = x.shape
-        scores = torch.bmm(self.ask(x[:, 0]).view(b, self.heads, w), x.transpose(1, 2))  # [b, h, n]
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
+        scores = _scores(self.ask(x[:, 0]).view(b, self.heads, w), x, mask)
         pooled = torch.bmm(scores.softmax(dim=-1), x)  # [b, h, w]
         return self.output(torch.tanh(self.answer(pooled.view(b, self.heads * w))))
+
+
+def _scores(query: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Each head's query [batch, heads, width] against all tokens, [batch, heads, tokens]; padding scores nothing."""
+    scores = torch.bmm(query, x.transpose(1, 2))
+    return scores if mask is None else scores.masked_fill(~mask[:, None, :], float("-inf"))
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
