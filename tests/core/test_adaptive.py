@@ -216,7 +216,7 @@ def test_agrees_with_the_trace_on_a_gpu(model, tokenizer, batch_size):
 # --- how it is computed -----------------------------------------------------------------------------------------------
 
 
-def test_every_layer_runs_as_few_batches_as_there_can_be(engine, model, monkeypatch):
+def test_every_layer_runs_as_few_batches_as_there_can_be(engine, monkeypatch):
     encoded = encoded_samples([16] * 200)
     record = Recorded(engine.model, monkeypatch)
     found = engine.predict(encoded, 0.25, batch_size=16)
@@ -242,7 +242,7 @@ def test_batches_are_filled_to_the_token_budget_in_few_widths(model, tokenizer, 
     assert full[True] > 3 * LAYERS
 
 
-def test_padding_stays_small_in_every_layer(engine, model, monkeypatch):
+def test_padding_stays_small_in_every_layer(engine, monkeypatch):
     encoded, real = varied(300), Counter()
     record = Recorded(engine.model, monkeypatch)
     found = engine.predict(encoded, 0.4, batch_size=8)

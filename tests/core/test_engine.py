@@ -258,7 +258,7 @@ def test_out_of_memory_tries_smaller_batches_once(model, tokenizer, monkeypatch,
     assert tried.count(16) == 1  # what has not fitted once is not tried again
 
 
-def test_out_of_memory_for_small_batches_too_is_a_clear_error(engine, model, monkeypatch):
+def test_out_of_memory_for_small_batches_too_is_a_clear_error(engine, monkeypatch):
     limited(engine.model, monkeypatch, 0, MemoryError())
     with pytest.warns(UserWarning, match="memory ran out"), pytest.raises(RunError, match="memory ran out, even for"):
         engine.predict(varied(20), 0.5)
@@ -266,7 +266,7 @@ def test_out_of_memory_for_small_batches_too_is_a_clear_error(engine, model, mon
         engine.predict(varied(20), 0.5, batch_size=1)
 
 
-def test_other_errors_pass(engine, model, monkeypatch):
+def test_other_errors_pass(engine, monkeypatch):
     limited(engine.model, monkeypatch, 0, RuntimeError("something else"))
     with pytest.raises(RuntimeError, match="something else"):
         engine.predict(varied(20), 0.5)

@@ -80,7 +80,7 @@ def test_many_threads_get_what_predict_answers(engine, rule):
     assert len({future.result().exit_layer for future in futures}) > 1
 
 
-def test_requests_of_several_rules_and_depths_run_together(engine, model, monkeypatch):
+def test_requests_of_several_rules_and_depths_run_together(engine, monkeypatch):
     text, other = texts_of(2)
     wanted = [{"speed": 0.0}, {"speed": 0.0, "max_layers": 2}, {"speed": 0.4, "rule": "patience"}, {"speed": 1.0}]
     expected = [engine.predict(text, batch_size=1, **want) for want in wanted]
@@ -116,7 +116,7 @@ def test_in_asyncio(engine):
         assert_same(found, expected)
 
 
-def test_who_arrives_during_a_layer_joins(engine, model, monkeypatch):
+def test_who_arrives_during_a_layer_joins(engine, monkeypatch):
     texts = [" ".join(WORDS[:6])] * 5
     gate = Gate(engine.model, monkeypatch)
     first = engine.submit(texts[0], 0)
@@ -195,7 +195,7 @@ def test_a_full_queue_refuses_or_lets_wait(model, tokenizer, monkeypatch):
         assert engine.online.under_way == 0
 
 
-def test_a_request_past_its_deadline_costs_no_further_layer(engine, model, monkeypatch):
+def test_a_request_past_its_deadline_costs_no_further_layer(engine, monkeypatch):
     gate = Gate(engine.model, monkeypatch)
     patient = engine.submit("word1", 0)
     gate.reached()
@@ -208,7 +208,7 @@ def test_a_request_past_its_deadline_costs_no_further_layer(engine, model, monke
     assert gate.layers == [(layer, 1) for layer in range(1, LAYERS + 1)]
 
 
-def test_a_deadline_passes_between_layers_too(engine, model, monkeypatch):
+def test_a_deadline_passes_between_layers_too(engine, monkeypatch):
     gate = Gate(engine.model, monkeypatch)
     hasty = engine.submit("word2", 0, deadline=0.2)
     gate.reached()
@@ -220,7 +220,7 @@ def test_a_deadline_passes_between_layers_too(engine, model, monkeypatch):
     assert issubclass(DeadlinePassed, TimeoutError)
 
 
-def test_a_cancelled_request_costs_no_further_layer(engine, model, monkeypatch):
+def test_a_cancelled_request_costs_no_further_layer(engine, monkeypatch):
     gate = Gate(engine.model, monkeypatch)
     first, second = engine.submit("word1", 0), None
     gate.reached()
