@@ -42,7 +42,7 @@ class TaskData:
     @cached_property
     def held_out(self) -> Split:
         """The dev rows whose texts stand neither in the test set nor in train, of which a model knows the answers."""
-        return without(without(self.dev, self.test), self.train)
+        return without(self.dev, self.train, self.test)
 
 
 def assemble(task: Task, train: Split, dev: Split, test: Split, source: str, train_name: str) -> TaskData:
@@ -73,9 +73,9 @@ def overlap(data: TaskData) -> int:
     return len(set(_keys(data.test)) & set(_keys(data.train)))
 
 
-def without(split: Split, others: Split) -> Split:
-    """The rows of `split` whose text, or pair of texts, does not stand in `others`, both normalised."""
-    known = set(_keys(others))
+def without(split: Split, *others: Split) -> Split:
+    """The rows of `split` whose text, or pair of texts, does not stand in any of `others`, all normalised."""
+    known = set().union(*map(_keys, others))
     kept = [row for row, key in enumerate(_keys(split)) if key not in known]
     return split if len(kept) == len(split) else split.take(np.array(kept, np.int64))
 

@@ -69,7 +69,7 @@ def divided(
         train, dev = _hold_out(train, kind)
         dev, left_out = _left_out(dev, train)
     else:
-        dev, left_out = _left_out(dev, train if test is None else join(train, test))
+        dev, left_out = _left_out(dev, *(rows for rows in (train, test) if rows is not None))
     said += [f"{left_out} held-out rows left out, their texts stand in other rows too"] * bool(left_out)
     labelled = kind.known(dev.labels)
     selection, calibration = halves(dev.take(np.flatnonzero(labelled)) if needs_labels else dev, SEED)
@@ -90,8 +90,8 @@ def divided(
     )
 
 
-def _left_out(rows: Split, others: Split) -> tuple[Split, int]:
-    kept = without(rows, others)
+def _left_out(rows: Split, *others: Split) -> tuple[Split, int]:
+    kept = without(rows, *others)
     return kept, len(rows) - len(kept)
 
 

@@ -79,8 +79,9 @@ class Engine:
         batch for each layer need, however many texts there are.
     queue: requests of `submit` that may be under way at a time
 
-    The model is copied where its type or device must change, and is put into evaluation mode, where it must stay. The
-    tokenizer is copied, so that threads and engines may share the one they are given.
+    The model is copied where its type or device must change, and is put into evaluation mode, where it must stay. What
+    is linear in its classifiers is multiplied out once: what they learn later the engine does not see. The tokenizer is
+    copied, so that threads and engines may share the one they are given.
     Raises InputError for an unknown precision, a device that is not there, sizes that are too small or too large, and a
     tokenizer of more tokens than the model knows.
     """
