@@ -5,6 +5,8 @@ from fastbert_core.tasks import PAPER_TASKS, TASKS
 from reproductions.names import PROFILES
 from reproductions.settings import lookup, most_rows, planned_trainings, settings_for
 
+JOINT = ("labels-longer", "labels")
+
 
 def standard(**given):
     return settings_for("standard", TASKS["book-review"], "self-distillation", "fp32", **given)
@@ -85,6 +87,14 @@ def test_the_authors_way_is_a_training_of_its_own():
     assert [stage.name for stage in (theirs.first, *theirs.later)] == ["fine-tuning", "self-distillation"]
     assert theirs.schedules.distillation.rate == 2e-4
     assert theirs.first_id("data", "backbone") != standard().first_id("data", "backbone")
+
+
+def test_joint_training_can_have_as_many_epochs_and_the_rate_of_the_students():
+    longer, usual = (settings_for("packaged", TASKS["yelp-polarity"], name, "fp32", hidden=384) for name in JOINT)
+    stages = usual.schedules.fine_tuning, usual.schedules.distillation
+    assert longer.schedules.fine_tuning.epochs == sum(stage.epochs for stage in stages)
+    assert longer.schedules.fine_tuning.classifier_rate == stages[1].rate
+    assert [stage.name for stage in (longer.first, *longer.later)] == ["labels"]
 
 
 def test_classifiers_learn_at_the_encoders_rate_unless_told():
