@@ -218,5 +218,5 @@ def run(model: FastBertModel, group: Group, told: Callable[[Tensor], Tensor]) ->
     arrived = None
     if hidden.is_cuda:
         arrived = torch.cuda.Event()
-        arrived.record()
+        arrived.record(torch.cuda.current_stream(hidden.device))
     return Running(group, said, arrived)

@@ -6,12 +6,14 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 from fastbert_core.errors import InputError, RunError, one_line
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 EXIT_UNREAD = 141  # as shells say of a program whose output nobody reads any more
+PICTURES = (".png", ".svg", ".pdf")
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -42,6 +44,14 @@ def number(below: float, expected: str) -> Callable[[str], float]:
         return value
 
     return parsed
+
+
+def picture(text: str) -> Path:
+    """What argparse makes of an option that names a picture to be drawn."""
+    path = Path(text)
+    if path.suffix.lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a name that ends in {', '.join(PICTURES)}")
+    return path
 
 
 @contextlib.contextmanager

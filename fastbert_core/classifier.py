@@ -112,7 +112,9 @@ def _check_place(out: Path, replace: bool) -> None:
     if not out.exists():
         return
     if not out.is_dir() or (any(out.iterdir()) and not (out / RECORD).is_file()):
-        raise InputError(f"{out}: found something that is no model of ours, expected a new folder")
+        model = (out / "config.json").is_file()
+        what = f"a model without {RECORD}, not made by `train`" if model else "something that is no model of ours"
+        raise InputError(f"{out}: found {what}, expected a new folder")
     if any(out.iterdir()) and not replace:
         raise InputError(f"{out}: found a trained model, expected a new folder; --replace lets it go")
 
@@ -152,6 +154,8 @@ class _Job:
     def __init__(self, data: Data, options: Options, work: Path, scratch: Path, log: Log, processes: Alone) -> None:
         self.data, self.options, self.log, self.processes = data, options, log, processes
         self.device = resolve_device(options.device)
+        if self.device.index is not None:
+            torch.cuda.set_device(self.device)  # whose random numbers a checkpoint keeps
         self.precision = resolve_precision(options.precision, self.device)
         self.backbone = find_encoder(options.classifier or options.backbone, data.train.texts, scratch, log)
         check_encoder(self.backbone.source, data.pair)

@@ -1,18 +1,22 @@
 """The command `fastbert`: train, predict, serve, calibrate, evaluate, show, list, and their options."""
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fastbert_core import commands
-from fastbert_core.arguments import ArgumentParser, exit_code, number, whole
-from fastbert_core.precision import DEVICES, ENGINE_PRECISIONS, FASTEST, PRECISIONS
+from fastbert_core.arguments import ArgumentParser, exit_code, number, picture, whole
+from fastbert_core.errors import InputError
+from fastbert_core.precision import ENGINE_PRECISIONS, FASTEST, PRECISIONS
 
-PLACES, OF_ENGINES = ("auto", *DEVICES), (*ENGINE_PRECISIONS, FASTEST)
+OF_DEVICE = "cpu, cuda or cuda:N (default: auto, a GPU where there is one)"
+OF_ENGINES = (*ENGINE_PRECISIONS, FASTEST)
 OF_PRECISION = "default: fp32; auto: bf16 where the machine has it; fastest: as `calibrate` has found on one like this"
 TYPES = ("single-label", "multi-label", "regression", "sequence-labelling")
+PRINTING = (commands.predict, commands.evaluate, commands.show_model, commands.list_names)  # and nothing else
 DATA = "CSV, TSV, JSONL, Parquet, a folder or hub id of Hugging Face's form"
 RATE, SECONDS = number(1, "a number between 0 and 1"), number(float("inf"), "a positive number of seconds")
 
@@ -24,6 +28,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "fastbert") -> int:
 
 def _command(arguments: Sequence[str] | None, prog: str) -> int:
     options = parser(prog).parse_args(arguments)
+    if sys.__stdout__ is None and options.command in PRINTING and not getattr(options, "cluster", None):
+        raise InputError("standard output: found it closed, expected somewhere to print to, such as > FILE")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     options.command(options)
     return 0
@@ -84,7 +90,9 @@ def parser(prog: str = "fastbert") -> ArgumentParser:
     command = subparsers.add_parser("evaluate", help="accuracy and cost at every operating point, class by class")
     command.add_argument("model", metavar="MODEL")
     command.add_argument("data", metavar="DATA", help=f"{DATA}; of several splits, test; or a task's name")
-    command.add_argument("--rules", action="store_true", help="other exit rules at equal cost, too")
+    command.add_argument("--rules", action="store_true", help="other exit rules at equal cost, too, with intervals")
+    drawn = "gets accuracy against speedup, as its name ends: .png, .svg or .pdf; needs matplotlib"
+    command.add_argument("--plot", metavar="FILE", type=picture, help=drawn)
     _common(command, commands.evaluate)
 
     command = subparsers.add_parser("serve", help="answer over HTTP until SIGTERM; needs the extra `serve`")
@@ -99,7 +107,7 @@ def parser(prog: str = "fastbert") -> ArgumentParser:
     command.add_argument("--max-bytes", type=whole, default=2**20, help="of a request's body (default: 1048576)")
     command.add_argument("--deadline", type=SECONDS, default=30.0, help="seconds a request may take (default: 30)")
     command.add_argument("--precision", choices=OF_ENGINES, default="fp32", help=OF_PRECISION)
-    command.add_argument("--device", choices=PLACES, default="auto")
+    command.add_argument("--device", default="auto", help=OF_DEVICE)
     command.set_defaults(command=commands.serve)
 
     command = subparsers.add_parser("show", help="what a model is, where it came from, what it can do")
@@ -121,7 +129,7 @@ def _common(command: ArgumentParser, run: Callable, label: bool = True) -> None:
         command.add_argument("--label", metavar="COLUMN", help="that holds the class")
         command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--encoding", help="of text files (default: UTF-8, or what a byte-order mark says)")
-    command.add_argument("--device", choices=PLACES, default="auto", help="default: auto, a GPU where there is one")
+    command.add_argument("--device", default="auto", help=OF_DEVICE)
     command.set_defaults(command=run)
 
 

@@ -63,7 +63,7 @@ def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> s
     import torch
 
     from fastbert_core.cluster import check_answers
-    from fastbert_core.precision import ENGINE_PRECISIONS, FASTEST, resolve_precision
+    from fastbert_core.precision import DEVICES, ENGINE_PRECISIONS, FASTEST, resolve_precision
 
     for name in {"budget", "layers_per_second"} & wanted.keys():
         option = f"--{name.replace('_', '-')}"
@@ -71,6 +71,8 @@ def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> s
     if options.out is None:
         raise InputError("--cluster: found no --out, expected the folder that gets the results")
     device = "cpu" if options.device == "auto" else options.device
+    if device not in DEVICES:  # which GPU is an engine's is for Ray to say
+        raise InputError(f"--device: found {device!r} with --cluster, expected one of auto, {', '.join(DEVICES)}")
     if (fixed := options.precision) in ("auto", FASTEST):  # which machines may understand each in their own way
         raise InputError(f"--precision: found {fixed} with --cluster, expected the same one for all of its machines")
     resolve_precision(fixed, torch.device(device), ENGINE_PRECISIONS)
@@ -106,7 +108,7 @@ def serve(options: argparse.Namespace) -> None:
     from fastbert_core.engine import Engine
     from fastbert_core.precision import resolve_device
 
-    device = resolve_device(options.device).type
+    device = str(resolve_device(options.device))
     more = {"precision": options.precision, "device": device, "queue": options.queue}
     engine = Engine.from_pretrained(_folder_or_id(options.model), **more)
     serve(engine, Limits(_wanted(options), options.max_bytes, options.deadline), options.host, options.port)
@@ -118,13 +120,20 @@ def calibrate(options: argparse.Namespace) -> None:
     from fastbert_core.engine import Engine
     from fastbert_core.fastest import fastest_of, try_precisions
     from fastbert_core.known_precision import keep_precision
-    from fastbert_core.operating_points import save_points
+    from fastbert_core.operating_points import TOLERANCES, save_points
+    from fastbert_core.thresholds import rows_needed
 
+    folder = Path(_folder_or_id(options.model))
+    show.read_record(folder)  # of which a card will be made
     said = _said(options, options.texts, "calibration", labelled=False)
-    folder = Path(options.model)
     tokenizer = load_tokenizer(folder)
     shapes = Engine(said.model, tokenizer).shapes() if options.seconds else None
-    save_points(said.operating_points(folder, shapes), folder)
+    points = said.operating_points(folder, shapes)
+    few = {f"{share:g}": str(needed) for share in TOLERANCES if points.rows < (needed := rows_needed(share))}
+    if few:
+        told = f"{points.rows} rows certify no --max-disagreement of {', '.join(few)}, which takes"
+        print(f"warning: {told} {', '.join(few.values())} rows or more", file=sys.stderr)
+    save_points(points, folder)
     tried = try_precisions(said.model, tokenizer, said.split.texts, said.split.pairs)
     best, times = fastest_of(tried), tried[0].texts_per_second
     keep_precision(folder, said.model.device, best.precision, [each._asdict() for each in tried])
@@ -135,7 +144,13 @@ def calibrate(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Accuracy and cost at every operating point, class by class."""
+    """Accuracy and cost at every operating point, class by class; with --plot, a picture too."""
+    if options.plot is not None:
+        try:
+            from fastbert_core.evaluation_plot import save_plot
+        except ModuleNotFoundError as error:
+            remedy = "pip install matplotlib brings it"
+            raise InputError(f"--plot: found no package {error.name}, expected it; {remedy}") from None
     from fastbert_core.evaluation import beside
     from fastbert_core.operating_points import FILE, load_points
 
@@ -146,6 +161,8 @@ def evaluate(options: argparse.Namespace) -> None:
         raise InputError(f"{options.data}: found no labels, expected some to evaluate by")
     if options.rules:
         tables["rules"] = beside(said.labelled)
+    if options.plot is not None:
+        save_plot(said.labelled, tables, options.plot)
     if options.json:
         print(json.dumps(tables, ensure_ascii=False))
         return
@@ -186,7 +203,8 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
 def show_model(options: argparse.Namespace) -> None:
     """What a model is, where it came from, what it can do."""
     if options.json:
-        print(json.dumps(show.read_record(options.model) | {"operating_points": show.points_table(options.model)}))
+        about = show.read_record(options.model) or show.described(options.model)
+        print(json.dumps(about | {"operating_points": show.points_table(options.model)}))
         return
     print(show.shown(options.model))
 

@@ -77,7 +77,10 @@ def divided(
         calibration = join(calibration, dev.take(np.flatnonzero(~labelled)))
     selection, calibration = (part.take(np.arange(min(ENOUGH, len(part)))) for part in (selection, calibration))
     if not len(selection) or len(calibration) < 2:
-        raise InputError(f"{name}: found {len(dev)} held-out rows, expected 4 or more; give more rows, or --dev FILE")
+        where = "train" if test is None else "train or test"
+        why = f" beside {left_out} whose texts stand in {where} too" if left_out else ""
+        remedy = "give more rows, or others in --dev FILE"
+        raise InputError(f"{name}: found {len(dev)} held-out rows{why}, expected 4 or more; {remedy}")
     if needs_labels:
         learnt = train.labels[kind.known(train.labels)]
         if missing := [classes[at] for at in kind.unseen(learnt, len(classes))]:

@@ -16,6 +16,7 @@ from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
 from fastbert_core.loading import family_of, load_backbone
+from fastbert_core.registry import did_you_mean
 
 # What identifies the encoder in a Hugging Face folder: its weights, and all that says which tokens a text becomes.
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
@@ -108,11 +109,14 @@ def _config(folder: Path) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-def from_hub(name: str) -> Backbone:
-    """The encoder of that hub id, fetched into the hub's own cache. Raises InputError if it cannot be had."""
+def from_hub(name: str, known: Sequence[str] = ()) -> Backbone:
+    """The encoder of that hub id, fetched into the hub's own cache.
+
+    Raises InputError if it cannot be had, which suggests the nearest of the names that are `known` beside the hub's.
+    """
     from huggingface_hub import snapshot_download
 
-    expected = "expected a folder, or an encoder that the hub has"
+    expected = f"expected a folder, or an encoder that the hub has{did_you_mean(name, known)}"
     with refused(f"backbone {name!r}: cannot be had from the hub (", f"), {expected}"):
         folder = snapshot_download(name, allow_patterns=[*CONTENT, "*.json"])
     return from_folder(Path(folder), name)

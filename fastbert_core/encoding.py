@@ -142,7 +142,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in files):
         # transformers 5 would hand back an empty tokenizer
         raise InputError(f"{source}: found no tokenizer, expected one of {', '.join(files)}")
-    with refused(f"{source}: its tokenizer cannot be loaded: "):
+    with refused(f"{source}: its tokenizer cannot be loaded (", "), expected what `save_pretrained` of one writes"):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise InputError(f"{source}: found {type(tokenizer).__name__}, written in Python, expected a fast tokenizer")

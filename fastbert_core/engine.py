@@ -70,7 +70,7 @@ class Engine:
     precision: `fp32`, `bf16`, `auto`: bf16 where the device has it; `fp16` on CUDA; `int8` on a CPU. Of that type are
         the backbone, its hidden states and the layers of the classifiers that read them; in int8, the weights of the
         backbone's linear layers alone
-    device: `cpu` or `cuda`; None leaves the model where it is
+    device: `cpu`, `cuda` or `cuda:N`; None leaves the model where it is
     max_tokens: what a text is cut to; None is what the model was trained with, 128 (paper, section 4.1) unless it says
         otherwise, or less where the encoder reads less
     token_budget: padded tokens of a full batch; None is TOKEN_BUDGET's
@@ -316,7 +316,8 @@ class Engine:
             found = self._classify(encoded, Leaving(rule, steer.threshold, last, self.model.kind), rows)
             steer.spend(found.exit_layers)
             if alarm is not None and alarm.watch(found.first_scores):
-                log.warning("%d texts, then %s", watched, alarm)
+                told = f"by text {watched + alarm.raised_at} the first exit is {'less' if alarm.above else 'more'} sure"
+                log.warning("%s than on calibration's texts, for which promises hold; calibrate again", told)
                 alarm = None
             elif alarm is not None and alarm.samples >= WATCHED:
                 watched, alarm = watched + alarm.samples, Alarm(self.points.first)

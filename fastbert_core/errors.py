@@ -23,8 +23,9 @@ def one_line(text: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an error's message, or its kind where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """The first line of an error's message, or its kind where it says nothing; of a key, that there is none."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return f"no {line}" if type(error) is KeyError and error.args else line
 
 
 @contextlib.contextmanager

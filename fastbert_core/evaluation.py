@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from transformers import PreTrainedTokenizerBase
 
 from fastbert_core.data import content_hash
-from fastbert_core.exit_metrics import curve
+from fastbert_core.exit_metrics import Curve, curve
 from fastbert_core.exit_rules import at_exit, exit_layers
 from fastbert_core.flops import EncoderShape
 from fastbert_core.layer_seconds import second_costs
@@ -159,6 +159,8 @@ def _by_class(answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -
 def beside(trace: Trace) -> list[dict]:
     """Accuracy of every rule that needs no fitting at equal cost on these rows, in per cent, best first.
 
+    Of each accuracy, `…_lost_interval` is the paired 95% interval of the points lost against the full model.
+
     Thresholds are those that reach the cost here, so all rules are flattered alike: it compares rules and promises
     nothing. A speedup that is beyond the first layer's is left out.
     """
@@ -170,6 +172,20 @@ def beside(trace: Trace) -> list[dict]:
         if rule.needs_fit or rule.unnormalised:
             continue
         scores, answers = judged(trace, name)
-        found = curve(scores, trace.quality(answers), cost)
-        rows.append({"rule": name} | {f"{speedup:g}x": float(found.at(dense / speedup)) for speedup in within})
-    return sorted(rows, key=lambda row: -sum(value for key, value in row.items() if key != "rule"))
+        right = trace.quality(answers)
+        found, row = curve(scores, right, cost), {"rule": name}
+        for speedup in within:
+            lost = trace.correct[:, -1] - _right_at(found, dense / speedup, scores, right)
+            row[f"{speedup:g}x"] = float(found.at(dense / speedup))
+            row[f"{speedup:g}x_lost_interval"] = [100 * end for end in _interval(lost)]
+        rows.append(row)
+    return sorted(rows, key=lambda row: -sum(row[f"{speedup:g}x"] for speedup in within))
+
+
+def _right_at(found: Curve, cost: float, scores: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """How right each row is at a mean cost, float64 [rows]: the mean over lots between the two thresholds beside it."""
+    place = np.interp(cost, found.cost, np.arange(len(found.cost)))
+    below = int(place)
+    thresholds = found.thresholds[[below, min(below + 1, len(found.cost) - 1)]]
+    one, other = (at_exit(right, exit_layers(scores, threshold)).astype(float) for threshold in thresholds)
+    return one + (place - below) * (other - one)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import lzma
 import os
 import shutil
@@ -95,6 +96,17 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise RunError(f"{path}: {reason(error)}") from error
+
+
+def read_object(path: Path, expected: str) -> dict:
+    """The JSON object in a file. Raises InputError, with what is `expected`, if there is none."""
+    try:
+        found = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: found no JSON ({reason(error)}), expected {expected}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: found a JSON {type(found).__name__}, expected {expected}")
+    return found
 
 
 def readable(path: Path) -> bool:

@@ -14,8 +14,9 @@ import numpy as np
 
 from fastbert_core.data import TaskData, assemble
 from fastbert_core.errors import InputError, reason, refused
+from fastbert_core.registry import did_you_mean
 from fastbert_core.task_types import TASK_TYPES
-from fastbert_core.tasks import Task
+from fastbert_core.tasks import TASKS, Task
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
 
@@ -142,7 +143,8 @@ def load_named(name: str) -> datasets.DatasetDict:
     """
     path, _, config = name.partition(":")
     expected = "expected a file, a folder, a task (fastbert list tasks), or a data set that the hub has"
-    with refused(f"{name}: cannot be loaded (", f"), {expected}"):
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # what it logs is told in one line
+    with refused(f"{name}: cannot be loaded (", f"), {expected}{did_you_mean(name, TASKS)}"):
         return datasets.load_dataset(path, config or None)
 
 

@@ -201,7 +201,8 @@ def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
     names = set(labels)
     if len(names) < 2:
         remedy = "" if len(labels) == len(rows.labels) else "; a label of -1 among integers means none: write a word"
-        raise InputError(f"{rows.name}: found {len(names)} classes in {len(labels)} labels, expected two{remedy}")
+        found = f"no class but {names.pop()!r}" if names else "no label"
+        raise InputError(f"{rows.name}: found {found}, expected two classes at least{remedy}")
     if len(names) > max(2, len(labels) // 2):
         found = f"{rows.name}: found {len(names)} different labels in {len(labels)} rows, such as {labels[0]!r}"
         raise InputError(f"{found}, expected classes that come again; --label COLUMN names another column")

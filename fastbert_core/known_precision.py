@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from fastbert_core.errors import InputError, reason
-from fastbert_core.files import write_whole
+from fastbert_core.files import read_object, write_whole
 from fastbert_core.operating_points import check_weights, weights_sha256
 from fastbert_core.precision import ENGINE_PRECISIONS, instruction_set
 
@@ -38,11 +38,11 @@ def keep_precision(folder: Path, device: torch.device, precision: str, tried: li
 
 def _read(path: Path, remedy: str) -> dict:
     try:
-        table = json.loads(path.read_text("utf-8"))
+        table = read_object(path, f"precisions by machine; {remedy}")
         whole = all(
             isinstance(row["model_sha256"], str) and row["precision"] in ENGINE_PRECISIONS for row in table.values()
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError) as error:
         raise InputError(f"{path}: found {reason(error)}, expected precisions by machine; {remedy}") from error
     if not whole:
         raise InputError(

@@ -46,6 +46,6 @@ def _best(model: FastBertModel, step: Callable[[], Tensor]) -> float:
         begun = time.perf_counter()
         step()
         if model.device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(model.device)
         spent.append(time.perf_counter() - begun)
     return min(spent[1:])

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbert_core.errors import InputError, reason
 from fastbert_core.exit_rules import at_exit, exit_layers
-from fastbert_core.files import sha256, write_whole
+from fastbert_core.files import read_object, sha256, write_whole
 from fastbert_core.flops import dense_true_macs, true_macs
 from fastbert_core.out_of_bag import speedup_intervals
 from fastbert_core.sweep import every_threshold, slowest_within, totals
@@ -82,10 +82,11 @@ class OperatingPoints:
 
     @property
     def first_to_try(self) -> tuple[str, float]:
-        """What to ask of `threshold` first: 1% of the answers, or a speedup where too few rows certify that."""
-        if self.threshold(max_disagreement=0.01) > 0:
+        """What to ask of `threshold` first: 1% of the answers; where too few rows certify that, a speedup there is."""
+        most = math.floor(10 * self.speedups[-1]) / 10
+        if self.threshold(max_disagreement=0.01) > 0 or most < 1:
             return "max_disagreement", 0.01
-        return "speedup", min(2.0, math.floor(10 * self.speedups[-1]) / 10)
+        return "speedup", min(2.0, most)
 
     def threshold(self, speedup: float | None = None, max_disagreement: float | None = None) -> float:
         """The threshold of a target, one of the two; 0, which never exits, where nothing is certified.
@@ -99,7 +100,10 @@ class OperatingPoints:
             raise InputError(f"{target}: found {asked!r}, expected a number") from None
         if target == "speedup" and not 1 <= value <= self.speedups[-1]:
             most = math.floor(100 * self.speedups[-1]) / 100
-            raise InputError(f"speedup: found {value!r}, expected a number from 1 to {most:g}, at which all leave")
+            expected = f"a number from 1 to {most:g}, at which all leave"
+            if most < 1:
+                expected = f"a speed or a max_disagreement: exits cost more than they save here, {most:g}x if all leave"
+            raise InputError(f"speedup: found {value!r}, expected {expected}")
         if target == "max_disagreement" and not 0 < value < 1:
             raise InputError(f"max_disagreement: found {asked!r}, expected a number between 0 and 1")
         for point in self.points:
@@ -209,13 +213,13 @@ def load_points(path: Path) -> OperatingPoints:
     """Operating points from their file. Raises InputError if it is damaged, or of other weights than lie beside it."""
     remedy = "`fastbert calibrate MODEL --texts FILE` makes it anew"
     try:
-        table = json.loads(path.read_text("utf-8"))
+        table = read_object(path, f"operating points; {remedy}")
         points = [Point(**point | {"interval": tuple(point["interval"])}) for point in table.pop("points")]
         lists = {name: tuple(table.pop(name)) for name in LISTS}
         found = OperatingPoints(**table, **lists, points=tuple(points))
         curve = {len(found.thresholds), len(found.speedups), len(found.layers)}
         whole = len(found.lost) == len(GRID) and len(curve) == 1 and len(found.thresholds) > 0
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: found {reason(error)}, expected operating points; {remedy}") from error
     if not whole:
         raise InputError(f"{path}: found curves of other lengths, expected operating points; {remedy}")

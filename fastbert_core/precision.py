@@ -1,6 +1,7 @@
 """Which arithmetic a device does well."""
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 from fastbert_core.errors import InputError
@@ -12,22 +13,26 @@ PRECISIONS = ("auto", "fp32", "bf16")  # of training, and of engines
 ENGINE_PRECISIONS = (*PRECISIONS, "fp16", "int8")
 FASTEST = "fastest"  # of an engine: what `fastbert calibrate` has found, of the model, on a machine like this one
 DEVICES = ("cpu", "cuda")
+PLACE = re.compile(r"cpu|cuda(:(0|[1-9][0-9]?))?")
 # What a CPU multiplies bf16 and int8 with, by PyTorch's names.
 BF16_UNITS = ("amx_bf16", "avx512_bf16")
 INT8_UNITS = ("amx_int8", "avx512_vnni", "avx_vnni")
 
 
 def resolve_device(name: str) -> "torch.device":
-    """`cpu` or `cuda` as a torch device; `auto` takes CUDA where it is. Raises InputError if it is not there."""
+    """`cpu`, `cuda` or `cuda:N` as a torch device; `auto` takes CUDA where it is. InputError if it is not there."""
     import torch
 
+    there = torch.cuda.device_count()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in DEVICES:
-        raise InputError(f"device: found {name!r}, expected one of {', '.join(DEVICES)}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: found no CUDA device, expected one for --device cuda")
-    return torch.device(name)
+        name = "cuda" if there else "cpu"
+    if not PLACE.fullmatch(str(name)):
+        raise InputError(f"device: found {str(name)!r}, expected auto, cpu, cuda or cuda:N")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= there:
+        found = f"{there or 'no'} CUDA device{'s' * (there > 1)}{', the first of them cuda:0' * (there > 0)}"
+        raise InputError(f"device: found {found}, expected one for --device {name}")
+    return device
 
 
 def resolve_precision(name: str, device: "torch.device", known: tuple[str, ...] = PRECISIONS) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fastbert_core.inputs import choose_columns, text_of
-from fastbert_core.reading import Records, one_of, read_lines, read_tables
+from fastbert_core.reading import one_of, read_tables
 
 if TYPE_CHECKING:
     from fastbert_core.engine import Prediction
@@ -39,8 +39,8 @@ def predict(
     from fastbert_core.engine import Engine
     from fastbert_core.precision import resolve_device
 
-    engine = Engine.from_pretrained(model, precision=precision, device=resolve_device(device).type)
-    records = _records(texts, read["encoding"])
+    engine = Engine.from_pretrained(model, precision=precision, device=str(resolve_device(device)))
+    records = one_of(read_tables(texts, read["encoding"]), "test", "train", "dev")
     columns = choose_columns(records, read["text"], read["pair"], labelled=False, kind=engine.model.kind)
     rows, others = (records.rows, None) if columns.pair is None else itertools.tee(records.rows)
     first = (text_of(row, columns.text, records.at(number)) for number, row in rows)
@@ -55,12 +55,6 @@ def predict(
     cut = f"{cut} cut" + (f", in {engine.precision}" if engine.precision != "fp32" else "")
     of = f"{layers / max(1, count):.2f} of {engine.model.layers} layers on average"
     return f"{count} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):.0f} a second), {of}, {cut}"
-
-
-def _records(texts: str, encoding: str | None) -> Records:
-    if texts == "-":
-        return read_lines(sys.stdin.buffer, "standard input", encoding=encoding)
-    return one_of(read_tables(texts, encoding), "test", "train", "dev")
 
 
 def _write(found: "Iterable[Prediction]", names: list[str] | None, at_once: bool) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ import itertools
 import json
 import lzma
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +56,16 @@ def read_tables(data: Any, encoding: str | None = None) -> dict[str, Records]:
     """The tables of `data` by our names of the splits: train, dev, test; what is one table alone is `train`.
 
     data: a file of one of KINDS, perhaps packed; a folder with such files, or saved by `datasets`; a hub id
-        (`owner/name`, perhaps `owner/name:configuration`); a Dataset, DatasetDict, DataFrame, mapping of columns, list
-        of dicts or iterable of texts
+        (`owner/name`, perhaps `owner/name:configuration`); `-`, lines of text at standard input; a Dataset,
+        DatasetDict, DataFrame, mapping of columns, list of dicts or iterable of texts
     encoding: of text files, where it is not UTF-8 and no byte-order mark tells it
 
     Raises InputError, naming file and line, for what cannot be read.
     """
     if not isinstance(data, str | os.PathLike):
         return _of_python(data)
+    if data == "-":
+        return {"train": read_lines(sys.stdin.buffer, "standard input", encoding=encoding)}
     path = Path(data)
     if path.is_dir():
         return _of_folder(path, encoding)
@@ -224,7 +227,9 @@ def _parsed(text: str, name: str, number: int) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         number += getattr(error, "lineno", 1) - 1
-        raise InputError(f"{name}:{number}: found {reason(error)}, expected a JSON object") from error
+        column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        told = getattr(error, "msg", reason(error))
+        raise InputError(f"{name}:{number}: found no JSON ({told}{column}), expected an object with columns") from error
 
 
 def _dicts(rows: Iterable[tuple[int, Any]], name: str, unit: str) -> Records:
@@ -277,7 +282,16 @@ def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
         return tables
     from fastbert_core import hub
 
-    return _splits(hub.load_named(str(folder)), str(folder))
+    try:
+        loaded = hub.load_named(str(folder))
+    except InputError as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the library's own words are the last ones
+            cause = cause.__cause__
+        expected = f"such files ({', '.join(KINDS)}), or a data set of Hugging Face's form"
+        found = f"{folder}: found no file called train, dev or test, nor other data ({reason(cause)})"
+        raise InputError(f"{found}, expected {expected}") from error
+    return _splits(loaded, str(folder))
 
 
 def one_of(tables: dict[str, Records], *splits: str) -> Records:

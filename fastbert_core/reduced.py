@@ -22,7 +22,8 @@ def in_precision(model: FastBertModel, precision: str, device: torch.device) -> 
     Of 16 bits are the backbone and each classifier's first layer, which read hidden states. What follows is small: a
     CPU is faster at it in float32, since oneDNN makes a kernel for each shape of a product of 16 bits.
     """
-    if precision == "fp32" and model.device.type == device.type and model.dtype == torch.float32:
+    there = model.device.type == device.type and device.index in (None, model.device.index)
+    if precision == "fp32" and there and model.dtype == torch.float32:
         return model
     model = copy.deepcopy(model).to(device, torch.float32)
     if precision == "int8":

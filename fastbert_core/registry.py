@@ -3,12 +3,25 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from fastbert_core.errors import InputError
 
 T = TypeVar("T")
+
+
+def look_up(kind: str, name: str, things: Mapping[str, T]) -> T:
+    """The one of `things` called `name`. Raises InputError, which suggests the nearest, if there is none."""
+    if name not in things:
+        raise InputError(f"{kind}: found {name!r}, expected one of {', '.join(things)}{did_you_mean(name, things)}")
+    return things[name]
+
+
+def did_you_mean(name: str, things: Iterable[str]) -> str:
+    """The end of a message about `name`, which is none of `things`: the nearest of them, if any is near."""
+    near = difflib.get_close_matches(name, things, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -30,12 +43,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return thing
 
     def __getitem__(self, name: str) -> T:
-        things = self._all()
-        if name not in things:
-            near = difflib.get_close_matches(name, things, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"{self._kind}: found {name!r}, expected one of {', '.join(things)}{meant}")
-        return things[name]
+        return look_up(self._kind, name, self._all())
 
     def __contains__(self, name: object) -> bool:
         return name in self._all()

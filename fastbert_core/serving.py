@@ -64,6 +64,8 @@ class Asked(BaseModel):
             texts, pairs, other = self.texts, self.pairs, self.pair
         if other is not None or (pairs is not None and len(pairs) != len(texts)):
             raise InputError("body: expected `pair` with `text`, and with `texts` as many `pairs`")
+        if any("\0" in text for text in (*texts, *(pairs or ()))):
+            raise InputError("body: found a NUL character in a text, expected none, as in files")
         return list(zip(texts, pairs or [None] * len(texts), strict=True))
 
 

@@ -1,30 +1,55 @@
 """What the command prints of a model and its numbers: its record, its operating points, tables in columns."""
 
-import json
+import math
 from pathlib import Path
 from typing import Any
 
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, refused
+from fastbert_core.files import read_object
+
+# What is told of a record: of which kind each value is.
+KEPT = dict.fromkeys(("name", "backbone", "training", "data_sha256", "versions.fastbert-core"), str)
+KEPT |= dict.fromkeys(("layers", "max_tokens", "rows.train", "rows.unlabelled", "rows.selection", "options.seed"), int)
+KEPT |= {"classes": list, "pair": bool}
 
 
 def read_record(folder: Path) -> dict:
     """What training kept of a model, {} where it kept nothing. Raises InputError if it is no model."""
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: found no config.json, expected a trained model's folder")
-    kind = _json(folder / "config.json").get("model_type")
+    kind = read_object(folder / "config.json", "a model's configuration").get("model_type")
     if kind != "fastbert":
         raise InputError(f"{folder}: found a model of type {kind!r}, expected one of type 'fastbert'")
-    return _json(folder / "training.json") if (folder / "training.json").is_file() else {}
+    path = folder / "training.json"
+    record = read_object(path, "what `fastbert train` wrote") if path.is_file() else {}
+    for name, type_ in KEPT.items() if record else ():
+        value: Any = record
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, type_):
+            found = f"no {name}" if value is None else f"{name} of type {type(value).__name__}"
+            raise InputError(f"{path}: found {found}, expected what `fastbert train` wrote; a model needs no such file")
+    return record
 
 
-def _json(path: Path) -> dict:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: found no JSON, expected what training wrote") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: found {type(found).__name__}, expected a JSON object")
-    return found
+def described(folder: Path) -> dict:
+    """What configuration and weights tell of a model without a record. Raises InputError if they tell nothing."""
+    from safetensors import safe_open
+
+    from fastbert_core.flops import EncoderShape
+    from fastbert_core.model import FastBertConfig
+
+    with refused(f"{folder}: cannot be read (", "), expected a trained model's configuration and weights"):
+        config = FastBertConfig.from_pretrained(folder)
+        shape = EncoderShape.from_config(config)
+        parameters = 0
+        for path in folder.glob("*.safetensors"):
+            with safe_open(path, "np") as weights:
+                shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118 - no dict
+            parameters += sum(map(math.prod, shapes))
+        about = {"name": str(folder), "classes": config.class_names, "max_tokens": config.max_tokens}
+        about |= {"backbone": shape.family, "layers": shape.layers, "hidden": shape.hidden}
+        return about | {"parameters": parameters}
 
 
 def points_table(folder: Path) -> list[dict]:
@@ -66,15 +91,17 @@ def first_option(folder: Path) -> str:
 def shown(folder: Path) -> str:
     """A model in lines: what it is, where it came from, what it can do."""
     record, points = read_record(folder), points_table(folder)
-    lines = []
+    about = record or described(folder)
+    count, tokens = len(about["classes"]), f"at most {about['max_tokens']} tokens"
+    encoder = f"{about['backbone']}, {about['layers']} layers"
+    lines = [f"{about['name']}: {count} class{'es' * (count != 1)}: {', '.join(map(str, about['classes'][:12]))}"]
     if record:
-        rows = record["rows"]
-        lines += [
-            f"{record['name']}: {len(record['classes'])} classes: {', '.join(record['classes'][:12])}",
-            f"{record['backbone']}, {record['layers']} layers, at most {record['max_tokens']} tokens; "
-            f"{record['training']} on {rows['train']} rows",
-            *_tested(record.get("test")),
-        ]
+        learnt = f"{record['training']} on {record['rows']['train']} rows"
+        lines += [f"{encoder}, {tokens}; {learnt}", *_tested(record.get("test"))]
+    else:
+        more = "; README.md tells more" if (folder / "README.md").is_file() else ""
+        lines.append(f"{encoder} of {about['hidden']}, {tokens}; {about['parameters']:,} parameters")
+        lines.append(f"no training.json, which would say where it came from{more}")
     if points and points[0]["unit"] != "multiply-accumulates":
         lines.append(f"speedups are of {points[0]['unit']}, as the machine that calibrated measured them")
     shown = [{name: value for name, value in point.items() if name != "unit"} for point in points]

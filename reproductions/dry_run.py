@@ -16,7 +16,7 @@ from fastbert_core.flops import EncoderShape
 from fastbert_core.precision import autocast
 from fastbert_core.tasks import Task
 from reproductions.plan import Run, is_done
-from reproductions.settings import check_trainings, planned_trainings
+from reproductions.settings import planned_trainings
 from reproductions.sources import Named, data_to_fetch, encoder_to_fetch, load_data, load_encoder, runs_in
 from reproductions.store import find_runs
 
@@ -36,7 +36,7 @@ def dry_run(
 ) -> list[InputError]:
     """Print each task's runs and their total; return what is wrong, since what is wrong with one task hides no other.
 
-    trainings: those asked for, None for the profile's; planned: the runs of tasks whose data and encoder are at hand
+    trainings: those asked for, none for the profile's; planned: the runs of tasks whose data and encoder are at hand
     """
     wrong, minutes, done, uncounted = [], [], 0, 0
     stored = find_runs(results_dir)
@@ -44,7 +44,7 @@ def dry_run(
         for task in tasks:
             try:
                 if wanted := _to_fetch(task, profile, named):
-                    runs = check_trainings(trainings) or planned_trainings(profile, task)
+                    runs = trainings or planned_trainings(profile, task)
                     print(f"{task.name}, {', '.join(runs)}: {wanted} would be fetched first")
                     uncounted += len(runs)
                     continue

@@ -24,6 +24,7 @@ from fastbert_core.tracing import scaled_probabilities
 from fastbert_core.train import Samples, Workplace, check_shareable, train
 from fastbert_core.trainings import Stage
 from reproductions.lock import locked
+from reproductions.model_card import run_card
 from reproductions.names import SELF_DISTILLATION
 from reproductions.plan import Log, Run
 from reproductions.provenance import RunRecord
@@ -42,6 +43,7 @@ def execute(run: Run, log: Log, processes: Alone = ALONE) -> tuple[dict, list[Tr
             with atomic_files(run.folder / "model") as folder:
                 model.save_pretrained(folder)
                 work.tokenizer.save_pretrained(folder)
+                (folder / "README.md").write_text(run_card(run, traces[0]), encoding="utf-8")
         return work.row() if processes.main else {}, traces
 
 
@@ -88,6 +90,7 @@ class _Work:
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
         task, samples, start = run.data.task, self._train_samples, s.classifier_init
         model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, start, **of_task(task))
+        model.config.max_tokens = s.max_tokens  # what the engine will cut texts to
         model = model.to(run.device)
         self._stage(model, s.first, samples, self.first_record)
         self.record.skip()

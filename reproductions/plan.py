@@ -18,7 +18,6 @@ from fastbert_core.tasks import Task
 from reproductions.seeds import KEY, check_seeds
 from reproductions.settings import (
     Settings,
-    check_trainings,
     most_rows,
     of_task_file,
     planned_trainings,
@@ -151,7 +150,7 @@ def plan(
         if shape.layers < 2:
             raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
         train_rows = given.get("train_rows") or most_rows(profile, task, len(data.learnable))
-        for training in check_trainings(trainings) or planned_trainings(profile, task):
+        for training in trainings or planned_trainings(profile, task):
             if (layers := shallow_layers(training)) and (layers >= shape.layers or shape.layers % layers):
                 if trainings:
                     fitting = ", ".join(str(n) for n in range(1, shape.layers) if shape.layers % n == 0)

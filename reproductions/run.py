@@ -70,5 +70,6 @@ def _store(run: Run, row: dict, traces: list[Trace], results_dir: Path, log: Log
     put_run(results_dir, row, traces, [other.folder for other in going])
     for seed in sorted({other.row["seed"] for other in going} - {run.settings.seed}):
         log(f"{run.name}: seed {seed} gave way, it learnt from something else")
-    for doubt in doubts(traces[0], row["baseline_accuracy"]):
+    dev = next((t for t in traces if t.metadata["split"] == "dev" and t.metadata.get("epoch") is None), None)
+    for doubt in doubts(traces[0], row["baseline_accuracy"], dev):
         log(f"{run.name}: DOUBTFUL: {doubt}")

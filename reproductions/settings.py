@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 
-from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
+from fastbert_core.registry import look_up
 from fastbert_core.tasks import TASKS, Task
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
 from reproductions.names import SELF_DISTILLATION
@@ -177,16 +177,14 @@ def planned_trainings(profile: str, task: Task) -> list[str]:
 
 
 def check_trainings(names: Sequence[str] | None) -> list[str]:
-    """The trainings named, each once. Raises InputError for a name that none has."""
-    deep, shallow = [*_file()["trainings"]], []
-    for name, training in TRAININGS.items():
-        stages = training(Schedules(Schedule(1, 1.0), Schedule(1, 1.0)))
-        if stages[0].loss != "imitation":  # which is of a classifier that is there already
-            (shallow if stages[-1].exits == "last" else deep).append(name)
+    """The trainings named, each once. Raises InputError, which suggests the nearest, for a name that none has."""
     for name in names or ():
-        if (name.rpartition("-")[0] if shallow_layers(name) else "") not in shallow and name not in deep:
-            expected = f"one of {', '.join(deep)}, or {', '.join(shallow)} with a number of layers such as -6"
-            raise InputError(f"--training: found {name!r}, expected {expected}")
+        known = [*_file()["trainings"]]
+        for of, training in TRAININGS.items():
+            stages = training(Schedules(Schedule(1, 1.0), Schedule(1, 1.0)))
+            if stages[0].loss != "imitation":  # which is of a classifier that is there already
+                known.append(f"{of}-{shallow_layers(name) or 6}" if stages[-1].exits == "last" else of)
+        look_up("--training", name, dict.fromkeys(known))
     return list(dict.fromkeys(names or ()))
 
 

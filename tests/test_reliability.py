@@ -65,7 +65,7 @@ def test_a_process_of_its_own(tmp_path):
     assert attempt(tmp_path / "world", ["list"]) == (0, "")
     code, message = attempt(tmp_path / "world", ["run", "nowhere"])
     assert code == 2
-    assert message.startswith("error: unknown task 'nowhere'")
+    assert message.startswith("error: task: found 'nowhere'")
 
 
 @pytest.mark.parametrize(("name", "code"), [("kills", -signal.SIGKILL), ("interrupts", 130), ("full-disk", 1)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 from fastbert_core.errors import InputError
+from fastbert_core.registry import look_up
 
 LANGUAGES = ("en", "zh")
 SPLITS = ("train", "dev", "test")
@@ -130,7 +131,5 @@ PAPER_TASKS = {name: task for name, task in TASKS.items() if task.row}  # the tw
 
 
 def get_task(name: str) -> Task:
-    """The task called `name`. Raises InputError, listing the names, if there is none."""
-    if name not in TASKS:
-        raise InputError(f"unknown task {name!r}, expected one of {', '.join(TASKS)}")
-    return TASKS[name]
+    """The task called `name`. Raises InputError, which suggests the nearest, if there is none."""
+    return look_up("task", name, TASKS)

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stranger")
     write_reviews(folder / "reviews.csv")
     assert cli.main(["train", str(folder / "reviews.csv"), "--out", str(folder / "model"), *QUICK]) == 0
+    own = shutil.ignore_patterns("training.json", "operating_points.json", "README.md")
+    shutil.copytree(folder / "model", folder / "suite", ignore=own)  # as the suite makes models
     return folder
 
 
@@ -62,14 +65,17 @@ def test_from_a_csv_to_predictions(trained, capsys):
     assert record["rows"]["unlabelled"] == 16
     assert [row["asked"] for row in record["operating_points"]][:2] == ["full model", "1.5x faster"]
 
-    code, out, _ = run(capsys, "evaluate", model, write_reviews(trained / "new.csv", seed=2), "--json", "--rules")
+    new, plot = write_reviews(trained / "new.csv", seed=2), trained / "curve.png"
+    code, out, _ = run(capsys, "evaluate", model, new, "--json", "--rules", "--plot", plot)
+    assert plot.read_bytes().startswith(b"\x89PNG")
     tables = json.loads(out)
     full = tables["points"][0]
     assert (code, tables["rows"]) == (0, 220)
     assert full["accuracy"] > 90
     assert full["accuracy_interval"][0] < full["accuracy"] < full["accuracy_interval"][1] + 1e-9
     assert {row["class"]: row["rows"] for row in tables["classes"]}.keys() == {"negative", "positive"}
-    assert "entropy" in [row["rule"] for row in tables["rules"]]
+    entropy = next(row for row in tables["rules"] if row["rule"] == "entropy")
+    assert list(entropy)[:3] == ["rule", "2x", "2x_lost_interval"]
 
     texts = trained / "texts.txt"
     texts.write_text("a great lovely film\nthe dull awful plot\n")
@@ -81,7 +87,8 @@ def test_from_a_csv_to_predictions(trained, capsys):
     assert err.startswith("2 texts in ")
 
     before = (model / "operating_points.json").read_text()
-    code, out, _ = run(capsys, "calibrate", model, "--texts", trained / "new.csv")
+    code, out, err = run(capsys, "calibrate", model, "--texts", trained / "new.csv")
+    assert err.startswith("warning: 240 rows certify no --max-disagreement of 0.005, which takes 460 rows or more\n")
     after = json.loads((model / "operating_points.json").read_text())
     assert code == 0
     assert after["rows"] == 240 != json.loads(before)["rows"]
@@ -117,6 +124,9 @@ FAULTS = [
     (["train", "reviews.csv", "--out", "m", *QUICK, "--epochs", "0"], "--epochs: found '0', expected a whole number"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--seed", "-1"], "seed: found -1, expected a whole number from 0"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--test", "reviews.csv"], "whose texts stand in test too"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--dev", "reviews.csv"], "0 held-out rows beside 240 whose texts"),
+    (["train", "reviews.csv", "--out", "suite", *QUICK], "suite: found a model without training.json, not made by"),
+    (["train", "reviews.csv", "--out", "m", "--backbone", "mimilm"], "did you mean 'minilm'"),
     (["train", "reviews.csv", "--out", ".", *QUICK], r"\.: found the current folder"),
     (["train", "texts.csv", "--out", "m", *QUICK], "texts.csv: found the columns 'text', expected one that holds the"),
     (
@@ -130,6 +140,9 @@ FAULTS = [
     (["calibrate", "model", "--texts", "reviews.csv", "--label", "stars"], "reviews.csv:2: found the label"),
     (["evaluate", "model", "texts.csv"], "texts.csv: found the columns 'text'"),
     (["evaluate", "model", "reviews.csv", "--pair", "stars", "--text", "review"], "found pairs, expected single texts"),
+    (["evaluate", "model", "reviews.csv", "--plot", "curve.bmp"], "--plot: found 'curve.bmp', expected a name that"),
+    (["predict", "model", "reviews.csv", "--device", "mps"], "device: found 'mps', expected auto, cpu, cuda or cuda:N"),
+    (["predict", "model", "reviews.csv", "--device", "cuda:1", "--cluster", "auto", "--out", "o"], "'cuda:1' with"),
     (["show", "."], r"\.: found no config.json, expected a trained model's folder"),
     (["frobnicate"], "invalid choice: 'frobnicate'"),
 ]
@@ -150,6 +163,45 @@ def test_bad_input_is_one_line_and_writes_nothing(trained, words, message, monke
     assert line.startswith("error: ")
     assert re.search(message, line), line
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def test_a_model_without_a_record_is_told_by_its_configuration(trained, capsys):
+    code, out, _ = run(capsys, "show", trained / "suite")
+    first, second, third, last = out.splitlines()
+    assert (code, first) == (0, f"{trained / 'suite'}: 2 classes: negative, positive")
+    assert re.fullmatch(r"bert, 4 layers of 32, at most 128 tokens; [\d,]+ parameters", second)
+    assert (third, last[:19]) == ("no training.json, which would say where it came from", "no operating points")
+    told = json.loads(run(capsys, "show", trained / "suite", "--json")[1])
+    assert told["parameters"] == int(re.search(r"([\d,]+) parameters", second)[1].replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"name": None}, "no name"),
+        ({"rows": {}}, "no rows.train"),
+        ({"options": 3}, "no options.seed"),
+        ({"classes": "a"}, "classes of type str"),
+    ],
+)
+def test_a_damaged_record_is_one_line_before_anything_is_replaced(trained, change, found, tmp_path, capsys):
+    model = shutil.copytree(trained / "model", tmp_path / "model")
+    record = model / "training.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | change))
+    before = (model / "operating_points.json").stat().st_mtime_ns
+    for words in (["show", model], ["show", model, "--json"], ["calibrate", model, "--texts", trained / "reviews.csv"]):
+        code, out, err = run(capsys, *words)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert err.startswith(f"error: {record}: found {found}, expected what `fastbert train` wrote")
+    assert (model / "operating_points.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("words", [["predict", "nobody", "texts.txt"], ["evaluate", "nobody", "x"], ["list", "tasks"]])
+def test_a_closed_standard_output_is_told_before_anything_is_computed(words):
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "fastbert_core", *words]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output: found it closed, expected somewhere to print to, such as > FILE\n"
 
 
 HUB_OUT_OF_REACH = """

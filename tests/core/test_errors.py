@@ -17,6 +17,7 @@ def test_a_printable_line_stays_as_it_is():
 def test_the_reason_is_the_first_line_or_the_kind():
     assert reason(ValueError("\n first\nsecond")) == "first"
     assert reason(KeyError()) == "KeyError"
+    assert reason(KeyError("key")) == "no 'key'"
 
 
 @pytest.mark.parametrize("filling", ["a", "é", "語", "\U0001f600", "\0", "\r0\tone\u2028"])

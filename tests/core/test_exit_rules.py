@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from fastbert_core.agreement import disagreements
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import BOUNDS, RULES, ExitRule, exit_layers, get_rule, run_lengths
+from fastbert_core.exit_rules.beem import BeemAccuracy
 from fastbert_core.exit_rules.f_pabee import divergences
 from fastbert_core.exit_rules.gate import features
 from fastbert_core.exit_rules.pcee import Pcee
@@ -23,6 +25,7 @@ from fastbert_core.uncertainty import uncertainty
 from tests.core.small import make_model, make_tokenizer, trace_of, varied
 
 LAYERS = 6
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 def said(seed, samples=40, layers=LAYERS, classes=4):
@@ -101,12 +104,13 @@ def small():
     return model, encoded, trace_of(model, encoded, logsumexp=True)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
 @pytest.mark.parametrize("name", SINGLE.rules())
-def test_the_engine_leaves_where_the_trace_does(name, small):
+def test_the_engine_leaves_where_the_trace_does(name, small, device):
     model, encoded, trace = small
     labels = np.random.default_rng(2).integers(3, size=len(encoded))
-    rule, engine, depths = RULES[name].fit(trace.probabilities, labels), Engine(model, make_tokenizer()), set()
-    scores = judged(trace, rule)[0]
+    rule, depths = RULES[name].fit(trace.probabilities, labels), set()
+    scores, engine = judged(trace, rule)[0], Engine(model, make_tokenizer(), device=device)
     # Between scores, of which some rules have few, and none that no threshold exceeds.
     every = np.unique(scores[:, :-1][scores[:, :-1] < 1].round(4)) + 5e-4
     for threshold, batch_size in ((every[0], 16), (every[len(every) // 2], 16), (every[-1].clip(max=1), 1)):
@@ -182,19 +186,38 @@ def test_the_answers_of_ensembles_by_hand():
     assert RULES["caching"].answer(p).tolist() == [[0, 0, 0, 0]]
 
 
-@pytest.mark.parametrize("patience", [1, 2, 3])
-def test_patience_leaves_as_published(patience):
+def by_patience(p, patience):
     """PABEE's loop: a counter that grows where a layer agrees with the last and falls to 0 where it does not."""
-    p = said(3)
-    expected = []
+    left = []
     for sample in p.argmax(axis=-1):
         layer, count, before = 0, 0, None
         while layer < len(sample) and count < patience:
             count, before = (count + 1 if sample[layer] == before else 0), sample[layer]
             layer += 1
-        expected.append(layer)
+        left.append(layer)
+    return left
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_patience_leaves_as_published(patience):
+    p = said(3)
     threshold = (1 / patience + 1 / (1 + patience)) / 2
-    np.testing.assert_array_equal(exit_layers(RULES["patience"].score(p), threshold), expected)
+    np.testing.assert_array_equal(exit_layers(RULES["patience"].score(p), threshold), by_patience(p, patience))
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_beem_s_published_code_leaves_by_patience_and_its_paper_does_not(patience):
+    """S of α counts layers that agree only where all weigh alike and are alike sure; else no α leaves as patience."""
+    p = said(3)
+    published = by_patience(p, patience)
+    weigh_alike = BeemAccuracy(np.full(LAYERS, 0.8), 4)
+    alike_sure = np.where(np.arange(4) == p.argmax(axis=-1)[..., None], 0.7, 0.1)
+    alpha = (patience + 0.5) * 0.8 * 0.7  # more than S of one layer less, less than S of the layers that patience asks
+    np.testing.assert_array_equal(exit_layers(weigh_alike.score(alike_sure), 1 / (1 + alpha)), published)
+    for rule, of in ((weigh_alike, p), (RULES["beem-cost"], alike_sure), (RULES["beem-cost"], p)):
+        scores = rule.score(of)
+        for threshold in np.unique(scores):
+            assert exit_layers(scores, threshold).tolist() != published
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3])

@@ -68,7 +68,7 @@ def test_labels_are_classes_as_they_are_and_some_mean_none(values, classes, labe
 def test_what_can_be_no_classes_is_refused():
     for labels, message in [
         ([f"{at}" for at in range(60)], "60 different labels in 60 rows.*--label COLUMN"),
-        (["a"] * 60, "found 1 classes in 60 labels, expected two$"),
+        (["a"] * 60, "found no class but 'a', expected two classes at least$"),
         ([-1, 1] * 30, "a label of -1 among integers means none: write a word"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -176,6 +176,14 @@ def test_a_folder_without_rows_to_train_on_is_named(tmp_path):
     with pytest.raises(InputError, match="found the rows of test alone, expected some of train"):
         prepare(str(tmp_path))
     assert len(rows_for(str(tmp_path), ("no", "yes"), labelled=True)) == 4
+
+
+def test_held_out_rows_that_are_training_rows_are_told():
+    message = r"found 0 held-out rows beside 60 whose texts stand in train too, expected 4 or more; .* --dev FILE"
+    with pytest.raises(InputError, match=message):
+        prepare(table(), dev=table())
+    with pytest.raises(InputError, match="held-out rows beside 60 whose texts stand in train or test too"):
+        prepare(table(), dev=table(), test={"text": ["new"], "label": ["no"]})
 
 
 def test_test_rows_leave_rows_to_learn_from_and_have_labels():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import time
 
 import numpy as np
@@ -106,6 +107,18 @@ def test_the_first_option_is_one_at_which_texts_leave(points, rows, tmp_path):
     assert first_option(tmp_path) == "--speedup 1.8"
 
 
+@pytest.mark.parametrize(("most", "first"), [(0.56, None), (0.999, None), (1.0, 1.0), (1.04, 1.0), (1.27, 1.2)])
+def test_what_is_to_be_tried_first_is_not_refused(points, most, first):
+    speedups, lost = (*(0.5 for _ in points.speedups[1:]), most), tuple(ROWS for _ in points.lost)
+    slow = dataclasses.replace(points, points=(), speedups=speedups, lost=lost)
+    target, value = slow.first_to_try
+    assert (target, value) == (("speedup", first) if first else ("max_disagreement", 0.01))
+    assert slow.threshold(**{target: value}) >= 0
+    told = "from 1 to" if most >= 1 else r"a speed or a max_disagreement: exits cost more than they save here, 0\.\d+x"
+    with pytest.raises(InputError, match=f"speedup: found 2.0, expected .*{told}"):
+        slow.threshold(speedup=2)
+
+
 def test_they_come_back_whole_and_of_no_other_model(points, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     points = dataclasses.replace(points, model_sha256=weights_sha256(tmp_path))
@@ -115,9 +128,11 @@ def test_they_come_back_whole_and_of_no_other_model(points, tmp_path):
     with pytest.raises(InputError, match=r"found it beside weights \w{12}, .*`fastbert calibrate"):
         load_points(path)
     whole = path.read_text()
-    for damaged in (whole[:-20], "[]", "{}", json.dumps(json.loads(whole) | {"lost": [1]})):
+    short = json.dumps(json.loads(whole) | {"lost": [1]})
+    cases = (whole[:-20], "no JSON"), ("[]", "a JSON list"), ("{}", "no 'points'"), (short, "curves of other lengths")
+    for damaged, found in cases:
         path.write_text(damaged)
-        with pytest.raises(InputError, match=r"operating_points\.json: found .*fastbert calibrate"):
+        with pytest.raises(InputError, match=rf"operating_points\.json: found {found}.*expected .*fastbert calibrate"):
             load_points(path)
 
 
@@ -210,8 +225,7 @@ def test_a_stream_unlike_calibration_is_warned_of_once(folder, caplog):
         caplog.clear()
         assert len(list(engine.predict(iter(texts), **target))) == 400
         (line,) = caplog.messages
-        assert line.startswith("0 texts, then sample ")
-        assert line.endswith("the stream lies above what calibration saw; calibrate again")
+        assert re.match(r"by text [1-9]\d* the first exit is less sure than on calibration's texts", line)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 
 from fastbert_core import precision
 from fastbert_core.errors import InputError
-from fastbert_core.precision import instruction_set, resolve_precision
+from fastbert_core.precision import instruction_set, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 
@@ -15,6 +15,21 @@ def test_auto_is_what_the_device_multiplies_in_hardware(monkeypatch, multiplies,
     assert [resolve_precision(name, CPU) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
     with pytest.raises(InputError, match="precision: found 'fp8', expected one of auto, fp32, bf16"):
         resolve_precision("fp8", CPU)
+
+
+def test_a_gpu_has_a_number_and_is_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found = [str(resolve_device(name)) for name in ("auto", "cpu", "cuda", "cuda:1", torch.device("cuda", 0))]
+    assert found == ["cuda", "cpu", "cuda", "cuda:1", "cuda:0"]
+    with pytest.raises(InputError, match=r"found 2 CUDA devices, the first of them cuda:0, expected .*cuda:2"):
+        resolve_device("cuda:2")
+    for name in ("mps", "cuda:", "cuda:-1", "cuda:01", "cuda:999", "cpu:1"):
+        with pytest.raises(InputError, match=f"found '{name}', expected auto, cpu, cuda or cuda:N"):
+            resolve_device(name)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert str(resolve_device("auto")) == "cpu"
+    with pytest.raises(InputError, match="found no CUDA device, expected one for --device cuda:1"):
+        resolve_device("cuda:1")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import lzma
+from types import SimpleNamespace
 
 import datasets
 import pandas as pd
@@ -128,7 +129,7 @@ FAULTS = [
     ("a.csv", b"text,label\n\xffa,b\n", "a.csv:2: found byte 0xff, expected UTF-8; --encoding NAME"),
     ("a.csv", "text,label\na,b\n".encode("utf-16-le"), "a.csv:1: found a NUL character.*--encoding utf-16-le"),
     ("a.csv.gz", b"not packed", r"a.csv.gz:1: unreadable \(Not a gzipped file"),
-    ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl:2: found Expecting value"),
+    ("a.jsonl", b'{"text": "a"}\n{"text": \n', r"a.jsonl:2: found no JSON \(Expecting value, column 9\)"),
     ("a.jsonl", b'{"text": "a"}\n[1]\n', "a.jsonl:2: found list, expected an object with columns"),
     ("a.jsonl", b"\n\n", "a.jsonl:1: found nothing"),
     ("a.json", b"[]", "a.json: found no rows"),
@@ -159,6 +160,27 @@ def test_what_is_not_there_and_no_hub_id_is_not_looked_for_elsewhere(tmp_path):
             read_tables(str(name))
     with pytest.raises(InputError, match="encoding: found 'no-such'"):
         rows_of(read_file(write_csv(tmp_path / "rows.csv"), "no-such"))
+
+
+def test_a_folder_without_data_is_told_in_plain_words(tmp_path, caplog):
+    with pytest.raises(InputError, match=r"found no file called train, dev or test, nor other data \(.*any data files"):
+        read_tables(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{1")
+    with pytest.raises(InputError, match=r"nor other data \(JSON parse error.*\), expected such files \(\.csv, "):
+        read_tables(tmp_path)
+    assert caplog.messages == []
+
+
+def test_a_dash_is_standard_input(monkeypatch):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"one\ntwo\n")))
+    records = read_tables("-")["train"]
+    assert (records.name, rows_of(records)) == ("standard input", [{"text": "one"}, {"text": "two"}])
+
+
+def test_a_name_is_told_the_nearest_task(monkeypatch):
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: 1 / 0)
+    with pytest.raises(InputError, match=r"^reuters-r9: cannot be loaded .*; did you mean 'reuters-r8'\?$"):
+        read_tables("reuters-r9")
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -81,6 +81,7 @@ def test_an_input_without_weights_is_no_division_by_zero():
 
 def test_fp32_is_the_model_itself(model):
     assert in_precision(model, "fp32", CPU) is model
+    assert in_precision(model, "fp32", torch.device("cpu", 0)) is not model  # as of GPUs, one of another number
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -4,6 +4,7 @@ from fastbert_core.backbones import FAMILIES
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import RULES
 from fastbert_core.registry import Registry
+from fastbert_core.sources import find_encoder
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trainings import TRAININGS
 
@@ -30,6 +31,12 @@ def test_an_unknown_name_is_told_the_nearest(registry, found, meant):
         registry["xyz"]
     assert "did you mean" not in str(error.value)
     assert "xyz" not in registry
+
+
+def test_a_backbone_that_nobody_has_is_told_the_nearest(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: 1 / 0)
+    with pytest.raises(InputError, match=r"backbone 'mimilm': cannot be had from the hub .*; did you mean 'minilm'\?$"):
+        find_encoder("mimilm", [], tmp_path, print)
 
 
 def test_a_name_is_taken_once():

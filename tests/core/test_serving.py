@@ -157,6 +157,8 @@ def test_health_metrics_and_docs(server):
         ({"texts": ["a"], "pair": "b"}, 422, "expected `pair` with `text`"),
         ({"text": "a", "pairs": ["b"]}, 422, "expected `pair` with `text`"),
         ({"text": " "}, 422, "texts: found nothing to be seen"),
+        ({"text": "a\0b"}, 422, "body: found a NUL character in a text"),
+        ({"texts": ["a"], "pairs": ["a\0b"]}, 422, "body: found a NUL character in a text"),
         ({"text": "a", "sped": 1}, 422, "sped: Extra inputs are not permitted"),
         ({"text": "a", "speed": 2}, 422, "speed: found 2.0, expected a number in [0, 1]"),
         ({"text": "a", "speed": "1"}, 422, "speed: Input should be a valid number"),

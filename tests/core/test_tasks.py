@@ -47,7 +47,7 @@ def test_hub_sources_name_only_known_classes():
 
 def test_get_task():
     assert get_task("dbpedia").classes[0] == "Company"
-    with pytest.raises(InputError, match=r"unknown task 'DBpedia', expected one of chnsenticorp, .*yelp-polarity"):
+    with pytest.raises(InputError, match=r"task: found 'DBpedia', expected one of chnsenticorp, .*yelp-polarity"):
         get_task("DBpedia")
 
 

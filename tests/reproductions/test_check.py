@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproductions import check, check_training, cli, flops
-from reproductions.check_training import repeated, trained_numbers
+from reproductions.check_training import above_baseline, repeated, trained_numbers
 from reproductions.claims import Claim, held, read_claims, updated
 from reproductions.measure import measure
 from reproductions.tables import read_table, table_path, write_table
@@ -366,11 +366,49 @@ def test_numbers_of_a_training_are_those_of_tables_2_and_3(copy):
         for measured in ("accuracy", "mean_layers", "mflops"):
             found = numbers["live", "book-review", "smoke", f"{', '.join(row)}: {measured}"]
             assert float(found) == tables[name].loc[row, measured]
-    assert len(numbers) == 3 * sum(map(len, tables.values()))
+    assert len(numbers) == 3 * sum(map(len, tables.values()))  # and no baseline, of which these runs have none
+    change_run(copy, {"baseline_accuracy": 71.25})
+    measure(copy)
+    baseline = numbers | {("live", "book-review", "smoke", check_training.BASELINE): "71.25"}
+    assert trained_numbers("live", copy, "book-review") == baseline
     assert trained_numbers("live", copy, "dbpedia") == trained_numbers("live", copy / "nowhere", "dbpedia") == {}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "baseline", "found"),
+    [
+        ("60.76", "60.75", "above it"),
+        ("100.0", "60.75", "above it"),
+        ("60.75", "60.75", "60.75 beside 60.75"),
+        ("9.5", "60.75", "9.5 beside 60.75"),
+        ("nan", "60.75", "nan beside 60.75"),
+        ("89.0", None, "89.0"),
+        (None, "60.75", "60.75"),
+        (None, None, "neither"),
+    ],
+)
+def test_a_teacher_must_be_better_than_the_baseline(teacher, baseline, found):
+    numbers = {"BERT, 12 layers: accuracy": teacher, check_training.BASELINE: baseline}
+    numbers |= {"BERT, 12 layers: mflops": "99", "FastBERT, speed=0.1: accuracy": "99"}
+    numbers = {(*PLACE, metric): number for metric, number in numbers.items() if number}
+    finding = above_baseline("live", "dbpedia", numbers)
+    assert (finding.found, finding.ok) == (found, "yes" if found == "above it" else "no")
+
+
+def test_each_tier_that_trains_holds_the_teacher_above_the_baseline(tmp_path, monkeypatch):
+    def run(tier, task, folder):
+        profile = check_training.TRAINED[tier].profile
+        measure(store(folder / "results" / profile, [make_trace(40)], profile=profile, baseline_accuracy=99.5))
+        return held((tier, task, profile), "run", "0", "0")
+
+    monkeypatch.setattr(check_training, "_run", run)
+    for tier in check_training.TRAINED:
+        failed = [finding for finding in check_training.trained(tier, "book-review")[1] if finding.ok == "no"]
+        assert [finding.metric for finding in failed] == ["BERT's accuracy, beside the baseline's"]
+        assert failed[0].found.endswith(" beside 99.5")
 
 
 def test_a_run_that_ends_badly_says_why(tmp_path):
     finding = check_training._run("live", "imbd", tmp_path / "first")
     assert finding.ok == "no"
-    assert finding.found.startswith("exit code 2, error: unknown task 'imbd'")
+    assert finding.found.startswith("exit code 2, error: task: found 'imbd'")

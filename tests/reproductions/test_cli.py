@@ -2,6 +2,7 @@
 
 import dataclasses
 import lzma
+import re
 import shutil
 
 import numpy as np
@@ -24,7 +25,7 @@ from reproductions import cli, provenance
 from reproductions.execute import execute
 from reproductions.plan import plan
 from reproductions.run import run
-from reproductions.settings import lookup
+from reproductions.settings import check_trainings, lookup
 from reproductions.sources import Named
 from reproductions.store import find_runs, load_traces
 from reproductions.tables import read_table
@@ -134,6 +135,22 @@ def test_the_trained_model_agrees_with_its_trace(smoke, tmp_path_factory):
         broken, excused = disagreements(trace, found.labels, found.exit_layers, 0.6)
         assert len(broken) == 0
         assert len(excused) <= 1
+
+
+@pytest.mark.smoke
+def test_each_model_has_a_card_of_what_it_learnt_from_and_comes_to(smoke, tmp_path_factory):
+    table = read_table(smoke / "smoke", "table2").set_index(["model", "setting"])
+    runs, here = read_table(smoke / "smoke", "runs").set_index("training"), tmp_path_factory.getbasetemp()
+    cards = {name: (here / "runs" / run.run_id / "model" / "README.md").read_text() for name, run in runs.iterrows()}
+    for name, card in cards.items():
+        run = runs.loc[name]
+        assert f"# dbpedia: {name} on {run.backbone}\n" in card
+        assert {f"`{run.data_sha256}`", f"`{run.backbone_sha256}`"} <= set(card.split())
+        assert str(here) not in card
+        assert ("entropy below 0.5" in card) == (name != "distilbert-3")
+    for name, key in (("self-distillation", ("FastBERT", "speed=0.5")), ("distilbert-3", ("DistilBERT", "3 layers"))):
+        row = table.loc[key]
+        assert re.search(f"{row.accuracy:.2f} +[|] {row.mean_layers:.2f} ", cards[name])
 
 
 @pytest.mark.smoke
@@ -275,12 +292,17 @@ def test_a_profile_may_limit_the_rows_but_not_those_asked_for(monkeypatch):
         assert {len(job.train) for job in jobs} == {rows}
 
 
-def test_trainings_can_be_named(capsys):
-    planned = plan([DBPEDIA], "smoke", Named(), CPU, "fp32", print, trainings=["sweet", "pkd-6", "sweet", "authors"])
+def test_trainings_can_be_named(capsys, monkeypatch):
+    trainings = check_trainings(["sweet", "pkd-6", "sweet", "authors"])
+    planned = plan([DBPEDIA], "smoke", Named(), CPU, "fp32", print, trainings=trainings)
     assert [run.settings.training for run in planned] == ["sweet", "pkd-6", "authors"]
-    for name in ("swet", "pkd", "sweet-3", "imitation"):
+    monkeypatch.setattr("reproductions.commands._settled", None)  # before the hub is asked, or anything is loaded
+    meant = {"swet": "sweet", "pkd": "pkd-6", "sweet-3": "sweet", "distilbrt-3": "distilbert-3", "tinybert-0": "tiny"}
+    for name, near in (meant | {"imitation": ""}).items():
         assert cli.main(["run", "dbpedia", "--profile", "smoke", "--training", name]) == 2
-        assert f"--training: found '{name}', expected one of authors, alternating" in capsys.readouterr().err
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: --training: found '{name}', expected one of authors, labels-longer, ")
+        assert f"; did you mean '{near}" in line if near else "did you mean" not in line
 
 
 @pytest.mark.smoke
@@ -297,7 +319,11 @@ def test_luha_and_ablation_print_a_task_and_write_nothing(smoke, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "imbd"], "unknown task 'imbd'"),
+        (["run", "dbpdia"], "task: found 'dbpdia', expected one of chnsenticorp, "),
+        (["run", "dbpdia"], "; did you mean 'dbpedia'?"),
+        (["rules", "dbpdia"], "; did you mean 'dbpedia'?"),
+        (["luha", "sts-b"], "; did you mean 'stsb'?"),
+        (["run", "dbpedia", "--training", "swet"], "; did you mean 'sweet'?"),
         (["run", "dbpedia", "all"], "found all beside dbpedia, expected task names or all"),
         (["rules", "all", "dbpedia"], "found all beside dbpedia, expected task names or all"),
         (["run"], "expected task names"),

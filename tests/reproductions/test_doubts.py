@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from reproductions.doubts import doubts
-from tests.factories import make_trace, trace_of
+from reproductions.run import _store
+from tests.factories import make_trace, run_row, trace_of
 
 LABELS = np.arange(400) % 4
 
@@ -29,6 +32,32 @@ def test_a_class_that_is_never_right_is_named():
     never = np.where(right_on(0.8) == 2, 1, right_on(0.8))
     (said,) = doubts(trace_with([never, never], 0.6))
     assert said == "its last exit is never right on 1 of 4 classes: class 2"
+
+
+def test_a_class_that_is_never_right_on_dev_is_named_though_test_has_it_right():
+    test, never = trace_with([right_on(0.7), right_on(0.7)]), np.where(right_on(0.8) == 2, 1, right_on(0.8))
+    assert not list(doubts(test, dev=test))
+    (said,) = doubts(test, dev=trace_with([right_on(0.7), never]))  # right at the first exit, which is no comfort
+    assert said == "its last exit is never right on dev on 1 of 4 classes: class 2"
+
+
+def test_a_class_that_dev_does_not_have_is_not_missed():
+    dev = trace_with([right_on(0.7), right_on(0.7)])
+    dev.labels[dev.labels == 2] = 1
+    assert not list(doubts(trace_with([right_on(0.7), right_on(0.7)]), dev=dev))
+
+
+def test_a_run_tells_of_its_dev_trace_and_not_of_those_of_epochs(tmp_path):
+    sound, never = right_on(0.7), np.where(right_on(0.7) == 2, 1, right_on(0.7))
+    traces = [trace_with([answers, answers]) for answers in (sound, never, never)]
+    for trace, more in zip(traces, ({}, {"split": "dev"}, {"split": "dev", "epoch": 1, "stage": "x"}), strict=True):
+        trace.metadata.update(more)
+    run, lines = SimpleNamespace(name="mine", settings=SimpleNamespace(seed=7)), []
+    row = run_row(traces[0], baseline_accuracy=50.0)
+    _store(run, row, traces, tmp_path, lines.append)
+    assert lines == ["mine: DOUBTFUL: its last exit is never right on dev on 1 of 4 classes: class 2"]
+    _store(run, row, [traces[0], traces[2]], tmp_path, lines.append)
+    assert len(lines) == 1
 
 
 @pytest.mark.parametrize("confidence", [0.45, 0.95])
