@@ -9,8 +9,9 @@ from plots.style import METHODS, PALE, hollow, points
 
 COLUMNS = 4
 ABOUT = (
-    "Bars, verdicts and AUROC (uncertainty as a detector of errors) are of seed {seed}. Bins of 0.1, upper end "
-    "excluded; an empty one has no point, one of few samples a pale one. 95% intervals."
+    "Bars, verdicts, AUROC (uncertainty as a detector of errors) and rises are of seed {seed}. Bins of 0.1, upper end "
+    "excluded; an empty one has no point, one of few samples a pale one. 95% intervals. Rise: the largest of accuracy "
+    "from a bin to any later one, in points, and its upper 95% bound, of bins that are not pale."
 )
 
 
@@ -23,7 +24,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         _panel(panel, rows[rows["layer"] == layer])
     seed = rows["seed"].min()
     verdicts = rows.loc[rows["seed"] == seed, "verdict"]
-    text = f"the surer, the more accurate (LUHA): holds for {(verdicts == 'holds').sum()} of {len(layers)} classifiers"
+    held = (verdicts == "holds").sum()
+    text = f"the surer, the more accurate (LUHA): a trend for {held} of {len(layers)} classifiers"
     return finish(figure, heading(rows, text, "figure 4"), note(rows, tables["runs"], ABOUT.format(seed=seed)))
 
 
@@ -50,6 +52,8 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _title(layer: int, whole: pd.DataFrame) -> str:
-    """Like "layer 3: holds, AUROC 0.86"; `whole` is the row on the classifier as a whole."""
+    """Like "layer 3: holds, AUROC 0.86" and the largest rise; `whole` is the row on the classifier as a whole."""
     said = [*filter(None, whole["verdict"]), *(f"AUROC {value:.2f}" for value in whole["auroc"].dropna())]
-    return f"layer {layer}: {', '.join(said)}"
+    known = whole.dropna(subset="largest_rise")
+    rises = map("rise {:+.1f}, at most {:+.1f}".format, known["largest_rise"], known["largest_rise_high"])
+    return "\n".join([f"layer {layer}: {', '.join(said)}", *rises])

@@ -37,15 +37,19 @@ def wilson(successes: int | np.ndarray, trials: int | np.ndarray, level: float =
 def paired_interval(first: np.ndarray, second: np.ndarray, level: float = CONFIDENCE) -> Interval:
     """Interval of mean(first) − mean(second), both bool [seeds, samples], of the same seeds and samples.
 
-    Tango's for one seed; for several, the bootstrap crossed over seeds and samples. Of answers that are graded, in
-    [0, 1], `graded_interval`.
+    Tango's for one seed; for several, the bootstrap crossed over seeds and samples, but from the difference to either
+    side at least as wide as Tango's without a discordant pair: so many samples, however many seeds, say no more. Of
+    answers that are graded, in [0, 1], `graded_interval`.
     """
     if first.dtype != bool:
         return graded_interval(first - second, level)
     if len(first) == 1:
         only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
         return tango(only_first, only_second, first.shape[1], level)
-    return crossed_bootstrap(first.astype(np.int64) - second.astype(np.int64), level)
+    values = first.astype(np.int64) - second.astype(np.int64)
+    difference, least = float(values.mean()), tango(0, 0, first.shape[1], level).high
+    low, high = crossed_bootstrap(values, level)  # of no width where no pair is discordant
+    return Interval(max(min(low, difference - least), -1.0), min(max(high, difference + least), 1.0))
 
 
 def tango(only_first: float, only_second: float, samples: int, level: float = CONFIDENCE) -> Interval:
@@ -89,13 +93,13 @@ def crossed_bootstrap(values: np.ndarray, level: float = CONFIDENCE, seed: int =
 def accuracy_interval(correct: np.ndarray) -> Interval:
     """Interval of the accuracy of runs on the same samples, bool [seeds, samples].
 
-    Wilson for one run; for several, the bootstrap crossed over seeds and samples. Of answers that are graded, in
-    [0, 1], `graded_interval`.
+    Wilson for one run, and where all runs are right on all samples or on none; for several, the bootstrap crossed over
+    seeds and samples. Of answers that are graded, in [0, 1], `graded_interval`.
     """
     if correct.dtype != bool:
         return Interval(*np.clip(graded_interval(correct), 0.0, 1.0).tolist())
-    if len(correct) == 1:
-        return Interval(*(float(end) for end in wilson(correct.sum(), correct.shape[1])))
+    if len(correct) == 1 or np.ptp(correct.astype(np.int8)) == 0:
+        return Interval(*(float(end) for end in wilson(correct[0].sum(), correct.shape[1])))
     return crossed_bootstrap(correct.astype(np.int64))
 
 

@@ -5,6 +5,7 @@ Rules are fitted, and thresholds chosen, on the dev trace, whose rows chose noth
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,11 @@ from reproductions.columns import TABLES
 from reproductions.compare import seeds_and_runs, trained
 from reproductions.parallel import each
 from reproductions.rules import DECIMALS, able, fitted_on
+from reproductions.statistics import accuracy_interval, paired_interval
 
 TOLERATED = 0.5  # points of a metric, on dev
 FULL, HALF, WITHIN = "all layers", "half of the layers", f"within {TOLERATED:g} points"
+SHARE = "accuracy"  # the metric that is the share of samples that are right, where these are not divided into words
 CANDIDATES = 50  # thresholds that are looked at for the fastest within a loss
 ENDS = (2.5, 97.5)  # of a 95% interval
 
@@ -81,41 +84,55 @@ def _of(trace: Trace) -> tuple:
     return trace.labels, trace.words, trace.metadata["classes"]
 
 
+class _Found(NamedTuple):
+    """A metric of answers, in per cent, and what its interval is made of.
+
+    drawn: the metric of samples drawn anew, [draws]; or, where it is the share of samples that are right, who is,
+        bool [samples]
+    """
+
+    value: float
+    drawn: np.ndarray
+
+
 class _Side:
     """A metric on the test trace of one seed, held against the last layer's answers."""
 
     def __init__(self, test: Trace, name: str) -> None:
         self.test, self.metric = test, METRICS[name]
-        self.full, self.full_drawn = self.of(test.predictions[:, -1])
+        self.is_share = name == SHARE and test.words is None
+        self.full = self.of(test.predictions[:, -1])
 
-    def of(self, answers: np.ndarray) -> tuple[float, np.ndarray]:
-        """The metric of the answers, in per cent, and of samples drawn anew, [draws]."""
+    def of(self, answers: np.ndarray) -> _Found:
+        """The metric of the answers."""
         statistics = self.metric.statistics(answers, *_of(self.test))
-        return 100 * float(self.metric.value(statistics.sum(axis=0))), bootstrap(self.metric, statistics)
+        drawn = statistics[:, 0] > 0 if self.is_share else bootstrap(self.metric, statistics)
+        return _Found(100 * float(self.metric.value(statistics.sum(axis=0))), drawn)
 
 
 def _row(sides: Sequence[_Side], thresholds: Sequence[float | None], outcomes: Sequence[Outcome]) -> dict:
     """The columns of one operating point, each the mean over seeds."""
     full = thresholds[0] is None
-    found = [(s.full, s.full_drawn) if full else s.of(o.answers) for s, o in zip(sides, outcomes, strict=True)]
-    value = float(np.mean([value for value, _ in found]))
-    low, high = _ends([drawn for _, drawn in found])
+    found = [side.full if full else side.of(outcome.answers) for side, outcome in zip(sides, outcomes, strict=True)]
+    value, drawn = float(np.mean([one.value for one in found])), np.stack([one.drawn for one in found])
+    low, high = _ends(drawn) if drawn.dtype != bool else (100 * end for end in accuracy_interval(drawn))
     row = {"value": value, "value_low": low, "value_high": high}
     row["mean_layers"] = float(np.mean([outcome.mean_layers for outcome in outcomes]))
     row["speedup"] = dense(sides[0].test).flops / float(np.mean([outcome.flops for outcome in outcomes]))
     if not full:
-        lost = _ends([side.full_drawn - drawn for side, (_, drawn) in zip(sides, found, strict=True)])
-        row |= {"threshold": float(np.mean(thresholds)), "lost": float(np.mean([side.full for side in sides])) - value}
-        row |= {"lost_low": lost[0], "lost_high": lost[1]}
+        whole = np.stack([side.full.drawn for side in sides])
+        pair = whole, drawn
+        low, high = _ends(whole - drawn) if drawn.dtype != bool else (100 * end for end in paired_interval(*pair))
+        lost = float(np.mean([side.full.value for side in sides])) - value
+        row |= {"threshold": float(np.mean(thresholds)), "lost": lost, "lost_low": low, "lost_high": high}
     return row
 
 
-def _ends(drawn: Sequence[np.ndarray]) -> tuple[float, float]:
+def _ends(of_seeds: np.ndarray) -> tuple[float, float]:
     """The ends of the interval over seeds and samples, both drawn anew; NaN where a draw leaves the metric undefined.
 
-    drawn: of each seed the metric in the same samples, drawn anew, [draws]
+    of_seeds: of each seed the metric in the same samples, drawn anew, [seeds, draws]
     """
-    of_seeds = np.stack(drawn)  # [seeds, draws]
     chosen = np.random.default_rng(1).integers(len(of_seeds), size=of_seeds.shape)
     values = np.take_along_axis(of_seeds, chosen, axis=0).mean(axis=0)
     return tuple(np.percentile(values, ENDS)) if np.isfinite(values).all() else (np.nan, np.nan)

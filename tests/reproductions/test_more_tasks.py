@@ -1,5 +1,7 @@
 """A task of each type beside the paper's through every station, at the smallest size; and what they leave alone."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +9,14 @@ import pytest
 from fastbert_core.data import load_folder
 from fastbert_core.errors import InputError
 from fastbert_core.generated import generate
+from fastbert_core.metrics import at_threshold
 from fastbert_core.task_metrics import METRICS
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import PAPER_TASKS, TASKS
 from reproductions import cli
 from reproductions.measure import groups
 from reproductions.settings import planned_trainings, settings_for
+from reproductions.statistics import tango, wilson
 from reproductions.store import load_traces
 from reproductions.tables import read_table
 from reproductions.task_metrics import FULL, HALF, task_metrics
@@ -185,6 +189,53 @@ def test_what_is_undefined_is_empty_and_not_0():
     assert rows[rows["metric"] == "accuracy"]["value"].notna().all()
     assert set(rows["point"]) == {FULL, HALF}  # no threshold is within a loss that is not known
     assert isinstance(rows, pd.DataFrame)
+
+
+@pytest.mark.parametrize("seeds", [(7,), (7, 8)])
+def test_a_loss_of_answers_that_are_right_or_wrong_has_a_width_where_none_differs(seeds):
+    traces = [make_trace(task="rte", split=split, seed=seed) for seed in seeds for split in ("test", "dev")]
+    for trace in traces:
+        trace.metadata["metrics"] = ["accuracy", "macro-f1"]
+        trace.probabilities[:, :-1] = trace.probabilities[:, -1:]  # every exit answers what the last does
+    rows = task_metrics(traces).query("point == @HALF").set_index("metric")
+    none = tango(0, 0, len(traces[0]))
+    assert len(rows) > 2
+    assert (rows["lost"] == 0).all()
+    np.testing.assert_allclose(rows.loc[["accuracy"], "lost_low"].astype(float), 100 * none.low)
+    np.testing.assert_allclose(rows.loc[["accuracy"], "lost_high"].astype(float), 100 * none.high)
+    assert (rows.loc[["macro-f1"], ["lost_low", "lost_high"]] == 0).all(axis=None)  # no share of samples
+
+
+def test_accuracies_have_the_intervals_of_the_other_tables():
+    traces = [make_trace(task="rte", split=split) for split in ("test", "dev")]
+    for trace in traces:
+        trace.metadata["metrics"] = ["accuracy"]
+    test = traces[0]
+    rows = task_metrics(traces).set_index(["point", "rule"])
+    full, half = rows.loc[(FULL, "none")], rows.loc[(HALF, "entropy")]
+    assert (full["value_low"], full["value_high"]) == pytest.approx(
+        100 * np.array(wilson(test.correct[:, -1].sum(), 300))
+    )
+    right = at_threshold(test, half["threshold"], "entropy").correct
+    only = (test.correct[:, -1] & ~right).sum(), (right & ~test.correct[:, -1]).sum()
+    assert half["lost"] == pytest.approx(100 * (only[0] - only[1]) / 300)
+    assert (half["lost_low"], half["lost_high"]) == pytest.approx(100 * np.array(tango(*only, 300)))
+
+
+def test_accuracy_of_words_is_drawn_by_sentence():
+    of_words = [make_trace(task="wnut17", split=split) for split in ("test", "dev")]
+    metadata = {"task_type": "sequence-labelling", "metrics": ["accuracy"], "classes": ["O", "B-PER"]}
+    three = np.full(100, 3, np.int32)
+    traces = [
+        dataclasses.replace(trace, tokens=trace.tokens[:100], words=three, metadata=trace.metadata | metadata)
+        for trace in of_words
+    ]
+    (full,) = task_metrics(traces).query("point == @FULL").itertuples()
+    right = traces[0].predictions[:, -1] == traces[0].labels
+    assert full.value == pytest.approx(100 * right.mean())
+    assert (full.value_low, full.value_high) != pytest.approx(100 * np.array(wilson(right.sum(), 300)), abs=1e-6)
+    error = 100 * right.reshape(100, 3).mean(axis=1).std() / 10
+    assert full.value_high - full.value_low == pytest.approx(2 * 1.96 * error, rel=0.15)
 
 
 def test_several_seeds_are_averaged_and_their_interval_is_over_seeds_too():

@@ -130,6 +130,43 @@ def test_a_paired_interval_knows_that_the_samples_are_the_same():
     assert unpaired.low < 0 < unpaired.high
 
 
+@pytest.mark.parametrize("level", [0.95, 0.9])
+def test_a_paired_interval_of_several_seeds_without_a_discordant_pair_is_tangos(level):
+    same = np.random.default_rng(5).random((3, 400)) < 0.8
+    assert paired_interval(same, same, level) == pytest.approx(tango(0, 0, 400, level))
+    other = same.copy()
+    other[1, 7] = ~other[1, 7]  # one pair of one seed: not surer than none
+    low, high = paired_interval(same, other, level)
+    assert high - low >= tango(0, 0, 400, level).high - tango(0, 0, 400, level).low
+    assert low < (same.mean() - other.mean()) < high
+
+
+def test_a_paired_interval_of_several_seeds_stays_within_what_is_possible_and_elsewhere_is_the_bootstraps():
+    right = np.ones((3, 50), bool)
+    low, high = paired_interval(right, ~right)
+    assert (low, high) == (pytest.approx(1 - tango(0, 0, 50).high), 1)
+    rng = np.random.default_rng(6)
+    first, second = rng.random((3, 2000)) < 0.8, rng.random((3, 2000)) < 0.7
+    assert paired_interval(first, second) == crossed_bootstrap(first.astype(int) - second.astype(int))
+
+
+def test_a_paired_interval_of_several_seeds_covers_where_discordant_pairs_are_rare():
+    rng, covered, bare = np.random.default_rng(7), 0, 0
+    for _ in range(100):
+        harder = rng.random(400) < 0.0025  # samples that the second gets wrong in every seed: one of 400
+        first = np.ones((3, 400), bool)
+        low, high = paired_interval(first, first & ~harder)
+        covered += low <= 0.0025 <= high
+        low, high = crossed_bootstrap((first & harder).astype(int))
+        bare += low <= 0.0025 <= high
+    assert covered / 100 >= 0.95 > bare / 100
+
+
+def test_an_accuracy_of_several_seeds_that_are_all_right_has_a_width():
+    for correct in (np.ones((3, 200), bool), np.zeros((3, 200), bool)):
+        assert accuracy_interval(correct) == pytest.approx(wilson(correct[0].sum(), 200))
+
+
 # Newcombe, Statistics in Medicine 17 (1998), 873-890, table II, method 10.
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
