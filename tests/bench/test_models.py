@@ -11,14 +11,22 @@ def listed(tmp_path, monkeypatch):
     monkeypatch.setattr(packaged.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.delenv("FASTBERT_RUNS", raising=False)
     monkeypatch.setenv("FASTBERT_DATA", str(tmp_path))
-    rows = "abc,dbpedia,en-bert-small-12x384", "def,dbpedia,all-mpnet-base-v2"
-    lines = ["run_id,task,backbone,training,seed,profile", *(f"{row},self-distillation,7,standard" for row in rows)]
-    (tmp_path / "runs.csv").write_text("\n".join(lines))
+    of = {
+        "standard": ("abc,dbpedia,en-bert-small-12x384", "def,dbpedia,all-mpnet-base-v2"),
+        "packaged": ("123,reuters-r8,all-MiniLM-L6-v2", "456,reuters-r8,all-mpnet-base-v2"),
+    }
+    for profile, rows in of.items():
+        (tmp_path / profile).mkdir()
+        lines = [
+            "run_id,task,backbone,training,seed,profile",
+            *(f"{row},self-distillation,7,{profile}" for row in rows),
+        ]
+        (tmp_path / profile / "runs.csv").write_text("\n".join(lines))
     return tmp_path
 
 
-def trained_in(runs):
-    for run in ("abc", "def"):
+def trained_in(runs, *named):
+    for run in named or ("abc", "def"):
         (runs / run / "model").mkdir(parents=True)
     return runs / "abc" / "model"
 
@@ -37,7 +45,15 @@ def test_the_variable_goes_before_the_cache(listed, monkeypatch):
     assert models.available() == {"dbpedia": model}
 
 
-def test_without_data_no_model_is_at_hand(listed, monkeypatch):
-    trained_in(listed / "cache" / "fastbert-suite" / "runs")
+def test_without_data_only_models_of_packaged_text_are_at_hand(listed, monkeypatch):
+    runs = listed / "cache" / "fastbert-suite" / "runs"
+    trained_in(runs, "abc", "def", "123", "456")
+    assert models.available() == {"dbpedia": runs / "abc" / "model", "reuters-r8": runs / "123" / "model"}
+    assert models.usual() == ["dbpedia"]
     monkeypatch.delenv("FASTBERT_DATA")
-    assert models.available() == {}
+    assert models.available() == {"reuters-r8": runs / "123" / "model"}
+    assert models.usual() == ["reuters-r8"]
+
+
+def test_without_a_model_the_smoke_model_is_measured(listed):
+    assert models.usual() == ["smoke"]

@@ -189,6 +189,16 @@ def test_what_came_once_before_the_epoch_has_a_row_of_its_own():
     assert {row["what"]: row["samples_per_second"] for row in rows} == {"self-distillation": 200.0, "frozen pass": 5.0}
 
 
+def test_rules_stand_beside_entropy():
+    rules = [{"rule": "entropy", "seconds": 2.0}, {"rule": "gate", "seconds": 2.5}]
+    rows = report.rule_rows(report_of(timed(rules=rules, speed=0.25, mean_layers=6.0, batch=32)))
+    assert [(row["rule"], row["samples_per_second"], row["over_entropy"]) for row in rows] == [
+        ("entropy", 5.0, 1.0),
+        ("gate", 4.0, 0.8),
+    ]
+    assert {(row["speed"], row["mean_layers"], row["batch"]) for row in rows} == {(0.25, 6.0, 32)}
+
+
 def test_memory_is_peak_over_peak(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     found = {"texts": 1000, "peak_mib": 660.0, "few_texts": 10, "few_peak_mib": 600.0}

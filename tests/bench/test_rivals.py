@@ -27,7 +27,8 @@ def test_counts_are_whole_numbers_from_1(option, value, capsys):
 def test_bad_input_is_one_line_and_exit_2(run_id, complaint, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(models, "RESULTS", tmp_path)
     row = f"{run_id},dbpedia,en-bert-small-12x384,self-distillation,7,standard"
-    (tmp_path / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")
+    (tmp_path / "standard").mkdir()
+    (tmp_path / "standard" / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")
     for variable in ("FASTBERT_RUNS", "FASTBERT_DATA"):
         monkeypatch.setenv(variable, str(tmp_path / "runs"))
     assert main(["dbpedia"]) == 2

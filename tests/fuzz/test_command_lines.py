@@ -209,6 +209,7 @@ BENCHMARKS = (
     TIMED | {"ways": [way(0.0, 12), way(0.5, 3), way(None, 12)]},
     PLACE | {"matrix_gflops": 100.0},
     PLACE | {"what": "fine-tuning", "samples": 10, "mean_tokens": 7.5, "seconds": 2.0},
+    TIMED | {"speed": 0.5, "mean_layers": 6.0, "rules": [{"rule": "entropy", "seconds": 2.0}]},
     {"texts": 1000, "peak_mib": 12.0, "few_texts": 10, "few_peak_mib": 11.0},
 )
 CODE = {"git_sha": "0" * 40, "git_dirty": "no", "date": "2026-01-02T03:04:05+00:00"}
@@ -224,7 +225,7 @@ def test_the_report_that_is_damaged_below_is_in_order(tmp_path, monkeypatch):
     (tmp_path / "report.json").write_text(json.dumps(REPORT), encoding="utf-8")
     assert report.main([str(tmp_path / "report.json")]) == 0
     written = {file.stem for file in (tmp_path / "bench").glob("*.csv")}
-    assert written == {"efficiency", "roofline", "agreement", "rates", "memory"}
+    assert written == {"efficiency", "roofline", "agreement", "rates", "rule_rates", "memory"}
 
 
 @st.composite
