@@ -23,6 +23,7 @@ from plots import (
     overview,
     speed_accuracy,
     speed_speedup,
+    trainings,
     uncertainty,
 )
 from reproductions.names import SELF_DISTILLATION
@@ -57,6 +58,7 @@ FIGURES = {
     "uncertainty": Drawing(uncertainty.draw, ("uncertainty",)),
     "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
     "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3", "table2")),
+    "trainings": Drawing(trainings.draw, ("trainings",), traces=""),
     "encoders": Drawing(encoders.draw, ("encoders",), traces=""),
     "grid": Drawing(grid.draw, ("grid",), traces=""),
     "leaderboard": Drawing(leaderboard.draw, ("leaderboard",), by_task=False, traces=""),

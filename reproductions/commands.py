@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fastbert_core.arguments import EXIT_BAD_INPUT, fail, quiet, resumable
 from fastbert_core.errors import InputError
 from fastbert_core.precision import resolve_device, resolve_precision
+from fastbert_core.registry import look_up
 from fastbert_core.tasks import PAPER_TASKS, TASKS, Task, get_task
 from reproductions.checkout import committed, in_checkout, is_committed
 from reproductions.names import FOREIGN, SELF_CONTAINED, SELF_DISTILLATION
@@ -45,8 +46,10 @@ def run_tasks(options: argparse.Namespace) -> int:
     from reproductions import pages, show
     from reproductions.plan import plan
     from reproductions.run import run
+    from reproductions.settings import check_trainings
 
     quiet()
+    trainings = check_trainings(options.training)
     named, tasks = _named(options, options.task_file), _tasks(options.tasks)
     if bool(tasks) == bool(named.task_file):
         raise InputError("run: expected task names, or all, or one --task-file (names: python -m reproductions list)")
@@ -56,14 +59,14 @@ def run_tasks(options: argparse.Namespace) -> int:
     if together.count > 1 and options.cluster:
         raise InputError(f"--cluster: found {together.count} processes of one training, expected one")
     profile, tasks, notice = _settled(options, named, tasks)
-    given = {"trainings": options.training, "seed": options.seed, "train_rows": options.train_rows}
+    given = {"trainings": trainings, "seed": options.seed, "train_rows": options.train_rows}
     planned = partial(plan, profile=profile, named=named, device=device, precision=precision, log=tqdm.write, **given)
     parts, code = _by_group(options.results_dir / profile, tasks), 0
     if options.dry_run:
         from reproductions.dry_run import dry_run
 
         for results_dir, mine in parts.items():
-            for error in dry_run(mine, profile, named, options.training, planned, results_dir, options.replace):
+            for error in dry_run(mine, profile, named, trainings, planned, results_dir, options.replace):
                 code = fail(str(error), EXIT_BAD_INPUT)
     else:
         with _cluster(options.cluster, options.cpus) as make:
@@ -120,8 +123,12 @@ def _by_group(folder: Path, tasks: Sequence[Task]) -> dict[Path, list[Task]]:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Where the results of a task lie, which may be a user's own, in a profile's `folder`."""
-    return folder / TASKS[name].group if name in TASKS else folder
+    """Where the results of a task lie, which may be a user's own, in a profile's `folder`.
+
+    Raises InputError, which suggests the nearest, for a task that is neither of the suite nor has runs there.
+    """
+    own = dict.fromkeys(sorted(path.name for path in folder.glob("traces/[!.]*")), "")
+    return folder / look_up("task", name, own | {task.name: task.group for task in TASKS.values()})
 
 
 def _named(options: argparse.Namespace, task_file: str | None = None) -> "Named":

@@ -54,12 +54,13 @@ def _of_task(models: dict[str, dict[str, Averaged]]) -> Iterator[dict]:
         full, shape = dense[name], dense[name].traces[0].shape
         found = [(setting, name, used, full) for setting, used in settings.items()]
         for other, small in dense.items():
-            if paper_flops(shape, 1) <= small.flops < full.flops:
-                as_cheap = Averaged(full.traces, partial(at_flops, flops=small.flops))
+            common = [trace for trace in full.traces if trace.metadata["seed"] in small.seeds]
+            if common and paper_flops(shape, 1) <= small.flops < full.flops:
+                as_cheap = Averaged(common, partial(at_flops, flops=small.flops))
                 found.append((EQUAL_FLOPS, other, as_cheap, small))
         for setting, against, used, beside in found:
             row = {"task": full.traces[0].metadata["task"], "backbone": name, "setting": setting, "against": against}
             row |= {"family": shape.family, "layers": shape.layers, "hidden": shape.hidden} | used.row(full.flops)
             if used is not full and (pair := paired(used, beside)):
                 row |= compared(pair.first, pair.second)
-            yield row | seeds_and_runs(used.traces, beside.traces)
+            yield row | seeds_and_runs(used.traces, beside.traces, seeds=used.seeds)

@@ -27,17 +27,49 @@ def leaderboard(tables: Tables) -> str:
 
 @block
 def trainings(tables: Tables) -> str:
-    """Points over FastBERT's own training, of every training with exits that has runs; * after Holm's correction."""
-    rows, lines = tables["trainings"], []
-    deep = rows[rows["rule"] != "none"][["task", "training"]].drop_duplicates().itertuples(index=False)
-    for task, training in deep:
-        mine = rows[(rows["task"] == task) & (rows["training"] == training)]
-        line = {"task": task, "training": training}
-        for row in mine.sort_values(["rule", "layers"]).itertuples():
-            name = "last layer" if row.rule == "none" else f"{row.rule}, {row.layers} layers"
-            line[name] = f"{row.difference:+.2f}{'*' * (row.mcnemar_p_holm < ALPHA)}"
-        lines.append(line)
-    return markdown(pd.DataFrame(lines).fillna("").to_dict("records"))
+    """Points over FastBERT's own training under entropy, of every other with exits; * after Holm's correction."""
+    rows = _trained(tables).query("exits and training != against")
+    return _by_layers(rows[rows["rule"].isin(["entropy", "none"])])
+
+
+@block
+def patience(tables: Tables) -> str:
+    """Points of patience over entropy after the same training; * after Holm's correction."""
+    return _by_layers(_trained(tables).query("against == 'itself'"))
+
+
+@block
+def shallow(tables: Tables) -> str:
+    """Points of each shallow model over FastBERT's own at as many mean layers; * after Holm's correction."""
+    lines = []
+    for row in _trained(tables).query("not exits").sort_values(["task", "layers", "training"]).itertuples():
+        line = {"task": row.task, "model": row.training, "seeds": row.seeds.replace(";", ", ")}
+        lines.append(line | {"accuracy": f"{row.accuracy:.2f}", "over FastBERT": _points(row)})
+    return markdown(lines)
+
+
+def _trained(tables: Tables) -> pd.DataFrame:
+    """The rows of trainings.csv of the profiles `standard` and `packaged`, with whether the model has `exits`."""
+    rows = pd.concat([tables[name] for name in ("trainings", "packaged/trainings")])
+    rules = rows.groupby(["task", "training"])["rule"]
+    return rows.assign(exits=rules.transform("nunique") > 1)
+
+
+def _by_layers(rows: pd.DataFrame) -> str:
+    """A line for each task and training, with a column for each number of layers, the last layer at the end."""
+    names = rows["layers"].map("{} layers".format).where(rows["rule"] != "none", "last layer")
+    lines = {}
+    for name, row in zip(names, rows.itertuples(), strict=True):
+        line = {"task": row.task, "training": row.training, "seeds": row.seeds.replace(";", ", ")}
+        lines.setdefault((row.task, row.training), line)[name] = _points(row)
+    found = pd.DataFrame(lines.values()).fillna("")
+    return markdown(found[sorted(found.columns, key="last layer".__eq__)])
+
+
+def _points(row: object) -> str:
+    """A difference of trainings.csv with its interval."""
+    ends = f"[{row.difference_low:+.2f}, {row.difference_high:+.2f}]"
+    return f"{row.difference:+.2f}{'*' * (row.mcnemar_p_holm < ALPHA)} {ends}"
 
 
 @block

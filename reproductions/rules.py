@@ -19,6 +19,7 @@ from fastbert_core.metrics import Outcome, dense, exit_costs, judged, leaving
 from fastbert_core.sweep import slowest_within, totals
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
+from reproductions.columns import TABLES
 from reproductions.compare import compared, seeds_and_runs, tasks_of, trained
 from reproductions.parallel import each
 from reproductions.repeats import counted_once
@@ -94,7 +95,8 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
         log.warning(line)
     found = each(_of_training, list(trained([trace for trace in traces if trace.has_exits])))
     points, rows = (list(chain.from_iterable(part)) for part in zip(*found, strict=True)) if found else ([], [])
-    tables = {"exit_rules": pd.concat(points) if points else pd.DataFrame(), "leaderboard": pd.DataFrame(rows)}
+    leaderboard = pd.DataFrame(rows, columns=None if rows else list(TABLES["leaderboard"]))
+    tables = {"exit_rules": pd.concat(points) if points else pd.DataFrame(), "leaderboard": leaderboard}
     if rows:
         p = tables["leaderboard"].groupby(["training", "rule"])["mcnemar_p"]
         tables["leaderboard"]["mcnemar_p_holm"] = p.transform(holm)

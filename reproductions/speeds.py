@@ -18,11 +18,12 @@ def lost_to_bert(comparisons: pd.DataFrame) -> pd.DataFrame:
     """What FastBERT loses to BERT at each of its settings, where that is known.
 
     Returns:
-        task, setting; loss, loss_low, loss_high: points of accuracy and their paired 95% interval; without_loss.
+        task, setting; loss, loss_low, loss_high: points of accuracy and their paired 95% interval; errors_added: the
+        same in per cent of BERT's errors; without_loss.
     """
     pairs = comparisons[comparisons["against"] == "BERT"]
     pairs = pairs.dropna(subset=["difference", "difference_low", "difference_high"])
-    return pairs[["task", "setting", "without_loss"]].assign(
+    return pairs[["task", "setting", "errors_added", "without_loss"]].assign(
         loss=0 - pairs["difference"],  # from 0, so that none is -0
         loss_low=0 - pairs["difference_high"],
         loss_high=0 - pairs["difference_low"],

@@ -9,13 +9,11 @@ from fastbert_core.metrics import at_layer, at_speed, dense
 from fastbert_core.trace import Trace
 from reproductions.compare import Averaged, select, tasks_of
 from reproductions.figure3_speed_accuracy import MODELS
-from reproductions.names import SELF_DISTILLATION
 from reproductions.paper_rows import Paper, judged, paper_row
 
 PAPER_SPEEDS = (0.2, 0.7)
 FIXED_DEPTH = "FastBERT without adaptive inference"
 NOTES = {
-    SELF_DISTILLATION: "",
     "labels": "all classifiers trained on labels",
     "reverse-kl": "KL(student‖teacher), equation 5",
     "authors": "initialisation, AdamW and rates as the authors' code",
@@ -34,7 +32,7 @@ def table3(traces: Sequence[Trace], runs: pd.DataFrame, paper: Paper) -> pd.Data
         for training, model in MODELS.items():
             for speed in PAPER_SPEEDS if (kept := select(traces, task, training)) else ():
                 used = Averaged(kept, partial(at_speed, speed=speed))
-                rows.append(paper_row(model, f"speed={speed:g}", used, teacher, runs, paper, NOTES[training]))
+                rows.append(paper_row(model, f"speed={speed:g}", used, teacher, runs, paper, NOTES.get(training, "")))
         for layer in fastbert[0].metadata["layers"]:
             used = Averaged(fastbert, partial(at_layer, layer=layer))
             rows.append(paper_row(FIXED_DEPTH, f"layer={layer}", used, teacher, runs, paper))

@@ -1,7 +1,7 @@
 """Trainings beside FastBERT's own, on equal data, seeds and precision: at equal layers, and in the last layer.
 
-Exits are compared under entropy, FastBERT's rule, and under patience, which joint training is said to suit (PABEE).
-Thresholds are swept on the test set, for all alike.
+Exits are compared under entropy, FastBERT's rule, and under patience, which joint training is said to suit (PABEE):
+so patience stands beside the same training under entropy too. Thresholds are swept on the test set, for all alike.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ from reproductions.names import SELF_DISTILLATION
 from reproductions.rules import Side
 from reproductions.statistics import holm
 
-BASE = "entropy"  # FastBERT's rule
-RULES_ASKED = (BASE, "patience")
+BASE, PATIENCE = "entropy", "patience"  # FastBERT's rule, PABEE's
+ITSELF = "itself"  # what patience is held against beside FastBERT's own training: the same one, under entropy
 LAYERS = (2, 4, 6)  # mean executed layers, at most, at which exits are compared
 LAST = "none"  # the rule of the last layer alone, which a shallow model has too
 
@@ -31,7 +31,7 @@ def trainings(traces: Sequence[Trace]) -> pd.DataFrame:
             tables += [_of_training(task, name, tests, of[SELF_DISTILLATION]) for name, tests in of.items()]
     table = pd.DataFrame([row for rows in tables for row in rows])
     if not table.empty:
-        table["mcnemar_p_holm"] = table.groupby(["rule", "layers"])["mcnemar_p"].transform(holm)
+        table["mcnemar_p_holm"] = table.groupby(["rule", "layers", "against"])["mcnemar_p"].transform(holm)
     return table
 
 
@@ -45,16 +45,22 @@ def _of_training(task: str, name: str, tests: Sequence[Trace], base: Sequence[Tr
     depth, entropy = tests[0].metadata["layers"][-1], [Side(BASE, trace, None) for trace in base]
     mine, theirs = ([trace.correct[:, -1] for trace in side] for side in (tests, base))
     if depth < base[0].metadata["layers"][-1]:  # beside a shallow model, FastBERT's own at so many mean layers
-        theirs = _within(entropy, depth)
-    found = [((LAST, depth), mine, theirs)]
+        first = [trace.correct[:, 0] for trace in base]  # of one layer, where no sample stays however unsure
+        theirs = first if depth == 1 else _within(entropy, depth)
+    found = [((LAST, depth, SELF_DISTILLATION), mine, theirs)]
     if tests[0].has_exits:
-        for rule in RULES_ASKED:
-            sides = [Side(rule, test, None) for test in tests]
-            for layers in (layers for layers in LAYERS if layers < depth):
-                found.append(((rule, layers), *(_within(side, layers) for side in (sides, entropy))))
-    for (rule, layers), mine, theirs in found:
+        own, patient = ([Side(rule, test, None) for test in tests] for rule in (BASE, PATIENCE))
+        for layers in (layers for layers in LAYERS if layers < depth):
+            for rule, side, against, other in (
+                (BASE, own, SELF_DISTILLATION, entropy),
+                (PATIENCE, patient, SELF_DISTILLATION, entropy),
+                (PATIENCE, patient, ITSELF, own),
+            ):
+                found.append(((rule, layers, against), _within(side, layers), _within(other, layers)))
+    for (rule, layers, against), mine, theirs in found:
         if mine is not None and theirs is not None:
-            yield key | {"rule": rule, "layers": layers} | _against(mine, theirs) | seeds_and_runs(tests)
+            named = {"rule": rule, "layers": layers, "against": against}
+            yield key | named | _against(mine, theirs) | seeds_and_runs(tests)
 
 
 def _within(sides: Sequence[Side], layers: int) -> list[np.ndarray] | None:

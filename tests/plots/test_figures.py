@@ -16,6 +16,7 @@ from reproductions.tables import read_table
 UNNAMED = (
     "grid",
     "encoders",
+    "trainings",
     "ablation",
     "speed_speedup",
     "leaderboard",
@@ -176,6 +177,17 @@ def test_luha_has_a_panel_for_each_classifier_with_the_papers_numbers_in_three(d
             expected = filled.loc[(filled["samples"] < 30) == few, "accuracy"]
             assert [y for marks in drawn for y in marks.get_ydata()] == expected.tolist()
             assert {marks.get_alpha() for marks in drawn} <= {0.35 if few else None}
+
+
+def test_luha_tells_the_largest_rise_of_the_first_seed(draw):
+    def risen(rows):
+        rows = rows.assign(largest_rise=rows["layer"] - 3.0, largest_rise_high=rows["layer"] + 0.04)
+        return pd.concat([rows, rows.assign(seed=8, largest_rise=99.0)])
+
+    figure = draw("luha", luha=risen)
+    for layer, axes in enumerate(figure.axes, start=1):
+        assert axes.get_title().splitlines()[1:] == [f"rise {layer - 3:+}.0, at most {layer:+}.0"]
+    assert "upper 95% bound" in texts(figure)
 
 
 def test_further_seeds_of_luha_are_lines(draw):

@@ -68,6 +68,17 @@ def test_the_larger_meets_the_smaller_at_its_flops(traces, table):
     assert np.isnan(table["mcnemar_p_holm"]).sum() == len(table) - 1
 
 
+def test_encoders_meet_in_the_seeds_that_both_have(traces, table):
+    for again in on("small", skill=0.8, seed=8):
+        again.metadata["run_id"] = "small-again"
+        traces = [*traces, again]
+    rows = table_of(traces).set_index(["backbone", "setting", "against"])
+    assert rows.loc[("small", "6 layers", "small"), "seeds"] == "7;8"
+    asked = ("large", EQUAL_FLOPS, "small")
+    assert rows.loc[asked, ["seeds", "run_id"]].tolist() == table.loc[asked, ["seeds", "run_id"]].tolist()
+    assert table_of([*traces[2:4], *traces[6:], *on("large", seed=9)]).query("setting == @EQUAL_FLOPS").empty
+
+
 @pytest.mark.parametrize("change", [{"train_rows": 4000}, {"data_sha256": "c" * 64}, {"precision": "fp32"}])
 def test_models_that_learnt_from_other_rows_are_not_compared(traces, change):
     assert table_of(traces, small=change).empty

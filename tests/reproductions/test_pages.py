@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from fastbert_core.errors import InputError
+from fastbert_core.uncertainty import uncertainty
 from reproductions import blocks, pages
 from reproductions.checkout import ROOT
 from reproductions.columns import TABLES
@@ -112,6 +113,48 @@ def test_a_bin_that_one_side_leaves_empty_counts_as_shares_alone():
     assert float(row["from the shares"]) == pytest.approx(
         100 * (correct[:, 0].mean() - correct[:, 2].mean()), abs=0.006
     )
+
+
+def luha_rows(*accuracies):
+    """luha.csv of dbpedia where layer l has these accuracies in bins of 100 samples, from certain to uncertain."""
+    confidence = np.linspace(1 - 1e-9, 0.5, 10_000)
+    unsure = uncertainty(np.stack([confidence, 1 - confidence], axis=-1))
+    middles = np.interp((np.arange(len(accuracies[0])) + 0.5) / 10, unsure, confidence)
+    correct = np.stack([np.concatenate([np.arange(100) < share for share in layer]) for layer in accuracies], axis=1)
+    sure = np.repeat(middles, 100)[:, None].repeat(len(accuracies), axis=1)
+    return check(binary_trace(sure, correct, task="dbpedia"))
+
+
+def test_luha_shows_the_largest_rise_of_a_task_and_what_the_tests_say():
+    falls, rises, jumps = (90, 80, 70, 60), (90, 60, 66, 61), (90, 50, 80, 60)
+    (row,) = shown("luha", luha=luha_rows(falls, rises))
+    assert (row["task"], row["classifiers"], row["hold as a trend"]) == ("dbpedia", "2", "2")
+    assert row["rise by the isotonic test"] == "0"
+    assert row["largest rise"].startswith("+6.0, at most +")
+    assert row["at"] == "seed 7, layer 2: 0.1-0.2 to 0.2-0.3"
+    assert row["their samples"] == "100, 100"
+    (row,) = shown("luha", luha=luha_rows(falls, rises, jumps))
+    assert row["rise by the isotonic test"] == "1"
+    assert row["hold as a trend"] == "2"  # the jump is a significant rise too
+    assert row["largest rise"].startswith("+30.0, at most +")
+
+
+def test_luha_counts_classifiers_that_fall_and_leaves_few_samples_out():
+    rows = luha_rows((90, 70, 50, 30), (90, 60, 66, 61))
+    text = blocks.BLOCKS["luha"](blocks.Tables({"luha": rows}))
+    assert text.startswith("1 of 2 classifiers are less accurate in each of these bins than in all before it; for 1 ")
+    few = rows["bin"] == "0.1-0.2"
+    rows.loc[few, "samples"] = 29
+    (row,) = shown("luha", luha=rows.assign(largest_rise=rows["largest_rise"].where(rows["layer"] == 2)))
+    assert row["at"] == "seed 7, layer 2: 0.2-0.3 to 0.3-0.4"  # they fall, by 5 points, least of all
+
+
+def test_the_headline_of_luha_tells_of_tests_and_of_the_bound():
+    rows = luha_rows((90, 80, 70, 60), (90, 50, 80, 60))
+    (row,) = [row for row in shown("headline", luha=rows) if "LUHA" in row["what"]]
+    bound = rows["largest_rise_high"].max()
+    told = f"it rises significantly between bins with 1, but rises of up to {bound:.1f} points between small bins"
+    assert row["found"].startswith(f"as a trend for 1 of 2 classifiers; {told}")
 
 
 def test_how_far_from_a_line():
