@@ -21,6 +21,10 @@ from fastbert_core.engine import Engine
 from fastbert_core.model import FastBertConfig, FastBertModel
 from tests.core.small import CLASSES, LAYERS, make_model, make_tokenizer, texts_of
 
+# All that a model's config.json said before ea962fd, when models became Hugging Face's.
+BEFORE = {"architectures", "backbone", "classifier_dropout", "classifier_heads", "classifier_init", "classifier_width"}
+BEFORE |= {"dtype", "id2label", "label2id", "model_type", "pair", "transformers_version"}
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -61,6 +65,16 @@ def test_auto_classes_find_it(folder):
     expected = FastBertModel.from_pretrained(folder).eval()(ids).logits
     for auto in (AutoModel, AutoModelForSequenceClassification):
         torch.testing.assert_close(auto.from_pretrained(folder).eval()(ids).logits, expected)
+
+
+def test_models_saved_before_load_as_they_were(folder):
+    ids = torch.randint(5, 100, (2, 6))
+    expected, path = FastBertModel.from_pretrained(folder).eval()(ids).exit_logits, folder / "config.json"
+    now = json.loads(path.read_text())
+    assert now.keys() > BEFORE
+    path.write_text(json.dumps({name: now[name] for name in BEFORE}))
+    assert torch.equal(FastBertModel.from_pretrained(folder).eval()(ids).exit_logits, expected)
+    assert Engine.from_pretrained(folder).max_tokens > 0
 
 
 def test_a_saved_model_names_no_folder_of_the_machine(tmp_path):
