@@ -10,7 +10,7 @@ from plots.style import GREY, PALETTE
 from reproductions.names import SELF_DISTILLATION
 
 LAST, COLUMNS = "last layer", 4
-ABOUT = "Right of the line a training is better than FastBERT's own at as many mean layers."
+ABOUT = "Right of the line a training is better than FastBERT's own, self-distillation, at as many mean layers."
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
@@ -20,9 +20,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     rows = rows[rows["rule"].isin(["entropy", "none"])]
     rows = rows.assign(panel=rows["layers"].map("{} layers".format).replace(f"{every['layers'].max()} layers", LAST))
     names = list(dict.fromkeys(rows.sort_values("layers")["panel"]))
-    figure, axes = sheet(
-        "points over self-distillation", "training", max(len(names), 1), COLUMNS, sharex=True, sharey=True
-    )
+    figure, axes = sheet("points of accuracy", "training", max(len(names), 1), COLUMNS, sharex=True, sharey=True)
     order = sorted(rows["training"].unique(), reverse=True)
     figure.set_figheight(math.ceil(len(names) / COLUMNS) * (0.7 + 0.2 * len(order)))
     for panel, name in zip(axes, names, strict=False):
