@@ -33,7 +33,7 @@ def pytest_terminal_summary(terminalreporter):
     if TASKS != [models.SMOKE]:
         terminalreporter.write_line(f"the trained models of {' and '.join(TASKS)}")
         return
-    why = f"{runs_folder()} has none that a runs.csv in results names"
+    why = f"{runs_folder()} has none that a runs.csv in runs or results names"
     if not os.environ.get("FASTBERT_DATA"):
         why += ", profile standard's aside: FASTBERT_DATA not set"
     terminalreporter.write_line(f"THE SMOKE MODEL, tiny and random ({why}): this says nothing of FastBERT's speed")

@@ -29,7 +29,8 @@ from reproductions.settings import own_backbones
 from reproductions.sources import Named, load_data, runs_folder
 from reproductions.table2 import chosen_speed
 
-RESULTS = Path(__file__).parent.parent / "results"
+ROOT = Path(__file__).parent.parent
+PLACES = (ROOT / "runs", ROOT / "results")  # of the user's own results, and of the committed ones
 # Measured unless others are asked for, of each row the first that is at hand: the 12x768 encoder, and the 12x384 one.
 TASKS = (("book-review", "thucnews", "lcqmc"), ("dbpedia", "yelp-polarity", "ag-news"))
 PACKAGED = ("reuters-r8", "rotten-tomatoes")  # the first at hand where none of those is
@@ -115,15 +116,15 @@ class Subject:
 def available(training: str = SELF_DISTILLATION) -> dict[str, Path]:
     """The trained models at hand: task -> folder, for those that a runs.csv names and `runs_folder()` holds.
 
-    Those of `standard` only with FASTBERT_DATA, which names their texts.
+    A committed run goes before the user's own. Those of `standard` only with FASTBERT_DATA, which names their texts.
     """
-    rows = []
-    for profile in ("standard", "packaged") if os.environ.get("FASTBERT_DATA") else ("packaged",):
-        if (table := RESULTS / profile / "runs.csv").is_file():
+    rows, profiles = [], ("standard", "packaged") if os.environ.get("FASTBERT_DATA") else ("packaged",)
+    for table in (place / profile / "runs.csv" for place in PLACES for profile in profiles):
+        if table.is_file():
             with open(table, encoding="utf-8", newline="") as file:
                 rows += [row for row in csv.DictReader(file) if row["training"] == training and _on_own(row)]
-    folders = {row["task"]: within(runs_folder(), row["run_id"], "model") for row in rows if row["seed"] == str(SEED)}
-    return {task: folder for task, folder in folders.items() if folder.is_dir()}
+    found = [(row["task"], within(runs_folder(), row["run_id"], "model")) for row in rows if row["seed"] == str(SEED)]
+    return {task: folder for task, folder in found if folder.is_dir()}
 
 
 def _on_own(row: dict[str, str]) -> bool:

@@ -113,7 +113,7 @@ def test_no_task_word_is_a_path(command, word, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("run_id", ["../../elsewhere", "/elsewhere", "..", "a\0b"])
 def test_no_run_id_leads_out_of_the_folder_of_runs(run_id, tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "RESULTS", tmp_path)
+    monkeypatch.setattr(models, "PLACES", (tmp_path,))
     row = f"{run_id},dbpedia,en-bert-small-12x384,self-distillation,7,standard"
     (tmp_path / "standard").mkdir()
     (tmp_path / "standard" / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")

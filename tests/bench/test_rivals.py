@@ -25,7 +25,7 @@ def test_counts_are_whole_numbers_from_1(option, value, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(run_id, complaint, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(models, "RESULTS", tmp_path)
+    monkeypatch.setattr(models, "PLACES", (tmp_path,))
     row = f"{run_id},dbpedia,en-bert-small-12x384,self-distillation,7,standard"
     (tmp_path / "standard").mkdir()
     (tmp_path / "standard" / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")
