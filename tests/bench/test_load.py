@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench import models
 from bench.load.__main__ import STEPS, main
 from bench.load.arrivals import BURST, arrivals, observe
 from bench.load.ways import WAYS, server
@@ -109,7 +110,7 @@ def test_bad_options(words, capsys):
 
 
 def test_a_task_without_a_model(monkeypatch, capsys):
-    monkeypatch.delenv("FASTBERT_DATA", raising=False)
+    monkeypatch.setattr(models, "available", dict)
     assert main(["dbpedia"]) == 2
     assert "found no trained model of dbpedia, expected one of none" in capsys.readouterr().err
 
