@@ -4,7 +4,7 @@ Exits are compared under entropy, FastBERT's rule, and under patience, which joi
 so patience stands beside the same training under entropy too. Thresholds are swept on the test set, for all alike.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,28 +28,30 @@ def trainings(traces: Sequence[Trace]) -> pd.DataFrame:
         names = sorted({trace.metadata["training"] for trace in traces if trace.metadata["task"] == task})
         of = {name: tests for name in names if (tests := select(traces, task, training=name))}
         if len(of) > 1:
-            tables += [_of_training(task, name, tests, of[SELF_DISTILLATION]) for name, tests in of.items()]
+            base = {test.metadata["seed"]: Side(BASE, test, None) for test in of[SELF_DISTILLATION]}
+            tables += [_of_training(task, name, tests, base) for name, tests in of.items()]
     table = pd.DataFrame([row for rows in tables for row in rows])
     if not table.empty:
         table["mcnemar_p_holm"] = table.groupby(["rule", "layers", "against"])["mcnemar_p"].transform(holm)
     return table
 
 
-def _of_training(task: str, name: str, tests: Sequence[Trace], base: Sequence[Trace]) -> Iterator[dict]:
-    seeds = {trace.metadata["seed"]: trace for trace in base}
-    pairs = [(test, seeds[test.metadata["seed"]]) for test in tests if test.metadata["seed"] in seeds]
+def _of_training(task: str, name: str, tests: Sequence[Trace], base: Mapping[int, Side]) -> Iterator[dict]:
+    """The rows of one training; `base` is FastBERT's own under entropy, by seed."""
+    pairs = [(test, base[test.metadata["seed"]]) for test in tests if test.metadata["seed"] in base]
     if not pairs:
         return
     key = {"task": task, "training": name}
-    tests, base = zip(*pairs, strict=True)
-    depth, entropy = tests[0].metadata["layers"][-1], [Side(BASE, trace, None) for trace in base]
-    mine, theirs = ([trace.correct[:, -1] for trace in side] for side in (tests, base))
-    if depth < base[0].metadata["layers"][-1]:  # beside a shallow model, FastBERT's own at so many mean layers
-        first = [trace.correct[:, 0] for trace in base]  # of one layer, where no sample stays however unsure
+    tests, entropy = zip(*pairs, strict=True)
+    depth, deepest = (trace.metadata["layers"][-1] for trace in (tests[0], entropy[0].trace))
+    mine, theirs = ([trace.correct[:, -1] for trace in of] for of in (tests, [side.trace for side in entropy]))
+    if depth < deepest:  # beside a shallow model, FastBERT's own at so many mean layers
+        first = [side.trace.correct[:, 0] for side in entropy]  # of one layer, where no sample stays however unsure
         theirs = first if depth == 1 else _within(entropy, depth)
     found = [((LAST, depth, SELF_DISTILLATION), mine, theirs)]
     if tests[0].has_exits:
-        own, patient = ([Side(rule, test, None) for test in tests] for rule in (BASE, PATIENCE))
+        patient = [Side(PATIENCE, test, None) for test in tests]
+        own = entropy if name == SELF_DISTILLATION else [Side(BASE, test, None) for test in tests]
         for layers in (layers for layers in LAYERS if layers < depth):
             for rule, side, against, other in (
                 (BASE, own, SELF_DISTILLATION, entropy),
