@@ -162,7 +162,7 @@ def _settled(options: argparse.Namespace, named: "Named", tasks: Sequence[Task])
         chosen[other.name] = other
         if other is not task:
             print(f"{task.name}: {other.name} stands in for it, {len(other.classes)} classes of its own")
-        elif profile == "packaged" and task.package is None:
+        elif profile == "packaged" and task.package is None and named.task_file is None:
             print(f"{task.name}: generated text, since no package has text like it")
     return profile, list(chosen.values()), notice
 

@@ -76,6 +76,8 @@ def test_what_the_hub_has_is_named_and_not_fetched(reachable, capsys):
 
 
 def test_what_is_at_hand_is_checked_though_the_rest_is_not(reachable, tmp_path, capsys):
+    assert dry("--task-file", write_task_file(tmp_path), "--profile", "packaged") == 0
+    assert "generated text" not in capsys.readouterr().out  # it is the user's own
     assert dry("--task-file", write_task_file(tmp_path, "google-bert/bert-base-uncased")) == 0
     assert "mine, self-distillation: encoder google-bert/bert-base-uncased from the hub" in capsys.readouterr().out
     (tmp_path / "dev.tsv").write_text("label\ttext_a\n7\tword\n")
