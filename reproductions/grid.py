@@ -70,7 +70,7 @@ def effects(rows: pd.DataFrame) -> list[dict]:
     speed, lines = SPEEDS[0], []
     for (task, train_rows), mine in rows[rows["speed"] == speed].groupby(["task", "train_rows"]):
         for axis, values in AXES.items():
-            others = [name for name in AXES if name != axis]
+            others = [*(name for name in AXES if name != axis), "backbone", "seed"]
             for before, after in itertools.pairwise(_written(value) for value in values):
                 sides = [mine[mine[axis] == value].set_index(others) for value in (before, after)]
                 if sides[0].index.intersection(sides[1].index).empty:

@@ -185,5 +185,5 @@ def is_done(run: Run, stored: Sequence[StoredRun], replace: bool) -> bool:
         raise InputError(f"{found}, this is {run.run_id}; --replace lets it go")
     if not replace and stored:
         table = pd.concat([runs_table(stored).astype(object), pd.DataFrame([run.key | run.learnt_from])])
-        check_seeds(table, stored[0].folder.parents[1])
+        check_seeds(table, stored[0].folder.parents[2])
     return False

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from fastbert_core.errors import InputError
+from fastbert_core.tasks import TASKS
 from reproductions.names import SELF_DISTILLATION
 from reproductions.tables import read_or_empty, read_table, table_path
 
@@ -74,7 +75,7 @@ def metrics_text(results_dir: Path, task: str) -> str:
     parts = []
     for (training, seeds), mine in rows.groupby(["training", "seeds"]):
         full = [f"{row.metric} {_cell(row.value)}" for row in mine[mine["rule"] == "none"].itertuples()]
-        first = mine["metric"].iloc[0] if len(full) == 1 else full[0].split()[0]
+        first = TASKS[task].metrics[0] if task in TASKS and TASKS[task].metrics else mine["metric"].iloc[0]
         of_rules = mine[(mine["rule"] != "none") & (mine["metric"] == first)]
         cells = [
             f"{_cell(row.value)}, lost {_cell(row.lost)} [{_cell(row.lost_low)}, {_cell(row.lost_high)}]"

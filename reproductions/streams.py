@@ -21,13 +21,16 @@ THEN = {"dbpedia": "yelp-full"}  # the task that follows
 
 
 def drifting(test: Trace, dev: Trace, others: Sequence[Trace]) -> Iterator[dict]:
-    """Rows of streams.csv: each stream under FastBERT's own rule, calibrated on dev; `others` follow on the task."""
+    """Rows of streams.csv: each stream under FastBERT's own rule, calibrated on dev; `others` follow on the task,
+    where they have as many layers."""
     scores, layers = test.uncertainties, test.uncertainties.shape[1]
     by_lot = np.random.default_rng(0).permutation(len(scores))
     streams = {"shuffled": scores[by_lot], "by length": scores[np.argsort(test.tokens, kind="stable")]}
     for other in others:
-        both = scores[: LONGEST - len(other)], other.uncertainties
-        streams[f"then {other.metadata['task']}"] = np.concatenate(both)
+        if other.uncertainties.shape[1] == layers:
+            second = other.uncertainties[: LONGEST // 2]
+            both = np.concatenate([scores[: LONGEST - len(second)], second])
+            streams[f"then {other.metadata['task']}"] = both
     budget = layers / SHARE
     fixed = slowest_within(dev.uncertainties, np.arange(1, layers + 1), budget)
     on_dev = exit_layers(dev.uncertainties, fixed)

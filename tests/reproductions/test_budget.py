@@ -202,6 +202,10 @@ def test_one_task_s_texts_are_followed_by_another_s(traces):
     assert row["fixed_error"] > 3 * abs(row["held_error"])
     assert row["alarm_scores"] > 2600
 
+    long, shallow = make_trace(9000, task="yelp-full"), make_trace(40, task="yelp-full", layers=[6, 12])
+    streams = {row["samples"] for row in drifting(test, dev, [long, shallow]) if row["stream"] == "then yelp-full"}
+    assert streams == {2600 + 5000}, "no more than half of the longest, none of another depth"
+
 
 def test_on_the_committed_traces_a_budget_is_held_where_a_fixed_threshold_misses_it():
     """dbpedia's texts, then yelp-full's: what is asked of a table that training again would change."""

@@ -2,7 +2,9 @@
 
 import pytest
 
+from fastbert_core.tasks import TASKS
 from reproductions import show
+from reproductions.checkout import committed
 from reproductions.measure import measure
 from reproductions.tables import read_table, write_table
 from tests.factories import make_task, store
@@ -46,6 +48,13 @@ def test_a_printed_table_explains_it_too(printed):
     tiny, *_, folder = printed
     assert show.table(folder, "table2", "tickets").count("A speedup below 1x: ") == tiny
     assert "A speedup" not in show.table(folder, "luha", "tickets")
+
+
+@pytest.mark.parametrize("task", ["cola", "mrpc"])
+def test_points_are_those_of_the_metric_that_the_task_names_first(task):
+    said = show.metrics_text(committed("results", "standard", "more"), task)
+    assert f"{TASKS[task].metrics[0]}, half of the layers" in said
+    assert "accuracy, half of the layers" not in said
 
 
 def test_the_last_line_says_whether_the_committed_rows_are_reproduced(printed, tmp_path):
