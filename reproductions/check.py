@@ -7,8 +7,6 @@ real: 3 to 11 minutes, where it is asked for. Real text trained once, as the REA
 """
 
 import argparse
-import csv
-import io
 import os
 import shutil
 import tempfile
@@ -32,11 +30,12 @@ from reproductions.claims import (
 )
 from reproductions.measure import groups, measure
 from reproductions.store import RECORD, find_runs
-from reproductions.tables import read_table, write_table, write_tables
+from reproductions.tables import read_table, write_tables
 
 USUAL = TIERS[:2]
 COMMITTED = ("standard", "packaged")  # profiles, beside the counts of results/paper
 EXPECTED = Path(__file__).parent / "expected.csv"
+GRID = "grid.csv"  # the one table that no trace gives
 
 
 def check(options: argparse.Namespace, committed: bool) -> int:
@@ -96,25 +95,17 @@ def recomputed(folder: Path) -> Iterator[Finding]:
     place = ("exact", "", folder.name)
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary, folder.name)
-        shutil.copytree(folder, made, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(folder, made, ignore=shutil.ignore_patterns(".*", "*.csv"))
         try:
-            written = measure(made)
+            measure(made)
             for name, measured in (("leaderboard", rules.measured), ("budget", budget.measured)):
                 if (folder / f"{name}.csv").is_file():
-                    written += write_tables(made, measured(rules.traces_of(made)))
+                    write_tables(made, measured(rules.traces_of(made)))
         except InputError as error:
             yield held(place, "measured from the traces", "everything", str(error).replace(str(made), str(folder)))
             return
         names = {path.name for side in (folder, made) for path in side.glob("[!.]*") if path.is_file()}
-        for name in sorted(names):
-            if made / name not in written and (made / name).is_file():  # no trace gives it: it must keep its form
-                table = name.removesuffix(".csv")
-                try:
-                    write_table(made, table, read_table(made, table))
-                except KeyError:  # no table of ours
-                    (made / name).unlink()
-                except InputError as error:
-                    yield held(place, name, "in order", str(error).replace(str(made), str(folder)))
+        for name in sorted(names - {GRID}):
             yield same_files(place, name, folder / name, made / name)
 
 
@@ -128,13 +119,15 @@ def made_pages() -> Iterator[Finding]:
 
 
 def provenance(folder: Path) -> Iterator[Finding]:
-    """A finding for each run's commit and test trace, each trace's hash, and each table's runs and data."""
+    """A finding for each run's commit and traces, each file that no run lists, and the commits of grid.csv."""
     place = ("exact", "", folder.name)
-    for what, told in (("runs", _runs), ("tables", _tables)):
-        try:
-            yield from told(place, folder)
-        except InputError as error:
-            yield held(place, what, "in order", str(error))
+    try:
+        yield from _runs(place, folder)
+        if (folder / GRID).is_file():  # whose rows no run stands behind
+            dirty = set(read_table(folder, GRID.removesuffix(".csv"))["git_dirty"]) - {"no"}
+            yield held(place, f"{GRID}, code", "commits", "a commit and changes to it" if dirty else "commits")
+    except InputError as error:
+        yield held(place, "runs", "in order", str(error))
 
 
 def _runs(place: tuple, folder: Path) -> Iterator[Finding]:
@@ -152,24 +145,3 @@ def _runs(place: tuple, folder: Path) -> Iterator[Finding]:
         known |= {run.folder / name for name in (RECORD, *run.sums)}
     for path in sorted(path for path in traces.rglob("[!.]*") if path.is_file() and path not in known):
         yield held(place, path.relative_to(folder).as_posix(), "a file that a run lists", "a file")
-
-
-def _tables(place: tuple, folder: Path) -> Iterator[Finding]:
-    runs = read_table(folder, "runs")
-    data = set(zip(runs["task"], runs["data_sha256"], strict=True))
-    for path in sorted(folder.glob("*.csv")):
-        try:
-            rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8", errors="backslashreplace"), newline="")))
-        except csv.Error as error:
-            raise InputError(f"{path}: found {error}, expected a CSV") from None
-        named = {run for row in rows if "run_id" in row for run in (row["run_id"] or "").split(";")}
-        unknown = sorted(named - {*runs["run_id"]})
-        found = f"{', '.join(unknown)} not among them" if unknown else "all in runs.csv"
-        yield held(place, f"{path.name}, run_id", "all in runs.csv", found)
-        if path.stem != "runs" and rows and "git_dirty" in rows[0]:  # rows that no run of runs.csv stands behind
-            dirty = any(row["git_dirty"] != "no" for row in rows)
-            yield held(place, f"{path.name}, code", "commits", "a commit and changes to it" if dirty else "commits")
-        of = {(row["task"], row["data_sha256"]) for row in rows if {"task", "data_sha256"} <= row.keys()}
-        for task, other in sorted((task, sha) for task, sha in of - data if task in {*runs["task"]}):
-            known = ";".join(sorted(sha for name, sha in data if name == task))
-            yield held(("exact", task, folder.name), f"{path.name}, data_sha256", known, other)

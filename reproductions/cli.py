@@ -96,12 +96,6 @@ def _parser() -> ArgumentParser:
     _arithmetic(command)
     command.set_defaults(command=commands.train_grid, cluster=None)
 
-    command = subparsers.add_parser("padding", help="what the paper's unit hides: real lengths of the tasks' texts")
-    command.add_argument("tasks", nargs="+", metavar="TASK", help="task names, or all")
-    _written(command)
-    _sources(command)
-    command.set_defaults(command=commands.measure_padding)
-
     command = subparsers.add_parser(
         "flops", help="table 1 and the paper's misprints, or the count of one configuration"
     )

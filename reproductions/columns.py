@@ -1,7 +1,7 @@
 """The columns of every results table: `columns.csv` as data, and as Markdown for results/README.md.
 
 A row of columns.csv that names no type means what the row above it of the same column does; whether it is of the key,
-and whether it is optional, each row says for its own table.
+and whether it is optional, each row says for its own table. A row without a column names a table with the same ones.
 """
 
 import csv
@@ -94,6 +94,9 @@ def _tables() -> dict[str, dict[str, Column]]:
     above: dict[str, Column] = {}
     with open(PATH, encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
+            if not row["column"]:
+                tables[row["table"]] = tables[row["text"].removeprefix("as ")]
+                continue
             own = {flag: row[flag] == "yes" for flag in ("key", "optional")}
             if row["type"]:
                 decimals, low, high = (row[name] or None for name in ("decimals", "low", "high"))

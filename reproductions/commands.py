@@ -208,30 +208,6 @@ def train_grid(options: argparse.Namespace) -> None:
     print(notice, end="")
 
 
-def measure_padding(options: argparse.Namespace) -> None:
-    """What the paper's unit hides: real lengths of the tasks' texts."""
-    from tqdm import tqdm
-
-    from reproductions import show
-    from reproductions.lock import locked
-    from reproductions.padding import padding, record_padding
-    from reproductions.sources import load_data, load_encoder
-
-    quiet()
-    named, tables = _named(options), []
-    profile, tasks, notice = _settled(options, named, _tasks(options.tasks))
-    for task in tqdm(tasks, desc="tasks", disable=None):
-        data = load_data(profile, task, named)
-        tables.append(padding(data, load_encoder(profile, task, named, data, tqdm.write)))
-    results_dir = options.results_dir / profile
-    results_dir.mkdir(parents=True, exist_ok=True)
-    with locked(results_dir, tqdm.write):
-        record_padding(results_dir, tables)
-    for task in tasks:
-        print(show.table(results_dir, "padding", task.name))
-    print(notice, end="")
-
-
 def measure_stored(options: argparse.Namespace) -> None:
     """Every table and curve again, from the stored traces; or the tables of a foreign trace."""
     from reproductions import pages

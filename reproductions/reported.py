@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastbert_core.flops import BERT_BASE
-
 FOLDER = Path(__file__).parent / "paper"
 KEY = ["source", "task", "model", "setting"]  # names a row of the paper's tables
 
@@ -15,16 +13,9 @@ def load(name: str) -> pd.DataFrame:
     """The reported numbers of one table or figure, named as its CSV.
 
     Accuracies and shares are per cent, `mflops` millions, `speedup` against 21785M. Everything is as printed, misprints
-    included (`misprints` lists them), but for layers: figure 5 and the student names of figure 4 count from 0 in the
-    paper and from 1 here. Figure 4's column `classifier` becomes `layer`, the teacher's being 12.
+    included (`misprints` lists them), but for layers: figures 4 and 5 count them from 0, and the files from 1.
     """
-    table = pd.read_csv(FOLDER / f"{name}.csv")
-    if name == "figure5_exit_layers":
-        table["exit_layer"] += 1
-    if name == "figure4_luha":
-        table["classifier"] = table["classifier"].map(_layer)
-        table = table.rename(columns={"classifier": "layer"})
-    return table
+    return pd.read_csv(FOLDER / f"{name}.csv")
 
 
 def beside(tables: Sequence[pd.DataFrame], printed: pd.DataFrame, on: list[str]) -> pd.DataFrame:
@@ -59,10 +50,3 @@ def corrected() -> pd.DataFrame:
     table["doubtful"] = table.index.isin(wrong.index[wrong["effect"] == "not compared"])
     table["misprint"] = ("misprinted " + wrong["words"]).groupby(KEY).agg("; ".join).reindex(table.index).fillna("")
     return table.reset_index()
-
-
-def _layer(classifier: str) -> int:
-    """Layer of `Teacher-Classifier` or of `Student-Classifier<index from 0>`."""
-    if classifier == "Teacher-Classifier":
-        return BERT_BASE.layers
-    return int(classifier.removeprefix("Student-Classifier")) + 1

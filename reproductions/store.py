@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastbert_core.errors import InputError, refused
-from fastbert_core.files import PARTIAL, naming, within
+from fastbert_core.errors import InputError
+from fastbert_core.files import PARTIAL, naming, read_object, within
 from fastbert_core.trace import Trace, parse_trace, trace_bytes
 from reproductions.columns import TABLES
 from reproductions.seeds import KEY
@@ -25,7 +25,6 @@ from reproductions.tables import check_table
 
 RECORD = "run.json"
 STAGES = TABLES["convergence"]["stage"].choices
-LATER = ("overlap_rows",)  # columns that records from before there were such do not have
 JSON = [name for name, column in TABLES["runs"].items() if column.type == "json"]
 _NAME = re.compile(r"\w[\w.-]*")
 
@@ -108,16 +107,10 @@ def find_runs(results_dir: Path) -> list[StoredRun]:
 
 
 def _record(path: Path) -> dict:
-    """What a run.json holds, its JSON columns as text; what an older one does not have yet is empty."""
-    with refused(f"{path}: found ", ", expected a run's record in JSON", (ValueError, RecursionError)):
-        record = json.loads(path.read_bytes())
-    columns = TABLES["runs"]
-    missing = {"columns"}
-    if isinstance(record, dict):
-        record = dict.fromkeys(LATER) | record
-        missing = {*columns, "traces"}.symmetric_difference(record)
-    if missing:
-        raise InputError(f"{path}: found {', '.join(sorted(missing))} missing or unknown, expected a run's record")
+    """What a run.json holds, its JSON columns as text."""
+    record = read_object(path, "a run's record")
+    if wrong := {*TABLES["runs"], "traces"}.symmetric_difference(record):
+        raise InputError(f"{path}: found {', '.join(sorted(wrong))} missing or unknown, expected a run's record")
     sums = record["traces"]
     if not isinstance(sums, dict) or not all(re.fullmatch(r"test\.npz|dev\.npz|epoch-\d+\.npz", name) for name in sums):
         raise InputError(f"{path}: found traces {sums!r}, expected the SHA-256 of test.npz, dev.npz, epoch-<e>.npz")

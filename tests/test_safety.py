@@ -103,7 +103,7 @@ def test_who_speaks_with_the_network_is_known():
 
 
 @pytest.mark.parametrize("word", ["../dbpedia", "/etc", "dbpedia/..", "dbpedia\n", ".", ""])
-@pytest.mark.parametrize("command", ["run", "padding"])
+@pytest.mark.parametrize("command", ["run", "grid"])
 def test_no_task_word_is_a_path(command, word, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main([command, word, "--profile", "smoke"]) == 2

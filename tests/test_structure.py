@@ -75,5 +75,5 @@ def test_tox_lets_what_is_interrupted_end_by_itself():
 
 def test_the_page_of_commands_names_every_one():
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    for command in ("list", "run", "measure", "rules", "budget", "flops", "luha", "ablation", "padding", "check"):
+    for command in ("list", "run", "measure", "rules", "budget", "flops", "luha", "ablation", "check"):
         assert f"python -m reproductions {command}" in page

@@ -99,7 +99,7 @@ def _tables(results_dir: Path, part: Profile) -> dict[str, pd.DataFrame | None]:
     traced, stored, found = any(results_dir.glob(f"traces/*/{TEST_TRACES}")), {}, {}
     for name in (*(shown.table for shown in (RUNS, *OF_ALL_TASKS, *OF_A_TASK)), "speed_accuracy"):
         found[name] = None
-        if (traced and name != "padding") or table_path(results_dir, name).exists():
+        if traced or table_path(results_dir, name).exists():
             try:
                 found[name] = checked_table(results_dir, name, stored)
             except InputError as problem:

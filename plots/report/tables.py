@@ -66,21 +66,6 @@ OF_ALL_TASKS = (
         {"task": "{task}", **PAPER_ROW},
         beside="Table 2: every model and speed beside the paper's",
     ),
-    Shown(
-        "padding",
-        "Padding: what the paper's 128 tokens hold, in millions of multiply-accumulates of the dense model",
-        {
-            "task": "{task}",
-            "encoder": "{backbone}",
-            "test rows": "{test_rows}",
-            "mean tokens": "{mean_tokens}",
-            "padding %": "{padded_percent}",
-            "at the limit %": "{at_limit_percent}",
-            "MMACs, unpadded": "{dense_true_mmacs}",
-            "MMACs, padded": "{dense_padded_mmacs}",
-        },
-        rows="exit_layer == 1",
-    ),
 )
 OF_A_TASK = (
     Shown(

@@ -82,7 +82,7 @@ def test_what_is_not_published_lands_in_runs(checkout, tmp_path, capsys):
     assert not list((tmp_path / "elsewhere" / "docs").iterdir())
 
 
-@pytest.mark.parametrize("command", [["measure"], ["run", "book-review"], ["padding", "book-review"]])
+@pytest.mark.parametrize("command", [["measure"], ["run", "book-review"]])
 def test_the_committed_results_are_refused_however_they_are_spelt(checkout, tmp_path, command, monkeypatch, capsys):
     (tmp_path / "link").symlink_to(checkout / "results")
     before = times(tmp_path)

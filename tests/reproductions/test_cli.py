@@ -11,7 +11,6 @@ import torch
 
 from fastbert_core.agreement import disagreements
 from fastbert_core.checkpoint import load_checkpoint
-from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
@@ -352,7 +351,7 @@ def test_luha_and_ablation_print_a_task_and_write_nothing(smoke, capsys):
         (["walk"], "invalid choice: 'walk'"),
         (["run", "dbpedia", "--seed", "seven\n"], r"--seed: found 'seven\n', expected a whole number"),
         (["run", "dbpedia", "--seeds", "7"], "unrecognized arguments: --seeds"),
-        (["padding"], "required: TASK; python -m reproductions padding --help tells more"),
+        (["rules"], "required: TASK; python -m reproductions rules --help tells more"),
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_2(arguments, message, capsys):
@@ -423,17 +422,6 @@ def test_a_full_disk_and_a_gpu_without_room_exit_1_in_one_line(monkeypatch, caps
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines(keepends=True)
     assert line.startswith(told)
-
-
-def test_padding_says_where_it_measures_generated_text(monkeypatch, capsys, tmp_path):
-    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("reproductions.sources.settle_profile", lambda profile, named: "packaged")
-    monkeypatch.setattr("reproductions.sources.load_encoder", lambda *_: tiny(tmp_path / "tiny", ["text"], layers=6))
-    assert cli.main(["padding", "lcqmc", "--results-dir", str(tmp_path)]) == 0
-    said = capsys.readouterr().out.strip()
-    assert said.startswith("*** PROFILE packaged")
-    assert said.endswith("not of the paper's data.")
 
 
 @pytest.mark.smoke

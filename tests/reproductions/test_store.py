@@ -144,10 +144,10 @@ def test_a_trace_that_is_not_as_it_was_published_is_refused_by_name(tmp_path, sp
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"{", "expected a run's record in JSON"),
-        (b"\xff", "expected a run's record in JSON"),
-        (b"[" * 100_000, "expected a run's record in JSON"),
-        (b"[]", "found columns missing or unknown, expected a run's record"),
+        (b"{", "expected a run's record"),
+        (b"\xff", "expected a run's record"),
+        (b"[" * 100_000, "expected a run's record"),
+        (b"[]", "found a JSON list, expected a run's record"),
         (b"{}", "backbone, backbone_sha256"),
     ],
 )
@@ -175,19 +175,6 @@ def test_a_record_that_was_tampered_with_is_refused(tmp_path, changes, expected)
     store(tmp_path, [make_trace(20)])
     change_run(tmp_path, changes)
     assert refusal(find_runs, tmp_path).startswith(f"{trace_file(tmp_path, 'run.json')}: {expected}")
-
-
-def test_a_record_from_before_a_column_is_read_with_it_empty(tmp_path):
-    store(tmp_path, [make_trace(20)], overlap_rows=3)
-    path = trace_file(tmp_path, "run.json")
-    record = json.loads(path.read_text("utf-8"))
-    assert record.pop("overlap_rows") == 3
-    path.write_text(json.dumps(record), "utf-8")
-    (run,) = find_runs(tmp_path)
-    assert run.row["overlap_rows"] is None or np.isnan(run.row["overlap_rows"])
-    del record["stages"]  # may be empty too, but was always there
-    path.write_text(json.dumps(record), "utf-8")
-    assert refusal(find_runs, tmp_path).startswith(f"{path}: found stages missing")
 
 
 class Killed(BaseException):

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from fastbert_core.errors import InputError
+from reproductions.checkout import committed
 from reproductions.columns import TABLES
 from reproductions.tables import read_table, table_path, write_table
 from tests.factories import make_trace, runs_of
@@ -142,13 +143,11 @@ def test_two_runs_that_claim_one_key_are_both_named(tmp_path, runs):
 
 
 def test_two_rows_without_a_run_that_claim_one_key_are_named(tmp_path):
-    columns, hashes = list(TABLES["padding"]), "0" * 64
-    row = f"lcqmc,bert,{hashes},files,{hashes},10,9.00,50.00,0.00,1.000,1.000,1,2.000,2.000"
-    table_path(tmp_path, "padding").write_text("\n".join([",".join(columns), row, row]) + "\n")
-    message = refusal(read_table, tmp_path, "padding")
-    assert message.endswith(
-        f"found lcqmc, 1 claimed by a row, expected one claim; a row has it in {tmp_path}/padding.csv, line 2"
-    )
+    head, row = table_path(committed("results", "standard"), "grid").read_text().splitlines()[:2]
+    table_path(tmp_path, "grid").write_text("\n".join([head, row, row]) + "\n")
+    message = refusal(read_table, tmp_path, "grid")
+    assert f"found {','.join(row.split(',')[:2]).replace(',', ', ')}, " in message
+    assert message.endswith(f"claimed by a row, expected one claim; a row has it in {tmp_path}/grid.csv, line 2")
 
 
 def test_a_table_that_is_no_csv_is_refused(tmp_path):

@@ -1,14 +1,8 @@
 import numpy as np
 import pytest
 
-from fastbert_core.encoder_folder import tiny
-from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.flops import EncoderShape, dense_true_macs, true_macs
-from fastbert_core.generated import generate
-from fastbert_core.tasks import TASKS
 from reproductions.columns import TABLES
-from reproductions.padding import padding, record_padding
-from reproductions.tables import read_table
 from reproductions.true_macs import hidden_cost
 from tests.factories import BERT, make_task, make_trace
 
@@ -55,33 +49,3 @@ def test_length_and_exit_layer_matter_together():
         costs.append(hidden_cost([paired]).query("speed == 0.5").iloc[0])
     assert costs[0]["speedup"] == costs[1]["speedup"]
     assert costs[0]["true_speedup"] < costs[1]["true_speedup"]
-
-
-def test_padding_by_hand(tmp_path):
-    data = generate(TASKS["lcqmc"], {"train": 20, "dev": 4, "test": 30})
-    backbone = tiny(tmp_path / "tiny", data.train.texts, layers=6)
-    table = padding(data, backbone)
-    tokens = encode(load_tokenizer(backbone.source), data.test.texts, data.test.pairs).lengths
-    assert table["exit_layer"].tolist() == [1, 2, 6]
-    assert table["mean_tokens"].tolist() == [tokens.mean()] * 3
-    assert table["padded_percent"].iloc[0] == pytest.approx(100 - 100 * tokens.sum() / (128 * 30))
-    shape = EncoderShape(6, 32, 64, 2, max_tokens=128)
-    dense = sum(dense_true_macs(shape, int(n), 2) for n in tokens)
-    at_two = sum(true_macs(shape, 2, int(n), 2) for n in tokens)
-    assert table["true_speedup"].iloc[1] == dense / at_two
-
-
-def test_padding_of_a_shallow_encoder_has_the_layers_that_there_are(tmp_path):
-    data = generate(TASKS["weibo"], {"train": 20, "dev": 4, "test": 10})
-    assert padding(data, tiny(tmp_path / "tiny", data.train.texts, layers=4))["exit_layer"].tolist() == [1, 2]
-
-
-def test_a_tasks_rows_take_the_place_of_its_own_alone(tmp_path):
-    def of(name, rows):
-        data = generate(TASKS[name], {"train": 20, "dev": 4, "test": rows})
-        return padding(data, tiny(tmp_path / name, data.train.texts, layers=6))
-
-    record_padding(tmp_path, [of("lcqmc", 10), of("weibo", 10)])
-    record_padding(tmp_path, [of("lcqmc", 12)])
-    table = read_table(tmp_path, "padding")
-    assert table.groupby("task")["test_rows"].unique().map(list).to_dict() == {"lcqmc": [12], "weibo": [10]}
