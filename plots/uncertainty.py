@@ -3,6 +3,7 @@
 Shaded by number, not by the share of those that reach a layer: where a single sample does, it is no 100%.
 """
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
@@ -22,8 +23,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     speeds = sorted(rows["speed"].unique())
     figure, axes = sheet("layer", "uncertainty", len(speeds), 2, sharex=True, sharey=True)
     most = max(rows["samples"].max(), 10)
+    width = (rows["bin_high"] - rows["bin_low"]).iloc[0]
+    bins, layers = np.arange(round(1 / width)), np.arange(1, rows["layer"].max() + 1)
     for panel, speed in zip(axes, speeds, strict=True):
-        mesh = _panel(panel, rows[rows["speed"] == speed], speed, LogNorm(PALEST, most))
+        mine = rows[rows["speed"] == speed].assign(bin=(rows["bin_low"] / width).round().astype(int))
+        counts = mine.pivot(index="bin", columns="layer", values="samples").reindex(index=bins, columns=layers)
+        mesh = _panel(panel, counts, speed, LogNorm(PALEST, most))
     ticks = [10**power for power in range(len(str(most)))]
     bar = figure.colorbar(mesh, ax=axes, ticks=ticks, format="{x:,.0f}", aspect=40, pad=0.01)
     bar.ax.minorticks_off()
@@ -36,13 +41,11 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     return finish(figure, heading(rows, text, "figure 6"), note(rows, tables["runs"], ABOUT))
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, speed: float, norm: LogNorm) -> QuadMesh:
-    """One speed: a column for each layer, shaded by number."""
-    counts = rows.pivot(index="bin_low", columns="layer", values="samples")  # [bins, layers]
-    reaching = rows.groupby("layer")["samples"].sum()
-    layers = counts.columns.to_numpy(float)
-    edges = [*layers - 0.5, layers[-1] + 0.5], [*counts.index, rows["bin_high"].max()]
-    mesh = axes.pcolormesh(*edges, counts.where(counts > 0).to_numpy(float), cmap=SHADES, norm=norm)
+def _panel(axes: Axes, counts: pd.DataFrame, speed: float, norm: LogNorm) -> QuadMesh:
+    """One speed: a column for each layer, shaded by `counts` [bins, layers], empty where no sample is."""
+    reaching, (bins, layers) = counts.sum(), counts.shape
+    edges = np.arange(layers + 1) + 0.5, np.linspace(0, 1, bins + 1)
+    mesh = axes.pcolormesh(*edges, counts.to_numpy(float), cmap=SHADES, norm=norm)
     for layer, share in (100 * reaching / reaching.iloc[0]).items():
         text = "<1" if 0 < share < 1 else f"{share:.0f}"
         axes.text(layer, 1.01, text, size=5.5, ha="center", va="bottom")
@@ -51,5 +54,5 @@ def _panel(axes: Axes, rows: pd.DataFrame, speed: float, norm: LogNorm) -> QuadM
     axes.set_title(f"speed {speed:g}", pad=10)
     axes.set_ylim(0, 1)
     axes.grid(False)
-    layer_ticks(axes, int(layers[-1]))
+    layer_ticks(axes, layers)
     return mesh

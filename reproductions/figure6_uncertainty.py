@@ -15,7 +15,7 @@ EDGES = np.arange(1, BINS) / BINS
 
 
 def uncertainty_distribution(traces: Sequence[Trace]) -> pd.DataFrame:
-    """`uncertainty.csv`: samples by layer and uncertainty bin, all seeds together."""
+    """`uncertainty.csv`: samples by layer and uncertainty bin, all seeds together; a row where there are any."""
     tables = [_by_layer(select(traces, task), speed) for task in tasks_of(traces) for speed in SPEEDS]
     return pd.concat(tables) if tables else pd.DataFrame()
 
@@ -27,8 +27,7 @@ def _by_layer(traces: list[Trace], speed: float) -> pd.DataFrame:
         reached = at_speed(trace, speed).exit_layer[:, None] > np.arange(layers)  # [samples, layers]
         cell = np.digitize(trace.uncertainties, EDGES) + BINS * np.arange(layers)
         counts += np.bincount(cell[reached], minlength=layers * BINS).reshape(layers, BINS)
-    reaching = counts.sum(axis=1, keepdims=True)
-    layer, low = np.indices(counts.shape).reshape(2, -1)
+    layer, low = np.nonzero(counts)
     return pd.DataFrame(
         {
             "task": traces[0].metadata["task"],
@@ -36,8 +35,8 @@ def _by_layer(traces: list[Trace], speed: float) -> pd.DataFrame:
             "layer": layer + 1,
             "bin_low": low / BINS,
             "bin_high": (low + 1) / BINS,
-            "samples": counts.ravel(),
-            "percent": (100 * counts / np.where(reaching > 0, reaching, np.nan)).ravel(),
+            "samples": counts[layer, low],
+            "percent": 100 * counts[layer, low] / counts.sum(axis=1)[layer],
             **seeds_and_runs(traces),
         }
     )
