@@ -152,11 +152,12 @@ def evaluate(options: argparse.Namespace) -> None:
             remedy = "pip install matplotlib brings it"
             raise InputError(f"--plot: found no package {error.name}, expected it; {remedy}") from None
     from fastbert_core.evaluation import beside
+    from fastbert_core.loading import file_beside
     from fastbert_core.operating_points import FILE, load_points
 
-    said, folder = _said(options, options.data, "test", labelled=True), Path(options.model)
-    path = folder / FILE
-    tables = said.tables(load_points(path) if path.exists() else None)
+    said = _said(options, options.data, "test", labelled=True)
+    path = file_beside(options.model, FILE)
+    tables = said.tables(path and load_points(path))
     if tables is None:
         raise InputError(f"{options.data}: found no labels, expected some to evaluate by")
     if options.rules:
@@ -166,15 +167,14 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(tables, ensure_ascii=False))
         return
-    common = "the commonest class is" if tables["classes"] else "one answer for all is right to"
-    print(f"{tables['rows']} rows; {common} {tables['majority']:.2f}% of them")
+    print(f"{tables['rows']} rows; {show.majority(tables)}")
     if tables["confidence"] is not None:
         print(f"the full model is {tables['confidence']:.2f}% sure on average")
     for name in ("points", "classes", "rules"):
         if tables.get(name):
             print(f"\n{show.table(tables[name])}")
-    if not path.exists():
-        print(f"\nno operating points; next: fastbert calibrate {folder} --texts FILE")
+    if path is None:
+        print(f"\nno operating points; next: fastbert calibrate {options.model} --texts FILE")
 
 
 def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool) -> "Said":

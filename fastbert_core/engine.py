@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
-from transformers.utils import cached_file
 
 from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
 from fastbert_core.budgets import Alarm, Budget, Pace, Steady
@@ -25,6 +24,7 @@ from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
 from fastbert_core.known_precision import FILE as PRECISION_FILE
 from fastbert_core.known_precision import known_precision
+from fastbert_core.loading import file_beside
 from fastbert_core.memory import out_of_memory
 from fastbert_core.model import FastBertModel
 from fastbert_core.online import Online, Request
@@ -134,7 +134,7 @@ class Engine:
         if options.get("precision") == FASTEST:
             device = options.get("device")
             options["precision"] = known_precision(
-                _beside(source, PRECISION_FILE), source, resolve_device(device or "cpu")
+                file_beside(source, PRECISION_FILE), source, resolve_device(device or "cpu")
             )
         engine = cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
         engine._source = source
@@ -144,7 +144,7 @@ class Engine:
     def points(self) -> OperatingPoints:
         """The model's operating points. Raises InputError if it has none, or has those of another model."""
         if self._points is None:
-            file = self._source and _beside(self._source, FILE)
+            file = self._source and file_beside(self._source, FILE)
             if file is None:
                 remedy = "`fastbert calibrate MODEL --texts FILE` makes them, or give a speed"
                 raise InputError(f"{self._source or 'model'}: found no {FILE}, expected operating points; {remedy}")
@@ -359,12 +359,6 @@ def _predictions(
     for answer, p, exit_layer, uncertainty, cut in zip(*answers, *of_samples, strict=True):
         label, index = model.kind.told(answer, model.config)
         yield Prediction(label, index, exit_layer, uncertainty, cut, tuple(p))
-
-
-def _beside(source: str | Path, name: str) -> Path | None:
-    """A file beside the model `source` (folder or hub id); None where there is none."""
-    file = cached_file(str(source), name, _raise_exceptions_for_missing_entries=False)
-    return None if file is None else Path(file)
 
 
 def _seconds(name: str, value: float) -> float:

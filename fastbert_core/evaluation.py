@@ -19,6 +19,7 @@ from fastbert_core.metrics import judged
 from fastbert_core.model import FastBertModel
 from fastbert_core.operating_points import OperatingPoints, calibrated, costs, weights_sha256
 from fastbert_core.pooling import Shapes
+from fastbert_core.reduced import folded
 from fastbert_core.task_metrics import METRICS
 from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
@@ -47,7 +48,7 @@ class Said(NamedTuple):
             "max_tokens": self.model.config.max_tokens,
         }
         if shapes is not None:
-            of |= {"priced": second_costs(self.model, self.trace.tokens, shapes), "unit": "seconds"}
+            of |= {"priced": second_costs(folded(self.model), self.trace.tokens, shapes), "unit": "seconds"}
         return calibrated(self.trace, **of)
 
     @property

@@ -141,7 +141,7 @@ def load_named(name: str) -> datasets.DatasetDict:
 
     No code of its repository is run. Raises InputError if it cannot be had.
     """
-    path, _, config = name.partition(":")
+    path, _, config = (name, "", "") if os.path.isdir(name) else name.partition(":")
     expected = "expected a file, a folder, a task (fastbert list tasks), or a data set that the hub has"
     logging.getLogger("datasets").setLevel(logging.CRITICAL)  # what it logs is told in one line
     with refused(f"{name}: cannot be loaded (", f"), {expected}{did_you_mean(name, TASKS)}"):

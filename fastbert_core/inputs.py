@@ -242,7 +242,12 @@ def prepare(
     columns = choose_columns(one_of(tables, "train"), text, pair, label, needs_labels, kind)
     rows = {}
     for name, records in tables.items():
-        own = choose_columns(records, columns.text, columns.pair, columns.label, needs_labels and name != "dev")
+        own = columns
+        if name == "dev" and columns.label not in records.columns:
+            own = columns._replace(label=None)  # for thresholds alone
+        if lacking := [column for column in own if column is not None and column not in records.columns]:
+            found = f"{records.name}: found {_listed(records)}, expected {lacking[0]!r}"
+            raise InputError(f"{found}, which the training rows are read from")
         rows[name] = read_rows(records, own, kind)
     scores = rows["train"].scores() if kind.base == "spread" else None
     classes = tuple(classes or classes_of(rows["train"], kind))

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import cached_file
 
 from fastbert_core.backbones import FAMILIES, Family
 from fastbert_core.errors import InputError, refused
@@ -57,3 +58,9 @@ def load_backbone(source: str | Path) -> PreTrainedModel:
     # Names of weights within the encoder, whatever it was saved as a part of; others are a pooler's or a head's.
     check_whole(source, found, rf"(^|\.)({'|'.join(name for name, _ in model.named_children())})\.")
     return model
+
+
+def file_beside(source: str | Path, name: str) -> Path | None:
+    """A file beside the model `source` (folder or hub id); None where there is none."""
+    file = cached_file(str(source), name, _raise_exceptions_for_missing_entries=False)
+    return None if file is None else Path(file)

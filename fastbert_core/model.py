@@ -166,7 +166,7 @@ class FastBertModel(PreTrainedModel):
         backbone = copy.deepcopy(self.backbone)
         self.family.cut(backbone, self.layers // layers)
         kept = ("pair", "classifier_width", "classifier_heads", "classifier_dropout", "classifier_init")
-        settings = {name: getattr(self.config, name) for name in (*kept, "max_tokens", "task_type")}
+        settings = {name: getattr(self.config, name) for name in (*kept, "max_tokens", "task_type", "scores")}
         compact = self._around(backbone, self.config.class_names, **settings)
         compact.teacher.load_state_dict(self.teacher.state_dict())
         return compact.to(self.device)

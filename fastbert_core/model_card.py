@@ -1,6 +1,7 @@
 """A model's card: what it is, where it came from, what it can do; in the form that the Hugging Face Hub reads."""
 
 from fastbert_core.operating_points import OperatingPoints
+from fastbert_core.show import majority
 
 CODE = """```python
 from fastbert_core import Engine
@@ -99,7 +100,7 @@ def _tested(tested: dict) -> str:
 def _said(points: OperatingPoints, tested: dict | None) -> str:
     if tested is not None:
         rows = f"{tested['rows']} test rows, on which nothing was chosen"
-        return f"Measured on {rows}; the commonest class is {tested['majority']:.1f}% of them."
+        return f"Measured on {rows}; {majority(tested)}."
     return (
         f"Measured on the {points.rows} rows that the thresholds were chosen on; `on new rows` is the middle 90% of "
         "what rows outside a bootstrap draw give. `fastbert evaluate` measures on rows of your own."

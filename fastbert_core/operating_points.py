@@ -13,7 +13,7 @@ from fastbert_core.exit_rules import at_exit, exit_layers
 from fastbert_core.files import read_object, sha256, write_whole
 from fastbert_core.flops import dense_true_macs, true_macs
 from fastbert_core.out_of_bag import speedup_intervals
-from fastbert_core.sweep import every_threshold, slowest_within, totals
+from fastbert_core.sweep import every_threshold, totals
 from fastbert_core.thresholds import GRID, by_speedup, certified, disagreement, learn_then_test
 from fastbert_core.trace import Trace
 
@@ -139,7 +139,8 @@ def calibrated(trace: Trace, priced: tuple[np.ndarray, np.ndarray] | None = None
         return 100 * float(right[known].mean()) if known.any() else None
 
     every = every_threshold(scores)
-    fastest = samples * dense / totals(scores, cost, every[-1:])[0]
+    share = totals(scores, cost, every) / (samples * dense)  # of the dense model's cost, falling
+    fastest = 1 / share[-1]
     asked = [("speedup", value) for value in SPEEDUPS if value <= fastest]
     asked += [("max_disagreement", value) for value in TOLERANCES]
     chosen = [
@@ -162,18 +163,18 @@ def calibrated(trace: Trace, priced: tuple[np.ndarray, np.ndarray] | None = None
         )
         for of_target, choice, left, speedup, interval in zip(asked, chosen, lefts, speedups, intervals, strict=True)
     ]
-    wanted = dense / np.linspace(1.0, fastest, CURVE_POINTS)
-    slowest = [slowest_within(scores, cost, most) for most in wanted]
-    curve = sorted({0.0, *(float(every[-1]) if threshold is None else threshold for threshold in slowest)})
+    wanted = (1 + 1e-12) / np.linspace(1.0, fastest, CURVE_POINTS)
+    slowest = np.searchsorted(-share, -wanted).clip(max=len(every) - 1)
+    curve = np.union1d(0.0, every[slowest])
     return OperatingPoints(
         rule=trace.kind.base,
         rows=samples,
         labelled=int(known.sum()),
         full_accuracy=accuracy(np.full(samples, layers)),
         points=tuple(points),
-        thresholds=tuple(curve),
-        speedups=tuple((samples * dense / totals(scores, cost, np.array(curve))).tolist()),
-        layers=tuple((totals(scores, np.arange(1, layers + 1), np.array(curve)) / samples).tolist()),
+        thresholds=tuple(curve.tolist()),
+        speedups=tuple((samples * dense / totals(scores, cost, curve)).tolist()),
+        layers=tuple((totals(scores, np.arange(1, layers + 1), curve) / samples).tolist()),
         first=tuple(np.sort(scores[:, 0]).tolist()),
         lost=tuple(totals(scores, losses, GRID).astype(int).tolist()),
         **of,

@@ -13,6 +13,7 @@ import numpy as np
 from fastbert_core.sweep import by_sample, every_threshold, totals
 
 LEVEL, RESAMPLES = 0.9, 200
+MOST = 2**24  # counts that are multiplied at once: 128 MiB
 POINTS = 48  # thresholds of which a draw chooses; its own speedup, which the others' is held against, is at the same
 
 
@@ -48,8 +49,11 @@ def of_dense(counts: np.ndarray, table: np.ndarray, dense: np.ndarray) -> np.nda
 
     Where costs are whole numbers, so are the sums, and no machine adds them up otherwise.
     """
-    counts = counts.astype(np.float64)  # which BLAS multiplies, and whole numbers it does not
-    return (counts @ table) / (counts @ dense.astype(np.float64))[:, None]
+    shares = []
+    for some in np.array_split(counts, 1 + counts.size // MOST):
+        some = some.astype(np.float64)  # which BLAS multiplies, and whole numbers it does not
+        shares.append((some @ table) / (some @ dense.astype(np.float64))[:, None])
+    return np.concatenate(shares)
 
 
 def spread(scores: np.ndarray, cost: np.ndarray, points: int) -> np.ndarray:
@@ -72,6 +76,8 @@ def first_within(share: np.ndarray, targets: Sequence[float]) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def draws(rows: int, size: int, count: int, seed: int = 0) -> np.ndarray:
-    """How often each of `rows` is drawn in each of `count` draws of `size` with replacement, int64 [count, rows]."""
-    drawn = np.random.default_rng(seed).integers(rows, size=(count, size)) + rows * np.arange(count)[:, None]
-    return np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
+    """How often each of `rows` is drawn in each of `count` draws of `size` with replacement, uint16 [count, rows]."""
+    generator, drawn = np.random.default_rng(seed), np.empty((count, rows), np.uint16)
+    for counts in drawn:
+        counts[:] = np.bincount(generator.integers(rows, size=size), minlength=rows)
+    return drawn

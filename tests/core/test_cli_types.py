@@ -36,7 +36,8 @@ def write(path, kind, rows=160, seed=1):
 def trained(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     data = write(folder / "train.jsonl", request.param)
-    words = ["train", str(data), "--type", request.param, "--out", str(folder / "model"), *QUICK]
+    test = write(folder / "test.jsonl", request.param, 40, 3)
+    words = ["train", str(data), "--type", request.param, "--test", str(test), "--out", str(folder / "model"), *QUICK]
     assert cli.main(words) == 0
     return request.param, folder
 
@@ -67,6 +68,7 @@ def test_from_a_table_to_predictions(trained, capsys):
         assert labels[0] > labels[1]
     card = (folder / "model" / "README.md").read_text()
     assert {"multi-label": "any of 2 labels", "regression": "a score", "sequence-labelling": "tags"}[kind] in card
+    assert "one answer for all is right to" in card
     assert json.loads((folder / "model" / "training.json").read_text())["type"] == kind
 
 

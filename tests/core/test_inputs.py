@@ -191,3 +191,20 @@ def test_test_rows_leave_rows_to_learn_from_and_have_labels():
         prepare(table(), test=table())
     with pytest.raises(InputError, match="found no label in the test rows"):
         prepare(table(), test={"text": ["new", "newer"], "label": [None, None]})
+
+
+def test_a_table_beside_the_training_rows_lacks_a_column(tmp_path):
+    few = table(20)
+    lacking = {"text": [f"{text} again" for text in few["text"]]}
+    found = prepare(table(), dev=lacking | {"label": few["label"]}, test=None)
+    told = "found the columns 'text', expected 'label', which the training rows are read from"
+    with pytest.raises(InputError, match=told):
+        prepare(table(), test=lacking)
+    without = prepare(table(), dev=lacking, needs_labels=False)
+    assert len(without.calibration) + len(without.selection) == len(found.calibration) + len(found.selection)
+
+
+def test_a_folder_with_a_colon_in_its_name_is_read(tmp_path):
+    (folder := tmp_path / "a:b").mkdir()
+    pd.DataFrame(table()).to_csv(folder / "reviews.csv", index=False)
+    assert len(read_tables(str(folder))["train"].columns) == 2

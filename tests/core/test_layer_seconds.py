@@ -7,6 +7,7 @@ from fastbert_core import layer_seconds
 from fastbert_core.engine import Engine
 from fastbert_core.evaluation import said_of
 from fastbert_core.exit_rules import exit_layers
+from fastbert_core.heads import Folded
 from fastbert_core.layer_seconds import second_costs
 from fastbert_core.operating_points import load_points, save_points
 from fastbert_core.tsv import Split
@@ -41,11 +42,13 @@ def test_what_is_timed_is_time():
 
 
 def test_operating_points_of_seconds(tmp_path, monkeypatch):
-    monkeypatch.setattr(layer_seconds, "_of_width", lambda model, width, rows: (1.0, 0.5))  # exits half as dear
+    timed = []
+    monkeypatch.setattr(layer_seconds, "_of_width", lambda *of: timed.append(of) or (1.0, 0.5))  # exits half as dear
     model, tokenizer, texts = make_model(), make_tokenizer(), texts_of(200)
     model.save_pretrained(tmp_path)
     said = said_of(model, tokenizer, Split(texts, None, np.full(200, -1)), "")
     points = said.operating_points(tmp_path, Engine(model, tokenizer).shapes())
+    assert {type(head) for of, *_ in timed for head in of.classifiers} == {Folded}, "what an engine runs"
     save_points(points, tmp_path)
     assert load_points(tmp_path / "operating_points.json") == points
     assert (points.unit, said.operating_points(tmp_path).unit) == ("seconds", "multiply-accumulates")

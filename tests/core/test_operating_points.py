@@ -15,8 +15,17 @@ from fastbert_core.evaluation import said_of
 from fastbert_core.exit_rules import RULES, exit_layers, get_rule
 from fastbert_core.exit_rules.entropy import Entropy
 from fastbert_core.flops import EncoderShape
-from fastbert_core.operating_points import FILE, calibrated, costs, load_points, save_points, weights_sha256
+from fastbert_core.operating_points import (
+    CURVE_POINTS,
+    FILE,
+    calibrated,
+    costs,
+    load_points,
+    save_points,
+    weights_sha256,
+)
 from fastbert_core.show import first_option
+from fastbert_core.sweep import every_threshold, slowest_within
 from fastbert_core.thresholds import learn_then_test
 from fastbert_core.trace import Trace
 from fastbert_core.tsv import Split
@@ -71,6 +80,14 @@ def test_any_speedup_has_its_threshold(rows, points):
     for wrong in (0.5, points.speedups[-1] + 0.1, float("nan")):
         with pytest.raises(InputError, match="expected a number from 1 to"):
             points.threshold(speedup=wrong)
+
+
+def test_the_curve_is_of_the_slowest_thresholds_of_its_speedups(rows, points):
+    trace = trace_of(*rows)
+    cost, dense = costs(trace)
+    wanted = dense.mean() / np.linspace(1.0, points.speedups[-1], CURVE_POINTS)
+    every = {slowest_within(trace.uncertainties, cost, most) for most in wanted} - {None}
+    assert set(points.thresholds) == {0.0, every_threshold(trace.uncertainties)[-1], *every}
 
 
 def test_any_tolerance_is_certified_as_on_the_rows_themselves(rows, points):
