@@ -82,8 +82,9 @@ def headline(tables: Tables) -> str:
             "([by task](docs/results.md#luha))"
         ),
         "Measured speedup over FLOPs speedup, in the engine on a CPU": (
-            f"{exits.min():.2f} to {exits.max():.2f}, both over the engine at speed 0, which takes {overhead.min():.2f} to "
-            f"{overhead.max():.2f} times as long as the plain encoder ([seconds](docs/performance.md))"
+            f"{exits.min():.2f} to {exits.max():.2f}, both over the engine at speed 0, which takes "
+            f"{overhead.min():.2f} to {overhead.max():.2f} times as long as the plain encoder "
+            "([seconds](docs/performance.md))"
         ),
     }
     return markdown([{"what": what, "found": found} for what, found in findings.items()])
