@@ -1,4 +1,4 @@
-"""The columns of every results table: `columns.csv` as data, and as Markdown for results/README.md.
+"""The columns of every results table: `columns.csv` as data, and as Markdown for docs/columns.md.
 
 A row of columns.csv that names no type means what the row above it of the same column does; whether it is of the key,
 and whether it is optional, each row says for its own table. A row without a column names a table with the same ones.

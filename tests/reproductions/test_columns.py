@@ -1,4 +1,4 @@
-"""columns.csv: every committed table is as it says, and results/README.md says the same."""
+"""columns.csv: every committed table is as it says, and docs/columns.md says the same."""
 
 from pathlib import Path
 
