@@ -8,14 +8,13 @@ the real tokens.
 import json
 import sys
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from bench.models import SMOKE
 from bench.tables import measured, write
-from fastbert_core.arguments import ArgumentParser, exit_code
+from fastbert_core.arguments import ArgumentParser, command_line
 from fastbert_core.errors import InputError
 from reproductions.tables import check_table
 
@@ -179,12 +178,9 @@ def _layers(way: dict) -> float:
     return way["seconds"] - way["embedding_seconds"]
 
 
+@command_line
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
-    return exit_code(partial(_write, arguments))
-
-
-def _write(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.report", description=__doc__.splitlines()[0])
     parser.add_argument("json", type=Path, help="what `pytest bench --benchmark-json` has written")
     tables = _tables(parser.parse_args(arguments).json)

@@ -12,14 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from bench import tables
-from fastbert_core.arguments import ArgumentParser, exit_code
+from fastbert_core.arguments import ArgumentParser, command_line
 from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.errors import RunError
@@ -34,12 +33,9 @@ SPEED = 0.5
 ALONE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "RAY_worker_niceness": "0"}
 
 
+@command_line
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
-    return exit_code(partial(_command, arguments))
-
-
-def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.scale", description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="a twentieth of the work, into the folder of smoke models")
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)  # what each of the processes does

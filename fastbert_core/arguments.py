@@ -2,10 +2,11 @@
 
 import argparse
 import contextlib
+import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -101,6 +102,16 @@ def exit_code(command: Callable[[], int], memory: str = "") -> int:
         return fail(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_FAILED)
     except KeyboardInterrupt as error:
         return fail("; ".join(("interrupted", *error.args)), EXIT_INTERRUPTED)
+
+
+def command_line(command: Callable[..., int]) -> Callable[..., int]:
+    """A decorator of a `main`: however it ends, it returns an exit code, as `exit_code` says."""
+
+    @functools.wraps(command)
+    def main(*arguments: Sequence[str] | None) -> int:
+        return exit_code(functools.partial(command, *arguments))
+
+    return main
 
 
 def fail(message: str, code: int) -> int:

@@ -22,12 +22,13 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         found = table[table["model"] == model].sort_values("mean_layers")
         if found.empty:
             continue
+        name = model.removeprefix("FastBERT ")
         if model == FIXED_DEPTH:
             axes.plot(found["mean_layers"], found["accuracy"], look.line, color=look.color)
-            points(axes, found, "mean_layers", model, f"{model}: fixed depth")
+            points(axes, found, "mean_layers", model, f"{name}: fixed depth")
         else:
             speeds = ", ".join(sorted(found["setting"].str.removeprefix("speed=")))
-            marks(axes, found, "mean_layers", model, f"{model.removeprefix('FastBERT ')} at speed {speeds}")
+            marks(axes, found, "mean_layers", model, f"{name} at speed {speeds}")
         hollow(axes, found["paper_layers"], found["reported_accuracy"], model)
     curves.label(axes, rows, "mean_layers")
     both = pd.concat([rows["run_id"], table["run_id"]]).to_frame()

@@ -3,24 +3,20 @@
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, exit_code
+from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, command_line
 from reproductions.checkout import committed, is_committed
 from reproductions.names import BENCH, FOREIGN, PROFILES, PUBLISHED
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw what can be drawn, name what cannot. Exit code 0, 1 if something is broken, 2 for bad arguments.
 
     What is committed has its figures in plots/figures/<profile, or bench>/, and those of the tasks of more/ in
     plots/figures/<profile>-more/; all else has them in figures/ in its results folder.
     """
-    return exit_code(partial(_draw, arguments))
-
-
-def _draw(arguments: Sequence[str] | None) -> int:
     parser = ArgumentParser(prog="python -m plots", description="Every figure again, from stored results.")
     parser.add_argument("--results-dir", type=Path, help="holds one folder for each profile (default: the committed)")
     parser.add_argument("--profile", choices=PROFILES, help="default: every profile that has a folder there, and bench")

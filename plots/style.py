@@ -30,6 +30,7 @@ METHODS = {
     "DistilBERT": Look("#D55E00", "s"),
     "FastBERT without self-distillation": Look("#009E73", "^", "--"),
     "FastBERT with reverse KL": Look("#CC79A7", "v", "-."),
+    "FastBERT as the authors train": Look("#E69F00", "P", ":"),
     "FastBERT without adaptive inference": Look(GREY, "X", ":"),
 }
 # Of the engine, where seconds are measured: by the batch size from which on it looks so.

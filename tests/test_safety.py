@@ -7,20 +7,15 @@ test_store.py), what is downloaded in tests/core/test_packaged.py.
 import ast
 import re
 import tomllib
-from configparser import ConfigParser
-from functools import cache
 from importlib.metadata import PackageNotFoundError, requires
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bench import models
-from fastbert_core.errors import InputError
 from reproductions import cli
+from tests.project import ROOT, imported, modules, tox
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = ("fastbert_core", "reproductions", "plots", "bench")
 FORBIDDEN_MODULES = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "imp", "code"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "pd.read_pickle"}
@@ -37,11 +32,9 @@ NETWORK = {*"urllib http socket requests httpx httpx2 ftplib aiohttp huggingface
 
 def faults(tree):
     """What a module does that none may do, as texts."""
+    yield from (f"imports {name}" for name in imported(tree) if name.split(".")[0] in FORBIDDEN_MODULES)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-            yield from (f"imports {name}" for name in names if name.split(".")[0] in FORBIDDEN_MODULES)
-        elif isinstance(node, ast.Call):
+        if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             told = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
             if called in FORBIDDEN_CALLS:
@@ -52,13 +45,6 @@ def faults(tree):
                 yield f"calls {called} with a shell or remote code"
             if told.get("allow_pickle", False) is not False or told.get("weights_only", True) is not True:
                 yield f"calls {called} with pickles"
-
-
-@cache
-def modules(*folders):
-    """Every Python file below the folders, parsed, by its path."""
-    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def test_no_module_loads_code_with_data_or_hands_text_to_a_shell():
@@ -89,12 +75,6 @@ def test_and_none_of_these(line):
 
 def test_who_speaks_with_the_network_is_known():
     """Of these only `packaged` keeps a file that it fetched, by a pip in another process, and checks its SHA-256."""
-
-    def imported(tree):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                yield from [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-
     speak = {path for path, tree in modules(*PACKAGES).items() if NETWORK & {n.split(".")[0] for n in imported(tree)}}
     ours = {"cluster", "encoder_folder", "hub", "serving"}  # of which the last answers, on loopback unless told
     assert speak == {f"fastbert_core/{name}.py" for name in ours}
@@ -109,18 +89,6 @@ def test_no_task_word_is_a_path(command, word, tmp_path, monkeypatch, capsys):
     assert cli.main([command, word, "--profile", "smoke"]) == 2
     assert "error: task: found" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("run_id", ["../../elsewhere", "/elsewhere", "..", "a\0b"])
-def test_no_run_id_leads_out_of_the_folder_of_runs(run_id, tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "PLACES", (tmp_path,))
-    row = f"{run_id},dbpedia,en-bert-small-12x384,self-distillation,7,standard"
-    (tmp_path / "standard").mkdir()
-    (tmp_path / "standard" / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")
-    for variable in ("FASTBERT_RUNS", "FASTBERT_DATA"):
-        monkeypatch.setenv(variable, str(tmp_path / "runs"))
-    with pytest.raises(InputError, match="found a way out of"):
-        models.available()
 
 
 def pins():
@@ -173,10 +141,8 @@ def test_what_dependencies_depend_on_is_pinned_too():
 
 
 def test_what_tox_installs_beside_the_suite_is_pinned_or_allowed():
-    tox = ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini", encoding="utf-8")
-    assert "constraints.txt" in tox["testenv:suite"]["set_env"]
-    deps = [line for section in tox.values() for line in section.get("deps", "").split("\n") if line]
+    assert "constraints.txt" in tox()["testenv:suite"]["set_env"]
+    deps = [line for section in tox().values() for line in section.get("deps", "").split("\n") if line]
     rivals = (ROOT / "bench" / "rivals" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert "-e .[dev]" in deps  # whose requirements are those of pyproject.toml
     for line in [*(line for line in deps if line != "-e .[dev]"), *(line for line in rivals if line[0] != "#")]:
@@ -186,8 +152,6 @@ def test_what_tox_installs_beside_the_suite_is_pinned_or_allowed():
 
 
 def test_the_audit_reads_what_is_installed():
-    tox = ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini", encoding="utf-8")
-    command = tox["testenv:audit"]["commands"].split()
+    command = tox()["testenv:audit"]["commands"].split()
     assert command[0] == "pip-audit"
     assert {"--strict", "constraints.txt"} <= set(command)  # strict: what could not be asked about is no success

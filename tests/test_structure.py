@@ -1,14 +1,13 @@
-"""What holds the project together: imports go down only, and tox knows every task."""
+"""What holds the project together: imports go down only, tox knows every task, and a page every command."""
 
-import ast
-import configparser
-from pathlib import Path
+import re
 
 import pytest
 
 from fastbert_core.tasks import PAPER_TASKS
+from reproductions import cli
+from tests.project import ROOT, imported, modules, tox
 
-ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "fastbert_core": {"fastbert_core"},
     "reproductions": {"reproductions", "fastbert_core"},
@@ -18,62 +17,48 @@ ALLOWED = {
 # Of what lies below them, figures may know how results are laid out and read, which rows count once, when a sample
 # leaves, and what a layer costs.
 PLOTS_READ = {
-    *(
-        f"reproductions.{name}"
-        for name in "checkout names columns machines repeats show speeds store tables reported".split()
-    ),
-    *(f"fastbert_core.{name}" for name in "arguments errors exit_rules files flops tasks uncertainty".split()),
+    *(f"reproductions.{name}" for name in "checkout columns machines names repeats show speeds store tables".split()),
+    *(f"fastbert_core.{name}" for name in "arguments errors exit_rules files flops tasks".split()),
 }
-
-
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_go_down_only(package):
-    files = list((ROOT / package).rglob("*.py"))
-    assert files
-    for path in files:
-        ours = {name for name in imported(path) if name.split(".")[0] in ALLOWED}
+    assert modules(package)
+    for path, tree in modules(package).items():
+        ours = {name for name in imported(tree) if name.split(".")[0] in ALLOWED}
         foreign = {name for name in ours if name.split(".")[0] not in ALLOWED[package]}
-        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
-        if package == "plots":
-            modules = {name for name in ours if not name.startswith("plots")}
-            assert {name for name in modules if not name.startswith(tuple(PLOTS_READ))} <= {"reproductions"}, path
+        assert not foreign, f"{path} imports {foreign}"
+
+
+def is_module(name):
+    path = ROOT / name.replace(".", "/")
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def test_figures_read_these_modules_and_no_other():
+    names = {name for tree in modules("plots").values() for name in imported(tree)}
+    assert {name for name in names if is_module(name) and name.split(".")[0] != "plots"} == PLOTS_READ
 
 
 def test_every_task_has_its_tox_environment():
-    tox = configparser.ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini", encoding="utf-8")
-    prefix = "testenv:reproduce-"
-    commands = {name.removeprefix(prefix): tox[name]["commands"] for name in tox.sections() if name.startswith(prefix)}
-    assert list(commands) == list(PAPER_TASKS)
-    for task, command in commands.items():
-        assert command.split() == ["{[reproduce]command}", task, "{posargs}"]
-    # tox does not resolve a reference here, and the variables that name data and encoders would be lost.
-    assert "FASTBERT_*" in tox["testenv:suite"]["pass_env"]
-    for name in ("reproduce", "testenv:bench", "testenv:regression"):
-        assert tox[name]["pass_env"] == tox["testenv:suite"]["pass_env"]
+    name = f"testenv:reproduce-{{{','.join(PAPER_TASKS)}}}"
+    lines = [f"{task}: {{[testenv]python}} -m reproductions run {task} {{posargs}}" for task in PAPER_TASKS]
+    assert tox()[name]["commands"].split("\n") == ["", *lines]
+    # What names data and encoders reaches every environment but those whose own list it is.
+    assert "FASTBERT_*" in tox()["testenv"]["pass_env"]
+    own = {section for section in tox().sections() if section != "testenv" and "pass_env" in tox()[section]}
+    assert own == {f"testenv:{name}" for name in ("audit", "bench-rivals", "scale", "browser")}
 
 
 def test_tox_lets_what_is_interrupted_end_by_itself():
-    tox = configparser.ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini", encoding="utf-8")
-    alone, interrupted = (float(tox["testenv"][name]) for name in ("suicide_timeout", "interrupt_timeout"))
+    alone, interrupted = (float(tox()["testenv"][name]) for name in ("suicide_timeout", "interrupt_timeout"))
     assert alone >= 8  # seconds, as many as a step of the larger encoder takes
     assert interrupted > 2 * alone  # each tox in the chain waits before it passes the signal on
-    for name in ("suicide_timeout", "interrupt_timeout"):  # whose base is not [testenv]
-        assert tox["reproduce"][name] == f"{{[testenv]{name}}}"
+    assert not any("base" in section for section in tox().values())  # else it would not be [testenv]
 
 
 def test_the_page_of_commands_names_every_one():
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    for command in ("list", "run", "measure", "rules", "budget", "flops", "luha", "ablation", "check"):
-        assert f"python -m reproductions {command}" in page
+    (commands,) = (action.choices for action in cli._parser()._actions if action.choices)
+    assert set(re.findall(r"python -m reproductions (\w+)", page)) == set(commands)

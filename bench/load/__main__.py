@@ -16,7 +16,7 @@ from bench import measure, models, tables
 from bench.load.arrivals import KINDS, Observed, arrivals, observe
 from bench.load.ways import WAYS, server
 from bench.models import Subject
-from fastbert_core.arguments import ArgumentParser, exit_code, number
+from fastbert_core.arguments import ArgumentParser, command_line, number
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.precision import ENGINE_PRECISIONS, resolve_device
@@ -27,12 +27,9 @@ ENOUGH = 0.5  # of the answers within the objective: with fewer, higher rates ar
 CEILING_TEXTS, QUEUE = 96, 100_000
 
 
+@command_line
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
-    return exit_code(partial(_command, arguments))
-
-
-def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.load", description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: one of the 12x768 encoder")
     parser.add_argument(

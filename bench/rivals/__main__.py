@@ -26,7 +26,7 @@ import torch
 from bench import models, tables
 from bench.models import Subject
 from bench.rivals import authors, dense
-from fastbert_core.arguments import ArgumentParser, exit_code, whole
+from fastbert_core.arguments import ArgumentParser, command_line, whole
 from fastbert_core.encoding import Encoded
 from fastbert_core.engine import Engine
 from fastbert_core.model import FastBertModel
@@ -68,12 +68,9 @@ class Measured(NamedTuple):
     whole_accuracy: float
 
 
+@command_line
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
-    return exit_code(partial(_command, arguments))
-
-
-def _command(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: one of each encoder")
     parser.add_argument("--rows", type=whole, default=384, help="test texts of a task (default: 384)")

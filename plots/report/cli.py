@@ -3,10 +3,9 @@
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, exit_code
+from fastbert_core.arguments import EXIT_FAILED, ArgumentParser, command_line
 from fastbert_core.files import atomic_write
 from reproductions.checkout import committed
 from reproductions.names import COMPARED_PROFILES, PROFILES
@@ -14,12 +13,9 @@ from reproductions.names import COMPARED_PROFILES, PROFILES
 ORDER = [*COMPARED_PROFILES, *(profile for profile in PROFILES if profile not in COMPARED_PROFILES)]
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show what can be shown, name what cannot. Exit code 0, 1 if something is broken, 2 for bad arguments."""
-    return exit_code(partial(_write, arguments))
-
-
-def _write(arguments: Sequence[str] | None) -> int:
     parser = ArgumentParser(prog="python -m plots.report", description="Stored results as one HTML page.")
     parser.add_argument("--results-dir", type=Path, help="holds one folder for each profile (default: the committed)")
     parser.add_argument("--profile", choices=PROFILES, help="default: every profile that has a folder there")

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import models
 from bench.load.__main__ import STEPS, main
 from bench.load.arrivals import BURST, arrivals, observe
 from bench.load.ways import WAYS, server
@@ -107,12 +106,6 @@ def test_bad_options(words, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(words)
     assert f"found '{words[1]}'" in (said := capsys.readouterr().err) or "invalid choice: 'int4'" in said
-
-
-def test_a_task_without_a_model(monkeypatch, capsys):
-    monkeypatch.setattr(models, "available", dict)
-    assert main(["dbpedia"]) == 2
-    assert "found no trained model of dbpedia, expected one of none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import pytest
 
 from bench import models
 from fastbert_core import packaged
+from fastbert_core.errors import InputError
 
 
 @pytest.fixture
@@ -65,6 +66,13 @@ def test_a_committed_run_goes_before_the_users_own(listed, monkeypatch):
     assert models.available() == {"reuters-r8": runs / "mine" / "model"}
     trained_in(runs, "123")
     assert models.available() == {"reuters-r8": runs / "123" / "model"}
+
+
+def test_no_run_id_leads_out_of_the_folder_of_runs(listed):
+    table = listed / "standard" / "runs.csv"
+    table.write_text(table.read_text().replace("abc", "../../elsewhere"))
+    with pytest.raises(InputError, match="found a way out of"):
+        models.available()
 
 
 def test_without_a_model_the_smoke_model_is_measured(listed):

@@ -24,6 +24,12 @@ MACHINE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    """Where the tables are written."""
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+
+
 def way(speed, layers, seconds, macs=None, **more):
     """10 samples that execute `layers` layers of 100 MACs, `seconds` for the layers and one for the embedding."""
     found = {"speed": speed, "mean_layers": layers, "macs": macs or 1000 * layers}
@@ -96,8 +102,7 @@ def test_a_group_without_its_references_is_refused(ways):
         rows_of(timed(*ways))
 
 
-def test_the_command_writes_the_table(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+def test_the_command_writes_the_table(tmp_path):
     ways = [way(0.0, 12, 24.0), way(0.5, 3, 8.0), way(None, 12, 20.0)]
     path = tmp_path / "report.json"
     path.write_text(json.dumps(report_of(timed(*ways))))
@@ -172,21 +177,15 @@ def test_agreement_names_the_sample_that_lies_farthest_from_the_speed():
     assert found == [(0.5, 10, 99.9, 3e-6), (0.3, 7600, 99.9, 3e-6)]
 
 
-def test_a_rate_is_over_the_works_own_seconds_or_the_median():
+def test_a_rate_is_over_the_works_own_seconds_or_the_median_and_what_came_once_before_has_its_own():
     about = {"task": "dbpedia", "device": "cpu", "precision": "fp32", "samples": 100, "mean_tokens": 64.0}
-    benchmarks = [
-        {"extra_info": about | {"what": "fine-tuning", "seconds": 20.0}, "stats": {"median": 50.0}},
-        {"extra_info": about | {"what": "tracing"}, "stats": {"median": 50.0}},
+    works = [
+        {"what": "tracing"},
+        {"what": "self-distillation", "seconds": 0.5, "before": {"frozen pass": 20.0}},
     ]
-    rows = report.rate_rows(report_of(*benchmarks))
-    assert [(row["what"], row["samples_per_second"]) for row in rows] == [("fine-tuning", 5.0), ("tracing", 2.0)]
-
-
-def test_what_came_once_before_the_epoch_has_a_row_of_its_own():
-    found = {"task": "dbpedia", "device": "cpu", "precision": "fp32", "samples": 100, "mean_tokens": 64.0}
-    found |= {"what": "self-distillation", "seconds": 0.5, "before": {"frozen pass": 20.0}}
-    rows = report.rate_rows(report_of({"extra_info": found, "stats": {"median": 50.0}}))
-    assert {row["what"]: row["samples_per_second"] for row in rows} == {"self-distillation": 200.0, "frozen pass": 5.0}
+    rows = report.rate_rows(report_of(*({"extra_info": about | work, "stats": {"median": 50.0}} for work in works)))
+    rates = {row["what"]: row["samples_per_second"] for row in rows}
+    assert rates == {"tracing": 2.0, "self-distillation": 200.0, "frozen pass": 5.0}
 
 
 def test_rules_stand_beside_entropy():
@@ -199,8 +198,7 @@ def test_rules_stand_beside_entropy():
     assert {(row["speed"], row["mean_layers"], row["batch"]) for row in rows} == {(0.25, 6.0, 32)}
 
 
-def test_memory_is_peak_over_peak(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+def test_memory_is_peak_over_peak():
     found = {"texts": 1000, "peak_mib": 660.0, "few_texts": 10, "few_peak_mib": 600.0}
     for peak in (700.0, 660.0):
         measured = report_of({"extra_info": found | {"peak_mib": peak}})
@@ -209,31 +207,26 @@ def test_memory_is_peak_over_peak(tmp_path, monkeypatch):
     assert stored("memory")["ratio"].tolist() == [1.1]  # the later one took the place of the first
 
 
-def test_rows_of_other_tasks_and_devices_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
-    places = [("dbpedia", "cpu"), ("book-review", "cuda"), ("book-review", "cpu")]
-    shares = {f"{what}_{unit}": 0.5 for what in ("dense", "engine") for unit in ("gflops", "share")}
-    for task, device, rate in [*((*place, 1.0) for place in places), ("book-review", "cpu", 2.0)]:
-        row = {"task": task, "device": device, "precision": "fp32", "matrix_gflops": rate} | shares
-        row |= tables.measured(MACHINE)
-        tables.write("roofline", [row], smoke=False)
-    found = stored("roofline")[["task", "device", "matrix_gflops"]].itertuples(index=False, name=None)
-    assert list(found) == [("book-review", "cpu", 2.0), ("book-review", "cuda", 1.0), ("dbpedia", "cpu", 1.0)]
-
-
 def written(name, *rows):
     """The table's key, but for the machine, after these rows were written, each by itself; the rest is made up."""
     for row in rows:
         numbers = {column: 0.5 for column, about in TABLES[name].items() if about.type == "number"}
         counts = {column: 1 for column in ("samples", "differing", "unexcused") if column in TABLES[name]}
         empty = {column: None for column, about in TABLES[name].items() if about.optional}
-        tables.write(name, [empty | numbers | counts | row | tables.measured(MACHINE)], smoke=False)
+        tables.write(name, [empty | numbers | counts | tables.measured(MACHINE) | row], smoke=False)
     key = [column for column in key_of(name) if column != "machine"]
     return list(stored(name)[key].itertuples(index=False, name=None))
 
 
-def test_a_new_run_replaces_old_speeds_and_leaves_what_it_did_not_measure(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+def test_rows_of_other_tasks_and_devices_stay():
+    places = [("dbpedia", "cpu"), ("book-review", "cuda"), ("book-review", "cpu")]
+    rows = [{"task": task, "device": device, "precision": "fp32", "matrix_gflops": 1.0} for task, device in places]
+    written("roofline", *rows, rows[-1] | {"matrix_gflops": 2.0})
+    found = stored("roofline")[["task", "device", "matrix_gflops"]].itertuples(index=False, name=None)
+    assert list(found) == [("book-review", "cpu", 2.0), ("book-review", "cuda", 1.0), ("dbpedia", "cpu", 1.0)]
+
+
+def test_a_new_run_replaces_old_speeds_and_leaves_what_it_did_not_measure():
     place = {"task": "dbpedia", "device": "cpu", "precision": "fp32"}
     at = tuple(place.values())
 
@@ -251,32 +244,28 @@ def test_a_new_run_replaces_old_speeds_and_leaves_what_it_did_not_measure(tmp_pa
     assert written("stations", *rows) == [(*at, "compacting", 0.3, "layer", 1), (*at, "pooled", 0.31, "layer", 2)]
 
 
-def test_a_new_run_leaves_the_rows_of_other_classes_of_machines(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
-    row = {"task": "dbpedia", "device": "cpu", "precision": "fp32"} | tables.measured(MACHINE)
-    row |= {f"{what}_{unit}": 0.5 for what in ("dense", "engine") for unit in ("gflops", "share")}
-    avx2 = row["machine"]
+def test_a_new_run_leaves_the_rows_of_other_classes_of_machines():
+    place = {"task": "dbpedia", "device": "cpu", "precision": "fp32"}
+    avx2 = tables.measured(MACHINE)["machine"]
     others = [
         avx2.replace("avx2", "amx_bf16"),
         avx2.replace("avx2", "avx2; A GPU"),
         "Another; 8 threads; avx2; torch 2",
     ]
-    for rate, machine in enumerate([avx2, *others], start=1):
-        tables.write("roofline", [row | {"machine": machine, "matrix_gflops": rate}], smoke=False)
+    machines = enumerate([avx2, *others], start=1)
+    written("roofline", *(place | {"machine": machine, "matrix_gflops": rate} for rate, machine in machines))
     found = stored("roofline").set_index("matrix_gflops")["machine"].to_dict()
     assert found == {2: others[0], 3: others[1], 4: others[2]}  # the last is of the first one's class
 
 
-def test_work_without_a_precision_is_replaced_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+def test_work_without_a_precision_is_replaced_too():
     works = [("fp32", "tracing"), (None, "tokenisation"), (None, "tokenisation")]
     rows = [{"task": "dbpedia", "device": "cpu", "precision": p, "what": what, "mean_tokens": 9.0} for p, what in works]
     found = [("dbpedia", "cpu", "fp32", "tracing"), ("dbpedia", "cpu", "", "tokenisation")]
     assert written("rates", *rows) == found
 
 
-def test_a_task_has_the_rivals_of_one_run_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+def test_a_task_has_the_rivals_of_one_run_alone():
     runs = [("dbpedia", "onnxruntime"), ("book-review", "onnxruntime"), ("dbpedia", "transformers")]
     more = {"precision": "fp32", "batch": 32, "ours_precision": "fp32", "ours_batch": 32}
     found = written("rivals", *({"task": task, "rival": rival} | more for task, rival in runs))
@@ -287,15 +276,6 @@ def test_every_table_says_what_its_rows_replace():
     assert tables.REPLACED_TOGETHER.keys() == {name for name, columns in TABLES.items() if "machine" in columns}
     for name, columns in tables.REPLACED_TOGETHER.items():
         assert {*columns} <= {*key_of(name)}
-
-
-def test_a_table_of_other_columns_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
-    path = tmp_path / "bench" / "rivals.csv"
-    path.parent.mkdir()
-    path.write_text("task,rival\n")
-    with pytest.raises(InputError, match=r"rivals\.csv, line 1: column 3: found none, expected precision"):
-        stored("rivals")
 
 
 def test_compacting_answers_as_the_trace_says():
@@ -317,10 +297,7 @@ def test_the_clock_tells_parts_and_layers_apart():
 
 
 @pytest.mark.parametrize(("seconds", "complaint"), [("NaN", "found NaN, expected numbers"), ("1.0", "not a report")])
-def test_a_report_without_sound_numbers_is_refused_by_name_and_leaves_no_table(
-    tmp_path, monkeypatch, capsys, seconds, complaint
-):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+def test_a_report_without_sound_numbers_is_refused_by_name_and_leaves_no_table(tmp_path, capsys, seconds, complaint):
     text = json.dumps(report_of(timed(way(0.0, 12, 24.0), way(None, 12, 20.0))))
     path = tmp_path / "report.json"
     path.write_text(text.replace("21.0", seconds))  # the plain encoder's, a second of which is embedding
@@ -329,8 +306,7 @@ def test_a_report_without_sound_numbers_is_refused_by_name_and_leaves_no_table(
     assert [file.name for file in tmp_path.rglob("*")] == ["report.json"]
 
 
-def test_a_table_in_the_way_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+def test_a_table_in_the_way_is_refused_in_one_line(tmp_path, capsys):
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "efficiency.csv").write_text("task\n")
     path = tmp_path / "report.json"

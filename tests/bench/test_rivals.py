@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench import models
+from bench.load.__main__ import main as load
 from bench.models import Subject
 from bench.rivals.__main__ import assert_ours, main
 from fastbert_core.trace import Trace
@@ -17,31 +18,15 @@ def test_counts_are_whole_numbers_from_1(option, value, capsys):
     assert f"{option}: found {value!r}, expected a whole number from 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("run_id", "complaint"),
-    [
-        ("none", "found no trained model of dbpedia, expected one of none"),
-        ("../../elsewhere", "found a way out of"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_2(run_id, complaint, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(models, "PLACES", (tmp_path,))
-    row = f"{run_id},dbpedia,en-bert-small-12x384,self-distillation,7,standard"
-    (tmp_path / "standard").mkdir()
-    (tmp_path / "standard" / "runs.csv").write_text(f"run_id,task,backbone,training,seed,profile\n{row}\n")
-    for variable in ("FASTBERT_RUNS", "FASTBERT_DATA"):
-        monkeypatch.setenv(variable, str(tmp_path / "runs"))
-    assert main(["dbpedia"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert complaint in line
-
-
-def test_a_task_without_a_model_is_told_which_have_one(monkeypatch, capsys):
+@pytest.mark.parametrize("command", [main, load])
+def test_a_task_without_a_model_is_told_which_have_one(command, monkeypatch, capsys):
     monkeypatch.setattr(models, "available", lambda: {"dbpedia": None, "yahoo": None})
-    assert main(["dbpedia", "weibo"]) == 2
+    assert command(["dbpedia", "weibo"]) == 2
     expected = "error: found no trained model of weibo, expected one of dbpedia, yahoo\n"
     assert capsys.readouterr().err == expected
+    monkeypatch.setattr(models, "available", dict)
+    assert command(["weibo"]) == 2
+    assert capsys.readouterr().err.endswith("expected one of none\n")
 
 
 # Of two layers and two classes: 0 leaves at layer 1, 1 at layer 2 and near a tie, 2 near the threshold.

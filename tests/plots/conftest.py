@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from plots import gallery
-from plots.registry import FIGURES
+from plots.registry import BENCH_FIGURES, FIGURES
 from plots.report import cli
 from plots.style import applied
 from reproductions import budget, rules
@@ -82,16 +82,25 @@ def draw(measured):
 
 
 @pytest.fixture
-def two_figures(monkeypatch):
-    """Figures of their names and no more, which are quick."""
+def blank_figures(monkeypatch):
+    """Lets there be the figures of these names and no more, and blank ones, which are quick."""
 
     def blank(tables):
         figure = Figure((1, 1))
         figure.text(0, 0, "50% of #1 isn't")
         return figure
 
-    figures = {name: FIGURES[name]._replace(draw=blank) for name in ("overview", "exit_layers")}
-    monkeypatch.setattr(gallery, "FIGURES", figures)
+    def only(*names):
+        for registry, figures in (("FIGURES", FIGURES), ("BENCH_FIGURES", BENCH_FIGURES)):
+            few = {name: drawing._replace(draw=blank) for name, drawing in figures.items() if name in names}
+            monkeypatch.setattr(gallery, registry, few)
+
+    return only
+
+
+@pytest.fixture
+def two_figures(blank_figures):
+    blank_figures("overview", "exit_layers")
 
 
 @pytest.fixture

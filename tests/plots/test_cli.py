@@ -6,19 +6,14 @@ import subprocess
 import sys
 
 import pytest
-from matplotlib.figure import Figure
 
-from plots import gallery
 from plots.cli import main
-from plots.registry import FIGURES
 from reproductions.checkout import ROOT
 
 
 @pytest.fixture(autouse=True)
-def one_figure(monkeypatch):
-    """A single figure, and a blank one, which is quick."""
-    blank = FIGURES["exit_layers"]._replace(draw=lambda tables: Figure((1, 1)))
-    monkeypatch.setattr(gallery, "FIGURES", {"exit_layers": blank})
+def one_figure(blank_figures):
+    blank_figures("exit_layers")
 
 
 def test_the_committed_profiles_are_drawn_into_plots_and_others_beside_their_results(results, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Operating points: tables against plain loops, what they must show, and the command."""
+"""Operating points: tables against plain loops, and what they must show. The command: test_rules.py."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from fastbert_core.metrics import at_threshold
 from fastbert_core.out_of_bag import draws
 from fastbert_core.sweep import slowest_within
 from fastbert_core.thresholds import disagreement, harm, learn_then_test, naive
-from reproductions import budget, cli, commands, guarantees, operating_points
+from reproductions import budget, cli, guarantees, operating_points
 from reproductions.budget import costs, drawn, measured
 from reproductions.checkout import committed
 from reproductions.columns import TABLES
@@ -220,43 +220,6 @@ def test_on_the_committed_traces_a_budget_is_held_where_a_fixed_threshold_misses
         fixed = exit_layers(stream, slowest_within(dev, np.arange(1, 13), layers))
         assert fixed.mean() > 1.2 * layers
         assert held(stream, Budget.from_scores(dev, layers), 32).mean() == pytest.approx(layers, rel=0.03)
-
-
-@pytest.fixture
-def results(tmp_path):
-    """A results folder of two tasks."""
-    tasks = pair("lcqmc", samples=60, rows=60) + pair("weibo", samples=60, rows=60)
-    store(tmp_path / "standard", tasks)
-    return tmp_path
-
-
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
-
-
-def test_the_command_writes_three_tables_of_all_tasks_and_prints_those_named(results, capsys, caplog):
-    assert cli.main(["budget", "lcqmc", "--results-dir", str(results)]) == 0
-    printed = capsys.readouterr().out
-    for _, title in operating_points.SHOWN.values():
-        assert f"{title.format(rule='entropy')}:" in printed
-    assert "lcqmc" in printed
-    assert "weibo" not in printed
-    assert not caplog.messages
-    first = contents(results)
-    for name in NAMES:
-        assert {*read_table(results / "standard", name)["task"]} == {"lcqmc", "weibo"}
-    assert cli.main(["budget", "all", "--results-dir", str(results)]) == 0
-    assert contents(results) == first
-
-
-def test_without_a_folder_the_command_reads_what_is_committed_and_writes_nothing(results, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "committed", lambda name: results)
-    for module in (cli, commands):
-        monkeypatch.setattr(module, "is_committed", lambda path, *names: path == results)
-    before = contents(results)
-    assert cli.main(["budget", "all"]) == 0
-    assert contents(results) == before
-    assert "weibo" in capsys.readouterr().out
 
 
 def test_a_model_without_dev_trace_has_empty_tables(tmp_path, capsys):

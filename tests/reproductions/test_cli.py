@@ -29,6 +29,7 @@ from reproductions.sources import Named
 from reproductions.store import find_runs, load_traces
 from reproductions.tables import read_table
 from tests.factories import make_trace, store
+from tests.fuzz.harness import contents
 
 DBPEDIA, CPU = TASKS["dbpedia"], torch.device("cpu")
 
@@ -49,14 +50,6 @@ def smoke(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(results)]) == 0
     return results
-
-
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def modified(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.mark.smoke
@@ -304,25 +297,12 @@ def test_trainings_can_be_named(capsys, monkeypatch):
         assert f"; did you mean '{near}" in line if near else "did you mean" not in line
 
 
-@pytest.mark.smoke
-def test_luha_and_ablation_print_a_task_and_write_nothing(smoke, capsys):
-    before = modified(smoke)
-    for command in ("luha", "ablation"):
-        assert cli.main([command, "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
-        assert "12" in capsys.readouterr().out
-    assert cli.main(["luha", "lcqmc", "--profile", "smoke", "--results-dir", str(smoke)]) == 2
-    assert "found no row of task lcqmc" in capsys.readouterr().err
-    assert modified(smoke) == before
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["run", "dbpdia"], "task: found 'dbpdia', expected one of chnsenticorp, "),
-        (["run", "dbpdia"], "; did you mean 'dbpedia'?"),
         (["rules", "dbpdia"], "; did you mean 'dbpedia'?"),
         (["luha", "sts-b"], "; did you mean 'stsb'?"),
-        (["run", "dbpedia", "--training", "swet"], "; did you mean 'sweet'?"),
         (["run", "dbpedia", "all"], "found all beside dbpedia, expected task names or all"),
         (["rules", "all", "dbpedia"], "found all beside dbpedia, expected task names or all"),
         (["run"], "expected task names"),
@@ -343,9 +323,6 @@ def test_luha_and_ablation_print_a_task_and_write_nothing(smoke, capsys):
         (["measure", "--results-dir", "/nowhere"], "/nowhere/standard: no such folder"),
         (["measure", "--results-dir", "no\nwhere"], r"no\nwhere/standard: no such folder"),
         (["flops", "--tokens", "0"], "tokens: found 0, expected an integer from 1 to 512"),
-        (["flops", "--tokens", "513"], "tokens: found 513, expected an integer from 1 to 512"),
-        (["flops", "--classes", "0"], "classes: found 0, expected an integer of at least 1"),
-        (["flops", "--exit-layer", "13"], "exit layer: found 13, expected an integer from 1 to 12"),
         (["flops", "--backbone", "/nowhere"], "found no config.json"),
         ([], "required: COMMAND; python -m reproductions --help tells more"),
         (["walk"], "invalid choice: 'walk'"),

@@ -371,36 +371,26 @@ def test_what_cannot_be_right_is_what_the_file_lists(made):
     assert {(*check[:4], check.misprinted) for check in made if not check.holds and check.misprinted} <= set(expected)
 
 
-@pytest.mark.parametrize(
-    ("table", "cell", "column", "value"),
-    [
-        ("table1", "operation == 'Fully-connect (768->128)'", "mflops", 25.3),
-        ("table1", "block == 'Classifier' and operation == 'total'", "mflops", 46.2),
-        ("table2", "task == 'weibo' and setting == '6 layers'", "mflops", 10917),
-        ("table2", "task == 'yahoo' and setting == '6 layers'", "speedup", 2.01),
-        ("table2", "task == 'dbpedia' and setting == 'speed=0.1'", "speedup", 10.56),
-        ("table2", "task == 'dbpedia' and setting == 'speed=0.1'", "mflops", 206),
-        ("table2", "task == 'chnsenticorp' and setting == 'speed=0.5'", "mflops", 3192),
-        ("table2", "task == 'book-review' and setting == 'speed=0.5'", "accuracy", 86.63),
-        ("table2", "task == 'ag-news' and setting == '6 layers'", "accuracy", 94.65),
-        ("table3", "task == 'yelp-polarity' and setting == 'layer=6'", "mflops", 11124),
-        ("table3", "task == 'yelp-polarity' and setting == 'speed=0.7'", "mflops", 275),
-        ("figure3_speed_accuracy", "task == 'dbpedia' and speed == 0.5", "speedup", 11.76),
-        ("figure4_luha", "layer == 1 and uncertainty_bin == '0.8-0.9'", "accuracy", 67.17),
-        ("figure5_exit_layers", "speed == 0.3 and exit_layer == 12", "percent", 3.2),
-        ("figure7_convergence", "epoch == 4", "accuracy", 86.97),
-        ("figure7_convergence", "epoch == 2", "mflops", 21784),
-        ("authors_readme", "task == 'ag-news' and distillation_epoch == 1", "flops", 2172109009),
-        ("authors_readme", "task == 'ag-news' and distillation_epoch == 1", "accuracy", 93.10),
-    ],
-)
-def test_a_misprint_more_is_noticed(paper, made, table, cell, column, value):
-    numbers = paper[table].copy()
-    numbers.loc[numbers.eval(cell) & numbers[column].notna(), column] = value
-    before, after = (
-        [check for check in found if not check.holds] for found in (made, checks(paper | {table: numbers}))
-    )
-    assert after != before
+MISPRINTS_MORE = [
+    ("table2", "task == 'chnsenticorp' and setting == 'speed=0.5'", "mflops", 3192),
+    ("table3", "task == 'yelp-polarity' and setting == 'layer=6'", "speedup", 1.97),
+    ("figure3_speed_accuracy", "task == 'ag-news' and speed == 0.5", "accuracy", 93.10),
+    ("figure5_exit_layers", "speed == 0.3 and exit_layer == 12", "percent", 3.2),
+    ("figure7_convergence", "epoch == 3", "accuracy", 86.97),
+    ("figure7_convergence", "epoch == 2", "mflops", 21784),
+    ("figure7_convergence", "epoch == 4", "accuracy", 86.97),
+    ("authors_readme", "task == 'ag-news' and distillation_epoch == 1", "accuracy", 93.10),
+    ("authors_readme", "task == 'ag-news' and distillation_epoch == 3", "flops", 2109341649),
+]
+
+
+def test_every_kind_of_check_fails_somewhere_or_at_a_misprint_more(paper, made):
+    """Else it might hold whatever the paper said."""
+    worse = {name: numbers.copy() for name, numbers in paper.items()}
+    for table, cell, column, value in MISPRINTS_MORE:
+        worse[table].loc[worse[table].eval(cell), column] = value
+    failing = {(check.source, check.name) for found in (made, checks(worse)) for check in found if not check.holds}
+    assert failing == {(check.source, check.name) for check in made}
 
 
 def test_the_page_shows_the_file(made):

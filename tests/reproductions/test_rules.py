@@ -1,4 +1,4 @@
-"""Exit rules beside each other: tables against plain loops, and the command."""
+"""Exit rules beside each other: tables against plain loops, and the command, which `budget` has in common."""
 
 import dataclasses
 
@@ -11,13 +11,14 @@ from fastbert_core.metrics import at_layer, at_threshold, dense, exit_costs, jud
 from fastbert_core.task_types import SINGLE
 from fastbert_core.thresholds import by_speedup
 from plots.cli import main as drawing
-from reproductions import cli, commands, statistics
+from reproductions import cli, commands, operating_points, statistics
 from reproductions.columns import TABLES
 from reproductions.figure3_speed_accuracy import speed_accuracy
 from reproductions.rules import board, board_text, left_out, measured
 from reproductions.statistics import holm, paired_interval
 from reproductions.tables import read_table, write_table
 from tests.factories import BERT, make_trace, store
+from tests.fuzz.harness import contents
 
 NAME = "self-distillation"
 RULES = SINGLE.rules()
@@ -169,33 +170,49 @@ def test_energy_has_rows_where_traces_keep_the_scale_of_the_logits(traces):
 @pytest.fixture
 def results(tmp_path):
     """A results folder of two tasks."""
-    store(tmp_path / "standard", task_traces("lcqmc", "weibo", samples=40))
+    store(tmp_path / "standard", task_traces("lcqmc", "weibo", samples=60))
     return tmp_path
 
 
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+OF_BUDGET = {title.format(rule="entropy"): table for table, title in operating_points.SHOWN.values()}
+LEFT_OUT = "rule energy: no row for lcqmc, weibo, whose traces keep no logsumexp"
 
 
-def test_the_command_writes_both_tables_of_all_tasks_and_prints_those_named(results, capsys, caplog):
-    assert cli.main(["rules", "lcqmc", "--results-dir", str(results)]) == 0
+@pytest.mark.parametrize(
+    ("command", "names", "titles", "warned"),
+    [
+        ("rules", ["exit_rules", "leaderboard"], ["self-distillation, lcqmc"], [LEFT_OUT]),
+        ("budget", OF_BUDGET.values(), OF_BUDGET, []),
+    ],
+)
+def test_the_command_writes_its_tables_of_all_tasks_and_prints_those_named(
+    command, names, titles, warned, results, capsys, caplog
+):
+    assert cli.main([command, "lcqmc", "--results-dir", str(results)]) == 0
     printed = capsys.readouterr().out
-    assert "self-distillation, lcqmc:" in printed
+    assert all(f"{title}:" in printed for title in titles)
+    assert "lcqmc" in printed
     assert "weibo" not in printed
-    assert caplog.messages == ["rule energy: no row for lcqmc, weibo, whose traces keep no logsumexp"]
-    for name in ("exit_rules", "leaderboard"):
+    assert caplog.messages == warned
+    for name in names:
         assert {*read_table(results / "standard", name)["task"]} == {"lcqmc", "weibo"}
+    first = contents(results)
+    assert cli.main([command, "all", "--results-dir", str(results)]) == 0
+    assert contents(results) == first
 
 
-def test_without_a_folder_the_command_reads_what_is_committed_and_writes_nothing(results, capsys, monkeypatch):
+@pytest.mark.parametrize(("command", "told"), [("rules", "self-distillation, means of 2 tasks:"), ("budget", "weibo")])
+def test_without_a_folder_the_command_reads_what_is_committed_and_writes_nothing(
+    command, told, results, capsys, monkeypatch
+):
     monkeypatch.setattr(cli, "committed", lambda name: results)
     for module in (cli, commands):
         monkeypatch.setattr(module, "is_committed", lambda path, *names: path == results)
     before = contents(results)
-    assert cli.main(["rules", "all"]) == 0
+    assert cli.main([command, "all"]) == 0
     assert contents(results) == before
-    assert "self-distillation, means of 2 tasks:" in capsys.readouterr().out
-    assert cli.main(["rules", "lcqmc", "--results-dir", str(results)]) == 2
+    assert told in capsys.readouterr().out
+    assert cli.main([command, "lcqmc", "--results-dir", str(results)]) == 2
     assert "expected --publish or another folder" in capsys.readouterr().err
 
 

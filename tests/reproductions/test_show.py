@@ -2,6 +2,7 @@
 
 import pytest
 
+from fastbert_core.errors import InputError
 from fastbert_core.tasks import TASKS
 from reproductions import show
 from reproductions.checkout import committed
@@ -48,6 +49,11 @@ def test_a_printed_table_explains_it_too(printed):
     tiny, *_, folder = printed
     assert show.table(folder, "table2", "tickets").count("A speedup below 1x: ") == tiny
     assert "A speedup" not in show.table(folder, "luha", "tickets")
+
+
+def test_a_task_that_a_table_has_no_row_of_is_named(printed):
+    with pytest.raises(InputError, match=r"luha\.csv: found no row of task lcqmc, expected a trace of it"):
+        show.table(printed[-1], "luha", "lcqmc")
 
 
 @pytest.mark.parametrize("task", ["cola", "mrpc"])
