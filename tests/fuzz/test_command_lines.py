@@ -111,8 +111,6 @@ def world(tmp_path_factory):
     (folder / "link").symlink_to("good")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-            patch.delenv(name, raising=False)
         patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(hub, "hub_reachable", lambda: False)

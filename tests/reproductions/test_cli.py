@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from fastbert_core.agreement import disagreements
 from fastbert_core.checkpoint import load_checkpoint
 from fastbert_core.encoder_folder import tiny
 from fastbert_core.encoding import encode, load_tokenizer
@@ -29,6 +28,7 @@ from reproductions.settings import check_trainings, lookup
 from reproductions.sources import Named
 from reproductions.store import find_runs, load_traces
 from reproductions.tables import read_table
+from tests.core.small import assert_agrees
 from tests.factories import make_trace, store
 
 DBPEDIA, CPU = TASKS["dbpedia"], torch.device("cpu")
@@ -36,10 +36,8 @@ DBPEDIA, CPU = TASKS["dbpedia"], torch.device("cpu")
 
 @pytest.fixture(autouse=True, scope="module")
 def bare(tmp_path_factory):
-    """Nothing named, and a folder of runs."""
+    """A folder of runs."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-            patch.delenv(name, raising=False)
         patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.getbasetemp() / "runs"))
         yield
 
@@ -132,9 +130,7 @@ def test_the_trained_model_agrees_with_its_trace(smoke, tmp_path_factory):
     for batch_size in (1, 64):
         found = engine.predict(encode(engine.tokenizer, texts), speed=0.6, batch_size=batch_size)
         assert len(np.unique(found.exit_layers)) > 1
-        broken, excused = disagreements(trace, found.labels, found.exit_layers, 0.6)
-        assert len(broken) == 0
-        assert len(excused) <= 1
+        assert_agrees(trace, found, 0.6)
 
 
 @pytest.mark.smoke
@@ -426,8 +422,6 @@ def test_a_full_disk_and_a_gpu_without_room_exit_1_in_one_line(monkeypatch, caps
 
 
 def test_padding_says_where_it_measures_generated_text(monkeypatch, capsys, tmp_path):
-    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("reproductions.sources.settle_profile", lambda profile, named: "packaged")
     monkeypatch.setattr("reproductions.sources.load_encoder", lambda *_: tiny(tmp_path / "tiny", ["text"], layers=6))
     assert cli.main(["padding", "lcqmc", "--results-dir", str(tmp_path)]) == 0
