@@ -3,10 +3,12 @@
 import hashlib
 import json
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from fastbert_core.packing import packed, unpacked
 from fastbert_core.trace import Trace
@@ -16,6 +18,7 @@ from reproductions.store import find_runs, put_run, run_folder, runs_table
 from reproductions.tables import write_table
 
 BACKBONE = "google-bert/bert-base-chinese"
+softmax = partial(special.softmax, axis=-1)
 BERT = {"layers": 12, "hidden": 768, "intermediate": 3072, "heads": 12}
 
 
@@ -86,12 +89,6 @@ def binary_trace(confidence: np.ndarray, correct: np.ndarray, **metadata: object
     trace = trace_of(p, labels)
     trace.metadata.update(metadata)
     return trace
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def make_task(task: str = "book-review", seeds: tuple[int, ...] = (7,), **options: object) -> list[Trace]:

@@ -1,4 +1,4 @@
-"""The code broken on purpose, to see that a test or the gate notices: `python -m tests.mutation`.
+"""The code broken on purpose, to see that a test notices: `python -m tests.mutation`.
 
 A mutant says what the code says, not where: its old text must stand in the packages exactly once, in whichever file,
 however lines are broken and indented. Exit code 1 if a mutant escapes, 2 if one proves nothing.
@@ -34,10 +34,7 @@ class MutantError(Exception):
 
 
 class Mutant(NamedTuple):
-    """A change of the packages: the text `old` becomes `new`, and `tier` must notice.
-
-    tier: a pytest selection, answered by a test's id, or `check` and its options, answered by a claim of the gate
-    """
+    """A change of the packages: the text `old` becomes `new`, and `tier`, a pytest selection, must notice."""
 
     name: str
     what: str
@@ -109,7 +106,7 @@ def caught_by(root: Path, tier: str, mutant: Mutant | None = None) -> str:
         if mutant is not None:
             path, text = mutated(mutant, tree)
             path.write_text(text, encoding="utf-8")
-        return _gate(tree, tier) if tier.split()[0] == "check" else _tests(tree, tier)
+        return _tests(tree, tier)
 
 
 def _copy(root: Path, tree: Path) -> None:
@@ -130,17 +127,6 @@ def _tests(tree: Path, selection: str) -> str:
     if done.returncode != 1 or not failed:
         raise MutantError(f"pytest {selection}: exit code {done.returncode}: {_last(done)}")
     return failed[0]
-
-
-def _gate(tree: Path, tier: str) -> str:
-    report = tree.parent / "findings.csv"
-    done = _python(tree, "reproductions", *shlex.split(tier), "--report", str(report))
-    if done.returncode == 0:
-        return ""
-    if done.returncode != 1 or not report.is_file():
-        raise MutantError(f"{tier}: exit code {done.returncode}: {_last(done)}")
-    with open(report, encoding="utf-8", newline="") as file:
-        return next(f"{tier}: {row['metric']}" for row in csv.DictReader(file) if row["ok"] == "no")
 
 
 def _python(tree: Path, *words: str) -> subprocess.CompletedProcess:

@@ -46,10 +46,11 @@ def python(*words, cwd, **options):
 
 
 def times():
-    """When each file and folder that is or may be committed was last written."""
-    folders = ("docs", "results", "plots", "reproductions", "bench")
-    paths = [ROOT, *ROOT.glob("*.*"), *(path for name in folders for path in (ROOT / name).rglob("*"))]
-    return {path: path.stat().st_mtime_ns for path in paths if "__pycache__" not in path.parts}
+    """When each file that git knows, or would take in, was last written; other tests may write ignored ones."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    paths = [ROOT / name for name in listed.split("\0")]
+    return {path: path.stat().st_mtime_ns for path in paths if path.is_file()}
 
 
 def test_help_is_printed_and_nothing_is_written(tmp_path):

@@ -6,10 +6,10 @@ import pytest
 from bench import models, report, tables
 from bench.clock import clocked
 from bench.naive import compacting
-from fastbert_core.agreement import disagreements
 from fastbert_core.errors import InputError
 from reproductions.columns import TABLES, key_of
 from reproductions.tables import read_or_empty
+from tests.core.small import assert_agrees
 
 MACHINE = {
     "cpu": {"brand_raw": "Some CPU"},
@@ -283,8 +283,7 @@ def test_compacting_answers_as_the_trace_says():
     for reduction in (1, 4):
         speed = subject.speed(reduction)
         found = compacting(subject.model, subject.encoded, subject.tokenizer.pad_token_id, speed, 7)
-        broken, _ = disagreements(subject.trace, found.labels, found.exit_layers, speed)
-        assert broken.size == 0
+        assert_agrees(subject.trace, found, speed)
 
 
 def test_the_clock_tells_parts_and_layers_apart():

@@ -8,6 +8,7 @@ from transformers import BertConfig, BertTokenizerFast
 
 from fastbert_core.agreement import disagreements
 from fastbert_core.encoding import Encoded
+from fastbert_core.metrics import judged
 from fastbert_core.model import FastBertModel
 from fastbert_core.trace import Trace
 from fastbert_core.tracing import probabilities
@@ -71,9 +72,21 @@ def trace_of(model, encoded, batch_size=64, logsumexp=False):
     return Trace(p, np.zeros(len(p), np.int64), encoded.lengths, {"layers": layers}, scale)
 
 
-def assert_agrees(trace, found, speed, max_layers=None):
-    broken, excused = disagreements(trace, found.labels, found.exit_layers, speed, max_layers)
+def assert_agrees(trace, found, speed, max_layers=None, rule="entropy"):
+    broken, excused = disagreements(trace, found.labels, found.exit_layers, speed, max_layers, rule)
     assert broken.size == 0
-    assert excused.size <= max(1, len(trace.labels) // 1000)
-    at_exit = trace.uncertainties[np.arange(len(found)), found.exit_layers - 1]
+    assert excused.size <= max(1, len(trace) // 1000)
+    at_exit = judged(trace, rule)[0][np.arange(len(found)), found.exit_layers - 1]
     assert np.abs(found.uncertainties - at_exit).max(initial=0) < 1e-4
+
+
+def found_at_three_thresholds(engine, encoded, trace, rule):
+    """What the engine finds at a low, a middle and a high threshold of a fitted rule, each as the trace says."""
+    scores = judged(trace, rule)[0]
+    # Between scores, of which some rules have few, and none that no threshold exceeds.
+    every = np.unique(scores[:, :-1][scores[:, :-1] < 1].round(4)) + 5e-4
+    every = every if len(every) else np.array([0.5])  # of four layers, three changes leave nothing to leave at
+    for threshold, batch_size in ((every[0], 16), (every[len(every) // 2], 16), (every[-1].clip(max=1), 1)):
+        found = engine.predict(encoded, float(threshold), batch_size=batch_size, rule=rule)
+        assert_agrees(trace, found, threshold, rule=rule)
+        yield found

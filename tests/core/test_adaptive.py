@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import RobertaConfig
 
 from fastbert_core import adaptive
 from fastbert_core.encoding import Encoded
@@ -15,7 +14,6 @@ from fastbert_core.exit_rules import exit_layers
 from tests.core.small import (
     LAYERS,
     LONGEST,
-    PAD,
     assert_agrees,
     encoded_samples,
     make_model,
@@ -140,15 +138,6 @@ def test_segments_reach_the_embeddings(engine, model, batch_size):
     assert_agrees(trace_of(model, encoded), found, 0.5)
     plain = engine.predict(Encoded(encoded.ids, None, encoded.offsets), 0.5, batch_size=batch_size)
     assert not np.allclose(found.uncertainties, plain.uncertainties)
-
-
-@pytest.mark.parametrize("batch_size", [1, 8, None])
-def test_a_roberta_backbone(tokenizer, batch_size):
-    roberta = make_model(RobertaConfig, pad_token_id=PAD, max_position_embeddings=LONGEST + 1).eval()
-    encoded = varied(15)  # its positions follow from the padding token, so padding must be told from text
-    for speed in (0, 0.5):
-        found = Engine(roberta, tokenizer).predict(encoded, speed, batch_size=batch_size)
-        assert_agrees(trace_of(roberta, encoded), found, speed)
 
 
 def test_eager_attention(tokenizer):

@@ -37,10 +37,9 @@ def copy(tmp_path_factory):
 
 
 def run(copy, command, *more):
-    """What a command says in the copy, with `more` that keeps it small; it names no data and no models."""
+    """What a command says in the copy, with `more` that keeps it small."""
     words = [sys.executable, *command.replace("fastbert ", "python -m fastbert_core ").split()[1:], *more]
-    own = {name: value for name, value in os.environ.items() if name not in ("FASTBERT_DATA", "FASTBERT_MODELS")}
-    own["FASTBERT_RUNS"] = str(copy / "models")
+    own = os.environ | {"FASTBERT_RUNS": str(copy / "models")}
     found = subprocess.run(words, cwd=copy, env=own, capture_output=True, text=True, timeout=600, check=False)
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-1000:]
     return found.stdout

@@ -129,5 +129,6 @@ def test_where_positions_follow_from_the_padding_token_it_must_be_the_tokenizers
 )
 def test_weights_that_do_not_fit_are_refused_before_training(folder, values, message):
     change(folder / "config.json", **values)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         check_encoder(folder)
+    assert str(caught.value).startswith(f"{folder}: ")

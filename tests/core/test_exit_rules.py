@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from fastbert_core.adaptive import Leaving
-from fastbert_core.agreement import disagreements
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import BOUNDS, RULES, ExitRule, exit_layers, get_rule, run_lengths
@@ -22,7 +22,7 @@ from fastbert_core.exit_rules.temperature import Tempered, tempered
 from fastbert_core.metrics import judged
 from fastbert_core.task_types import SINGLE
 from fastbert_core.uncertainty import uncertainty
-from tests.core.small import make_model, make_tokenizer, trace_of, varied
+from tests.core.small import found_at_three_thresholds, make_model, make_tokenizer, trace_of, varied
 
 LAYERS = 6
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -30,8 +30,7 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 def said(seed, samples=40, layers=LAYERS, classes=4):
     logits = np.random.default_rng(seed).normal(0, 2, (samples, layers, classes)).cumsum(axis=1)
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return (p / p.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return softmax(logits, axis=-1).astype(np.float32)
 
 
 @cache
@@ -110,16 +109,8 @@ def test_the_engine_leaves_where_the_trace_does(name, small, device):
     model, encoded, trace = small
     labels = np.random.default_rng(2).integers(3, size=len(encoded))
     rule, depths = RULES[name].fit(trace.probabilities, labels), set()
-    scores, engine = judged(trace, rule)[0], Engine(model, make_tokenizer(), device=device)
-    # Between scores, of which some rules have few, and none that no threshold exceeds.
-    every = np.unique(scores[:, :-1][scores[:, :-1] < 1].round(4)) + 5e-4
-    for threshold, batch_size in ((every[0], 16), (every[len(every) // 2], 16), (every[-1].clip(max=1), 1)):
-        found = engine.predict(encoded, float(threshold), batch_size=batch_size, rule=rule)
-        broken, excused = disagreements(trace, found.labels, found.exit_layers, threshold, rule=rule)
-        assert broken.size == 0
-        assert excused.size <= 1
-        at_exit = scores[np.arange(len(found)), found.exit_layers - 1]
-        np.testing.assert_allclose(found.uncertainties, at_exit, atol=1e-4)
+    engine = Engine(model, make_tokenizer(), device=device)
+    for found in found_at_three_thresholds(engine, encoded, trace, rule):
         p = SINGLE.at(trace.probabilities, found.exit_layers, None)
         np.testing.assert_allclose(found.probabilities, p, atol=1e-4)
         depths |= {*found.exit_layers.tolist()}
@@ -280,7 +271,7 @@ def test_a_gate_needs_no_labels_and_leaves_where_the_last_layer_agrees():
     last = rng.integers(4, size=2000)
     depth = np.linspace(0.2, 4, LAYERS)[:, None]
     logits = depth * (last[:, None, None] == np.arange(4)) + rng.normal(0, 1, (2000, LAYERS, 4))
-    p = tempered(np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True), 1.0)
+    p = tempered(softmax(logits, axis=-1), 1.0)
     gate, agrees = RULES["gate"].fit(p[:1000]), p.argmax(axis=-1) == p[:, -1:].argmax(axis=-1)
     scores = gate.score(p)
     for layer in range(LAYERS - 1):  # on samples that it has not seen

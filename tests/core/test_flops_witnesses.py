@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig
 
 from fastbert_core.adaptive import Leaving, one_by_one
-from fastbert_core.encoding import Encoded
 from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.flops import BERT_BASE, EncoderShape, dense_flops, dense_true_macs, paper_flops, true_macs
 from fastbert_core.heads import Classifier
-from fastbert_core.model import FastBertModel
-from fastbert_core.uncertainty import uncertainty
 from reproductions.witnesses import (
     Executed,
     PaperClassifier,
@@ -26,6 +22,7 @@ from reproductions.witnesses import (
     linear_flops,
     with_paper_classifiers,
 )
+from tests.core.small import PAD, make_model, trace_of, varied
 
 SMALL = EncoderShape(layers=12, hidden=384, intermediate=1536, heads=12)
 ODD = EncoderShape(layers=5, hidden=60, intermediate=100, heads=5, classifier=24, classifier_heads=3, max_tokens=70)
@@ -123,36 +120,11 @@ def test_sdpa_on_a_cpu_is_invisible_to_both():
 
 
 def test_adaptive_inference_at_batch_1_executes_the_true_macs():
-    torch.manual_seed(0)
-    names, samples = ("a", "b", "c"), 30
-    model = FastBertModel.from_config(
-        BertConfig(
-            vocab_size=32,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=6,
-            num_attention_heads=4,
-            max_position_embeddings=40,
-            initializer_range=0.2,
-            attn_implementation="eager",
-        ),
-        names,
-    ).eval()
-    for parameter in model.teacher.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    for student in model.students:  # equal classifiers make samples leave at all depths
-        student.load_state_dict(model.teacher.state_dict())
-    shape = EncoderShape.from_config(model.config)
-    lengths = torch.randint(2, shape.max_tokens + 1, (samples,)).numpy()
-    ids = torch.randint(0, 32, (lengths.sum(),))
-    with torch.no_grad():
-        logits = torch.cat([model.exit_logits(text[None]) for text in ids.split(lengths.tolist())])
-    uncertainties = uncertainty(logits.softmax(dim=-1).numpy())  # [samples, layers]
-    speed = float(np.quantile(uncertainties, 0.2))
-
-    encoded = Encoded(ids.numpy().astype(np.int32), None, np.concatenate([[0], lengths.cumsum()]))
+    model, encoded = make_model(layers=6, attn_implementation="eager").eval(), varied(30)
+    trace, shape = trace_of(model, encoded, batch_size=1), EncoderShape.from_config(model.config)
+    speed = float(np.quantile(trace.uncertainties, 0.2))
     with FlopCounterMode(display=False) as counter:
-        found = one_by_one(model, encoded, 0, Leaving(RULES["entropy"], speed, shape.layers))
+        found = one_by_one(model, encoded, PAD, Leaving(RULES["entropy"], speed, shape.layers))
     assert len(set(found.exit_layers)) > 4
-    assert found.exit_layers.tolist() == exit_layers(uncertainties, speed).tolist()
-    assert counter.get_total_flops() == 2 * true_macs(shape, found.exit_layers, lengths, len(names)).sum()
+    assert found.exit_layers.tolist() == exit_layers(trace.uncertainties, speed).tolist()
+    assert counter.get_total_flops() == 2 * true_macs(shape, found.exit_layers, encoded.lengths, 3).sum()

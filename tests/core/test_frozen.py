@@ -48,19 +48,6 @@ def test_kept_states_are_those_of_a_pass(model, tmp_path, monkeypatch, rows):
     assert model.training
 
 
-def test_students_learn_from_both(model, tmp_path, monkeypatch):
-    model, encoded = model
-    model.requires_grad_(False)
-    model.students.requires_grad_(True)
-    rows = np.array([0, 1, 4])
-    for limit in (0, frozen.MAX_BYTES):
-        monkeypatch.setattr(frozen, "MAX_BYTES", limit)
-        hidden, _, mask = states_of(frozen_states(model, encoded, 0, "fp32", tmp_path, print), encoded, rows)
-        model.zero_grad()
-        sum(student(h, mask).sum() for student, h in zip(model.students, hidden, strict=True)).backward()
-        assert all(parameter.grad is not None for parameter in model.students.parameters())
-
-
 def test_nothing_is_left_in_the_folder(model, tmp_path):
     model, encoded = model
     folder = tmp_path / "run"

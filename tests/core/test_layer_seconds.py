@@ -38,7 +38,6 @@ def test_what_is_timed_is_time():
     cost, dense = second_costs(model, TOKENS, Engine(model, make_tokenizer()).shapes())
     assert (cost > 0).all()
     assert (cost[:, -1] > dense).all()  # every exit was asked on the way
-    assert (dense > 0).all()
 
 
 def test_operating_points_of_seconds(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from fastbert_core.engine import Engine
 from fastbert_core.errors import Closed, DeadlinePassed, InputError, QueueFull, RunError
 from fastbert_core.exit_rules import get_rule
 from tests.core.small import LAYERS, WORDS, make_model, texts_of
+from tests.core.test_engine import limited
 
 SPEEDS = (0.0, 0.3, 0.5, 0.7, 1.0)
 TIMEOUT = 60  # of whatever ends at once, so that a hang fails
@@ -320,17 +321,6 @@ def test_what_is_not_finite_fails_alone(tokenizer):
         with pytest.raises(RunError, match=r"^layer 1: the probabilities are not finite$"):
             futures[1].result(TIMEOUT)
         assert [futures[at].result(TIMEOUT).exit_layer for at in (0, 2)] == [LAYERS] * 2
-
-
-def limited(model, monkeypatch, rows, error):
-    run_layer = model.run_layer
-
-    def running_out(layer, hidden, context):
-        if len(hidden) > rows:
-            raise error
-        return run_layer(layer, hidden, context)
-
-    monkeypatch.setattr(model, "run_layer", running_out)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])

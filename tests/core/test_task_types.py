@@ -10,7 +10,6 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from fastbert_core.adaptive import Leaving, one_by_one
-from fastbert_core.agreement import disagreements
 from fastbert_core.encoding import Encoded, Words
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
@@ -104,18 +103,9 @@ def test_the_engine_leaves_where_the_trace_does(name, rule, subjects):
     model, encoded, trace = subjects[name]
     kind = TASK_TYPES[name]
     fitted = kind.fit(RULES[rule], trace.probabilities, trace.labels, trace.words)
-    scores = judged(trace, fitted)[0]
-    assert scores.shape == (len(trace), LAYERS)
+    assert judged(trace, fitted)[0].shape == (len(trace), LAYERS)
     engine, depths = Engine(model, make_tokenizer()), set()
-    every = np.unique(scores[:, :-1][scores[:, :-1] < 1].round(4)) + 5e-4
-    every = every if len(every) else np.array([0.5])  # of four layers, three changes leave nothing to leave at
-    for threshold, batch_size in ((every[0], 16), (every[len(every) // 2], 16), (every[-1].clip(max=1), 1)):
-        found = engine.predict(encoded, float(threshold), batch_size=batch_size, rule=fitted)
-        broken, excused = disagreements(trace, found.labels, found.exit_layers, threshold, rule=fitted)
-        assert broken.size == 0
-        assert excused.size <= 1
-        at_exit = scores[np.arange(len(found)), found.exit_layers - 1]
-        np.testing.assert_allclose(found.uncertainties, at_exit, atol=1e-4)
+    for found in small.found_at_three_thresholds(engine, encoded, trace, fitted):
         if not rule.startswith("window"):  # which answers of earlier layers
             p = kind.at(trace.probabilities, found.exit_layers, trace.words)
             np.testing.assert_allclose(found.probabilities, p, atol=1e-4)

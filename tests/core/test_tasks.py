@@ -141,6 +141,7 @@ def test_a_task_file_may_begin_with_a_byte_order_mark(tmp_path):
     [
         (TOML + "epoch = 3\n", "unknown key 'epoch'"),
         (TOML + "epochs = 0\n", "epochs is 0, expected a whole number from 1"),
+        (TOML + f"epochs = {'9' * 5000}\n", "expected a TOML file"),
         (TOML + "seed = true\n", "seed is True, expected a whole number from 0"),
         (TOML + "max_tokens = 64.0\n", "max_tokens is 64.0, expected a whole number from 1"),
         (TOML + "rate = 2\n", "rate is 2, expected a number between 0 and 1"),

@@ -156,6 +156,7 @@ def test_a_broken_trace_is_refused_in_one_line(trace, tmp_path, message):
 
 
 DAMAGES = [lambda b: b[:200], lambda b: b[:-1], lambda b: b[:-64], lambda b: b"", lambda b: b"text"]
+DAMAGES += [lambda b: b.replace(b"labels.npy", b"others.npy")]  # a member is missing
 TOLD = r"t\.npz: not a readable trace \(.*\), expected an npz written by this suite"
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from fastbert_core.errors import InputError
 
 SECONDS = 120  # an input that takes longer hangs; most take milliseconds
-EXAMPLES: dict[str, int] = {}  # of each fuzz test, by its name
 
 
 class Refused:
@@ -21,14 +20,9 @@ class Refused:
 REFUSED = Refused()
 
 
-def fuzz(examples: int) -> Callable:
+def fuzz(examples: int) -> settings:
     """Mark a test as a fuzz test of so many inputs."""
-
-    def mark(test: Callable) -> Callable:
-        EXAMPLES[f"{test.__module__}.{test.__qualname__}"] = examples
-        return settings(max_examples=examples, suppress_health_check=list(HealthCheck))(test)
-
-    return mark
+    return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
 
 
 def outcome(action: Callable, *arguments: object, folder: Path, name: str) -> object:

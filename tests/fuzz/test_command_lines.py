@@ -1,9 +1,7 @@
 """Command lines: whatever words they are made of, they end with an exit code, and bad ones in one line."""
 
-import json
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from bench import report, tables
 from fastbert_core import hub
 from fastbert_core.errors import RunError
 from fastbert_core.tasks import TASKS
@@ -25,7 +22,7 @@ from reproductions.names import PROFILES
 from reproductions.store import load_traces
 from reproductions.tables import read_table
 from tests.factories import make_trace, store
-from tests.fuzz.harness import contents, damaged, fuzz, no_hang
+from tests.fuzz.harness import contents, fuzz, no_hang
 
 SUBCOMMANDS = next(action for action in cli._parser()._actions if action.choices).choices
 TABLE1 = read_table(checkout.ROOT / "results" / "paper", "table1")  # to count takes seconds
@@ -114,8 +111,6 @@ def world(tmp_path_factory):
     (folder / "link").symlink_to("good")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-            patch.delenv(name, raising=False)
         patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(hub, "hub_reachable", lambda: False)
@@ -194,79 +189,3 @@ def test_plots(world, blank, capsys, words):
     assert code in (0, 1, 2)
     assert all(line.startswith("error: ") for line in error.splitlines())
     assert bool(error) == (code != 0)
-
-
-def way(speed, layers):
-    """One way that a benchmark of the engine has timed, as `bench.measure` leaves it; no speed is the plain encoder."""
-    seconds = {"seconds": 2.0 + layers, "embedding_seconds": 1.0}
-    agreed = {} if speed is None else {"same_label": 1.0, "differing": 0, "unexcused": 0, "differing_distances": []}
-    return {"speed": speed, "mean_layers": layers, "macs": 1000 * layers} | seconds | agreed
-
-
-PLACE = {"task": "book-review", "device": "cpu", "precision": "fp32"}
-TIMED = PLACE | {"mode": "throughput", "batch": 32, "samples": 10, "tokenisation_seconds": 0.5}
-BENCHMARKS = (
-    TIMED | {"ways": [way(0.0, 12), way(0.5, 3), way(None, 12)]},
-    PLACE | {"matrix_gflops": 100.0},
-    PLACE | {"what": "fine-tuning", "samples": 10, "mean_tokens": 7.5, "seconds": 2.0},
-    TIMED | {"speed": 0.5, "mean_layers": 6.0, "rules": [{"rule": "entropy", "seconds": 2.0}]},
-    {"texts": 1000, "peak_mib": 12.0, "few_texts": 10, "few_peak_mib": 11.0},
-)
-CODE = {"git_sha": "0" * 40, "git_dirty": "no", "date": "2026-01-02T03:04:05+00:00"}
-MACHINE = {"cpu": {"brand_raw": "a"}, "threads": 2, "gpu": None, "torch": "2.13.0", "capabilities": '{"avx2": true}'}
-REPORT = {
-    "benchmarks": [{"extra_info": found, "stats": {"median": 1.0}} for found in BENCHMARKS],
-    "machine_info": MACHINE | CODE,
-}
-
-
-def test_the_report_that_is_damaged_below_is_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
-    (tmp_path / "report.json").write_text(json.dumps(REPORT), encoding="utf-8")
-    assert report.main([str(tmp_path / "report.json")]) == 0
-    written = {file.stem for file in (tmp_path / "bench").glob("*.csv")}
-    assert written == {"efficiency", "roofline", "agreement", "rates", "rule_rates", "memory"}
-
-
-@st.composite
-def reports(draw):
-    """A report of pytest-benchmark of which one value is another, or is missing."""
-    found = json.loads(json.dumps(REPORT))
-    benchmarks, machine = found["benchmarks"], found["machine_info"]
-    extra = [each["extra_info"] for each in benchmarks]
-    place = draw(st.sampled_from([found, machine, benchmarks[0], *extra, *extra[0]["ways"]]))
-    key = draw(st.sampled_from(sorted(place)))
-    if draw(st.booleans()):
-        place[key] = draw(
-            st.sampled_from((None, "", "x", 0, -1, 1e300, float("nan"), float("inf"), [], {}, [1], True, 10**400))
-        )
-    else:
-        del place[key]
-    return json.dumps(found).encode()
-
-
-@given(
-    content=reports()
-    | damaged(json.dumps(REPORT).encode())
-    | st.sampled_from((b"", b"\xff", b"[" * 100_000, b"{}", b"[]"))
-)
-@fuzz(60)
-def test_bench_reports(world, monkeypatch, capsys, content):
-    with tempfile.TemporaryDirectory(dir=world.parent) as folder:
-        monkeypatch.setattr(tables, "ROOT", Path(folder) / "results")
-        path = Path(folder) / "report.json"
-        path.write_bytes(content)
-        code, error = run(report.main, [str(path)], world, capsys)
-        written = [file.read_text() for file in Path(folder).rglob("*.csv")]
-    assert code in (0, 2)
-    assert not error if code == 0 else (error.startswith(f"error: {path}: ") and len(error.splitlines()) == 1)
-    assert code == 0 or not written
-    assert not any(word in text for text in written for word in ("nan", "inf"))
-
-
-@given(words=st.lists(st.sampled_from(ODD) | text, max_size=3))
-@fuzz(50)
-def test_bench_report_words(world, capsys, words):
-    code, error = run(report.main, words, world, capsys)
-    assert code == 2 or {"-h", "--help"} & {*words}
-    assert not error if code == 0 else (error.startswith("error: ") and len(error.splitlines()) == 1)

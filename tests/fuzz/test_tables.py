@@ -90,33 +90,6 @@ def changed_cells(draw):
     return name, rows
 
 
-@st.composite
-def changed_shape(draw):
-    """(name, rows): a table that lost, gained or moved a column, a row or a field."""
-    name, rows = draw(tables(min_rows=1))
-    at, column = draw(st.integers(0, len(rows) - 1)), draw(st.integers(0, len(rows[0]) - 1))
-    kind = draw(st.sampled_from(("cut", "grow", "again", "lose", "columns", "swap", "twice", "rename", "blank")))
-    if kind == "cut":
-        rows[at] = rows[at][:column]
-    elif kind == "grow":
-        rows[at] = [*rows[at], draw(st.sampled_from(("", *rows[0])))]
-    elif kind == "again":
-        rows.append(list(rows[at]))
-    elif kind == "lose":
-        del rows[at]
-    elif kind == "columns":
-        rows = [row[:column] + row[column + 1 :] for row in rows]
-    elif kind == "swap":
-        rows = [row[column:] + row[:column] for row in rows]
-    elif kind == "twice":
-        rows = [[*row, *row[column : column + 1]] for row in rows]
-    elif kind == "rename":
-        rows[0][column] = draw(st.sampled_from(JUNK) | st.sampled_from(rows[0]))
-    elif kind == "blank":
-        rows.insert(at, draw(st.sampled_from(([], [""], [""] * len(rows[0])))))
-    return name, rows
-
-
 @given(changed_cells(), st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))
 @fuzz(120)
 def test_changed_cells(tmp_path, table, quoting):
@@ -124,15 +97,8 @@ def test_changed_cells(tmp_path, table, quoting):
     check(tmp_path, name, as_text(rows, quoting).encode("utf-8", "surrogatepass"))
 
 
-@given(changed_shape())
-@fuzz(80)
-def test_changed_shape(tmp_path, table):
-    name, rows = table
-    check(tmp_path, name, as_text(rows).encode())
-
-
 @given(st.data())
-@fuzz(80)
+@fuzz(160)
 def test_damaged_bytes(tmp_path, data):
     name, rows = data.draw(tables())
     check(tmp_path, name, data.draw(damaged(as_text(rows).encode(), tokens)))

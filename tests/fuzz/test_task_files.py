@@ -98,19 +98,14 @@ def in_order(table):
     )
 
 
-@given(tables())
-@fuzz(150)
-def test_tables(tmp_path, table):
-    check(tmp_path, as_toml(table).encode())
-
-
 @given(tables(), st.data())
-@fuzz(150)
-def test_changed_tables(tmp_path, table, data):
+@fuzz(300)
+def test_tables(tmp_path, table, data):
     key = data.draw(st.sampled_from((*KEYS, "pair", "backbone", "epochs", "Name")))
-    if data.draw(st.booleans()):
+    change = data.draw(st.sampled_from(("none", "none", "junk", "lose")))
+    if change == "junk":
         table[key] = data.draw(st.sampled_from(JUNK))
-    else:
+    elif change == "lose":
         table.pop(key, None)
     check(tmp_path, as_toml(table).encode())
 
@@ -129,13 +124,3 @@ GOOD = {
 @fuzz(150)
 def test_damaged_bytes(tmp_path, data):
     check(tmp_path, data.draw(damaged(as_toml(GOOD).encode(), tokens)))
-
-
-@given(
-    st.sampled_from(
-        (b"[" * 100_000, b"a=" + b"[" * 100_000, b"\xff", b"a = 1e9999", b"a = " + b"9" * 5000, b"x" * 10**6)
-    )
-)
-@fuzz(6)
-def test_odd_files(tmp_path, data):
-    check(tmp_path, data)

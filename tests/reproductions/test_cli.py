@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from fastbert_core.agreement import disagreements
 from fastbert_core.checkpoint import load_checkpoint
 from fastbert_core.encoding import encode, load_tokenizer
 from fastbert_core.engine import Engine
@@ -28,6 +27,7 @@ from reproductions.settings import check_trainings, lookup
 from reproductions.sources import Named
 from reproductions.store import find_runs, load_traces
 from reproductions.tables import read_table
+from tests.core.small import assert_agrees
 from tests.factories import make_trace, store
 from tests.fuzz.harness import contents
 
@@ -36,10 +36,8 @@ DBPEDIA, CPU = TASKS["dbpedia"], torch.device("cpu")
 
 @pytest.fixture(autouse=True, scope="module")
 def bare(tmp_path_factory):
-    """Nothing named, and a folder of runs."""
+    """A folder of runs."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-            patch.delenv(name, raising=False)
         patch.setenv("FASTBERT_RUNS", str(tmp_path_factory.getbasetemp() / "runs"))
         yield
 
@@ -124,9 +122,7 @@ def test_the_trained_model_agrees_with_its_trace(smoke, tmp_path_factory):
     for batch_size in (1, 64):
         found = engine.predict(encode(engine.tokenizer, texts), speed=0.6, batch_size=batch_size)
         assert len(np.unique(found.exit_layers)) > 1
-        broken, excused = disagreements(trace, found.labels, found.exit_layers, 0.6)
-        assert len(broken) == 0
-        assert len(excused) <= 1
+        assert_agrees(trace, found, 0.6)
 
 
 @pytest.mark.smoke

@@ -13,13 +13,11 @@ from tests.reproductions.own_task import write_task_file
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch, tmp_path):
-    """An empty home, nothing named, and nothing that can be fetched."""
+    """An empty home, and nothing that can be fetched."""
 
     def stop(*_, **__):
         raise AssertionError("fetched")
 
-    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-        monkeypatch.delenv(name, raising=False)
     (tmp_path / "home").mkdir()
     for name in ("HOME", "XDG_CACHE_HOME", "FASTBERT_RUNS"):
         monkeypatch.setenv(name, str(tmp_path / "home" / name))

@@ -11,8 +11,6 @@ from reproductions.tables import read_table
 
 @pytest.mark.smoke
 def test_every_task_runs_to_its_rows(tmp_path, monkeypatch):
-    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / "runs"))
     few = {"train": 80, "dev": 40, "test": 40}
     monkeypatch.setattr("reproductions.sources.generated.generate", lambda task, rows: generate(task, few))

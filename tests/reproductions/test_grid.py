@@ -14,8 +14,6 @@ def made(tmp_path_factory):
     """A results folder with a grid of two variants of the smoke profile."""
     results = tmp_path_factory.mktemp("grid")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-            patch.delenv(name, raising=False)
         patch.setenv("FASTBERT_RUNS", str(results / "runs"))
         few = {"distillation_epochs": (1, 2), "distillation_rate": (1e-2,), "bias_correction": (True,)}
         few |= {"classifier_init": ("xavier",)}

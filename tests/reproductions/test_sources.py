@@ -8,12 +8,6 @@ from reproductions.sources import Named, load_data, load_encoder, runs_folder, s
 from tests.reproductions.own_task import write_task_file
 
 
-@pytest.fixture(autouse=True)
-def bare(monkeypatch):
-    for name in ("FASTBERT_DATA", "FASTBERT_MODELS"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def reachable(monkeypatch):
     def set_to(answer):
