@@ -14,7 +14,6 @@ from fastbert_core.encoding import Encoded
 from fastbert_core.exit_rules import RULES, exit_layers
 from fastbert_core.flops import BERT_BASE, EncoderShape, dense_flops, dense_true_macs, paper_flops, true_macs
 from fastbert_core.heads import Classifier
-from fastbert_core.model import FastBertModel
 from fastbert_core.uncertainty import uncertainty
 from reproductions.witnesses import (
     Executed,
@@ -26,6 +25,7 @@ from reproductions.witnesses import (
     linear_flops,
     with_paper_classifiers,
 )
+from tests.core.small import random_model
 
 SMALL = EncoderShape(layers=12, hidden=384, intermediate=1536, heads=12)
 ODD = EncoderShape(layers=5, hidden=60, intermediate=100, heads=5, classifier=24, classifier_heads=3, max_tokens=70)
@@ -125,7 +125,7 @@ def test_sdpa_on_a_cpu_is_invisible_to_both():
 def test_adaptive_inference_at_batch_1_executes_the_true_macs():
     torch.manual_seed(0)
     names, samples = ("a", "b", "c"), 30
-    model = FastBertModel.from_config(
+    model = random_model(
         BertConfig(
             vocab_size=32,
             hidden_size=32,
