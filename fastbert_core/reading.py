@@ -109,12 +109,12 @@ def read_url(url: str, encoding: str | None = None) -> Records:
 
 def read_lines(file: BinaryIO, name: str, kind: str = ".txt", encoding: str | None = None) -> Records:
     """The rows of an open binary file: `kind` is one of KINDS but Parquet, and anything else means lines of text."""
-    lines = _lines(file, name, encoding)
+    found = lines(file, name, encoding)
     if kind in (".csv", ".tsv"):
-        return _separated(lines, name, kind)
+        return _separated(found, name, kind)
     if kind in (".jsonl", ".ndjson", ".json"):
-        return _json(lines, name)
-    return Records(name, ("text",), _texts(lines, name))
+        return _json(found, name)
+    return Records(name, ("text",), _texts(found, name))
 
 
 def _texts(lines: Iterator[tuple[int, str]], name: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -126,9 +126,13 @@ def _texts(lines: Iterator[tuple[int, str]], name: str) -> Iterator[tuple[int, d
         yield number, {"text": text}
 
 
-def _lines(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[int, str]]:
-    """Lines with their ends and their numbers. Only a line feed ends one, whatever else is in them."""
-    number = 0
+def lines(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[tuple[int, str]]:
+    """Lines with their ends and their numbers. Only a line feed ends one, whatever else is in them.
+
+    encoding: None is what a byte-order mark says, or UTF-8; a fault tells then how to name one. Raises InputError as
+    `read_tables` does.
+    """
+    number, named = 0, encoding is not None
     try:
         with file, io.BufferedReader(file) as raw:
             start = raw.peek(4)[:4]
@@ -140,15 +144,15 @@ def _lines(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[in
             for line in decoded:
                 number += 1
                 if "\0" in line:
-                    found = f"{name}:{number}: found a NUL character, expected text"
-                    raise InputError(f"{found}; if it is UTF-16 without a mark, --encoding utf-16-le reads it")
+                    remedy = "" if named else "; if it is UTF-16 without a mark, --encoding utf-16-le reads it"
+                    raise InputError(f"{name}:{number}: found a NUL character, expected text{remedy}")
                 yield number, line.removeprefix("\ufeff") if number == 1 else line
     except LookupError as error:
         raise InputError(f"encoding: found {encoding!r}, expected one that Python knows, such as gb18030") from error
     except UnicodeDecodeError as error:
         found = f"{name}:{number + 1}: found byte {error.object[error.start]:#04x}"
-        remedy = "--encoding NAME says which it is, such as gb18030, cp1252 or utf-16"
-        raise InputError(f"{found}, expected {encoding.upper()}; {remedy}") from error
+        remedy = "" if named else "; --encoding NAME says which it is, such as gb18030, cp1252 or utf-16"
+        raise InputError(f"{found}, expected {encoding.upper()}{remedy}") from error
     except UnicodeError as error:  # a codec that refuses the whole file
         found = f"{name}: found a file that {encoding} does not read ({error})"
         raise InputError(f"{found}, expected another, such as utf-16-le or utf-16-be") from error
