@@ -78,33 +78,26 @@ def read_tables(data: Any, encoding: str | None = None) -> dict[str, Records]:
     return _splits(hub.load_named(str(data)), f"hub {data}")
 
 
-def read_file(path: Path, encoding: str | None = None) -> Records:
-    """The rows of one file; what it is follows from how its name ends, and a pipe is lines of text.
+def read_file(path: str | Path, encoding: str | None = None) -> Records:
+    """The rows of one file, or of the one at an fsspec URL, such as `s3://bucket/texts.jsonl`.
 
-    Raises InputError as `read_tables` does.
+    What it is follows from how its name ends, and a pipe is lines of text. Raises InputError as `read_tables` does.
     """
+    name, path = str(path), Path(path)
     packing = PACKED.get(path.suffix.lower())
     kind = Path(path.stem if packing else path).suffix.lower()
-    if not readable(path):
-        raise InputError(f"{path}: no such file")
-    if kind not in KINDS and path.is_file():
-        raise InputError(f"{path}: found a name that ends in {kind or 'nothing'}, expected one of {', '.join(KINDS)}")
-    file = (packing or open)(path, "rb")
-    return _parquet(file, str(path)) if kind == ".parquet" else read_lines(file, str(path), kind, encoding)
+    if "://" in name:
+        import fsspec
 
-
-def read_url(url: str, encoding: str | None = None) -> Records:
-    """The rows of the file at an fsspec URL, such as `s3://bucket/texts.jsonl`, as `read_file` reads one.
-
-    Raises InputError as `read_tables` does.
-    """
-    import fsspec
-
-    packed = Path(url).suffix.lower() in PACKED
-    kind = Path(Path(url).stem if packed else url).suffix.lower()
-    with refused(f"{url}: cannot be opened (", "), expected an fsspec URL of a file"):
-        file = fsspec.open(url, "rb", compression="infer").open()
-    return _parquet(file, url) if kind == ".parquet" else read_lines(file, url, kind, encoding)
+        with refused(f"{name}: cannot be opened (", "), expected an fsspec URL of a file"):
+            file = fsspec.open(name, "rb", compression="infer").open()
+    elif not readable(path):
+        raise InputError(f"{name}: no such file")
+    elif kind not in KINDS and path.is_file():
+        raise InputError(f"{name}: found a name that ends in {kind or 'nothing'}, expected one of {', '.join(KINDS)}")
+    else:
+        file = (packing or open)(path, "rb")
+    return _parquet(file, name) if kind == ".parquet" else read_lines(file, name, kind, encoding)
 
 
 def read_lines(file: BinaryIO, name: str, kind: str = ".txt", encoding: str | None = None) -> Records:
