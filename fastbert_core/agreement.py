@@ -31,13 +31,11 @@ def disagreements(
     labels: np.ndarray,
     exits: np.ndarray,
     speed: float,
-    max_layers: int | None = None,
     rule: str | ExitRule = "entropy",
 ) -> Disagreements:
     """Compare an engine's labels, of units, and exit layers, int64 [samples], with what `trace` says at `speed`.
 
-    `max_layers`: the engine's last layer where it is not the encoder's; `speed` is the threshold of `rule`. Raises
-    InputError unless the trace holds every layer, and as many samples.
+    `speed` is the threshold of `rule`. Raises InputError unless the trace holds every layer, and as many samples.
     """
     layers = trace.metadata["layers"]
     if layers != list(range(1, len(layers) + 1)):
@@ -45,16 +43,15 @@ def disagreements(
     samples, kind = len(trace), trace.kind
     if len(labels) != len(trace.labels) or len(exits) != samples:
         raise InputError(f"predictions: found {len(exits)}, expected the trace's {samples} samples")
-    p = trace.probabilities[:, :max_layers]  # [units, layers, classes]
-    scores, answers = (said[:, :max_layers] for said in judged(trace, rule))  # [samples, layers]
+    scores, answers = judged(trace, rule)  # [samples, layers]
     expected = exit_layers(scores, check_speed(speed))
     answers = kind.at(answers, expected, trace.words)
     differ = (exits != expected) | ~kind.same(labels[:, None], answers[:, None], trace.words)[:, 0]
 
     # At the last layer no threshold decides; a tie matters where the sample leaves, and before where a rule looks back.
-    layer = np.arange(1, p.shape[1] + 1)
-    near_threshold = (np.abs(scores - speed) <= TOLERANCE) & (layer <= expected[:, None]) & (layer < p.shape[1])
+    layer = np.array(layers)
+    near_threshold = (np.abs(scores - speed) <= TOLERANCE) & (layer <= expected[:, None]) & (layer < len(layers))
     asked = layer <= expected[:, None] if get_rule(rule).looks_back else layer == expected[:, None]
-    near_tie = kind.near_tie(p, trace.words, TOLERANCE) & asked
+    near_tie = kind.near_tie(trace.probabilities, trace.words, TOLERANCE) & asked
     near = (near_threshold | near_tie).any(axis=1)
     return Disagreements(np.flatnonzero(differ & ~near), np.flatnonzero(differ & near))

@@ -22,7 +22,7 @@ from fastbert_core.cluster import check_nodes, joined, ray_or_error
 from fastbert_core.errors import InputError, RunError, reason, refused
 from fastbert_core.files import atomic_write, naming, remove_partial, sha256, write_whole
 from fastbert_core.inputs import choose_columns, text_of
-from fastbert_core.reading import KINDS, is_table, read_file, read_url
+from fastbert_core.reading import KINDS, is_table, read_file
 from fastbert_core.streams import stretches
 from fastbert_core.task_types import TaskType
 
@@ -196,7 +196,7 @@ def _read(batch: dict[str, np.ndarray], read: dict) -> Iterator[dict[str, list]]
     number, path = int(batch["file"][0]), str(batch["path"][0])
     row = {"file": [number], "wrong": [""], "bad_input": [False]}
     try:
-        records = read_url(path, read["encoding"]) if "://" in path else read_file(Path(path), read["encoding"])
+        records = read_file(path, read["encoding"])
         columns = choose_columns(records, read["text"], read["pair"], labelled=False)
         wanted = [column for column in (columns.text, columns.pair) if column is not None]
         rows = ((n, *(text_of(found, column, records.at(n)) for column in wanted)) for n, found in records.rows)

@@ -183,10 +183,3 @@ class Alarm:
     def above(self) -> bool:
         """Whether the samples' numbers lie above those of calibration, or else below."""
         return bool(BETS @ self._shares > 0)
-
-    def __str__(self) -> str:
-        """The line to warn with."""
-        if self.raised_at is None:
-            return f"after {self.samples} samples, the stream looks like calibration"
-        side = "above" if self.above else "below"
-        return f"sample {self.raised_at}: the stream lies {side} what calibration saw; calibrate again"

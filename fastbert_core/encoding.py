@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import fastbert_core.model  # noqa: F401 - by which transformers knows what a trained model's folder is
 from fastbert_core.errors import InputError, refused
-from fastbert_core.tokens import frame, shares, tokens
+from fastbert_core.tokens import first_tokens, frame, shares
 
 # Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
 BUCKET = 50
@@ -156,10 +156,9 @@ def encode(
 ) -> Encoded:
     """Tokenise texts, or pairs of texts, as [CLS] a [SEP] (b [SEP]), truncated to `max_tokens`.
 
-    A text costs its first `max_tokens` tokens, however long it is. Two long texts that share an odd number of tokens
-    are read until the shorter ends, since the longer keeps one more. The tokenizer's settings of truncation and padding
-    are taken away. Raises InputError if `max_tokens` has no room for a token of each text, or a sample would have no
-    tokens at all, as where the tokenizer adds no [CLS].
+    A text costs its first `max_tokens` tokens, however long it is, unless the tokenizer cuts on the left. The
+    tokenizer's settings of truncation and padding are taken away. Raises InputError if `max_tokens` has no room for a
+    token of each text, or a sample would have no tokens at all, as where the tokenizer adds no [CLS].
     """
     around = frame(tokenizer, pairs is not None)
     if max_tokens < around.least:
@@ -167,18 +166,20 @@ def encode(
         raise InputError(f"max_tokens: found {max_tokens}, expected {expected}")
     room = max_tokens - around.special
     columns = [texts] if pairs is None else [texts, pairs]
-    read = [tokens(tokenizer, column, room) for column in columns]
+    found = zip(*(first_tokens(tokenizer, column, room) for column in columns), strict=True)
+    from_left = tokenizer.truncation_side == "left"
     ids, segments, lengths, truncated = array("i"), array("b"), array("i"), []
-    for row, of_row in enumerate(zip(*read, strict=True)):
-        kept = shares(of_row, room)
+    for row, (sample, of_row) in enumerate(zip(zip(*columns, strict=True), found, strict=True)):
+        counts = list(map(len, of_row))
+        kept = shares(counts, list(map(len, sample)), room)
         lengths.append(around.special + sum(kept))
         if not lengths[-1]:
             raise InputError(f"texts: found no token in sample {row + 1}, {texts[row][:40]!r}, expected at least one")
-        truncated.append(any(text.more_than(share) for text, share in zip(of_row, kept, strict=True)))
+        truncated.append(sum(counts) > room)
         ids.extend(around.ids[0])
         segments.extend(around.segments[0])
-        for at, (text, share) in enumerate(zip(of_row, kept, strict=True)):
-            ids.extend(text.take(share) + around.ids[at + 1])
+        for at, (read, share) in enumerate(zip(of_row, kept, strict=True)):
+            ids.extend((read[len(read) - share :] if from_left else read[:share]) + around.ids[at + 1])
             segments.extend([around.of_texts[at]] * share + around.segments[at + 1])
     return Encoded(
         ids=np.array(ids, np.int32),

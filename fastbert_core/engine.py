@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,8 +73,6 @@ class Engine:
     device: `cpu`, `cuda` or `cuda:N`; None leaves the model where it is
     max_tokens: what a text is cut to; None is what the model was trained with, 128 (paper, section 4.1) unless it says
         otherwise, or less where the encoder reads less
-    token_budget: padded tokens of a full batch; None is TOKEN_BUDGET's
-    points: the operating points of the model, by which it predicts at a speedup or a tolerated disagreement
     in_flight: samples that are read at a time and sorted by length. Memory does not grow beyond what these and one
         batch for each layer need, however many texts there are.
     queue: requests of `submit` that may be under way at a time
@@ -93,9 +91,7 @@ class Engine:
         precision: str = "fp32",
         device: str | None = None,
         max_tokens: int | None = None,
-        token_budget: int | None = None,
         in_flight: int = 8192,
-        points: OperatingPoints | None = None,
         queue: int = 1024,
     ) -> None:
         place = model.device if device is None else resolve_device(device)
@@ -116,8 +112,7 @@ class Engine:
             "max_tokens", max_tokens, min(model.config.max_tokens, self._longest), self._longest, least
         )
         self.in_flight = _size("in_flight", in_flight)
-        self._token_budget = _size("token_budget", token_budget, TOKEN_BUDGET[place.type])
-        self._points, self._source = points, None
+        self._source = None
         self._shrunk = False  # once memory has run out, batches stay smaller
         told = partial(_predictions, self.model)
         self.online = Online(self.model, tokenizer.pad_token_id, self.shapes(), told, _size("queue", queue))
@@ -140,16 +135,14 @@ class Engine:
         engine._source = source
         return engine
 
-    @property
+    @cached_property
     def points(self) -> OperatingPoints:
         """The model's operating points. Raises InputError if it has none, or has those of another model."""
-        if self._points is None:
-            file = self._source and file_beside(self._source, FILE)
-            if file is None:
-                remedy = "`fastbert calibrate MODEL --texts FILE` makes them, or give a speed"
-                raise InputError(f"{self._source or 'model'}: found no {FILE}, expected operating points; {remedy}")
-            self._points = load_points(file)
-        return self._points
+        file = self._source and file_beside(self._source, FILE)
+        if file is None:
+            remedy = "`fastbert calibrate MODEL --texts FILE` makes them, or give a speed"
+            raise InputError(f"{self._source or 'model'}: found no {FILE}, expected operating points; {remedy}")
+        return load_points(file)
 
     def predict(
         self,
@@ -293,7 +286,8 @@ class Engine:
 
     def shapes(self, batch_size: int | None = None) -> Shapes:
         """The shapes that batches have."""
-        return Shapes(self._longest, self._token_budget, batch_size, BATCH_COST[self.model.device.type])
+        kind = self.model.device.type
+        return Shapes(self._longest, TOKEN_BUDGET[kind], batch_size, BATCH_COST[kind])
 
     def _stream(
         self,

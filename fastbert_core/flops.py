@@ -169,9 +169,9 @@ def paper_flops(shape: EncoderShape, exit_layer: int, tokens: int = PAPER_TOKENS
     return FLOPS_PER_MAC * _macs(partial(paper_operations, shape), shape, "exit layer", exit_layer, tokens)
 
 
-def paper_flops_by_exit(shape: EncoderShape, tokens: int = PAPER_TOKENS) -> np.ndarray:
+def paper_flops_by_exit(shape: EncoderShape) -> np.ndarray:
     """`paper_flops` of exit layers 1 to L, int64 [layers]: a data set's FLOPs are its exit histogram @ this."""
-    return paper_flops(shape, np.arange(1, shape.layers + 1), tokens)
+    return paper_flops(shape, np.arange(1, shape.layers + 1))
 
 
 def dense_flops(shape: EncoderShape, layers: int | None = None, tokens: int = PAPER_TOKENS) -> int:

@@ -66,6 +66,7 @@ BACKGROUND = {
         新 方 有 本 正 武""",
 }
 WORDS = {language: [line.split() for line in text.strip().splitlines()] for language, text in THEMES.items()}
+SEED, DIFFICULTY = 7, 0.4  # of the random numbers; the share of hard texts
 CUES, RIVAL_CUES = 4, 2  # an easy text has 4 cues; a hard one 4 and 2 of another theme
 BACKGROUND_WORDS = (4, 10)  # fewest and most of a text
 # Most pairs begin with a text of the first theme: were both themes as likely, neither text alone would tell anything of
@@ -79,22 +80,19 @@ Row = tuple[tuple[str, ...], object]
 Make = Callable[[np.random.Generator, int], Row]
 
 
-def generate(task: Task, rows: dict[str, int], seed: int = 7, difficulty: float = 0.4) -> TaskData:
+def generate(task: Task, rows: dict[str, int]) -> TaskData:
     """Generate a task's splits with its classes and in its language; the same arguments give the same text.
 
     rows: how many rows "train", "dev" and "test" have. Classes are balanced to within one row, and no text stands
         twice, neither in one split nor in two.
-    difficulty: the share of hard texts, in [0, 1].
 
-    Raises InputError for a difficulty outside [0, 1], fewer training rows than classes, or more classes than words.
+    Raises InputError for fewer training rows than classes, or more classes than words.
     """
-    if not 0 <= difficulty <= 1:
-        raise InputError(f"difficulty {difficulty}, expected 0 to 1")
-    rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(task.name.encode())]))
+    rng = np.random.Generator(np.random.PCG64([SEED, zlib.crc32(task.name.encode())]))
     themes = _themes(task)
     taken: set[tuple[str, ...]] = set()
-    splits = [_split(rng, task, themes, rows[name], difficulty, taken) for name in ("train", "dev", "test")]
-    source = f"generated text (seed {seed}, difficulty {difficulty:g})"
+    splits = [_split(rng, task, themes, rows[name], taken) for name in ("train", "dev", "test")]
+    source = f"generated text (seed {SEED}, difficulty {DIFFICULTY:g})"
     return assemble(task, *splits, source, train_name=source)
 
 
@@ -109,9 +107,9 @@ def _themes(task: Task) -> list[list[str]]:
     return [words[label::classes] for label in range(classes)]
 
 
-def _split(rng: np.random.Generator, task: Task, themes: list, rows: int, difficulty: float, taken: set) -> Split:
+def _split(rng: np.random.Generator, task: Task, themes: list, rows: int, taken: set) -> Split:
     single = task.type == SINGLE.name
-    make = _labelled(rng, task, themes, rows, difficulty) if single else _of_type(task, themes)
+    make = _labelled(rng, task, themes, rows) if single else _of_type(task, themes)
     found: list[Row] = []
     while len(found) < rows:
         texts, label = make(rng, len(found))
@@ -122,26 +120,26 @@ def _split(rng: np.random.Generator, task: Task, themes: list, rows: int, diffic
     return Split([texts[0] for texts, _ in found], [texts[1] for texts, _ in found] if task.pair else None, labels)
 
 
-def _labelled(rng: np.random.Generator, task: Task, themes: list, rows: int, difficulty: float) -> Make:
+def _labelled(rng: np.random.Generator, task: Task, themes: list, rows: int) -> Make:
     """Texts of one label each."""
     labels = rng.permutation(np.arange(rows, dtype=np.int64) % len(task.classes))
-    return lambda rng, number: (_sample(rng, task, themes, labels[number], difficulty), labels[number])
+    return lambda rng, number: (_sample(rng, task, themes, labels[number]), labels[number])
 
 
-def _sample(rng: np.random.Generator, task: Task, themes: list, label: int, difficulty: float) -> tuple[str, ...]:
+def _sample(rng: np.random.Generator, task: Task, themes: list, label: int) -> tuple[str, ...]:
     """A text of theme `label`; or two, whose themes are as far apart as the label lies before the last class."""
     classes = len(task.classes)
     if not task.pair:
-        return (_text(rng, task.language, themes[:classes], label, difficulty),)
+        return (_text(rng, task.language, themes[:classes], label),)
     first = 0 if rng.random() < FIRST_THEME else rng.integers(classes)
     second = (first + classes - 1 - label) % classes
-    return tuple(_text(rng, task.language, themes, theme, difficulty) for theme in (first, second))
+    return tuple(_text(rng, task.language, themes, theme) for theme in (first, second))
 
 
-def _text(rng: np.random.Generator, language: str, themes: list, own: int, difficulty: float) -> str:
-    """A text of theme `own` that is hard with probability `difficulty`: its rival is any other of `themes`."""
+def _text(rng: np.random.Generator, language: str, themes: list, own: int) -> str:
+    """A text of theme `own` that is hard with probability DIFFICULTY: its rival is any other of `themes`."""
     words = _some(rng, themes[own], CUES)
-    if rng.random() < difficulty:
+    if rng.random() < DIFFICULTY:
         rival = (own + rng.integers(1, len(themes))) % len(themes)
         words += _some(rng, themes[rival], RIVAL_CUES)
     return _mixed(rng, language, words, BACKGROUND_WORDS)

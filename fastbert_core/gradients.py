@@ -1,22 +1,8 @@
 """How the gradients of a model's exits meet on their way down: as a sum, as a mean, or not at all."""
 
-import torch
 from torch import Tensor
 
 GRADIENTS = ("sum", "mean", "own")
-
-
-class _Scaled(torch.autograd.Function):
-    """Its input as it is; its gradient times a factor."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, hidden: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return hidden.view_as(hidden)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.factor * gradient, None
 
 
 def to_exit_and_on(hidden: Tensor, gradients: str, above: int) -> tuple[Tensor, Tensor]:
@@ -29,6 +15,14 @@ def to_exit_and_on(hidden: Tensor, gradients: str, above: int) -> tuple[Tensor, 
     if gradients == "own":
         return hidden, hidden.detach()
     if gradients == "mean":  # what comes from above is a mean over `above` exits by then
-        hidden = _Scaled.apply(hidden, 1 / (above + 1))
-        return hidden, _Scaled.apply(hidden, above)
+        hidden = _scaled(hidden, 1 / (above + 1))
+        return hidden, _scaled(hidden, above)
     return hidden, hidden
+
+
+def _scaled(hidden: Tensor, factor: float) -> Tensor:
+    """The states as they are; their gradient times a factor."""
+    hidden = hidden.view_as(hidden)
+    if hidden.requires_grad:
+        hidden.register_hook(lambda gradient: factor * gradient)
+    return hidden

@@ -15,7 +15,7 @@ import numpy as np
 from fastbert_core.data import TaskData, assemble
 from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.registry import did_you_mean
-from fastbert_core.task_types import TASK_TYPES
+from fastbert_core.task_types import TASK_TYPES, number_of
 from fastbert_core.tasks import TASKS, Task
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
@@ -128,10 +128,7 @@ def _labels(rows: datasets.Dataset, task: Task, place: str) -> np.ndarray:
     for value in set(itertools.chain(*values)) if listed else set(values):
         known_number = isinstance(feature, datasets.ClassLabel) and value is not None and value >= 0
         name = feature.int2str(value) if known_number else str(value)
-        own_name = task.hub.names.get(name, name)
-        if own_name not in task.classes:
-            raise InputError(f"{place}: unknown label {name!r}, expected one of {', '.join(task.classes)}")
-        lookup[value] = task.classes.index(own_name)
+        lookup[value] = number_of(task.hub.names.get(name, name), task.classes, place)
     labels = [tuple(lookup[one] for one in value) if listed else lookup[value] for value in values]
     return kind.array(labels, len(task.classes))
 

@@ -12,7 +12,7 @@ from fastbert_core.data import TaskData, content_hash
 from fastbert_core.division import Data, divided
 from fastbert_core.errors import InputError
 from fastbert_core.reading import Records, one_of, read_tables
-from fastbert_core.task_types import SINGLE, TASK_TYPES, TaskType
+from fastbert_core.task_types import SINGLE, TASK_TYPES, TaskType, number_of
 from fastbert_core.tasks import SCORE, Task
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
@@ -66,13 +66,11 @@ class Rows:
         """
         if kind is not SINGLE:
             return self._of_type(Task("data", "en", tuple(classes), type=kind.name, scores=scores), kind)
-        known = {name: number for number, name in enumerate(classes)} | {None: UNLABELLED}
-        labels = [label if label in known else _whole(label) for label in self.labels]
-        for label, read, place in zip(labels, self.labels, self.places, strict=True):
-            if label not in known:
-                named = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
-                raise InputError(f"{place}: found the label {read!r}, expected one of {named}")
-        return Split(self.texts, self.pairs, np.array([known[label] for label in labels], np.int64))
+        labels = []
+        for read, place in zip(self.labels, self.places, strict=True):
+            label = read if read is None or read in classes else _whole(read)
+            labels.append(UNLABELLED if label is None else number_of(label, classes, place))
+        return Split(self.texts, self.pairs, np.array(labels, np.int64))
 
     def _of_type(self, task: Task, kind: TaskType) -> Split:
         labels = []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, refused
 from fastbert_core.files import read_object, write_whole
 from fastbert_core.operating_points import check_weights, weights_sha256
 from fastbert_core.precision import ENGINE_PRECISIONS, instruction_set
@@ -37,15 +37,11 @@ def keep_precision(folder: Path, device: torch.device, precision: str, tried: li
 
 
 def _read(path: Path, remedy: str) -> dict:
-    try:
-        table = read_object(path, f"precisions by machine; {remedy}")
-        whole = all(
-            isinstance(row["model_sha256"], str) and row["precision"] in ENGINE_PRECISIONS for row in table.values()
-        )
-    except (TypeError, KeyError) as error:
-        raise InputError(f"{path}: found {reason(error)}, expected precisions by machine; {remedy}") from error
-    if not whole:
-        raise InputError(
-            f"{path}: found an unknown precision, expected one of {', '.join(ENGINE_PRECISIONS)}; {remedy}"
-        )
+    expected = f"precisions by machine; {remedy}"
+    table = read_object(path, expected)
+    with refused(f"{path}: found ", f", expected {expected}", (TypeError, KeyError)):
+        for row in table.values():
+            if not isinstance(row["model_sha256"], str) or row["precision"] not in ENGINE_PRECISIONS:
+                known = ", ".join(ENGINE_PRECISIONS)
+                raise InputError(f"{path}: found an unknown precision, expected one of {known}; {remedy}")
     return table

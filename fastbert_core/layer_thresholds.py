@@ -25,29 +25,26 @@ class LayerChoice(NamedTuple):
     promise: str
 
 
-def by_layer(
-    losses: np.ndarray, scores: np.ndarray, tolerated: float, error: float = ERROR, grid: np.ndarray = GRID
-) -> LayerChoice:
-    """Thresholds that lose at most `tolerated` of those that leave at or before each layer, as sure as 1 − `error`.
+def by_layer(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> LayerChoice:
+    """Thresholds that lose at most `tolerated` of those that leave at or before each layer, as sure as 1 − ERROR.
 
     losses: bool [rows, layers], of leaving at each layer; scores: of a rule, [rows, layers]; rows in random order
-    grid: of thresholds, ascending
 
     The first half of the rows proposes thresholds, layer by layer; the second half certifies them. Leaving is allowed
     at the last layers alone at first, and at one layer more in each test, which must show for every layer from there
-    on that no more is lost than is tolerated. What stands before the first test that fails is certified at `error`,
+    on that no more is lost than is tolerated. What stands before the first test that fails is certified at ERROR,
     however many tests there were. Raises InputError for shares outside (0, 1).
     """
-    check_shares(tolerated=tolerated, error=error)
+    check_shares(tolerated=tolerated)
     half = len(scores) // 2
-    proposed = _proposed(losses[:half], scores[:half], tolerated, error, grid)
+    proposed = _proposed(losses[:half], scores[:half], tolerated)
     thresholds = np.zeros_like(proposed)
     for first in range(len(proposed) - 1, -1, -1):
         wider = np.where(np.arange(len(proposed)) >= first, proposed, 0.0)
-        if proposed[first] and not _certified(losses[half:], scores[half:], wider, first, tolerated, error):
+        if proposed[first] and not _certified(losses[half:], scores[half:], wider, first, tolerated):
             break
         thresholds = wider
-    sure = f"With confidence {1 - error:g} over the draw of the calibration rows"
+    sure = f"With confidence {1 - ERROR:g} over the draw of the calibration rows"
     promise = f"{sure}, at most {100 * tolerated:g}% of new rows that leave at or before any one layer are lost by it."
     return LayerChoice(thresholds, promise)
 
@@ -61,32 +58,30 @@ def lost_so_far(losses: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) 
     return counts[0].cumsum(), counts[1].cumsum()
 
 
-def _proposed(losses: np.ndarray, scores: np.ndarray, tolerated: float, error: float, grid: np.ndarray) -> np.ndarray:
+def _proposed(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> np.ndarray:
     """The largest threshold of each layer, the first one first, at which these rows speak for it."""
     thresholds, staying, gone, lost = [], np.ones(len(scores), bool), 0, 0
-    allowed = _allowed(len(scores), tolerated, error)
+    allowed = _allowed(len(scores), tolerated)
     for layer in range(scores.shape[1] - 1):
-        at = np.searchsorted(grid, scores[staying, layer], side="right")  # leaves at grid[at:]
-        leave = np.bincount(at, minlength=len(grid) + 1)[: len(grid)].cumsum()
-        lose = np.bincount(at, losses[staying, layer], minlength=len(grid) + 1)[: len(grid)].cumsum()
+        at = np.searchsorted(GRID, scores[staying, layer], side="right")  # leaves at GRID[at:]
+        leave = np.bincount(at, minlength=len(GRID) + 1)[: len(GRID)].cumsum()
+        lose = np.bincount(at, losses[staying, layer], minlength=len(GRID) + 1)[: len(GRID)].cumsum()
         good = np.flatnonzero((lost + lose <= allowed[gone + leave]) & (leave > 0))
         best = good[-1] if len(good) else 0
-        thresholds.append(grid[best] if len(good) else 0.0)
+        thresholds.append(GRID[best] if len(good) else 0.0)
         if len(good):
             gone, lost = gone + leave[best], lost + lose[best]
-            staying &= scores[:, layer] >= grid[best]
+            staying &= scores[:, layer] >= GRID[best]
     return np.array(thresholds)
 
 
-def _certified(
-    losses: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, first: int, tolerated: float, error: float
-) -> bool:
+def _certified(losses: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, first: int, tolerated: float) -> bool:
     """Whether each layer from `first` on (from 0) is shown to lose no more than is tolerated."""
     left, lost = (counts[first:] for counts in lost_so_far(losses, scores, thresholds))
-    return bool((lost <= _allowed(len(scores), tolerated, error)[left]).all())
+    return bool((lost <= _allowed(len(scores), tolerated)[left]).all())
 
 
 @cache
-def _allowed(most: int, tolerated: float, error: float) -> np.ndarray:
+def _allowed(most: int, tolerated: float) -> np.ndarray:
     """`errors_allowed` of 0 to `most` rows, int64 [most + 1]."""
-    return errors_allowed(np.arange(most + 1), tolerated, error)
+    return errors_allowed(np.arange(most + 1), tolerated)

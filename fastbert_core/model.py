@@ -172,14 +172,6 @@ class FastBertModel(PreTrainedModel):
         return compact.to(self.device)
 
     @classmethod
-    def from_config(
-        cls, backbone: PreTrainedConfig, class_names: list[str] | tuple[str, ...], **task: Any
-    ) -> "FastBertModel":
-        """A FastBERT of random weights from a backbone's configuration, for a `task` as `from_backbone` takes it."""
-        names = check_names(class_names, **task)
-        return cls._around(AutoModel.from_config(backbone, **bare(family_of(backbone, "backbone"))), names, **task)
-
-    @classmethod
     def _around(
         cls, backbone: PreTrainedModel, class_names: list[str] | tuple[str, ...], **settings: float | str | None
     ) -> "FastBertModel":

@@ -20,8 +20,9 @@ import numpy as np
 import platformdirs
 
 from fastbert_core.data import TaskData, assemble
-from fastbert_core.errors import InputError, RunError
+from fastbert_core.errors import RunError
 from fastbert_core.files import sha256
+from fastbert_core.task_types import number_of
 from fastbert_core.tasks import PackageSource, Task
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
@@ -224,10 +225,8 @@ def _tab(content: bytes, task: Task) -> Split:
 
 
 def _split(texts: list[str], classes: list[str], task: Task) -> Split:
-    number = {name: label for label, name in enumerate(task.classes)}
-    if unknown := set(classes) - set(number):
-        raise InputError(f"task {task.name}: found class {min(unknown)!r}, expected one of {', '.join(task.classes)}")
-    return Split(texts, None, np.array([number[name] for name in classes], np.int64))
+    labels = [number_of(name, task.classes, f"task {task.name}") for name in classes]
+    return Split(texts, None, np.array(labels, np.int64))
 
 
 def _carved(train: Split) -> tuple[Split, Split]:

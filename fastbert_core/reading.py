@@ -78,43 +78,36 @@ def read_tables(data: Any, encoding: str | None = None) -> dict[str, Records]:
     return _splits(hub.load_named(str(data)), f"hub {data}")
 
 
-def read_file(path: Path, encoding: str | None = None) -> Records:
-    """The rows of one file; what it is follows from how its name ends, and a pipe is lines of text.
+def read_file(path: str | Path, encoding: str | None = None) -> Records:
+    """The rows of one file, or of the one at an fsspec URL, such as `s3://bucket/texts.jsonl`.
 
-    Raises InputError as `read_tables` does.
+    What it is follows from how its name ends, and a pipe is lines of text. Raises InputError as `read_tables` does.
     """
+    name, path = str(path), Path(path)
     packing = PACKED.get(path.suffix.lower())
     kind = Path(path.stem if packing else path).suffix.lower()
-    if not readable(path):
-        raise InputError(f"{path}: no such file")
-    if kind not in KINDS and path.is_file():
-        raise InputError(f"{path}: found a name that ends in {kind or 'nothing'}, expected one of {', '.join(KINDS)}")
-    file = (packing or open)(path, "rb")
-    return _parquet(file, str(path)) if kind == ".parquet" else read_lines(file, str(path), kind, encoding)
+    if "://" in name:
+        import fsspec
 
-
-def read_url(url: str, encoding: str | None = None) -> Records:
-    """The rows of the file at an fsspec URL, such as `s3://bucket/texts.jsonl`, as `read_file` reads one.
-
-    Raises InputError as `read_tables` does.
-    """
-    import fsspec
-
-    packed = Path(url).suffix.lower() in PACKED
-    kind = Path(Path(url).stem if packed else url).suffix.lower()
-    with refused(f"{url}: cannot be opened (", "), expected an fsspec URL of a file"):
-        file = fsspec.open(url, "rb", compression="infer").open()
-    return _parquet(file, url) if kind == ".parquet" else read_lines(file, url, kind, encoding)
+        with refused(f"{name}: cannot be opened (", "), expected an fsspec URL of a file"):
+            file = fsspec.open(name, "rb", compression="infer").open()
+    elif not readable(path):
+        raise InputError(f"{name}: no such file")
+    elif kind not in KINDS and path.is_file():
+        raise InputError(f"{name}: found a name that ends in {kind or 'nothing'}, expected one of {', '.join(KINDS)}")
+    else:
+        file = (packing or open)(path, "rb")
+    return _parquet(file, name) if kind == ".parquet" else read_lines(file, name, kind, encoding)
 
 
 def read_lines(file: BinaryIO, name: str, kind: str = ".txt", encoding: str | None = None) -> Records:
     """The rows of an open binary file: `kind` is one of KINDS but Parquet, and anything else means lines of text."""
-    lines = _lines(file, name, encoding)
+    found = lines(file, name, encoding)
     if kind in (".csv", ".tsv"):
-        return _separated(lines, name, kind)
+        return _separated(found, name, kind)
     if kind in (".jsonl", ".ndjson", ".json"):
-        return _json(lines, name)
-    return Records(name, ("text",), _texts(lines, name))
+        return _json(found, name)
+    return Records(name, ("text",), _texts(found, name))
 
 
 def _texts(lines: Iterator[tuple[int, str]], name: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -126,9 +119,13 @@ def _texts(lines: Iterator[tuple[int, str]], name: str) -> Iterator[tuple[int, d
         yield number, {"text": text}
 
 
-def _lines(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[int, str]]:
-    """Lines with their ends and their numbers. Only a line feed ends one, whatever else is in them."""
-    number = 0
+def lines(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[tuple[int, str]]:
+    """Lines with their ends and their numbers. Only a line feed ends one, whatever else is in them.
+
+    encoding: None is what a byte-order mark says, or UTF-8; a fault tells then how to name one. Raises InputError as
+    `read_tables` does.
+    """
+    number, named = 0, encoding is not None
     try:
         with file, io.BufferedReader(file) as raw:
             start = raw.peek(4)[:4]
@@ -140,15 +137,15 @@ def _lines(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[in
             for line in decoded:
                 number += 1
                 if "\0" in line:
-                    found = f"{name}:{number}: found a NUL character, expected text"
-                    raise InputError(f"{found}; if it is UTF-16 without a mark, --encoding utf-16-le reads it")
+                    remedy = "" if named else "; if it is UTF-16 without a mark, --encoding utf-16-le reads it"
+                    raise InputError(f"{name}:{number}: found a NUL character, expected text{remedy}")
                 yield number, line.removeprefix("\ufeff") if number == 1 else line
     except LookupError as error:
         raise InputError(f"encoding: found {encoding!r}, expected one that Python knows, such as gb18030") from error
     except UnicodeDecodeError as error:
         found = f"{name}:{number + 1}: found byte {error.object[error.start]:#04x}"
-        remedy = "--encoding NAME says which it is, such as gb18030, cp1252 or utf-16"
-        raise InputError(f"{found}, expected {encoding.upper()}; {remedy}") from error
+        remedy = "" if named else "; --encoding NAME says which it is, such as gb18030, cp1252 or utf-16"
+        raise InputError(f"{found}, expected {encoding.upper()}{remedy}") from error
     except UnicodeError as error:  # a codec that refuses the whole file
         found = f"{name}: found a file that {encoding} does not read ({error})"
         raise InputError(f"{found}, expected another, such as utf-16-le or utf-16-be") from error

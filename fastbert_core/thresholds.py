@@ -75,23 +75,20 @@ def harm(
     return kind.quality(answers, *of) < kind.quality(kind.answer(p[:, -1:]), *of)
 
 
-def learn_then_test(
-    losses: np.ndarray, scores: np.ndarray, tolerated: float, error: float = ERROR, grid: np.ndarray = GRID
-) -> Choice:
-    """The fastest threshold of `grid` that is certified to lose at most `tolerated`, with confidence 1 − `error`.
+def learn_then_test(losses: np.ndarray, scores: np.ndarray, tolerated: float, error: float = ERROR) -> Choice:
+    """The fastest threshold of GRID that is certified to lose at most `tolerated`, with confidence 1 − `error`.
 
     losses: bool [samples, layers], of leaving at each layer: `disagreement` or `harm`
-    grid: ascending, the safest first, chosen before any of the rows were seen
 
     Thresholds are tested in their order, each at level `error`: with k of n rows lost, p = P(Bin(n, tolerated) <= k).
     The first whose p is larger ends it, and the last before it is taken; so nothing is paid for testing many. Returned
     is never the first that failed, which nothing certifies. Source: Angelopoulos et al., Learn then Test, 2021.
     """
     check_shares(tolerated=tolerated, error=error)
-    passed = certified(totals(scores, losses, grid), len(scores), tolerated, error)
+    passed = certified(totals(scores, losses, GRID), len(scores), tolerated, error)
     sure = f"With confidence {1 - error:g} over the draw of the calibration rows"
     promise = f"{sure}, at most {100 * tolerated:g}% of new rows are lost by leaving early."
-    return Choice(float(grid[passed - 1]) if passed else None, promise)
+    return Choice(float(GRID[passed - 1]) if passed else None, promise)
 
 
 def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> Choice:

@@ -3,17 +3,14 @@
 How a label reads, and what the two columns are called, is the task type's to say.
 """
 
-import gzip
-import io
-import lzma
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fastbert_core.errors import InputError
+from fastbert_core.errors import InputError, refused
 from fastbert_core.files import UNREADABLE, readable
+from fastbert_core.reading import PACKED, lines
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.text import is_blank
@@ -48,14 +45,20 @@ def read_tsv(path: Path, task: Task) -> Split:
     Columns are found by name, others than label, text_a and text_b are passed over, and quotes are plain characters.
     Only a line feed, with or without a carriage return before it, ends a line.
 
-    Errors: a missing, empty or truncated file, bytes that are not UTF-8, a header that lacks a column or has text_b
-    for a task of single texts, a wrong number of fields, a label that the task type does not know, such as one that is
-    no integer from 0 to N-1, a text without a visible character.
+    Errors: a missing, empty or truncated file, bytes that are not UTF-8, a NUL, a header that lacks a column or has
+    text_b for a task of single texts, a wrong number of fields, a label that the task type does not know, such as one
+    that is no integer from 0 to N-1, a text without a visible character.
     """
-    lines, kind = _lines(Path(path)), TASK_TYPES[task.type]
+    path = Path(path)
+    if not readable(path):
+        raise InputError(f"{path}: no such file")
+    with refused(f"{path}: unreadable (", "), expected a file", UNREADABLE):
+        file = PACKED.get(path.suffix, open)(path, "rb")
+    rows = (line.removesuffix("\n").removesuffix("\r").split("\t") for _, line in lines(file, str(path), "utf-8"))
+    kind = TASK_TYPES[task.type]
     first, label = kind.columns
     wanted = [first, "text_b"] if task.pair else [first]
-    header = next(lines, "").removeprefix("\ufeff").split("\t")
+    header = next(rows, [""])
     if header == [""]:
         raise InputError(f"{path}:1: found no header, expected the columns {label}, {', '.join(wanted)}")
     _check_header(path, header, [*wanted, label], task)
@@ -63,8 +66,7 @@ def read_tsv(path: Path, task: Task) -> Split:
 
     texts: list[list[str]] = [[] for _ in wanted]
     labels = []
-    for number, line in enumerate(lines, start=2):
-        fields = line.split("\t")
+    for number, fields in enumerate(rows, start=2):
         if len(fields) != len(header):
             raise InputError(f"{path}:{number}: found {len(fields)} fields, expected {len(header)} as in the header")
         for name, column, values in zip(wanted, columns, texts, strict=True):
@@ -77,22 +79,6 @@ def read_tsv(path: Path, task: Task) -> Split:
     if not texts[0]:
         raise InputError(f"{path}: found a header and no rows, expected at least one")
     return Split(texts[0], texts[1] if task.pair else None, kind.array(labels, len(task.classes)))
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """The file's lines without their ends. Unlike str.splitlines, only a line feed ends one."""
-    if not readable(path):
-        raise InputError(f"{path}: no such file")
-    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    number = 0
-    try:
-        with opener(path, "rb") as raw, io.BufferedReader(raw) as file:
-            for number, line in enumerate(file, start=1):  # noqa: B007 -- the error below names the line
-                yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}:{number}: found byte {error.object[error.start]:#04x}, expected UTF-8") from error
-    except UNREADABLE as error:
-        raise InputError(f"{path}:{number + 1}: unreadable ({error}), expected a whole {path.suffix} file") from error
 
 
 def _check_header(path: Path, header: list[str], columns: list[str], task: Task) -> None:

@@ -234,6 +234,14 @@ TASK_TYPES: Registry[TaskType] = Registry("task type", __name__)
 SINGLE = TaskType()  # what is meant where nobody names a type
 
 
+def number_of(name: str, classes: Sequence[str], place: str) -> int:
+    """The number of the class that is called so. Raises InputError, beginning with `place`, if there is none."""
+    if name not in classes:
+        listed = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
+        raise InputError(f"{place}: found the label {name[:40]!r}, expected one of {listed}")
+    return classes.index(name)
+
+
 def whole(value: str) -> int | None:
     """The integer that a cell holds, None if it holds none."""
     digits = value.removeprefix("-")

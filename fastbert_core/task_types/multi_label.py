@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbert_core.errors import InputError
-from fastbert_core.task_types import TASK_TYPES, Require, TaskType, whole
+from fastbert_core.task_types import TASK_TYPES, Require, TaskType, number_of, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,12 +59,8 @@ class MultiLabel(TaskType):
 
     def named(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
         """The numbers of names that commas separate."""
-        names = [name.strip() for name in value.split(",") if name.strip()]
-        for name in names:
-            if name not in task.classes:
-                listed = ", ".join(task.classes[:20]) + (", …" if len(task.classes) > 20 else "")
-                raise InputError(f"{place}: found the label {name!r}, expected some of {listed}")
-        return tuple(sorted({task.classes.index(name) for name in names}))
+        names = filter(None, map(str.strip, value.split(",")))
+        return tuple(sorted({number_of(name, task.classes, place) for name in names}))
 
     def known(self, labels: np.ndarray) -> np.ndarray:
         """Rows without labels have -1 for each."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastbert_core.entities import matched
 from fastbert_core.errors import InputError
-from fastbert_core.task_types import TASK_TYPES, TaskType
+from fastbert_core.task_types import TASK_TYPES, TaskType, number_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,13 +40,7 @@ class SequenceLabelling(TaskType):
         """The number of each word's tag."""
         if task.classes[0] != OUTSIDE:
             raise InputError(f"task {task.name}: found the first tag {task.classes[0]!r}, expected {OUTSIDE!r}")
-        numbers = {tag: number for number, tag in enumerate(task.classes)}
-        found = value.split(" ")
-        for tag in found:
-            if tag not in numbers:
-                known = ", ".join(task.classes[:20]) + (", …" if len(task.classes) > 20 else "")
-                raise InputError(f"{place}: found the tag {tag[:40]!r}, expected one of {known}")
-        return tuple(numbers[tag] for tag in found)
+        return tuple(number_of(tag, task.classes, place) for tag in value.split(" "))
 
     def cell(self, value: Any) -> str:
         """Tags separated by single spaces, or a list of them."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastbert_core import adaptive
 from fastbert_core.encoding import Encoded
-from fastbert_core.engine import Engine
+from fastbert_core.engine import TOKEN_BUDGET, Engine
 from fastbert_core.errors import RunError
 from fastbert_core.exit_rules import exit_layers
 from tests.core.small import (
@@ -118,8 +118,9 @@ def test_whatever_the_batches_the_answer_is_the_trace_s(
     model, tokenizer, lengths, speed, batch_size, token_budget, queued
 ):
     encoded = encoded_samples(lengths, seed=len(lengths))
-    engine = Engine(model, tokenizer, token_budget=token_budget)
+    engine = Engine(model, tokenizer)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TOKEN_BUDGET, "cpu", token_budget)
         patch.setitem(adaptive.AHEAD, "cpu", queued)
         record = Recorded(engine.model, patch)
         found = engine.predict(encoded, speed, batch_size=batch_size)
@@ -221,7 +222,8 @@ def test_every_layer_runs_as_few_batches_as_there_can_be(engine, monkeypatch):
 
 
 def test_batches_are_filled_to_the_token_budget_in_few_widths(model, tokenizer, monkeypatch):
-    engine = Engine(model, tokenizer, token_budget=320)
+    monkeypatch.setitem(TOKEN_BUDGET, "cpu", 320)
+    engine = Engine(model, tokenizer)
     record = Recorded(engine.model, monkeypatch)
     found = engine.predict(varied(200), 0.4)
     assert (found.exit_layers > 1).sum() > 50

@@ -57,7 +57,6 @@ def test_at_the_last_layer_no_threshold_decides():
     trace = make([[UNSURE, UNSURE, 0.9]])
     speed = trace.uncertainties[0, 2]
     assert disagreements(trace, np.array([1]), np.array([3]), speed).broken.tolist() == [0]
-    assert disagreements(make([[UNSURE, 0.9, UNSURE]]), np.array([1]), np.array([2]), speed, 2).broken.tolist() == [0]
 
 
 def test_a_tie_excuses_another_label():
@@ -65,10 +64,6 @@ def test_a_tie_excuses_another_label():
     trace = make([[0.5, 0.5, 0.5 - 4e-6], [0.5, 0.5, 0.5 - 6e-6]])
     found = disagreements(trace, labels, exits, 0)
     assert (found.broken.tolist(), found.excused.tolist()) == ([1], [0])
-
-
-def test_max_layers_is_the_last_layer():
-    assert disagreements(TRACE, TRACE.predictions[:, 0], np.ones(4, int), 0, max_layers=1).broken.size == 0
 
 
 def test_bad_traces_and_predictions_are_refused():

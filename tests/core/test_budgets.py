@@ -162,14 +162,13 @@ def test_false_alarms_are_as_rare_as_promised_for_streams_of_any_length():
     assert raised / 150 <= 0.1 + 2 * np.sqrt(0.1 * 0.9 / 150)
 
 
-@pytest.mark.parametrize(("values", "side"), [(HARD[:, 0], "above"), (EASY[:, 0] / 2, "below")])
-def test_a_change_late_in_a_stream_is_noticed_soon_and_told_in_one_line(values, side):
+@pytest.mark.parametrize(("values", "above"), [(HARD[:, 0], True), (EASY[:, 0] / 2, False)])
+def test_a_change_late_in_a_stream_is_noticed_soon_and_its_side_is_told(values, above):
     alarm = Alarm(drawn(0, 500))
     assert not alarm.watch(drawn(1, 2000))
-    assert "looks like calibration" in str(alarm)
     assert alarm.watch(np.random.default_rng(0).permutation(values)[:1000])
     assert 2000 < alarm.raised_at < 2500
-    assert str(alarm) == f"sample {alarm.raised_at}: the stream lies {side} what calibration saw; calibrate again"
+    assert alarm.above == above
     assert alarm.watch(drawn(2, 10))
 
 

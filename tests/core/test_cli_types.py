@@ -77,7 +77,7 @@ def test_labels_that_do_not_fit_are_one_line(trained, capsys):
     wrong = {
         "multi-label": (
             {"text": "a film", "label": ["good", "odd"]},
-            "found the label 'odd', expected some of bad, good",
+            "found the label 'odd', expected one of bad, good",
         ),
         "regression": ({"text": "a film", "label": "good"}, "found the score 'good', expected a number"),
         "sequence-labelling": ({"tokens": ["a", "b"], "tags": ["O"]}, "found 1 tags, expected 2, one for each word"),

@@ -44,8 +44,8 @@ def test_read_tsv(tmp_path, suffix):
     assert len(split) == 3
 
 
-def test_quotes_unicode_line_ends_and_nul_are_plain_characters(tmp_path):
-    texts = ['"open', 'she said "x" and\'', "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg", "a\rb", "a\0b", "\ufeffx"]
+def test_quotes_and_unicode_line_ends_are_plain_characters(tmp_path):
+    texts = ['"open', 'she said "x" and\'', "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg", "a\rb", "\ufeffx"]
     body = "".join(f"0\t{text}\n" for text in texts)
     assert read_tsv(write(tmp_path / "x.tsv", f"label\ttext_a\n{body}"), SINGLE).texts == texts
 
@@ -66,7 +66,8 @@ def test_quotes_unicode_line_ends_and_nul_are_plain_characters(tmp_path):
         (GOOD + "0\tone\ttwo\n", ":5", "found 3 fields, expected 2"),
         (GOOD + "\n", ":5", "found 1 fields, expected 2"),
         (GOOD + "0\t\n", ":5", "empty text_a"),
-        (GOOD + "0\t \u3000\0\n", ":5", "empty text_a"),
+        (GOOD + "0\t \u3000\n", ":5", "empty text_a"),
+        (GOOD + "0\ta\0b\n", ":5", "found a NUL character, expected text$"),
         (GOOD + "0\t\x01\x02\x7f\n", ":5", "empty text_a"),
         (GOOD + "0\t\u200b\u2060 \ufeff\n", ":5", "empty text_a"),
         (GOOD + "yes\tone\n", ":5", "found the label 'yes', expected an integer from 0 to 2"),
@@ -78,7 +79,7 @@ def test_quotes_unicode_line_ends_and_nul_are_plain_characters(tmp_path):
         (GOOD + "\uff11\tone\n", ":5", "found the label '\uff11'"),
         (GOOD + "9" * 5000 + "\tone\n", ":5", "found the label '9999"),
         (GOOD + "\tone\n", ":5", "found the label ''"),
-        (GOOD.encode() + b"0\tcaf\xe9\n", ":5", "found byte 0xe9, expected UTF-8"),
+        (GOOD.encode() + b"0\tcaf\xe9\n", ":5", "found byte 0xe9, expected UTF-8$"),
         (GOOD.encode("utf-16"), ":1", "expected UTF-8"),
     ],
 )
@@ -104,7 +105,7 @@ def test_pairs_need_both_sides(tmp_path, row):
 def test_damaged_compressed_files(tmp_path, suffix, damage):
     path = write(tmp_path / f"x.{suffix}", GOOD * 50)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"unreadable \(.*expected a whole \.(gz|xz) file"):
+    with pytest.raises(InputError, match=r"unreadable \(.*expected a whole file"):
         read_tsv(path, SINGLE)
 
 

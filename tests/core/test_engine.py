@@ -9,7 +9,7 @@ import torch
 from transformers import BertTokenizerFast
 
 from fastbert_core.encoding import encode
-from fastbert_core.engine import Engine, Prediction
+from fastbert_core.engine import TOKEN_BUDGET, Engine, Prediction
 from fastbert_core.errors import InputError, RunError
 from tests.core.small import (
     CLASSES,
@@ -201,7 +201,6 @@ def test_bad_arguments_are_refused_before_an_iterator_is_read(engine):
         ({"max_tokens": LONGEST + 1}, "max_tokens: found 45, expected an integer from 3 to 44"),
         ({"max_tokens": 2}, "max_tokens: found 2, expected an integer from 3 to 44"),
         ({"in_flight": 0}, "in_flight: found 0"),
-        ({"token_budget": -1}, "token_budget: found -1"),
         ({"precision": "int4"}, "precision: found 'int4'"),
         ({"device": "tpu"}, "device: found 'tpu'"),
     ],
@@ -246,7 +245,8 @@ def limited(model, monkeypatch, rows, error):
 @pytest.mark.parametrize("batch_size", [16, None])
 def test_out_of_memory_tries_smaller_batches_once(model, tokenizer, monkeypatch, error, batch_size):
     encoded = encoded_samples([16] * 40)
-    engine = Engine(model, tokenizer, token_budget=256)
+    monkeypatch.setitem(TOKEN_BUDGET, "cpu", 256)
+    engine = Engine(model, tokenizer)
     expected = engine.predict(encoded, 0.5, batch_size=batch_size)
     tried = limited(engine.model, monkeypatch, 4, error)
     with pytest.warns(UserWarning, match="memory ran out; going on with batches 4 times smaller"):

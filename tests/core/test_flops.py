@@ -114,11 +114,12 @@ def test_arrays_count_as_their_elements(shape, data):
 @given(shape=shapes, data=st.data())
 def test_data_set_is_exit_histogram_times_counts(shape, data):
     exits = np.array(data.draw(st.lists(st.integers(1, shape.layers), min_size=1, max_size=50)))
-    counts = paper_flops_by_exit(shape, tokens=64)
+    shape = dataclasses.replace(shape, max_tokens=128)
+    counts = paper_flops_by_exit(shape)
     assert counts.dtype == np.int64
     assert counts.shape == (shape.layers,)
     histogram = np.bincount(exits, minlength=shape.layers + 1)[1:]
-    assert histogram @ counts == sum(paper_flops(shape, int(layer), tokens=64) for layer in exits)
+    assert histogram @ counts == sum(paper_flops(shape, int(layer)) for layer in exits)
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 71, 1.5, True, None, np.array([3, 0]), np.array([70, 71]), np.array([])])

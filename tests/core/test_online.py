@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fastbert_core import adaptive, online
-from fastbert_core.engine import Engine
+from fastbert_core.engine import TOKEN_BUDGET, Engine
 from fastbert_core.errors import Closed, DeadlinePassed, InputError, QueueFull, RunError
 from fastbert_core.exit_rules import get_rule
 from tests.core.small import LAYERS, WORDS, make_model, texts_of
@@ -326,7 +326,8 @@ def test_what_is_not_finite_fails_alone(tokenizer):
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
 def test_out_of_memory_tries_smaller_batches(model, tokenizer, monkeypatch, error, caplog):
     text = " ".join(WORDS[:6])  # of 8 tokens
-    with Engine(model, tokenizer, token_budget=64) as engine:
+    monkeypatch.setitem(TOKEN_BUDGET, "cpu", 64)
+    with Engine(model, tokenizer) as engine:
         expected = engine.predict(text, 0.3)
         limited(engine.model, monkeypatch, 2, error)
         futures = [engine.submit(text, 0.3) for _ in range(40)]
@@ -367,10 +368,11 @@ def test_a_thread_that_fails_leaves_nobody_waiting(model, tokenizer, monkeypatch
     assert "the engine's thread has failed" in caplog.text
 
 
-def test_nothing_is_lost_among_deadlines_and_cancellations(model, tokenizer):
+def test_nothing_is_lost_among_deadlines_and_cancellations(model, tokenizer, monkeypatch):
     """Every future ends, those with an answer with the right one, and the queue is empty again."""
     texts, rng = texts_of(200, seed=3), np.random.default_rng(5)
-    engine = Engine(model, tokenizer, queue=40, token_budget=128)
+    monkeypatch.setitem(TOKEN_BUDGET, "cpu", 128)
+    engine = Engine(model, tokenizer, queue=40)
     expected, futures = engine.predict(texts, 0.4), {}
     for at, text in enumerate(texts):
         deadline = None if rng.random() < 0.7 else float(rng.choice([1e-4, 1e-3, TIMEOUT]))

@@ -192,8 +192,8 @@ def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_mode
 def calibrated_engine(folder, texts, **changes):
     engine = Engine.from_pretrained(folder)
     points = said_of(engine.model, engine.tokenizer, Split(texts, None, np.full(len(texts), -1)), "")
-    points = dataclasses.replace(points.operating_points(folder), **changes)
-    return Engine(engine.model, engine.tokenizer, points=points)
+    engine.points = dataclasses.replace(points.operating_points(folder), **changes)
+    return engine
 
 
 def test_a_budget_is_held_over_a_stream_as_on_its_trace(folder, caplog):

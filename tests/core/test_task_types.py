@@ -239,7 +239,7 @@ def test_tags_of_files(tmp_path):
         ("regression", "good\ttext", "t.tsv:2: found the score 'good', expected a number from 0 to 5"),
         ("regression", "nan\ttext", "t.tsv:2: found the score 'nan'"),
         ("regression", "5.01\ttext", "t.tsv:2: found the score '5.01'"),
-        ("sequence-labelling", "a b\tO B-ORG", "t.tsv:2: found the tag 'B-ORG', expected one of O, B-PER, I-PER"),
+        ("sequence-labelling", "a b\tO B-ORG", "t.tsv:2: found the label 'B-ORG', expected one of O, B-PER, I-PER"),
         ("sequence-labelling", "a b\tO", "t.tsv:2: found 1 tags, expected 2, one for each word"),
         ("sequence-labelling", "a  b\tO O", "t.tsv:2: found an empty word, expected single spaces"),
     ],

@@ -91,14 +91,15 @@ def test_losses_by_hand():
     assert harm(answers, p, labels).tolist() == [[True, False, False], [False, False, False]]
 
 
-def test_what_is_certified_is_the_last_before_the_first_that_fails():
+def test_what_is_certified_is_the_last_before_the_first_that_fails(monkeypatch):
     """1000 rows of one exit: those above a threshold are lost. A published code returns the first that failed."""
     scores = np.column_stack([np.arange(1000) / 1000, np.ones(1000)])
     losses = np.column_stack([np.arange(1000) % 2 == 1, np.zeros(1000, bool)])
-    grid = np.arange(0, 21) / 1000  # at k / 1000 the first k rows leave and k // 2 are lost
+    # At k / 1000 the first k rows leave and k // 2 are lost.
+    monkeypatch.setattr(thresholds, "GRID", np.arange(0, 21) / 1000)
     allowed = errors_allowed(1000, 0.01)
     assert allowed == 5
-    found = learn_then_test(losses, scores, 0.01, grid=grid).threshold
+    found = learn_then_test(losses, scores, 0.01).threshold
     assert found == 11 / 1000
     assert binom.cdf(lost(losses, scores, found) * 1000, 1000, 0.01) <= 0.1
     assert binom.cdf(lost(losses, scores, 12 / 1000) * 1000, 1000, 0.01) > 0.1

@@ -58,6 +58,8 @@ def expected(data, task):
         body = data.decode()
     except UnicodeDecodeError:
         return None
+    if "\0" in body:
+        return None
     lines = body.split("\n")
     lines = [line[:-1] if line.endswith("\r") else line for line in (lines[:-1] if lines[-1] == "" else lines)]
     names = lines[0].lstrip("\ufeff").split("\t") if lines else []
