@@ -266,4 +266,4 @@ def on_labels(tables: Tables) -> str:
 @block
 def grid(tables: Tables) -> str:
     """What each setting of a training does to where texts leave, all else equal."""
-    return markdown(effects(tables["grid"]))
+    return markdown(effects(pd.concat([tables["grid"], tables["packaged/grid"]])))
