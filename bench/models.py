@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from fastbert_core import encoder_folder, generated
-from fastbert_core.encoding import Encoded, encode, load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer
+from fastbert_core.encoding import Encoded, encode
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
 from fastbert_core.files import within

@@ -19,8 +19,8 @@ import torch
 
 from bench import tables
 from fastbert_core.arguments import ArgumentParser, command_line
-from fastbert_core.encoder_folder import tiny
-from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer, tiny
+from fastbert_core.encoding import encode
 from fastbert_core.errors import RunError
 from fastbert_core.model import FastBertModel
 from fastbert_core.processes import processes

@@ -22,8 +22,7 @@ from tqdm import tqdm
 from fastbert_core import inputs, soft_labels
 from fastbert_core.data import take_rows
 from fastbert_core.division import Data, join
-from fastbert_core.encoder_folder import check_encoder, read_shape
-from fastbert_core.encoding import load_tokenizer
+from fastbert_core.encoder_folder import check_encoder, load_tokenizer, read_shape
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
 from fastbert_core.files import PARTIAL, atomic_files, expanded, remove_partial, write_whole

@@ -116,7 +116,7 @@ def serve(options: argparse.Namespace) -> None:
 
 def calibrate(options: argparse.Namespace) -> None:
     """Operating points by other texts, and the precision that is fastest here."""
-    from fastbert_core.encoding import load_tokenizer
+    from fastbert_core.encoder_folder import load_tokenizer
     from fastbert_core.engine import Engine
     from fastbert_core.fastest import fastest_of, try_precisions
     from fastbert_core.known_precision import keep_precision
@@ -153,6 +153,7 @@ def evaluate(options: argparse.Namespace) -> None:
             raise InputError(f"--plot: found no package {error.name}, expected it; {remedy}") from None
     from fastbert_core.evaluation import beside
     from fastbert_core.loading import file_beside
+    from fastbert_core.model_card import majority
     from fastbert_core.operating_points import FILE, load_points
 
     said = _said(options, options.data, "test", labelled=True)
@@ -167,7 +168,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(tables, ensure_ascii=False))
         return
-    print(f"{tables['rows']} rows; {show.majority(tables)}")
+    print(f"{tables['rows']} rows; {majority(tables)}")
     if tables["confidence"] is not None:
         print(f"the full model is {tables['confidence']:.2f}% sure on average")
     for name in ("points", "classes", "rules"):
@@ -181,7 +182,7 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
     """What a model's exits say of the rows of `data`, whose labels are the model's classes."""
     quiet()
     from fastbert_core import inputs, sources
-    from fastbert_core.encoding import load_tokenizer
+    from fastbert_core.encoder_folder import load_tokenizer
     from fastbert_core.evaluation import said_of
     from fastbert_core.model import FastBertModel
     from fastbert_core.precision import resolve_device

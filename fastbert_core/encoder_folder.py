@@ -9,9 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, BertConfig, BertModel, BertTokenizerFast, PreTrainedConfig
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
-from fastbert_core.encoding import check_vocabulary, load_tokenizer
+import fastbert_core.model  # noqa: F401 - by which transformers knows what a trained model's folder is
+from fastbert_core.encoding import check_vocabulary
 from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.files import atomic_files, sha256
 from fastbert_core.flops import EncoderShape
@@ -33,6 +42,21 @@ class Backbone:
     name: str
     source: Path
     sha256: str
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a backbone (folder or hub id). Raises InputError if there is none."""
+    files = ("tokenizer.json", "vocab.txt", "vocab.json")
+    if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in files):
+        # transformers 5 would hand back an empty tokenizer
+        raise InputError(f"{source}: found no tokenizer, expected one of {', '.join(files)}")
+    with refused(f"{source}: its tokenizer cannot be loaded (", "), expected what `save_pretrained` of one writes"):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise InputError(f"{source}: found {type(tokenizer).__name__}, written in Python, expected a fast tokenizer")
+    if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
+        raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected one with both")
+    return tokenizer
 
 
 def from_folder(folder: Path, name: str | None = None) -> Backbone:

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-import fastbert_core.model  # noqa: F401 - by which transformers knows what a trained model's folder is
-from fastbert_core.errors import InputError, refused
+from fastbert_core.errors import InputError
 from fastbert_core.tokens import first_tokens, frame, shares
 
 # Batches of like length are formed within windows of this many batches, so that an epoch stays well shuffled.
@@ -134,21 +133,6 @@ def outside(logits: Tensor, places: Tensor) -> Tensor:
     sure[0] = 0.0
     cut = (places < 0).reshape(*places.shape, *[1] * (logits.ndim - places.ndim))
     return torch.where(cut, sure, logits)
-
-
-def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """The fast tokenizer of a backbone (folder or hub id). Raises InputError if there is none."""
-    files = ("tokenizer.json", "vocab.txt", "vocab.json")
-    if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in files):
-        # transformers 5 would hand back an empty tokenizer
-        raise InputError(f"{source}: found no tokenizer, expected one of {', '.join(files)}")
-    with refused(f"{source}: its tokenizer cannot be loaded (", "), expected what `save_pretrained` of one writes"):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    if not tokenizer.is_fast:
-        raise InputError(f"{source}: found {type(tokenizer).__name__}, written in Python, expected a fast tokenizer")
-    if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
-        raise InputError(f"{source}: found a tokenizer without [CLS] or [PAD], expected one with both")
-    return tokenizer
 
 
 def encode(

@@ -18,7 +18,8 @@ from transformers import PreTrainedTokenizerBase
 
 from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
 from fastbert_core.budgets import Alarm, Budget, Pace, Steady
-from fastbert_core.encoding import Encoded, check_vocabulary, load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer
+from fastbert_core.encoding import Encoded, check_vocabulary
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
@@ -351,7 +352,7 @@ def _predictions(
     answers = by_text(found.labels), by_text(found.probabilities)
     of_samples = (column.tolist() for column in (found.exit_layers, found.uncertainties, truncated))
     for answer, p, exit_layer, uncertainty, cut in zip(*answers, *of_samples, strict=True):
-        label, index = model.kind.told(answer, model.config)
+        label, index = model.kind.told(answer, model.config.class_names, model.config.scores)
         yield Prediction(label, index, exit_layer, uncertainty, cut, tuple(p))
 
 

@@ -1,7 +1,6 @@
 """A model's card: what it is, where it came from, what it can do; in the form that the Hugging Face Hub reads."""
 
 from fastbert_core.operating_points import OperatingPoints
-from fastbert_core.show import majority
 
 CODE = """```python
 from fastbert_core import Engine
@@ -68,6 +67,12 @@ Speedup is of {points.unit}, against the model without exits. {_said(points, tes
 
 Made by fastbert-core {record["versions"]["fastbert-core"]}: `fastbert show model` tells more.
 """
+
+
+def majority(tables: dict) -> str:
+    """What one answer for all rows would come to, of `evaluate`'s tables."""
+    said = "the commonest class is" if tables["classes"] else "one answer for all is right to"
+    return f"{said} {tables['majority']:.2f}% of them"
 
 
 def _points(points: OperatingPoints) -> str:

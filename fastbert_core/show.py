@@ -119,12 +119,6 @@ def _tested(test: dict | None) -> list[str]:
     return [f"full model on {test['rows']} test rows: {told}; worst class {worst['class']}, F1 {worst['f1']:.2f}"]
 
 
-def majority(tables: dict) -> str:
-    """What one answer for all rows would come to, of `evaluate`'s tables."""
-    said = "the commonest class is" if tables["classes"] else "one answer for all is right to"
-    return f"{said} {tables['majority']:.2f}% of them"
-
-
 def rewrite_card(folder: Path) -> None:
     """The card with new operating points; that of a model which has no record is its owner's."""
     from fastbert_core.files import write_whole

@@ -16,8 +16,6 @@ from fastbert_core.flops import EncoderShape
 from fastbert_core.packing import BITS, LARGEST_LOGSUMEXP, PACKED, packed, packed_scale, unpacked, whole_bits
 from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 
-# float32 softmax rows sum to 1 within a few units in the last place for each class.
-SUM_TOLERANCE = 1e-4
 MEMBERS = ("labels", "tokens", "metadata")
 KEPT_TO = 1e-5  # how far a probability or an uncertainty may move in a file; within it engine and trace agree
 EPOCH_KEPT_TO = 1e-3  # in that of an epoch, of a few hundred rows

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbert_core.errors import InputError, refused
 from fastbert_core.files import UNREADABLE, readable
-from fastbert_core.reading import PACKED, lines
+from fastbert_core.lines import PACKED, lines
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import Task
 from fastbert_core.text import is_blank

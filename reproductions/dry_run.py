@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from fastbert_core.data import take_rows
-from fastbert_core.encoder_folder import check_encoder, read_shape
-from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.encoder_folder import check_encoder, load_tokenizer, read_shape
+from fastbert_core.encoding import encode
 from fastbert_core.errors import InputError
 from fastbert_core.flops import EncoderShape
 from fastbert_core.precision import autocast

@@ -12,7 +12,7 @@ import torch
 from fastbert_core.baseline import baseline
 from fastbert_core.checkpoint import load_checkpoint, save_checkpoint
 from fastbert_core.data import Split
-from fastbert_core.encoding import load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_files, write_whole
 from fastbert_core.flops import EncoderShape

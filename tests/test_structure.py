@@ -1,6 +1,7 @@
 """What holds the project together: imports go down only, tox knows every task, and a page every command."""
 
 import re
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -34,6 +35,16 @@ def test_imports_go_down_only(package):
 def is_module(name):
     path = ROOT / name.replace(".", "/")
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {}
+    for path, tree in modules(*ALLOWED).items():
+        name = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        graph[name] = {other for other in imported(tree) if other.split(".")[0] in ALLOWED and is_module(other)} - {
+            name
+        }
+    TopologicalSorter(graph).prepare()  # which raises CycleError, naming the modules
 
 
 def test_figures_read_these_modules_and_no_other():

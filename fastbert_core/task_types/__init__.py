@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from fastbert_core.encoding import Encoded
     from fastbert_core.exit_rules import ExitRule
     from fastbert_core.losses import Loss
-    from fastbert_core.model import FastBertConfig
     from fastbert_core.tasks import Task
 
 # From a trace's check: whether it holds, what was found, what was expected.
 Require = Callable[[bool, str, str], None]
 INTEGER = 9  # digits of a label, at most
+# float32 softmax rows sum to 1 within a few units in the last place for each class.
+SUM_TOLERANCE = 1e-4
 
 
 class TaskType:
@@ -146,8 +147,6 @@ class TaskType:
 
     def check(self, p: np.ndarray, labels: np.ndarray, require: Require) -> None:
         """Have `require` raise InputError for what is said, or for labels, that cannot be of this type."""
-        from fastbert_core.trace import SUM_TOLERANCE
-
         classes = p.shape[2]
         require(classes > 1, f"{classes} classes", "at least two")
         require(bool((p >= 0).all()), "negative probabilities", "values in [0, 1]")
@@ -225,9 +224,9 @@ class TaskType:
 
     # People.
 
-    def told(self, answer: Any, config: "FastBertConfig") -> tuple[Any, Any]:
-        """An answer, of a model with such a configuration, by name and by number."""
-        return config.class_names[answer], answer
+    def told(self, answer: Any, classes: Sequence[str], scores: Sequence[float] | None) -> tuple[Any, Any]:
+        """An answer of a model with such classes, or such a range of scores, by name and by number."""
+        return classes[answer], answer
 
 
 TASK_TYPES: Registry[TaskType] = Registry("task type", __name__)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from fastbert_core.exit_rules import ExitRule
     from fastbert_core.losses import Loss, Targets
-    from fastbert_core.model import FastBertConfig
     from fastbert_core.tasks import Task
 
 
@@ -148,10 +147,10 @@ class MultiLabel(TaskType):
         """On all labels of all rows together."""
         return rule.fit(self.parts(p), None if labels is None else labels.reshape(-1))
 
-    def told(self, answer: Any, config: "FastBertConfig") -> tuple[list[str], list[int]]:
+    def told(self, answer: Any, classes: Sequence[str], scores: Sequence[float] | None) -> tuple[list[str], list[int]]:
         """The labels that hold."""
         numbers = [number for number, holds in enumerate(answer) if holds]
-        return [config.class_names[number] for number in numbers], numbers
+        return [classes[number] for number in numbers], numbers
 
 
 def _summed(loss: "Loss") -> Callable[["Tensor", "Targets"], "Tensor"]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from fastbert_core.exit_rules import ExitRule
     from fastbert_core.losses import Loss, Targets
-    from fastbert_core.model import FastBertConfig
     from fastbert_core.tasks import Task
 
 NEAR = 0.05  # of the range: scores that are no farther apart are the same answer
@@ -102,9 +101,9 @@ class Regression(TaskType):
         """Of the median score."""
         return float(self.quality(np.full((len(labels), 1), np.median(labels)), labels, words).mean())
 
-    def told(self, answer: Any, config: "FastBertConfig") -> tuple[float, float]:
+    def told(self, answer: Any, classes: Sequence[str], scores: Sequence[float] | None) -> tuple[float, float]:
         """The score in the task's range; and as it is within the suite."""
-        low, high = config.scores
+        low, high = scores
         return low + (high - low) * answer, answer
 
 

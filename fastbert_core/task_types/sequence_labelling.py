@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from fastbert_core.encoding import Encoded
     from fastbert_core.exit_rules import ExitRule
-    from fastbert_core.model import FastBertConfig
     from fastbert_core.tasks import Task
 
 OUTSIDE = "O"
@@ -121,9 +120,9 @@ class SequenceLabelling(TaskType):
             return rule.of_parts(scores, begins)
         return np.maximum.reduceat(scores, begins, axis=0)
 
-    def told(self, answer: Any, config: "FastBertConfig") -> tuple[list[str], list[int]]:
+    def told(self, answer: Any, classes: Sequence[str], scores: Sequence[float] | None) -> tuple[list[str], list[int]]:
         """The tag of each word."""
-        return [config.class_names[tag] for tag in answer], answer
+        return [classes[tag] for tag in answer], answer
 
 
 TASK_TYPES.register("sequence-labelling", SequenceLabelling())

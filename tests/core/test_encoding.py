@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastbert_core.encoder_folder import tiny
-from fastbert_core.encoding import collate, encode, load_tokenizer, shuffled_batches, sorted_batches
+from fastbert_core.encoder_folder import load_tokenizer, tiny
+from fastbert_core.encoding import collate, encode, shuffled_batches, sorted_batches
 from fastbert_core.errors import InputError
 
 TEXTS = ["one two three", "", "two", "three three three three three three"]

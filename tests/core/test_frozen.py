@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fastbert_core import frozen
-from fastbert_core.encoder_folder import tiny
-from fastbert_core.encoding import collate, encode, load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer, tiny
+from fastbert_core.encoding import collate, encode
 from fastbert_core.frozen import KeptStates, StatesOnDevice, frozen_states
 from fastbert_core.model import FastBertModel
 

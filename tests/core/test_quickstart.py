@@ -11,8 +11,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 from fastbert_core import classifier, cli, tasks
-from fastbert_core.encoder_folder import tiny
-from fastbert_core.encoding import load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer, tiny
 from fastbert_core.inputs import prepare
 from tests.core.test_cli import QUICK, write_reviews
 

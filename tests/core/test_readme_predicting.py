@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fastbert_core.encoder_folder import tiny
-from fastbert_core.encoding import load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer, tiny
 from fastbert_core.model import FastBertModel
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +24,7 @@ def test_they_run_without_a_warning(tmp_path):
     tiny(tmp_path / "bert", ["the river is a tributary of another"], layers=2)
     FastBertModel.from_backbone(tmp_path / "bert", ["no", "yes"]).save_pretrained(tmp_path / "model")
     load_tokenizer(tmp_path / "bert").save_pretrained(tmp_path / "model")
-    alone = f"from fastbert_core.encoding import load_tokenizer\nload_tokenizer({str(tmp_path / 'model')!r})\n"
+    alone = f"from fastbert_core.encoder_folder import load_tokenizer\nload_tokenizer({str(tmp_path / 'model')!r})\n"
     code = f"{alone}{lines_of_readme(tmp_path / 'model')}\nprint(engine.predict('the river', speed=0.5))"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)

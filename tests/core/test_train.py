@@ -9,8 +9,8 @@ import torch
 
 from fastbert_core import train as train_module
 from fastbert_core.checkpoint import load_checkpoint
-from fastbert_core.encoder_folder import tiny
-from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer, tiny
+from fastbert_core.encoding import encode
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.losses import LOSSES
 from fastbert_core.model import FastBertModel

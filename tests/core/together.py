@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from fastbert_core import train as train_module
-from fastbert_core.encoder_folder import tiny
-from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer, tiny
+from fastbert_core.encoding import encode
 from fastbert_core.model import FastBertModel
 from fastbert_core.processes import processes
 from fastbert_core.train import Samples, Workplace, train

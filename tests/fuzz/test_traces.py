@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastbert_core.trace import METADATA, SUM_TOLERANCE, load_trace, save_trace
+from fastbert_core.task_types import SUM_TOLERANCE
+from fastbert_core.trace import METADATA, load_trace, save_trace
 from tests.factories import make_trace
 from tests.fuzz.harness import REFUSED, damaged, fuzz, outcome
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from fastbert_core.checkpoint import load_checkpoint
-from fastbert_core.encoding import encode, load_tokenizer
+from fastbert_core.encoder_folder import load_tokenizer
+from fastbert_core.encoding import encode
 from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
