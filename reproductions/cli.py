@@ -3,10 +3,9 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from fastbert_core.arguments import ArgumentParser, exit_code, whole
+from fastbert_core.arguments import ArgumentParser, command_line, whole
 from fastbert_core.errors import InputError
 from fastbert_core.precision import DEVICES, PRECISIONS
 from reproductions import commands
@@ -17,12 +16,9 @@ from reproductions.names import PROFILES
 LARGEST_SEED = 2**32 - 1
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 all well, else as `exit_code` says."""
-    return exit_code(partial(_command, arguments))
-
-
-def _command(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     if hasattr(options, "results_dir"):
