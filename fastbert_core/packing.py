@@ -1,8 +1,8 @@
 """What a trace says, as its file keeps it: whole steps, whose bytes stand apart, in under half of float32's room.
 
 The last bits of a float32 are noise that nothing packs. A trace takes the coarsest step of which no answer
-changes, and no probability or uncertainty moves by more than 1e-5, within which engine and trace agree; 1e-3 in that
-of an epoch, of a few hundred rows, whose accuracy is known to a point or two.
+changes, and no probability, uncertainty or energy moves by more than 1e-5, within which engine and trace agree; 1e-3 in
+that of an epoch, of a few hundred rows, whose accuracy is known to a point or two.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 
 BITS = range(9, 25)  # a step of a probability is 2 to the power of minus so many; beyond, float32 has no more
-SCALE_STEP = 2.0**-17  # of a logsumexp
+SCALE_BITS = 14  # the same of a logsumexp z, whose energy, 1 / (1 + e^z), moves by an eighth of a step at most
 LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
-PACKED = ("steps", "bits", "largest", "scale")
+PACKED = ("steps", "bits", "largest", "scale", "scale_bits")
 
 
 def packed(p: np.ndarray, bits: int, sums_to_one: bool) -> dict[str, np.ndarray]:
@@ -40,8 +40,9 @@ def packed(p: np.ndarray, bits: int, sums_to_one: bool) -> dict[str, np.ndarray]
 
 
 def packed_scale(logsumexp: np.ndarray) -> dict[str, np.ndarray]:
-    """The member `scale`: uint8 [4, samples, layers], whole steps from -LARGEST_LOGSUMEXP."""
-    return {"scale": _apart(np.rint((logsumexp.astype(np.float64) + LARGEST_LOGSUMEXP) / SCALE_STEP))}
+    """The members `scale_bits`, and `scale` uint8 [4, samples, layers], whole steps from -LARGEST_LOGSUMEXP."""
+    steps = np.rint((logsumexp.astype(np.float64) + LARGEST_LOGSUMEXP) * 2.0**SCALE_BITS)
+    return {"scale": _apart(steps), "scale_bits": np.array([SCALE_BITS], np.uint8)}
 
 
 def whole_bits(p: np.ndarray) -> int | None:
@@ -65,7 +66,8 @@ def unpacked(members: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             np.put_along_axis(steps, largest, 2**bits - steps.sum(axis=-1, keepdims=True), axis=-1)
         fields["probabilities"] = (steps * 2.0**-bits).astype(np.float32)
     if "scale" in members:
-        fields["logsumexp"] = (_together(members["scale"]) * SCALE_STEP - LARGEST_LOGSUMEXP).astype(np.float32)
+        bits = members["scale_bits"].item() if "scale_bits" in members else 17  # of files from before it was named
+        fields["logsumexp"] = (_together(members["scale"]) * 2.0**-bits - LARGEST_LOGSUMEXP).astype(np.float32)
     return fields
 
 

@@ -17,7 +17,7 @@ from fastbert_core.packing import BITS, LARGEST_LOGSUMEXP, PACKED, packed, packe
 from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 
 MEMBERS = ("labels", "tokens", "metadata")
-KEPT_TO = 1e-5  # how far a probability or an uncertainty may move in a file; within it engine and trace agree
+KEPT_TO = 1e-5  # how far a probability, uncertainty or energy may move in a file; within it engine and trace agree
 EPOCH_KEPT_TO = 1e-3  # in that of an epoch, of a few hundred rows
 OPTIONAL = ("probabilities", "logsumexp", "words", *PACKED)  # members that a trace may have
 METADATA = {"split": str, "classes": list, "layers": list, "encoder": dict, "precision": str}

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from fastbert_core.errors import InputError
-from fastbert_core.packing import BITS, LARGEST_LOGSUMEXP, SCALE_STEP, packed, unpacked
+from fastbert_core.packing import BITS, LARGEST_LOGSUMEXP, packed, packed_scale, unpacked
 from fastbert_core.trace import EPOCH_KEPT_TO, KEPT_TO, METADATA, Trace, load_trace, save_trace
 
 ENCODER = {"layers": 4, "hidden": 8, "intermediate": 16, "heads": 2}
@@ -83,7 +84,8 @@ def test_the_scale_of_the_logits_is_kept_where_it_is_given(trace, tmp_path):
     save_trace(dataclasses.replace(trace, logsumexp=scale), tmp_path / "t.npz")
     again = load_trace(tmp_path / "t.npz")
     assert again.logsumexp.dtype == np.float32
-    np.testing.assert_allclose(again.logsumexp, scale, rtol=0, atol=SCALE_STEP / 2)
+    np.testing.assert_allclose(expit(-again.logsumexp), expit(-scale), rtol=0, atol=KEPT_TO)
+    assert np.abs(again.logsumexp - scale).max() < 1e-4
     save_trace(again, tmp_path / "t.npz")
     np.testing.assert_array_equal(load_trace(tmp_path / "t.npz").logsumexp, again.logsumexp)
     scale[0, 0] = LARGEST_LOGSUMEXP
@@ -94,6 +96,12 @@ def test_the_scale_of_the_logits_is_kept_where_it_is_given(trace, tmp_path):
     for bad in (scale.astype(np.float64), scale[:, :3], np.full_like(scale, np.nan), np.full_like(scale, 1e30)):
         with pytest.raises(InputError, match="logsumexp"):
             save_trace(dataclasses.replace(trace, logsumexp=bad), tmp_path / "t.npz")
+
+
+def test_the_scale_of_a_file_that_names_no_step_is_read_as_it_was_written():
+    scale = np.float32([[0.5, -3.25]])
+    finer = packed_scale(scale * 8 + 7 * LARGEST_LOGSUMEXP)["scale"]  # 2^17 steps, as they stood before
+    np.testing.assert_array_equal(unpacked({"scale": finer})["logsumexp"], scale)
 
 
 def test_equal_traces_are_equal_files(trace, tmp_path):
