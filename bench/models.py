@@ -117,14 +117,16 @@ class Subject:
 def available(training: str = SELF_DISTILLATION) -> dict[str, Path]:
     """The trained models at hand: task -> folder, for those that a runs.csv names and `runs_folder()` holds.
 
-    A committed run goes before the user's own. Those of `standard` only with FASTBERT_DATA, which names their texts.
+    A committed run goes before the user's own, and of several seeds the lowest at hand. Those of `standard` only with
+    FASTBERT_DATA, which names their texts.
     """
     rows, profiles = [], ("standard", "packaged") if os.environ.get("FASTBERT_DATA") else ("packaged",)
     for table in (place / profile / "runs.csv" for place in PLACES for profile in profiles):
         if table.is_file():
             with open(table, encoding="utf-8", newline="") as file:
-                rows += [row for row in csv.DictReader(file) if row["training"] == training and _on_own(row)]
-    found = [(row["task"], within(runs_folder(), row["run_id"], "model")) for row in rows if row["seed"] == str(SEED)]
+                own = [row for row in csv.DictReader(file) if row["training"] == training and _on_own(row)]
+                rows += sorted(own, key=lambda row: -int(row["seed"]))
+    found = [(row["task"], within(runs_folder(), row["run_id"], "model")) for row in rows]
     return {task: folder for task, folder in found if folder.is_dir()}
 
 

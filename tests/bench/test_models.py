@@ -68,6 +68,17 @@ def test_a_committed_run_goes_before_the_users_own(listed, monkeypatch):
     assert models.available() == {"reuters-r8": runs / "123" / "model"}
 
 
+def test_of_several_seeds_the_lowest_at_hand_is_measured(listed):
+    table = listed / "standard" / "runs.csv"
+    row = "abc,dbpedia,en-bert-small-12x384,self-distillation,7,standard"
+    others = [row.replace("abc", name).replace(",7,", f",{seed},") for name, seed in (("eight", 8), ("ten", 10))]
+    table.write_text("\n".join([table.read_text(), *others]))
+    runs = listed / "cache" / "fastbert-suite" / "runs"
+    for name in ("ten", "eight", "abc"):
+        trained_in(runs, name)
+        assert models.available() == {"dbpedia": runs / name / "model"}
+
+
 def test_no_run_id_leads_out_of_the_folder_of_runs(listed):
     table = listed / "standard" / "runs.csv"
     table.write_text(table.read_text().replace("abc", "../../elsewhere"))
