@@ -8,6 +8,7 @@ that of an epoch, of a few hundred rows, whose accuracy is known to a point or t
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.special import entr
 
 BITS = range(9, 25)  # a step of a probability is 2 to the power of minus so many; beyond, float32 has no more
 SCALE_BITS = 14  # the same of a logsumexp z, whose energy, 1 / (1 + e^z), moves by an eighth of a step at most
@@ -25,18 +26,47 @@ def packed(p: np.ndarray, bits: int, sums_to_one: bool) -> dict[str, np.ndarray]
     Returns: `bits`; `steps` uint8 [4, units, layers, classes], lowest byte first; and where rows sum to one `largest`
         uint16 [units, layers], the class that was left out
     """
-    members = {"bits": np.array([bits], np.uint8)}
-    whole = p * 2.0**bits
-    steps = np.rint(whole)
-    if sums_to_one:
-        largest = p.argmax(axis=-1)[..., None]
-        np.put_along_axis(steps, largest, 0, axis=-1)
-        # Of two classes as probable to a step the one that is left out must stay the first: others are cut there.
-        overtaken = 2**bits - steps.sum(axis=-1) <= steps.max(axis=-1)
-        steps[overtaken] = np.floor(whole[overtaken])
-        np.put_along_axis(steps, largest, 0, axis=-1)
-        members["largest"] = largest[..., 0].astype(np.uint16)
-    return members | {"steps": _apart(steps)}
+    members, whole = {"bits": np.array([bits], np.uint8)}, p * 2.0**bits
+    if not sums_to_one:
+        return members | {"steps": _apart(_rounded(whole, bits))}
+    largest = p.argmax(axis=-1)[..., None]
+    steps = _rounded(whole, bits, largest)
+    # Of two classes as probable to a step the one that is left out must stay the first: others are cut there.
+    overtaken = 2**bits - steps.sum(axis=-1) <= steps.max(axis=-1)
+    steps[overtaken] = np.floor(whole[overtaken])
+    np.put_along_axis(steps, largest, 0, axis=-1)
+    return members | {"steps": _apart(steps), "largest": largest[..., 0].astype(np.uint16)}
+
+
+def _rounded(whole: np.ndarray, bits: int, largest: np.ndarray | None = None) -> np.ndarray:
+    """The steps below or above `whole`, float64 [units, layers, classes], where `largest` is left out, and 0.
+
+    A row's classes, from the least probable on, take the one that leaves its entropy, and what is left to its largest,
+    nearest to what they were. Rounded each by itself, they would need two to four bits more.
+    """
+    whole, classes, step = whole.astype(np.float64), whole.shape[-1], 2.0**-bits
+
+    def entropy(steps: np.ndarray) -> np.ndarray:
+        """What a class adds to its row's, normalised; its part in what its steps take from the largest included."""
+        p = steps * step
+        if largest is None:
+            return (entr(p) + entr(1 - p)) / (classes * np.log(2))
+        return (entr(p) + slope * p) / np.log(classes)
+
+    last, count = 0.0, classes
+    if largest is not None:
+        slope = 1 + np.log(np.take_along_axis(whole, largest, -1)[..., 0] * step)
+        last, count = step, classes - 1
+        np.put_along_axis(whole, largest, np.inf, -1)
+    steps, error = np.zeros_like(whole), np.zeros((2, *whole.shape[:-1]))
+    for at in np.moveaxis(np.argsort(whole, axis=-1), -1, 0)[:count]:
+        value = np.take_along_axis(whole, at[..., None], -1)[..., 0]
+        near = np.stack([np.floor(value), np.ceil(value)])
+        errors = error[:, None] + np.stack([entropy(near) - entropy(value), last * (near - value)])
+        above = np.diff((errors**2).sum(axis=0), axis=0)[0] < 0
+        error = np.where(above, errors[:, 1], errors[:, 0])
+        np.put_along_axis(steps, at[..., None], np.where(above, near[1], near[0])[..., None], -1)
+    return steps
 
 
 def packed_scale(logsumexp: np.ndarray) -> dict[str, np.ndarray]:

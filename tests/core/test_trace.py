@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from fastbert_core.errors import InputError
 from fastbert_core.packing import BITS, LARGEST_LOGSUMEXP, packed, packed_scale, unpacked
 from fastbert_core.trace import EPOCH_KEPT_TO, KEPT_TO, METADATA, Trace, load_trace, save_trace
+from fastbert_core.uncertainty import uncertainty
 
 ENCODER = {"layers": 4, "hidden": 8, "intermediate": 16, "heads": 2}
 
@@ -77,6 +78,23 @@ def test_no_answer_changes_in_a_file(parts, seed):
         kept = unpacked(packed(p, bits, sums_to_one=True))["probabilities"]
         np.testing.assert_array_equal(kept.argmax(axis=-1), p.argmax(axis=-1))
         assert np.abs(kept - p).max() <= len(parts) * 2.0**-bits
+
+
+@pytest.mark.parametrize("sums_to_one", [True, False])
+def test_classes_are_rounded_so_that_their_entropy_stays(sums_to_one):
+    logits = np.random.default_rng(3).normal(0, 3, (200, 1, 40)).astype(np.float32)
+    p = softmax(logits, axis=-1) if sums_to_one else expit(logits)
+
+    def moved(kept):
+        if sums_to_one:
+            return np.abs(uncertainty(kept) - uncertainty(p)).max()
+        by_label = (uncertainty(np.stack([x, 1 - x], axis=-1)).mean(axis=-1) for x in (kept, p))
+        return np.abs(np.subtract(*by_label)).max()
+
+    step = 2.0**-18
+    kept = unpacked(packed(p, 18, sums_to_one))["probabilities"]
+    assert np.abs(kept - p).max() < 2 * step
+    assert moved(kept) < moved(np.float32(np.rint(p / step) * step)) / 2
 
 
 def test_the_scale_of_the_logits_is_kept_where_it_is_given(trace, tmp_path):
