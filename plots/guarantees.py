@@ -37,5 +37,5 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     axes[0].set_xlim(left=-2)
     of = tasks[0] if len(tasks) == 1 else f"{len(tasks)} tasks"
     worst = rows.groupby("method")["broken"].max()
-    title = f"{of}: promises broken, at worst: {', '.join(f'{name} {share:.0f}%' for name, share in worst.items())}"
+    title = f"{of}: promises broken, at worst: {', '.join(f'{name} {share:g}%' for name, share in worst.items())}"
     return finish(figure, title, note(rows, tables["runs"], ABOUT))

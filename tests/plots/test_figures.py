@@ -360,6 +360,11 @@ def test_promised_is_held_against_kept_by_task_method_and_rows(draw, table):
             assert line.get_xydata().tolist() == [[mine["book-review"], 1], [mine["weibo"], 0]]
 
 
+def test_a_promise_broken_more_often_than_it_may_is_not_rounded_to_a_kept_one(draw):
+    said = texts(draw("guarantees", guarantees=lambda rows: rows.assign(broken=10.5)))
+    assert "at worst: learn-then-test 10.5%, naive 10.5%" in said
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_labels_units_samples_and_seed_are_stated_and_nothing_overlaps(draw, name):
     figure = draw(name)
