@@ -37,7 +37,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     speed = speeds[len(speeds) // 2]
     reach = rows[rows["speed"] == speed].groupby("layer")["samples"].sum()
     sure = 100 * (1 - reach.get(2, 0) / reach[1])
-    text = f"at speed {speed:g} layer 1 is sure enough of {sure:.0f}% of the samples"
+    text = f"at speed {speed:g} layer 1 is sure enough of {sure:.1f}% of the samples"
     return finish(figure, heading(rows, text, "figure 6"), note(rows, tables["runs"], ABOUT))
 
 

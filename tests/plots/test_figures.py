@@ -229,6 +229,14 @@ def test_uncertainty_is_shaded_by_layer_and_bin(draw, table):
         assert len(axes.lines) == (speed > 0)
 
 
+def test_a_layer_that_is_not_sure_of_all_samples_is_not_said_to_be(draw):
+    def nearly_sure(rows):
+        few = rows[rows["layer"] <= 2].drop_duplicates(["speed", "layer"])
+        return few.assign(samples=few["layer"].map({1: 1000, 2: 3}))
+
+    assert "layer 1 is sure enough of 99.7% of the samples" in texts(draw("uncertainty", uncertainty=nearly_sure))
+
+
 def test_convergence_tells_stages_apart_and_says_what_lies_below(draw, table):
     rows = table("convergence")
     untrained = {"convergence": lambda rows: rows.assign(accuracy=rows["accuracy"].where(rows["epoch"] > 0, 7.1))}
