@@ -53,15 +53,16 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
 
 
 def _found(rows: pd.DataFrame) -> str:
-    """By how much the best of all rules is above entropy within half of the layers.
+    """By how much the best point of all rules is above entropy's within half of the layers.
 
-    It is the best on these very rows, so that what it gains is at most this; none is called the best.
+    It is the best on these very rows; none is called the best. Between the points that are drawn a rule may do better.
     """
     half = rows["mean_layers"].max() / 2
     best = rows[rows["mean_layers"] <= half].groupby("rule")["accuracy"].max()
     if BASE not in best:
         return "accuracy of every exit rule against cost"
-    return f"within {half:g} layers no rule is more than {best.max() - best[BASE]:.2f} points above entropy"
+    gain = best.max() - best[BASE]
+    return f"of the points up to {half:g} layers none is more than {gain:.2f} above entropy's best"
 
 
 def of_training(rows: pd.DataFrame) -> pd.DataFrame:

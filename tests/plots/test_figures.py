@@ -287,6 +287,13 @@ def test_every_rule_s_curve_is_in_the_panel_of_its_family_beside_entropy(draw, t
     assert not figure.legends
 
 
+def test_the_title_of_exit_rules_speaks_of_the_points_that_are_drawn(draw, table):
+    rows = table("exit_rules").query("training == 'self-distillation' and not rule.str.startswith('oracle')")
+    best = rows[rows["mean_layers"] <= 6].groupby("rule")["accuracy"].max()
+    said = f"of the points up to 6 layers none is more than {best.max() - best['entropy']:.2f} above entropy's best"
+    assert said in texts(draw("exit_rules"))
+
+
 def test_a_new_rule_has_a_panel_of_its_own(draw):
     figure = draw("exit_rules", exit_rules=lambda rows: rows.replace({"rule": {"gate": "mine"}}))
     assert figure.axes[-1].get_title() == "other rules"
