@@ -34,10 +34,13 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     highest = rows[["flops", "reported_flops"]].max(axis=None)
     right.set(ylabel="FLOPs (% of the dense teacher's)", ylim=(0, 1.05 * highest))  # whole markers
     paper = PAPER_NOTE if rows["reported_accuracy"].notna().any() else ""
-    about = note(rows, tables["runs"], INTERVALS, KEPT, paper, below, samples=f"{rows['samples'].min()} dev rows")
-    last = rows.loc[rows["epoch"].idxmax()]
+    seeds = rows["seeds"].str.count(";")
+    whole = rows[seeds == seeds.max()]  # students of one seed may be flat sooner than another's
+    last = whole.loc[whole["epoch"].idxmax()]
+    fewer = f"After epoch {last['epoch']:g} some seeds had ended." if len(whole) < len(rows) else ""
+    said, samples = (INTERVALS, KEPT, paper, fewer, below), f"{rows['samples'].min()} dev rows"
     text = f"after {last['epoch']:g} epochs {last['accuracy']:.1f}% right at {last['flops']:.0f}% of the FLOPs"
-    return finish(figure, heading(rows, text, "figure 7"), about)
+    return finish(figure, heading(rows, text, "figure 7"), note(rows, tables["runs"], *said, samples=samples))
 
 
 def _zoom(axes: Axes, rows: pd.DataFrame) -> str:

@@ -254,6 +254,20 @@ def test_convergence_tells_stages_apart_and_says_what_lies_below(draw, table):
     assert {"fine-tuning: BERT", "self-distillation: FastBERT at speed 0.5"} <= set(labels)
 
 
+def test_convergence_tells_the_last_epoch_that_all_seeds_have(draw, table):
+    longest = table("convergence")["epoch"].max()
+
+    def several(rows):
+        return rows.assign(seeds=rows["seeds"].where(rows["epoch"] == longest, "7;8;9"))
+
+    said = " ".join(texts(draw("convergence", convergence=several)).split())
+    assert f"after {longest - 1} epochs" in said
+    assert f"After epoch {longest - 1} some seeds had ended." in said
+    whole = texts(draw("convergence"))
+    assert f"after {longest} epochs" in whole
+    assert "had ended" not in whole
+
+
 def test_the_ablation_shows_variants_at_equal_cost(draw, table):
     (axes,) = draw("ablation").axes
     rows = table("table3")
