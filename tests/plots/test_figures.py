@@ -8,6 +8,7 @@ import pytest
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_hex
 
+from fastbert_core.task_types import TASK_TYPES
 from plots.curves import PAPER_DENSE, PAPER_LAYER
 from plots.registry import FIGURES
 from plots.style import METHODS, PAPER
@@ -368,6 +369,15 @@ def test_what_was_asked_is_held_against_what_was_reached_beside_the_speed_s_curv
     figure = draw("budget", budget=more)
     assert "2 tasks" in texts(figure)
     assert figure.axes[1].lines[-1].get_label().startswith("by 2,000 test rows")
+
+
+@pytest.mark.parametrize("rule", sorted({kind.base for kind in TASK_TYPES.values()}))
+def test_what_was_asked_of_any_task_type_is_of_its_own_rule(draw, rule):
+    def of_type(rows):
+        return rows[rows["rule"] == "entropy"].assign(rule=rule)
+
+    assert len(draw("budget", budget=of_type).axes[1].lines) == 2
+    assert "book-review: a speedup that is asked" in texts(draw("budget", budget=of_type))
 
 
 def test_promised_is_held_against_kept_by_task_method_and_rows(draw, table):
