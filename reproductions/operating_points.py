@@ -32,12 +32,14 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
 def reached(rows: pd.DataFrame) -> pd.DataFrame:
     """By unit, rule and calibration, over tasks and targets: how near to the target, and what the interval covers.
 
-    R² of each model's targets against what was reached, of the best line and of the diagonal: the worst one's.
+    R² of each model's targets against what was reached, of the best line and of the diagonal: the worst one's; empty
+    where no model reaches two targets.
     """
     lines = []
     for (unit, rule, calibration), mine in rows.groupby(["unit", "rule", "calibration"]):
         models = [model for _, model in mine.groupby(["task", "seed"])]
-        line, diagonal = (min(map(of, models)) for of in (_of_line, _of_diagonal))
+        curves = [model for model in models if len(model) > 1]  # a single target lies on every line
+        line, diagonal = (f"{min(map(of, curves)):.4f}" if curves else "" for of in (_of_line, _of_diagonal))
         inside = (mine["speedup_low"] <= mine["speedup"]) & (mine["speedup"] <= mine["speedup_high"])
         lines.append(
             {
@@ -45,8 +47,8 @@ def reached(rows: pd.DataFrame) -> pd.DataFrame:
                 "rule": rule,
                 "calibrated on": f"{_range(mine['rows'])} rows of {calibration}",
                 "models": str(len(models)),
-                "R² of a line": f"{line:.4f}",
-                "of the diagonal": f"{diagonal:.4f}",
+                "R² of a line": line,
+                "of the diagonal": diagonal,
                 "mean error": f"{mine['error'].abs().mean():.1f}%",
                 "worst": f"{mine['error'].abs().max():.1f}%",
                 "mean of splits": _percent(mine["split_error"].mean()),

@@ -229,6 +229,21 @@ def test_a_model_without_dev_trace_has_empty_tables(tmp_path, capsys):
     assert read_table(tmp_path / "standard", "budget").empty
 
 
+def test_a_model_that_reaches_a_single_target_has_no_line():
+    def rows(task, targets):
+        reached = {"target": targets, "speedup": [target + 0.1 for target in targets]}
+        common = {"task": task, "seed": 7, "unit": "FLOPs", "rule": "entropy", "calibration": "dev", "rows": 300}
+        rest = dict.fromkeys(("speedup_low", "error", "split_error", "covered"), 1.0) | {"speedup_high": 9.0}
+        return pd.DataFrame(reached).assign(**common | rest)
+
+    one, several = rows("shallow", [1.5]), rows("deep", [1.5, 2.0, 3.0])
+    for both in ([one, several], [several, one]):
+        (line,) = operating_points.reached(pd.concat(both)).to_dict("records")
+        assert (line["models"], line["R² of a line"], line["of the diagonal"]) == ("2", "1.0000", "0.9743")
+    (line,) = operating_points.reached(one).to_dict("records")
+    assert (line["R² of a line"], line["of the diagonal"]) == ("", "")
+
+
 def test_texts_name_seeds_and_what_never_exits(tables):
     asked = operating_points.asked(tables["budget"])
     assert [*asked["task"]] == ["dbpedia", "lcqmc, seed 7", "lcqmc, seed 8"]
