@@ -15,8 +15,8 @@ ALPHA = 0.05
 MEAN = "mean"
 ABOUT = (
     "Points of accuracy over entropy (of scores, over spread) at the rule's mean layers, at most a third of all; * "
-    "significant after Holm's correction over the tasks. Thresholds swept on test; rules fitted on dev. Empty: the "
-    "rule gets to no such cost, or is not for the task."
+    "significant on the first seed, after Holm's correction over the tasks. Thresholds swept on test; rules fitted on "
+    "dev. Empty: the rule gets to no such cost, or is not for the task."
 )
 
 

@@ -51,6 +51,13 @@ def test_columns_are_well_described():
     assert tuple(TABLES["runs"]["profile"].choices) == PROFILES
 
 
+def test_a_p_of_one_seed_beside_an_interval_of_several_says_so():
+    tables = {name: its for name, its in TABLES.items() if {"mcnemar_p", "seeds"} <= its.keys()}
+    assert len(tables) == 5
+    for name, its in tables.items():
+        assert "mcnemar_seed" in its or "of the first of the seeds" in its["mcnemar_p"].about, name
+
+
 def test_only_runs_and_bench_hold_times():
     timed = ("second", "date", "machine")
     holders = {table for table, its in TABLES.items() if any(word in name for name in its for word in timed)}
