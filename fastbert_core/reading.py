@@ -303,16 +303,23 @@ def _splits(loaded: Any, name: str) -> dict[str, Records]:
 
 
 def _of_dataset(rows: Any, name: str) -> Records:
-    """The rows of a datasets.Dataset; numbers of classes become the names that it gives them."""
+    """The rows of a datasets.Dataset; numbers of classes, alone or in lists, become the names that it gives them."""
+    within = {column: getattr(feature, "feature", feature) for column, feature in rows.features.items()}
     named: dict[str, Callable] = {
-        column: feature.int2str for column, feature in rows.features.items() if type(feature).__name__ == "ClassLabel"
+        column: feature.int2str for column, feature in within.items() if type(feature).__name__ == "ClassLabel"
     }
 
     def dicts() -> Iterator[dict[str, Any]]:
         for row in rows:
             for column, name_of in named.items():
-                if row[column] is not None:
-                    row[column] = name_of(row[column]) if row[column] >= 0 else None
+                row[column] = _named(row[column], name_of)
             yield row
 
     return Records(name, tuple(rows.column_names), enumerate(dicts(), start=1), "row")
+
+
+def _named(value: Any, name_of: Callable) -> Any:
+    """The name of a class, None where there is none; of a list, those of all."""
+    if isinstance(value, list):
+        return [_named(one, name_of) for one in value]
+    return None if value is None or value < 0 else name_of(value)

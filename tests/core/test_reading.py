@@ -93,6 +93,14 @@ def test_a_folder_has_a_file_for_each_split(tmp_path):
         read_tables(tmp_path)
 
 
+def test_lists_of_classes_are_read_by_their_names():
+    tags = datasets.List(datasets.ClassLabel(names=["O", "B-PER"]))
+    features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), "tags": tags})
+    rows = {"tokens": [["Ada", "wrote"], ["so"]], "tags": [[1, 0], None]}
+    found = read_tables(datasets.Dataset.from_dict(rows, features))["train"]
+    assert [row["tags"] for row in rows_of(found)] == [["B-PER", "O"], None]
+
+
 def test_the_splits_of_a_data_set_keep_our_names():
     part = datasets.Dataset.from_list(ROWS)
     tables = read_tables(datasets.DatasetDict({"train": part, "validation": part, "unsupervised": part}))
