@@ -162,6 +162,10 @@ def text_of(row: dict[str, Any], column: str, place: str) -> str:
         text = " ".join(text)
     if not isinstance(text, str):
         raise InputError(f"{place}: found the {column} {text!r}, expected a text; --text names another column")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # as JSON may escape it, of an emoji cut in two
+        raise InputError(f"{place}: found half a surrogate pair in {column}, expected a text; delete it") from None
     if is_blank(text):
         raise InputError(f"{place}: found an empty {column}, expected a visible character; delete the row")
     return text

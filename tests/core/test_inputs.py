@@ -83,6 +83,14 @@ def test_a_row_without_text_is_named(text):
         prepare(rows)
 
 
+def test_half_a_surrogate_pair_is_named_with_its_line(tmp_path):
+    rows = ['{"text": "a whole one", "label": "a"}', r'{"text": "cut \ud83d", "label": "b"}']
+    (path := tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    records = read_tables(path)["train"]
+    with pytest.raises(InputError, match=r"rows\.jsonl:2: found half a surrogate pair in text, expected a text"):
+        read_rows(records, choose_columns(records))
+
+
 def test_held_out_rows_are_seeded_and_of_each_class_alike():
     rows = table(1000, label=["a"] * 900 + ["b"] * 90 + ["rare"] * 10)
     data, again = prepare(rows), prepare(rows)
