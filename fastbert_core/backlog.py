@@ -24,7 +24,7 @@ from fastbert_core.files import atomic_write, naming, remove_partial, sha256, wr
 from fastbert_core.inputs import choose_columns, text_of
 from fastbert_core.reading import KINDS, is_table, read_file
 from fastbert_core.streams import stretches
-from fastbert_core.task_types import TaskType
+from fastbert_core.task_types import TASK_TYPES, TaskType
 
 if TYPE_CHECKING:
     from fastbert_core.engine import Prediction
@@ -70,6 +70,7 @@ def predict_backlog(
     """
     files = _files(texts)
     job = _identity(model) | {"wanted": wanted, "read": read, "precision": precision, "probabilities": probabilities}
+    read_as = {"read": read, "task_type": _task_type(model)}
     with joined(cluster, log):
         seen = [Path(path) for path in (model, files[0]) if os.path.exists(path)]
         check_nodes(("fastbert_core",), [path.absolute() for path in seen])
@@ -83,7 +84,7 @@ def predict_backlog(
         log(f"{len(left)} files, {engines} engines")
         begun = time.monotonic()
         actor = (str(Path(model).absolute()) if os.path.isdir(model) else model, wanted, device, precision)
-        found = _stream(list(left.values()), read, (*actor, batch_size, probabilities, cpus), engines, cpus, device)
+        found = _stream(list(left.values()), read_as, (*actor, batch_size, probabilities, cpus), engines, cpus, device)
         exits = _write(found, list(left), out)
     seconds, count = time.monotonic() - begun, sum(exits.values())
     mean = sum(layer * texts for layer, texts in exits.items()) / max(1, count)
@@ -130,6 +131,14 @@ def _identity(model: str) -> dict[str, str | None]:
     return {"model": weights_sha256(Path(model)), "points": sha256(points) if points.is_file() else None}
 
 
+def _task_type(model: str) -> str:
+    """By the model's configuration. Raises InputError if it has none that can be read."""
+    from fastbert_core.model import FastBertConfig
+
+    with refused(f"{model}: cannot be loaded as a FastBERT: "):
+        return FastBertConfig.from_pretrained(model).task_type
+
+
 def _check_job(out: Path, job: dict) -> None:
     """Note in `out` what its results are of. Raises InputError if they are of something else."""
     path = out / JOB
@@ -158,7 +167,7 @@ def _room(workers: int | None, cpus: int, device: str) -> int:
 
 
 def _stream(
-    files: list[str], read: dict, engine: tuple, engines: int, cpus: int, device: str
+    files: list[str], read_as: dict, engine: tuple, engines: int, cpus: int, device: str
 ) -> Iterator[dict[str, Any]]:
     """What is predicted of each stretch, in the order of files and stretches."""
     ray = ray_or_error()
@@ -177,7 +186,7 @@ def _stream(
     actors = {"num_cpus": cpus, "concurrency": engines} | ({"num_gpus": 1} if device == "cuda" else {})
     stages = (
         data.from_items(items, override_num_blocks=len(items))
-        .map_batches(_read, batch_size=1, fn_kwargs={"read": read}, **readers)
+        .map_batches(_read, batch_size=1, fn_kwargs=read_as, **readers)
         .map_batches(_Predictor, batch_size=1, fn_constructor_args=engine, **actors)
     )
     try:
@@ -191,13 +200,13 @@ def _stream(
         raise RunError(f"cluster: {reason(error)}; the same command goes on with the files that are not done") from None
 
 
-def _read(batch: dict[str, np.ndarray], read: dict) -> Iterator[dict[str, list]]:
+def _read(batch: dict[str, np.ndarray], read: dict, task_type: str) -> Iterator[dict[str, list]]:
     """The stretches of a file, one a row; of an empty one, an empty stretch."""
     number, path = int(batch["file"][0]), str(batch["path"][0])
     row = {"file": [number], "wrong": [""], "bad_input": [False]}
     try:
         records = read_file(path, read["encoding"])
-        columns = choose_columns(records, read["text"], read["pair"], labelled=False)
+        columns = choose_columns(records, read["text"], read["pair"], labelled=False, kind=TASK_TYPES[task_type])
         wanted = [column for column in (columns.text, columns.pair) if column is not None]
         rows = ((n, *(text_of(found, column, records.at(n)) for column in wanted)) for n, found in records.rows)
         for stretch in itertools.chain(stretches(rows, STRETCH), [[]]):

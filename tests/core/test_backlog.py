@@ -1,9 +1,12 @@
 """The tables of a backlog's results. What takes a cluster is tested in tests/scale."""
 
+import json
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from fastbert_core.backlog import table_of
+from fastbert_core.backlog import _read, table_of
 from fastbert_core.engine import Prediction
 from fastbert_core.task_types import TASK_TYPES
 
@@ -23,3 +26,11 @@ def test_answers_of_every_task_type_have_a_column_of_one_type(name):
     assert table["label"].to_pylist() == [label]
     assert table["probabilities"].to_pylist() == [list(p)]
     assert table_of([], [], TASK_TYPES[name], probabilities=True).schema == table.schema
+
+
+def test_columns_are_those_of_the_task_type(tmp_path):
+    (path := tmp_path / "words.jsonl").write_text('{"tokens": ["Ada", "wrote"], "tags": ["B-PER", "O"]}\n')
+    batch = {"file": np.array([0]), "path": np.array([str(path)])}
+    (row, _) = _read(batch, dict.fromkeys(("text", "pair", "encoding")), "sequence-labelling")
+    assert row["wrong"] == [""]
+    assert json.loads(row["texts"][0]) == [["Ada wrote"]]
