@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fastbert_core.tasks import Task
 
 
+END = "\0"  # which no text file holds
+
+
 class MultiLabel(TaskType):
     """Labels of a row are 0 or 1 for each class; a model says the probability of each, and answers those above 0.5."""
 
@@ -49,17 +52,17 @@ class MultiLabel(TaskType):
         return found
 
     def cell(self, value: Any) -> str:
-        """Names separated by commas, or a list of them."""
-        return ",".join(map(str, value)) if isinstance(value, list) else super().cell(value)
+        """Names separated by commas; of a list, whose names may hold commas, each ends with END."""
+        listed = isinstance(value, list | tuple | set)
+        return "".join(f"{name}{END}" for name in value) if listed else super().cell(value)
 
     def classes_of(self, labels: Sequence[str]) -> list[str]:
         """By alphabet."""
-        return sorted({name.strip() for label in labels for name in label.split(",") if name.strip()})
+        return sorted({name for label in labels for name in _names(label)})
 
     def named(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
         """The numbers of names that commas separate."""
-        names = filter(None, map(str.strip, value.split(",")))
-        return tuple(sorted({number_of(name, task.classes, place) for name in names}))
+        return tuple(sorted({number_of(name, task.classes, place) for name in _names(value)}))
 
     def known(self, labels: np.ndarray) -> np.ndarray:
         """Rows without labels have -1 for each."""
@@ -151,6 +154,11 @@ class MultiLabel(TaskType):
         """The labels that hold."""
         numbers = [number for number, holds in enumerate(answer) if holds]
         return [classes[number] for number in numbers], numbers
+
+
+def _names(label: str) -> list[str]:
+    names = label.split(END if END in label else ",")
+    return list(filter(None, map(str.strip, names)))
 
 
 def _summed(loss: "Loss") -> Callable[["Tensor", "Targets"], "Tensor"]:

@@ -179,6 +179,14 @@ def test_tables_of_pandas_are_read_as_files_are():
             prepare(columns)
 
 
+@pytest.mark.parametrize("kind", [list, tuple, set])
+def test_names_in_a_list_may_hold_commas(kind):
+    rows = [{"text": f"row {at}", "labels": kind((["b, c", "a"], ["d"], [])[at % 3])} for at in range(60)]
+    data = prepare(rows, type="multi-label")
+    assert data.classes == ("a", "b, c", "d")
+    assert {tuple(row) for row in data.train.labels} == {(1, 1, 0), (0, 0, 1), (0, 0, 0)}
+
+
 def test_a_folder_without_rows_to_train_on_is_named(tmp_path):
     pd.DataFrame(table(4)).to_csv(tmp_path / "test.csv", index=False)
     with pytest.raises(InputError, match="found the rows of test alone, expected some of train"):
