@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 END = "\0"  # which no text file holds
+YES_OR_NO = {"0", "1", "0.0", "1.0", "False", "True"}  # of labels in order, where their names are wanted
 
 
 class MultiLabel(TaskType):
@@ -61,8 +62,12 @@ class MultiLabel(TaskType):
         return sorted({name for label in labels for name in _names(label)})
 
     def named(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
-        """The numbers of names that commas separate."""
-        return tuple(sorted({number_of(name, task.classes, place) for name in _names(value)}))
+        """The numbers of the names that hold."""
+        names = _names(value)
+        if len(names) > len(set(names)) and YES_OR_NO.issuperset(names):
+            expected = "expected the names of those that hold"
+            raise InputError(f"{place}: found a 0 or 1 for each label, {expected}")
+        return tuple(sorted({number_of(name, task.classes, place) for name in names}))
 
     def known(self, labels: np.ndarray) -> np.ndarray:
         """Rows without labels have -1 for each."""

@@ -187,6 +187,13 @@ def test_names_in_a_list_may_hold_commas(kind):
     assert {tuple(row) for row in data.train.labels} == {(1, 1, 0), (0, 0, 1), (0, 0, 0)}
 
 
+@pytest.mark.parametrize("yes", [1, 1.0, True, "1"])
+def test_a_yes_or_no_for_each_label_is_refused(yes):
+    rows = [{"text": f"row {at}", "labels": [type(yes)(at % 2), yes, yes]} for at in range(60)]
+    with pytest.raises(InputError, match="data, row 1: found a 0 or 1 for each label, expected the names of those"):
+        prepare(rows, type="multi-label")
+
+
 def test_a_folder_without_rows_to_train_on_is_named(tmp_path):
     pd.DataFrame(table(4)).to_csv(tmp_path / "test.csv", index=False)
     with pytest.raises(InputError, match="found the rows of test alone, expected some of train"):
