@@ -80,7 +80,9 @@ def divided(
         where = "train" if test is None else "train or test"
         why = f" beside {left_out} whose texts stand in {where} too" if left_out else ""
         remedy = "give more rows, or others in --dev FILE"
-        raise InputError(f"{name}: found {len(dev)} held-out rows{why}, expected 4 or more; {remedy}")
+        which = " with a label" if needs_labels and not labelled.all() else ""
+        found = f"{int(labelled.sum()) if which else len(dev)} held-out rows{which}"
+        raise InputError(f"{name}: found {found}{why}, expected 4 or more; {remedy}")
     if needs_labels:
         learnt = train.labels[kind.known(train.labels)]
         if missing := [classes[at] for at in kind.unseen(learnt, len(classes))]:

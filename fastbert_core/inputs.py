@@ -244,13 +244,11 @@ def prepare(
     columns = choose_columns(one_of(tables, "train"), text, pair, label, needs_labels, kind)
     rows = {}
     for name, records in tables.items():
-        own = columns
-        if name == "dev" and columns.label not in records.columns:
-            own = columns._replace(label=None)  # for thresholds alone
-        if lacking := [column for column in own if column is not None and column not in records.columns]:
+        needed = columns._replace(label=None) if name == "dev" else columns  # whose rows may serve thresholds alone
+        if lacking := [column for column in needed if column is not None and column not in records.columns]:
             found = f"{records.name}: found {_listed(records)}, expected {lacking[0]!r}"
             raise InputError(f"{found}, which the training rows are read from")
-        rows[name] = read_rows(records, own, kind)
+        rows[name] = read_rows(records, columns, kind)
     scores = rows["train"].scores() if kind.base == "spread" else None
     classes = tuple(classes or classes_of(rows["train"], kind))
     splits = {name: part.split(classes, kind, scores) for name, part in rows.items()}

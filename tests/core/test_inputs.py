@@ -227,6 +227,14 @@ def test_a_table_beside_the_training_rows_lacks_a_column(tmp_path):
     assert len(without.calibration) + len(without.selection) == len(found.calibration) + len(found.selection)
 
 
+def test_held_out_rows_have_their_labels_though_the_first_has_none():
+    dev = [{"text": "first"}, *({"text": f"dev {at}", "label": ("no", "yes")[at % 2]} for at in range(8))]
+    data = prepare(table(), dev=dev)
+    assert (len(data.selection), len(data.calibration)) == (4, 5)
+    with pytest.raises(InputError, match="found 0 held-out rows with a label, expected 4 or more"):
+        prepare(table(), dev=dev[:1] * 9)
+
+
 def test_a_folder_with_a_colon_in_its_name_is_read(tmp_path):
     (folder := tmp_path / "a:b").mkdir()
     pd.DataFrame(table()).to_csv(folder / "reviews.csv", index=False)
