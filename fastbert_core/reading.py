@@ -304,6 +304,9 @@ def _splits(loaded: Any, name: str) -> dict[str, Records]:
 
 def _of_dataset(rows: Any, name: str) -> Records:
     """The rows of a datasets.Dataset; numbers of classes, alone or in lists, become the names that it gives them."""
+    rows = rows.with_format(None)  # else cells may be arrays or tensors
+    if rows.column_names is None:  # a stream, which need not know them
+        return _dicts(enumerate(rows, start=1), name, "row")
     within = {column: getattr(feature, "feature", feature) for column, feature in rows.features.items()}
     named: dict[str, Callable] = {
         column: feature.int2str for column, feature in within.items() if type(feature).__name__ == "ClassLabel"

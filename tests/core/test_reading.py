@@ -101,6 +101,14 @@ def test_lists_of_classes_are_read_by_their_names():
     assert [row["tags"] for row in rows_of(found)] == [["B-PER", "O"], None]
 
 
+def test_a_data_set_in_another_format_and_a_stream_of_rows_are_read_alike():
+    label = datasets.ClassLabel(names=["neg", "pos"])
+    known = datasets.Dataset.from_list(ROWS).cast_column("label", label)
+    stream = datasets.IterableDataset.from_generator(lambda: iter(ROWS))
+    for data in (known.with_format("numpy"), known.with_format("torch", columns=["label"]), stream):
+        assert rows_of(read_tables(data)["train"]) == ROWS
+
+
 def test_the_splits_of_a_data_set_keep_our_names():
     part = datasets.Dataset.from_list(ROWS)
     tables = read_tables(datasets.DatasetDict({"train": part, "validation": part, "unsupervised": part}))
