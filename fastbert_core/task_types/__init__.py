@@ -9,6 +9,7 @@ p: what exits say, float [units, layers, outputs]; a unit is a sample, or a word
 words: int [samples], how many words each sample has, None where samples are not divided into words
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # From a trace's check: whether it holds, what was found, what was expected.
 Require = Callable[[bool, str, str], None]
 INTEGER = 9  # digits of a label, at most
+WRITTEN_LIST = re.compile(r"\[(['\"\d].*)?\]", re.DOTALL)
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
 SUM_TOLERANCE = 1e-4
 
@@ -239,6 +241,13 @@ def number_of(name: str, classes: Sequence[str], place: str) -> int:
         listed = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
         raise InputError(f"{place}: found the label {name[:40]!r}, expected one of {listed}")
     return classes.index(name)
+
+
+def check_unwritten(value: str, place: str) -> None:
+    """Raise InputError, beginning with `place`, for a list as text, which is how Python writes it into a CSV file."""
+    if WRITTEN_LIST.fullmatch(value):
+        expected = "names alone, or a real list, as JSONL and Parquet have"
+        raise InputError(f"{place}: found the list {value[:40]!r} as a text, expected {expected}")
 
 
 def whole(value: str) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbert_core.errors import InputError
-from fastbert_core.task_types import TASK_TYPES, Require, TaskType, number_of, whole
+from fastbert_core.task_types import TASK_TYPES, Require, TaskType, check_unwritten, number_of, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +63,7 @@ class MultiLabel(TaskType):
 
     def named(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
         """The numbers of the names that hold."""
+        check_unwritten(value, place)
         names = _names(value)
         if len(names) > len(set(names)) and YES_OR_NO.issuperset(names):
             expected = "expected the names of those that hold"

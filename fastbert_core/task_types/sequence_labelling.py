@@ -12,7 +12,7 @@ import numpy as np
 
 from fastbert_core.entities import matched
 from fastbert_core.errors import InputError
-from fastbert_core.task_types import TASK_TYPES, TaskType, number_of
+from fastbert_core.task_types import TASK_TYPES, TaskType, check_unwritten, number_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +34,11 @@ class SequenceLabelling(TaskType):
     of_words = True
     metrics = ("entity-f1", "accuracy")
     none = ()
+
+    def named(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
+        """As in a file, but for a list that was written as a text."""
+        check_unwritten(value, place)
+        return self.label(value, task, place)
 
     def label(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
         """The number of each word's tag."""

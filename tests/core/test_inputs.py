@@ -187,6 +187,21 @@ def test_names_in_a_list_may_hold_commas(kind):
     assert {tuple(row) for row in data.train.labels} == {(1, 1, 0), (0, 0, 1), (0, 0, 0)}
 
 
+@pytest.mark.parametrize(
+    ("kind", "columns", "labels"),
+    [
+        ("multi-label", ("text", "labels"), (["a", "b"], ["c"])),
+        ("multi-label", ("text", "labels"), ([0, 2], [])),
+        ("sequence-labelling", ("tokens", "tags"), (["O", "B-X"], ["O", "O"])),
+    ],
+)
+def test_a_list_that_was_written_as_a_text_is_refused(tmp_path, kind, columns, labels):
+    path, rows = tmp_path / "rows.csv", [(f"row {at}", labels[at % 2]) for at in range(60)]
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"rows\.csv:2: found the list .* as a text, expected names alone"):
+        prepare(path, type=kind)
+
+
 @pytest.mark.parametrize("yes", [1, 1.0, True, "1"])
 def test_a_yes_or_no_for_each_label_is_refused(yes):
     rows = [{"text": f"row {at}", "labels": [type(yes)(at % 2), yes, yes]} for at in range(60)]
