@@ -6,12 +6,18 @@ CODE = """```python
 from fastbert_core import Engine
 
 engine = Engine.from_pretrained("model")
-texts = ["a text", "another"]
-for found in engine.predict(texts, {argument}):
+texts = ["a text", "another"]{seconds}
+for found in engine.predict(texts, {pairs}{argument}):
     print({shown})
-print(engine.predict(texts[0], speed=0.3))   # a threshold of the uncertainty, from 0 (all layers) to 1
+print(engine.predict(texts[0], {pair}speed=0.3))   # a threshold of the uncertainty, from 0 (all layers) to 1
 print(engine.points.full_accuracy)
 ```"""
+
+SECONDS = {  # of pairs, which the code has beside the texts
+    "seconds": '\nseconds = ["what stands beside the first", "and beside the other"]',
+    "pairs": "pairs=seconds, ",
+    "pair": "pairs=seconds[0], ",
+}
 
 # Of task types where a text does not have one class: what it has, of so many classes, and the hub's word for it.
 ANSWERS = {
@@ -29,6 +35,7 @@ def model_card(record: dict, points: OperatingPoints, tested: dict | None = None
     classes = record["classes"]
     named = ", ".join(classes[:12]) + (f", … ({len(classes)} in all)" if len(classes) > 12 else "")
     kind = "pairs of texts" if record["pair"] else "texts"
+    seconds = SECONDS if record["pair"] else dict.fromkeys(SECONDS, "")
     answered, tag = ANSWERS.get(record.get("type"), ("{} classes", "text-classification"))
     single = "type" not in record
     shown = "found.label, found.exit_layer" + (", max(found.probabilities)" if single else "")
@@ -63,7 +70,7 @@ Speedup is of {points.unit}, against the model without exits. {_said(points, tes
 
 ## Ten lines of Python
 
-{CODE.format(argument=argument, shown=shown)}
+{CODE.format(argument=argument, shown=shown, **seconds)}
 
 Made by fastbert-core {record["versions"]["fastbert-core"]}: `fastbert show model` tells more.
 """

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import shtab
 
-from fastbert_core import classifier, cli, predicting
+from fastbert_core import classifier, cli, predicting, show
 
 ROOT = Path(__file__).parents[2]
 GOOD, BAD = ["great", "lovely", "fine", "warm"], ["dull", "poor", "weak", "awful"]
@@ -101,9 +101,22 @@ def test_the_card_names_data_and_points_and_its_python_runs(trained, monkeypatch
     assert card.startswith("---\nlibrary_name: fastbert-core\n")
     assert "# reviews.csv: texts to 2 classes" in card
     assert str(trained) not in card + (trained / "model" / "training.json").read_text()
-    code = card.partition("```python\n")[2].partition("```")[0]
     monkeypatch.chdir(trained)
-    exec(code, {})
+    exec(code_of(card), {})
+    assert "Prediction(label=" in capsys.readouterr().out
+
+
+def code_of(card):
+    return card.partition("```python\n")[2].partition("```")[0]
+
+
+def test_the_python_of_a_card_of_pairs_runs(trained, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(trained / "model", tmp_path / "model")
+    for path in (folder / "config.json", folder / "training.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"pair": True}))
+    show.rewrite_card(folder)
+    monkeypatch.chdir(tmp_path)
+    exec(code_of((folder / "README.md").read_text()), {})
     assert "Prediction(label=" in capsys.readouterr().out
 
 
