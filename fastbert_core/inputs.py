@@ -57,6 +57,10 @@ class Rows:
     labels: list[str | None]
     places: list[str] = field(repr=False)
 
+    def unlabelled(self) -> "Rows":
+        """The same texts without their labels."""
+        return replace(self, labels=[None] * len(self.labels))
+
     def split(
         self, classes: Sequence[str], kind: TaskType = SINGLE, scores: tuple[float, float] | None = None
     ) -> Split:
@@ -226,7 +230,8 @@ def prepare(
 ) -> Data:
     """Read `data`, and `dev` and `test` where they lie apart, each of them as `read_tables` takes it.
 
-    classes: names in label order, where something else decides them; needs_labels: whether the data must have any
+    classes: names in label order, where something else decides them; needs_labels: whether the data must have any; if
+        not, a column that `label` does not name, and that holds none of the classes, is of something else
     type: of the task, one of TASK_TYPES
 
     Training rows whose text stands in test are left out, and dev rows whose text stands in train or test. Without dev
@@ -251,7 +256,13 @@ def prepare(
         rows[name] = read_rows(records, columns, kind)
     scores = rows["train"].scores() if kind.base == "spread" else None
     classes = tuple(classes or classes_of(rows["train"], kind))
-    splits = {name: part.split(classes, kind, scores) for name, part in rows.items()}
+    try:
+        splits = {name: part.split(classes, kind, scores) for name, part in rows.items()}
+    except InputError:
+        if needs_labels or label is not None or any(set(classes) & set(part.labels) for part in rows.values()):
+            raise
+        columns = columns._replace(label=None)
+        splits = {name: part.unlabelled().split(classes, kind, scores) for name, part in rows.items()}
     said = [_columns_told(columns, tables["train"].columns)]
     name = tables["train"].name
     sha256 = content_hash(classes, *splits.values())
@@ -284,7 +295,7 @@ def rows_for(
     except InputError:
         if labelled or label is not None or kind.of_words:  # whose column of tags is known by its name
             raise
-    return replace(rows, labels=[None] * len(rows.labels)).split(classes, kind, scores)
+    return rows.unlabelled().split(classes, kind, scores)
 
 
 def of_task(data: TaskData) -> Data:

@@ -158,6 +158,14 @@ def test_a_column_of_other_labels_is_of_something_else_where_none_are_needed():
     assert rows_for(texts, ("no", "yes"), labelled=False).labels.tolist() == [1, 0]
     with pytest.raises(InputError, match="found the label 'maybe', expected one of no, yes"):
         rows_for({"text": ["good"], "stars": ["maybe"]}, ("no", "yes"), labelled=False, label="stars")
+    rated = {"review": [f"row {at}" for at in range(60)], "stars": [at % 5 for at in range(60)]}
+    data = prepare(rated, classes=("no", "yes"), needs_labels=False)
+    assert (data.train.labels == UNLABELLED).all()
+    assert data.said[0] == "text from 'review'; not read: stars"
+    with pytest.raises(InputError, match="found the label '0', expected one of no, yes"):
+        prepare(rated, classes=("no", "yes"), needs_labels=False, label="stars")
+    with pytest.raises(InputError, match="row 3: found the label 'maybe', expected one of no, yes"):
+        prepare(table(label=["no", "yes", "maybe"] * 20), classes=("no", "yes"), needs_labels=False)
 
 
 @pytest.mark.parametrize("score", ["inf", "nan", float("inf")])
