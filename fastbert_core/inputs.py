@@ -234,6 +234,7 @@ def prepare(
         not, a column that `label` does not name, and that holds none of the classes, is of something else
     type: of the task, one of TASK_TYPES
 
+    A test split beside the training rows that has no labels is passed over; one that is named must have some.
     Training rows whose text stands in test are left out, and dev rows whose text stands in train or test. Without dev
     rows a seeded part of train is held out, of each class alike. Half of the held-out rows choose the best epoch, the
     others the thresholds; unlabelled ones are for thresholds, and the rest of them to learn from.
@@ -264,6 +265,9 @@ def prepare(
         columns = columns._replace(label=None)
         splits = {name: part.unlabelled().split(classes, kind, scores) for name, part in rows.items()}
     said = [_columns_told(columns, tables["train"].columns)]
+    if needs_labels and test is None and "test" in splits and not kind.known(splits["test"].labels).any():
+        del splits["test"]  # whose labels its owner keeps
+        said.append("test rows left out, none of them has a label")
     name = tables["train"].name
     sha256 = content_hash(classes, *splits.values())
     return divided(name, classes, splits, said, needs_labels, sha256, type, scores)

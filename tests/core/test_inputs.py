@@ -1,5 +1,6 @@
 """Columns, classes and splits of any labelled text."""
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
@@ -237,6 +238,13 @@ def test_test_rows_leave_rows_to_learn_from_and_have_labels():
         prepare(table(), test=table())
     with pytest.raises(InputError, match="found no label in the test rows"):
         prepare(table(), test={"text": ["new", "newer"], "label": [None, None]})
+
+
+def test_a_data_set_whose_test_labels_its_owner_keeps_can_be_trained_on():
+    parts = {"train": table(label=[at % 2 for at in range(60)]), "test": {"text": ["row 3", "new"], "label": [-1, -1]}}
+    data = prepare(datasets.DatasetDict({name: datasets.Dataset.from_dict(part) for name, part in parts.items()}))
+    assert data.test is None
+    assert "test rows left out, none of them has a label" in data.said
 
 
 def test_a_table_beside_the_training_rows_lacks_a_column(tmp_path):
