@@ -275,13 +275,19 @@ def _of_python(data: Any) -> dict[str, Records]:
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise InputError(f"data: found the column {twice[0]} twice, expected each once")
         cells = data.astype(object).where(data.notna(), None).itertuples(index=False, name=None)
-        plain = (tuple(cell.tolist() if hasattr(cell, "tolist") else cell for cell in row) for row in cells)
-        rows = (dict(zip(columns, row, strict=True)) for row in plain)
+        rows = (_plain(dict(zip(columns, row, strict=True))) for row in cells)
         return {"train": Records("data", columns, enumerate(rows, start=1), "row")}
     if not isinstance(data, Iterable):
         raise InputError(f"data: found {type(data).__name__}, expected a file, a data set, a table or texts")
-    rows = ({"text": row} if isinstance(row, str) else row for row in data)
+    rows = ({"text": row} if isinstance(row, str) else _plain(row) for row in data)
     return {"train": _dicts(enumerate(rows, start=1), "data", "row")}
+
+
+def _plain(row: Any) -> Any:
+    """A row whose arrays are lists, and whose numbers are Python's."""
+    if not isinstance(row, Mapping):
+        return row
+    return {name: cell.tolist() if hasattr(cell, "tolist") else cell for name, cell in row.items()}
 
 
 def _is_dataset(data: Any) -> bool:

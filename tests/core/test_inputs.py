@@ -181,6 +181,7 @@ def test_tables_of_pandas_are_read_as_files_are():
     words = pd.DataFrame({"tokens": [np.array(["a", "b"])] * 40, "tags": [np.array(["O", "B-X"])] * 40})
     words["tokens"] = [np.array([f"w{at}", "b"]) for at in range(40)]
     assert prepare(words, type="sequence-labelling").classes == ("O", "B-X")
+    assert prepare(words.to_dict("records"), type="sequence-labelling").classes == ("O", "B-X")
     with pytest.raises(InputError, match="found the column label twice"):
         prepare(pd.DataFrame([["a", "x", "y"]], columns=["text", "label", "label"]))
     for columns in ({"text": ["a", "b"], "label": [1]}, {"text": "a", "label": 1}):
