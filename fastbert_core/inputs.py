@@ -150,7 +150,10 @@ def read_rows(records: Records, columns: Columns, kind: TaskType = SINGLE) -> Ro
         texts.append(text_of(row, columns.text, place))
         if columns.pair is not None:
             pairs.append(text_of(row, columns.pair, place))
-        values.append(None if columns.label is None else _plain(row.get(columns.label), kind))
+        value = None if columns.label is None else row.get(columns.label)
+        if isinstance(value, list) and None in value:
+            raise InputError(f"{place}: found nothing at a place in the {columns.label}, expected a name at each")
+        values.append(_plain(value, kind))
         places.append(place)
     if not texts:
         raise InputError(f"{records.name}: found no rows, expected at least one")

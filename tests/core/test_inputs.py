@@ -212,6 +212,12 @@ def test_a_list_that_was_written_as_a_text_is_refused(tmp_path, kind, columns, l
         prepare(path, type=kind)
 
 
+def test_a_list_of_tags_has_one_at_each_place():
+    rows = [{"tokens": [f"w{at}", "b"], "tags": ["B-X", "O" if at else None]} for at in range(40)]
+    with pytest.raises(InputError, match="data, row 1: found nothing at a place in the tags, expected a name at each"):
+        prepare(rows, type="sequence-labelling")
+
+
 @pytest.mark.parametrize("yes", [1, 1.0, True, "1"])
 def test_a_yes_or_no_for_each_label_is_refused(yes):
     rows = [{"text": f"row {at}", "labels": [type(yes)(at % 2), yes, yes]} for at in range(60)]
