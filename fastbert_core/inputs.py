@@ -119,6 +119,8 @@ def choose_columns(
         if column is not None and column not in records.columns:
             raise InputError(f"{records.name}: found {_listed(records)}, expected {column!r}, as {option} says")
     if kind.of_words:
+        if pair is not None:
+            raise InputError(f"--pair: found {pair!r} with words and their tags, expected none")
         own = [name if name in records.columns else None for name in kind.columns]
         text, label = text or own[0], label or own[1]
     if label is None:
@@ -126,7 +128,7 @@ def choose_columns(
     if label is None and labelled:
         expected = "expected one that holds the class, such as label; --label COLUMN names it"
         raise InputError(f"{records.name}: found {_listed(records)}, {expected}")
-    if text is None and pair is None:
+    if text is None and pair is None and not kind.of_words:
         text, pair = next(((usual[a], usual[b]) for a, b in PAIRS if a in usual and b in usual), (None, None))
     others = [column for column in records.columns if column not in (label, pair)]
     if text is None:

@@ -212,6 +212,14 @@ def test_a_list_that_was_written_as_a_text_is_refused(tmp_path, kind, columns, l
         prepare(path, type=kind)
 
 
+def test_words_and_their_tags_have_no_second_text():
+    rows = {"sentence1": [f"w{at} b" for at in range(40)], "sentence2": ["c"] * 40, "tags": ["B-X O"] * 40}
+    with pytest.raises(InputError, match="--pair: found 'sentence2' with words and their tags, expected none"):
+        prepare(rows, text="sentence1", pair="sentence2", type="sequence-labelling")
+    with pytest.raises(InputError, match="--text COLUMN names it"):
+        prepare(rows, type="sequence-labelling")
+
+
 def test_a_list_of_tags_has_one_at_each_place():
     rows = [{"tokens": [f"w{at}", "b"], "tags": ["B-X", "O" if at else None]} for at in range(40)]
     with pytest.raises(InputError, match="data, row 1: found nothing at a place in the tags, expected a name at each"):
