@@ -195,9 +195,7 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
         read = {name: getattr(options, name) for name in READ}
         of = {"kind": model.kind, "scores": model.config.scores}
         split = inputs.rows_for(data, model.config.class_names, labelled, **read, **of)
-    if model.config.pair not in (None, split.pairs is not None):
-        expected = "pairs of texts; --pair COLUMN names the second" if model.config.pair else "single texts"
-        raise InputError(f"{data}: found {'single texts' if split.pairs is None else 'pairs'}, expected {expected}")
+    inputs.check_pairs(split.pairs is not None, model.config.pair, data)
     return said_of(model, load_tokenizer(options.model), split, progress)
 
 

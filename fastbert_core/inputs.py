@@ -307,6 +307,17 @@ def rows_for(
     return rows.unlabelled().split(classes, kind, scores)
 
 
+def check_pairs(found: bool, expected: bool | None, name: str) -> None:
+    """Raise InputError, beginning with `name`, unless there are pairs where a model expects them, and nowhere else.
+
+    expected: None where nobody knows
+    """
+    if expected not in (None, found):
+        single = "single texts; --text COLUMN names theirs"
+        wanted = "pairs of texts; --pair COLUMN names the second" if expected else single
+        raise InputError(f"{name}: found {'pairs' if found else 'single texts'}, expected {wanted}")
+
+
 def of_task(data: TaskData) -> Data:
     """One of the suite's own tasks, whose data have all three splits."""
     splits = {"train": data.learnable, "dev": data.held_out, "test": data.test}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fastbert_core.inputs import choose_columns, text_of
+from fastbert_core.inputs import check_pairs, choose_columns, text_of
 from fastbert_core.reading import one_of, read_tables
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def predict(
     engine = Engine.from_pretrained(model, precision=precision, device=str(resolve_device(device)))
     records = one_of(read_tables(texts, read["encoding"]), "test", "train", "dev")
     columns = choose_columns(records, read["text"], read["pair"], labelled=False, kind=engine.model.kind)
+    check_pairs(columns.pair is not None, engine.model.config.pair, records.name)
     rows, others = (records.rows, None) if columns.pair is None else itertools.tee(records.rows)
     first = (text_of(row, columns.text, records.at(number)) for number, row in rows)
     second = others and (text_of(row, columns.pair, records.at(number)) for number, row in others)

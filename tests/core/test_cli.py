@@ -153,6 +153,10 @@ FAULTS = [
     (["calibrate", "model", "--texts", "reviews.csv", "--label", "stars"], "reviews.csv:2: found the label"),
     (["evaluate", "model", "texts.csv"], "texts.csv: found the columns 'text'"),
     (["evaluate", "model", "reviews.csv", "--pair", "stars", "--text", "review"], "found pairs, expected single texts"),
+    (
+        ["predict", "model", "reviews.csv", "--pair", "stars"],
+        "reviews.csv: found pairs, expected single texts; --text COLUMN names theirs",
+    ),
     (["evaluate", "model", "reviews.csv", "--plot", "curve.bmp"], "--plot: found 'curve.bmp', expected a name that"),
     (["predict", "model", "reviews.csv", "--device", "mps"], "device: found 'mps', expected auto, cpu, cuda or cuda:N"),
     (["predict", "model", "reviews.csv", "--device", "cuda:1", "--cluster", "auto", "--out", "o"], "'cuda:1' with"),
