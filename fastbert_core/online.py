@@ -184,7 +184,8 @@ class Online:
     def _settle(self, group: Group, logits: Tensor) -> None:
         """Answer the rows that leave after a layer whose exit says `logits` [batch, classes]; the others wait on.
 
-        Rows of one rule are judged together, whatever their thresholds. One that is not finite fails alone.
+        Rows of one rule are judged together, whatever their thresholds. One of which the rule is told what is not
+        finite fails alone.
         """
         by_rule: dict[int, list[int]] = {}
         stays = np.zeros(len(group), bool)
@@ -192,25 +193,32 @@ class Online:
             if (request := self._requests.get(number)) is not None:  # else dropped while it ran
                 by_rule.setdefault(id(request.leaving.rule), []).append(row)
         for rows in map(np.array, by_rule.values()):
-            sound = torch.isfinite(logits[rows]).all(dim=-1).numpy()
+            leaving = self._requests[int(group.samples[rows[0]])].leaving
+            p = leaving.told(logits[rows]).numpy()
+            sound = np.isfinite(p).all(axis=-1)
             for number in group.samples[rows[~sound]]:
                 self._answer([number], [RunError(f"layer {group.layer}: the probabilities are not finite")])
             if sound.any():
-                rows = rows[sound]
-                stays[rows] = self._judge(group, rows, logits[rows])
+                stays[rows[sound]] = self._judge(group, rows[sound], p[sound])
         self._waiting.put_back(group, stays)
 
-    def _judge(self, group: Group, rows: np.ndarray, logits: Tensor) -> np.ndarray:
-        """Answer those of `rows`, all of one exit rule, that leave; who stays, bool [rows]."""
+    def _judge(self, group: Group, rows: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Answer those of `rows`, all of one exit rule, which is told `p`, that leave; who stays, bool [rows].
+
+        What the rule raises, as one that was fitted on other classes does, reaches these rows alone.
+        """
         numbers = group.samples[rows]
         requests = [self._requests[number] for number in numbers.tolist()]
         rule = requests[0].leaving.rule
         wanted = (np.array([getattr(each.leaving, name) for each in requests]) for name in ("threshold", "last"))
         kind = self._model.kind
         leaving = Leaving(rule, *wanted, kind)
-        p = leaving.told(logits).numpy()
         said = np.stack([each.said for each in requests]) if rule.looks_back and group.layer > 1 else None
-        said, scores, answers, stays = leaving.judge(said, p, group.layer)
+        try:
+            said, scores, answers, stays = leaving.judge(said, p, group.layer)
+        except Exception as error:
+            self._answer(numbers, [error] * len(numbers))
+            return np.zeros(len(rows), bool)
         for request, kept in zip(requests, said if said is not None else (), strict=said is not None):
             request.said = kept
         if not stays.all():

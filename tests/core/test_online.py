@@ -16,7 +16,7 @@ import torch
 from fastbert_core import adaptive, online
 from fastbert_core.engine import TOKEN_BUDGET, Engine
 from fastbert_core.errors import Closed, DeadlinePassed, InputError, QueueFull, RunError
-from fastbert_core.exit_rules import get_rule
+from fastbert_core.exit_rules import RULES, get_rule
 from tests.core.small import LAYERS, WORDS, make_model, texts_of
 from tests.core.test_engine import limited
 
@@ -321,6 +321,28 @@ def test_what_is_not_finite_fails_alone(tokenizer):
         with pytest.raises(RunError, match=r"^layer 1: the probabilities are not finite$"):
             futures[1].result(TIMEOUT)
         assert [futures[at].result(TIMEOUT).exit_layer for at in (0, 2)] == [LAYERS] * 2
+
+
+def test_what_a_rule_cannot_be_told_fails_alone(tokenizer):
+    """Energy takes e^z, which is no number from logits of 710 on, of which probabilities are sound."""
+    model = make_model()
+    with torch.no_grad():
+        model.classifiers[0].output.bias += 800
+    with Engine(model, tokenizer) as engine:
+        futures = [engine.submit("word1", 0, rule=rule) for rule in ("energy", "entropy")]
+        with pytest.raises(RunError, match=r"^layer 1: the probabilities are not finite$"):
+            futures[0].result(TIMEOUT)
+        assert futures[1].result(TIMEOUT).exit_layer == LAYERS
+        assert engine.submit("word1", 0).result(TIMEOUT).exit_layer == LAYERS
+
+
+def test_a_rule_that_was_fitted_on_other_classes_fails_its_own_requests_alone(engine):
+    p = np.random.default_rng(0).dirichlet(np.ones(5), (20, LAYERS))
+    futures = [engine.submit("word1", 0, rule=rule) for rule in (RULES["gate"].fit(p), None)]
+    with pytest.raises(InputError, match=r"exit rule: found 1 layers of 3 classes, expected 4 layers of 5"):
+        futures[0].result(TIMEOUT)
+    assert futures[1].result(TIMEOUT).exit_layer == LAYERS
+    assert engine.submit("word1", 0).result(TIMEOUT).exit_layer == LAYERS
 
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
