@@ -224,7 +224,7 @@ class Engine:
 
         Arguments are those of `predict`, and so is the answer. Requests that differ in them run together.
         deadline: seconds from now in which a request must have begun its last layer, or it ends with DeadlinePassed
-        wait: whether to wait, up to the deadline, where the queue is full
+        wait: whether to wait, up to the deadline, where the queue is full; a callback of a future never waits
 
         In asyncio: `await asyncio.wrap_future(engine.submit(...))`. A future that is cancelled costs no further layer.
         Raises InputError as `predict`, QueueFull, and Closed after `close`. Callbacks of the future run in the thread

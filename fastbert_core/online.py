@@ -90,13 +90,13 @@ class Online:
         return self._under_way
 
     def submit(self, request: Request, wait: bool) -> None:
-        """Take a request; where there is no room, `wait` for some until its deadline.
+        """Take a request; where there is no room, `wait` for some until its deadline, but never in the thread itself.
 
         Raises QueueFull where there is no room, DeadlinePassed where none came in time, Closed after `close`.
         """
         with self._changed:
             while self._open and self._under_way >= self.most:
-                if not wait:
+                if not wait or threading.current_thread() is self._thread:  # which alone makes room
                     raise QueueFull(f"found {self._under_way} requests under way, expected fewer than {self.most}")
                 left = request.deadline - time.monotonic()
                 if left <= 0:

@@ -196,6 +196,24 @@ def test_a_full_queue_refuses_or_lets_wait(model, tokenizer, monkeypatch):
         assert engine.online.under_way == 0
 
 
+def test_a_callback_is_refused_where_it_would_wait_for_its_own_thread(model, tokenizer, monkeypatch):
+    with Engine(model, tokenizer, queue=2) as engine:
+        gate, refused = Gate(engine.model, monkeypatch), Future()
+
+        def ask_twice(_):
+            engine.submit("word3", 1, wait=True)  # takes the room of the request that has ended
+            try:
+                engine.submit("word4", 1, wait=True, deadline=1)
+            except RunError as error:
+                refused.set_result(error)
+
+        futures = [engine.submit(word, speed) for word, speed in (("word1", 1), ("word2", 0))]
+        futures[0].add_done_callback(ask_twice)
+        gate.pass_all()
+        assert isinstance(refused.result(TIMEOUT), QueueFull)
+        assert futures[1].result(TIMEOUT).exit_layer == LAYERS
+
+
 def test_a_request_past_its_deadline_costs_no_further_layer(engine, monkeypatch):
     gate = Gate(engine.model, monkeypatch)
     patient = engine.submit("word1", 0)
