@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect
 
 from fastbert_core.engine import Engine, Prediction
 from fastbert_core.errors import Closed, DeadlinePassed, InputError, QueueFull, RunError, one_line
@@ -99,6 +100,7 @@ def application(engine: Engine, limits: Limits) -> FastAPI:
 
 async def answer(engine: Engine, limits: Limits, request: Request) -> tuple[int, Any]:
     """The status and the content that answer a request."""
+    gone = GONE, {"error": "the client has hung up"}
     try:
         raw = await _body(request, limits.max_bytes)
         if raw is None:
@@ -112,6 +114,8 @@ async def answer(engine: Engine, limits: Limits, request: Request) -> tuple[int,
         deadline = min(asked.deadline or limits.deadline, limits.deadline)
         options = (wanted or limits.wanted) | {"rule": asked.rule, "deadline": deadline}
         found = await _predicted(engine, items, options, request)
+    except ClientDisconnect:  # before its body was whole
+        return gone
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "body"
@@ -119,7 +123,7 @@ async def answer(engine: Engine, limits: Limits, request: Request) -> tuple[int,
     except tuple(STATUS) as error:
         return next(status for kind, status in STATUS.items() if isinstance(error, kind)), {"error": str(error)}
     if found is None:
-        return GONE, {"error": "the client has hung up"}
+        return gone
     told = [_told(each, engine.model.config.class_names if asked.probabilities else None) for each in found]
     return 200, told[0] if asked.text is not None else {"predictions": told}
 

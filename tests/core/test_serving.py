@@ -236,6 +236,16 @@ def test_a_client_that_hangs_up_costs_no_further_layer(server, monkeypatch):
     assert counted(server.port, 'fastbert_requests_total{status="499"}') == 1
 
 
+def test_a_client_that_hangs_up_within_its_body_is_counted_and_no_fault(server, caplog):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as line:
+        line.sendall(b'POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 99\r\n\r\n{"text": ')
+    end = time.monotonic() + TIMEOUT
+    while 'fastbert_requests_total{status="499"} 1.0' not in ask(server.port, path="/metrics")[1]:
+        assert not caplog.messages
+        assert time.monotonic() < end
+    assert not caplog.messages
+
+
 # --- a process of its own ---
 
 
