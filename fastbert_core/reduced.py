@@ -29,7 +29,8 @@ def in_precision(model: FastBertModel, precision: str, device: torch.device) -> 
     if precision == "int8":
         quantise(model.backbone.eval())
     elif precision in DTYPES:
-        model.backbone.to(DTYPES[precision])
+        for weights in model.backbone.parameters():  # no buffers: frequencies of rotary positions lose theirs
+            weights.data = weights.data.to(DTYPES[precision])
         for classifier in model.classifiers:
             classifier.first.to(DTYPES[precision])
             classifier.first.__class__ = Widened

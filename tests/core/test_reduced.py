@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from transformers import ModernBertConfig
 
 from fastbert_core import fastest, known_precision, precision, reduced
 from fastbert_core.engine import Engine
@@ -14,7 +15,7 @@ from fastbert_core.fastest import Tried, fastest_of, try_precisions
 from fastbert_core.known_precision import keep_precision
 from fastbert_core.precision import candidates
 from fastbert_core.reduced import DTYPES, folded, in_precision
-from tests.core.small import LAYERS, texts_of, varied
+from tests.core.small import LAYERS, PAD, make_model, texts_of, varied
 
 CPU = torch.device("cpu")
 
@@ -97,6 +98,18 @@ def test_what_reads_hidden_states_has_16_bits_and_what_follows_has_32(model, pre
         reduced.classify(1, torch.zeros(2, 3, reduced.config.backbone_config.hidden_size, dtype=dtype), None).dtype
         == torch.float32
     )
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_rotary_positions_are_computed_in_32_bits(precision):
+    """Of 16 bits a frequency is off by up to 1 / 512, and the angle of position 500 by most of a radian."""
+    model = make_model(ModernBertConfig, pad_token_id=PAD, max_position_embeddings=512)
+    dtype = DTYPES[precision]
+    hidden = torch.zeros(1, 512, model.config.backbone_config.hidden_size)
+    reduced = in_precision(model, precision, CPU).context(hidden.to(dtype), None)
+    for kind, (_, exact) in model.context(hidden, None).items():
+        for angles, of_32_bits in zip(reduced[kind][1], exact, strict=True):
+            assert torch.equal(angles, of_32_bits.to(dtype))
 
 
 def test_requests_in_int8(model, tokenizer):
