@@ -191,7 +191,7 @@ class Engine:
             "budget": budget,
             "layers_per_second": layers_per_second,
         }
-        rule, steer = self._steer(wanted, rule)
+        rule, steer = self._steer(wanted, rule, last)
         rows = None if batch_size is None else _size("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
@@ -230,8 +230,10 @@ class Engine:
         Raises InputError as `predict`, QueueFull, and Closed after `close`. Callbacks of the future run in the thread
         that runs the model, and must be short.
         """
-        rule, steer = self._steer({"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}, rule)
-        leaving = Leaving(rule, steer.threshold, self._last(max_layers), self.model.kind)
+        wanted = {"speed": speed, "speedup": speedup, "max_disagreement": max_disagreement}
+        last = self._last(max_layers)
+        rule, steer = self._steer(wanted, rule, last)
+        leaving = Leaving(rule, steer.threshold, last, self.model.kind)
         until = math.inf if deadline is None else time.monotonic() + _seconds("deadline", deadline)
         self._check_form(pair)
         if self.model.kind.of_words:
@@ -258,8 +260,13 @@ class Engine:
     def _last(self, max_layers: int | None) -> int:
         return _size("max_layers", max_layers, self.model.layers, self.model.layers)
 
-    def _steer(self, wanted: dict[str, float | None], rule: str | ExitRule | None) -> tuple[ExitRule, Steady | Budget]:
-        """The rule, or the task type's own where none is named, and what says its threshold for the next samples."""
+    def _steer(
+        self, wanted: dict[str, float | None], rule: str | ExitRule | None, last: int
+    ) -> tuple[ExitRule, Steady | Budget]:
+        """The rule, or the task type's own where none is named, and what says its threshold for the next samples.
+
+        last: the layer where all leave, beyond which a budget can allow nothing
+        """
         given = {name: value for name, value in wanted.items() if value is not None}
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
@@ -274,7 +281,7 @@ class Engine:
             raise InputError(f"rule: found {name!r}, expected {self.points.rule}, which the operating points are of")
         for target, holds in (("budget", Budget), ("layers_per_second", Pace)):
             if target in given:
-                return found, holds(self.points.thresholds, self.points.layers, given[target])
+                return found, holds(self.points.thresholds, np.minimum(self.points.layers, last), given[target])
         return found, Steady(self.points.threshold(**given))
 
     def _check_form(self, pairs: object) -> None:

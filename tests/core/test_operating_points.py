@@ -4,12 +4,13 @@ import dataclasses
 import json
 import re
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.special import softmax
 
-from fastbert_core.budgets import Budget, held
+from fastbert_core.budgets import Budget, Pace, held
 from fastbert_core.engine import BUDGETED, Engine
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
@@ -230,6 +231,24 @@ def test_a_stream_that_waits_for_its_texts_is_given_the_layers_of_a_second(folde
         engine.predict("a text", layers_per_second=9)
     with pytest.raises(InputError, match="layers_per_second: found 0"):
         engine.predict(iter(texts), layers_per_second=0)
+
+
+def test_no_layers_are_saved_up_beyond_max_layers(folder, monkeypatch):
+    texts, now = texts_of(20 * BUDGETED), [0.0]
+    engine = calibrated_engine(folder, texts)
+    monkeypatch.setattr("fastbert_core.engine.Pace", partial(Pace, clock=lambda: now[0]))
+
+    def idle_then_flood():
+        for number, text in enumerate(texts):
+            now[0] += 1000 * (number < len(texts) // 2)
+            yield text
+
+    found = engine.predict(idle_then_flood(), layers_per_second=100, max_layers=2)
+    executed = np.array([one.exit_layer for one in found])
+    assert set(executed[: len(texts) // 2]) == {2}
+    assert set(executed[len(texts) // 2 :]) == {1}
+    with pytest.raises(InputError, match=r"budget: found 2\.5, expected mean layers from 1 to 2"):
+        engine.predict(iter(texts), budget=2.5, max_layers=2)
 
 
 def test_a_stream_unlike_calibration_is_warned_of_once(folder, caplog):
