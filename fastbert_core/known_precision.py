@@ -8,7 +8,7 @@ import torch
 from fastbert_core.errors import InputError, refused
 from fastbert_core.files import read_object, write_whole
 from fastbert_core.operating_points import check_weights, weights_sha256
-from fastbert_core.precision import ENGINE_PRECISIONS, instruction_set
+from fastbert_core.precision import ENGINE_PRECISIONS, instruction_set, multiplies_int8
 
 FILE = "precisions.json"
 
@@ -19,7 +19,7 @@ def known_precision(path: Path | None, source: str | Path, device: torch.device)
     Raises InputError where it says nothing, is damaged, or was made for other weights.
     """
     remedy = "`fastbert calibrate MODEL --texts FILE` tries all on this machine, or name one"
-    kind = instruction_set(device)
+    kind = machine(device)
     found = _read(path, remedy).get(kind) if path is not None else None
     if found is None:
         raise InputError(f"{source}: found no precision that was tried on {kind}, expected one; {remedy}")
@@ -32,8 +32,13 @@ def keep_precision(folder: Path, device: torch.device, precision: str, tried: li
     path = Path(folder) / FILE
     table = _read(path, "remove it") if path.exists() else {}
     record = {"precision": precision, "model_sha256": weights_sha256(folder), "tried": tried}
-    write_whole(path, json.dumps(table | {instruction_set(device): record}, indent=1) + "\n")
+    write_whole(path, json.dumps(table | {machine(device): record}, indent=1) + "\n")
     return path
+
+
+def machine(device: torch.device) -> str:
+    """Its kind: the instruction set, and whether a CPU adds up products of int8, on which int8's answers depend too."""
+    return instruction_set(device) + (" int8" if device.type == "cpu" and multiplies_int8() else "")
 
 
 def _read(path: Path, remedy: str) -> dict:

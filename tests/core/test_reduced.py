@@ -167,7 +167,7 @@ def folder(model, tokenizer, tmp_path):
 def test_what_was_tried_is_kept_by_kind_of_machine(folder, monkeypatch):
     keep_precision(folder, CPU, "int8", [])
     assert Engine.from_pretrained(folder, precision="fastest").precision == "int8"
-    monkeypatch.setattr(known_precision, "instruction_set", lambda device: "another")
+    monkeypatch.setattr(known_precision, "machine", lambda device: "another")
     with pytest.raises(InputError, match="found no precision that was tried on another, expected one; `fastbert cal"):
         Engine.from_pretrained(folder, precision="fastest")
     keep_precision(folder, CPU, "fp32", [Tried("fp32", 9.0, 100.0)._asdict()])
@@ -175,6 +175,15 @@ def test_what_was_tried_is_kept_by_kind_of_machine(folder, monkeypatch):
     monkeypatch.undo()
     assert Engine.from_pretrained(folder, precision="fastest").precision == "int8"
     assert len(json.loads((folder / known_precision.FILE).read_text())) == 2
+
+
+def test_machines_that_differ_in_int8_alone_are_of_two_kinds(folder, monkeypatch):
+    """Where sums of int8 overflow, activations have 7 bits: other answers, and another speed."""
+    monkeypatch.setattr(known_precision, "multiplies_int8", lambda: True)
+    keep_precision(folder, CPU, "int8", [])
+    monkeypatch.setattr(known_precision, "multiplies_int8", lambda: False)
+    with pytest.raises(InputError, match="found no precision that was tried on"):
+        Engine.from_pretrained(folder, precision="fastest")
 
 
 @pytest.mark.parametrize(
