@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from fastbert_core.cluster import check_nodes, joined, ray_or_error
 from fastbert_core.errors import InputError, RunError, reason, refused
-from fastbert_core.files import atomic_write, naming, remove_partial, sha256, write_whole
+from fastbert_core.files import atomic_write, naming, read_object, remove_partial, sha256, write_whole
 from fastbert_core.inputs import choose_columns, text_of
 from fastbert_core.reading import KINDS, is_table, read_file
 from fastbert_core.streams import stretches
@@ -143,7 +143,7 @@ def _check_job(out: Path, job: dict) -> None:
     """Note in `out` what its results are of. Raises InputError if they are of something else."""
     path = out / JOB
     if path.is_file():
-        held = json.loads(path.read_text("utf-8"))
+        held = read_object(path, "what its results are of; --out names a new folder")
         if other := [name for name in job if held.get(name) != job[name]]:
             found = f"{path}: found another {other[0]}, {held.get(other[0])!r}, expected {job[other[0]]!r}"
             raise InputError(f"{found}; --out names a new folder")

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fastbert_core.backlog import _read, table_of
+from fastbert_core.backlog import JOB, _check_job, _read, table_of
 from fastbert_core.engine import Prediction
+from fastbert_core.errors import InputError
 from fastbert_core.task_types import TASK_TYPES
 
 LABELS = {
@@ -34,3 +35,10 @@ def test_columns_are_those_of_the_task_type(tmp_path):
     (row, _) = _read(batch, dict.fromkeys(("text", "pair", "encoding")), "sequence-labelling")
     assert row["wrong"] == [""]
     assert json.loads(row["texts"][0]) == [["Ada wrote"]]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]"])
+def test_a_damaged_note_of_the_job_is_told(tmp_path, damage):
+    (tmp_path / JOB).write_text(damage)
+    with pytest.raises(InputError, match=r"job\.json: found .*, expected what its results are of"):
+        _check_job(tmp_path, {})
