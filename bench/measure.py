@@ -115,7 +115,9 @@ def agreement(engine: Engine, subject: Subject, speed: float, found: Predictions
     Asserts that in fp32 none differs without excuse, and at most 1 in 1000 with one; and that in bf16 a trained model
     has the same label for 99.5% of the samples.
     """
-    broken, excused = disagreements(subject.trace, found.labels, found.exit_layers, speed)
+    broken, excused = disagreements(
+        subject.trace, found.labels, found.exit_layers, speed, tolerance=subject.trace.kept_to
+    )
     same = float((found.labels == subject.trace_labels(speed)).mean())
     if engine.precision == "fp32":
         assert not broken.size, f"samples {broken[:10]} leave elsewhere, or with another label, than the trace says"

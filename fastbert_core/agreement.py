@@ -19,7 +19,7 @@ class Disagreements(NamedTuple):
     """Samples whose exit layer or label differ from the trace's, int64 numbers in ascending order.
 
     broken: those for which nothing excuses it; there must be none
-    excused: those within TOLERANCE of the threshold or a tie; at most 1 in 1000 of all samples
+    excused: those within the tolerance of the threshold or a tie; at most 1 in 1000 of all samples
     """
 
     broken: np.ndarray
@@ -32,10 +32,12 @@ def disagreements(
     exits: np.ndarray,
     speed: float,
     rule: str | ExitRule = "entropy",
+    tolerance: float = TOLERANCE,
 ) -> Disagreements:
     """Compare an engine's labels, of units, and exit layers, int64 [samples], with what `trace` says at `speed`.
 
-    `speed` is the threshold of `rule`. Raises InputError unless the trace holds every layer, and as many samples.
+    `speed` is the threshold of `rule`; `tolerance` is wider where the trace comes from a file that is kept to less.
+    Raises InputError unless the trace holds every layer, and as many samples.
     """
     layers = trace.metadata["layers"]
     if layers != list(range(1, len(layers) + 1)):
@@ -50,8 +52,8 @@ def disagreements(
 
     # At the last layer no threshold decides; a tie matters where the sample leaves, and before where a rule looks back.
     layer = np.array(layers)
-    near_threshold = (np.abs(scores - speed) <= TOLERANCE) & (layer <= expected[:, None]) & (layer < len(layers))
+    near_threshold = (np.abs(scores - speed) <= tolerance) & (layer <= expected[:, None]) & (layer < len(layers))
     asked = layer <= expected[:, None] if get_rule(rule).looks_back else layer == expected[:, None]
-    near_tie = kind.near_tie(trace.probabilities, trace.words, TOLERANCE) & asked
+    near_tie = kind.near_tie(trace.probabilities, trace.words, tolerance) & asked
     near = (near_threshold | near_tie).any(axis=1)
     return Disagreements(np.flatnonzero(differ & ~near), np.flatnonzero(differ & near))

@@ -1,8 +1,7 @@
 """What a trace says, as its file keeps it: whole steps, whose bytes stand apart, in under half of float32's room.
 
-The last bits of a float32 are noise that nothing packs. A trace takes the coarsest step of which no answer
-changes, and no probability, uncertainty or energy moves by more than 1e-5, within which engine and trace agree; 1e-3 in
-that of an epoch, of a few hundred rows, whose accuracy is known to a point or two.
+The last bits of a float32 are noise that nothing packs. Each layer's answer to a text takes the coarsest steps of which
+it does not change, and no probability or uncertainty moves by more than the trace is kept to.
 """
 
 from collections.abc import Mapping
@@ -10,32 +9,67 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import entr
 
+from fastbert_core.task_types import TaskType
+
 BITS = range(9, 25)  # a step of a probability is 2 to the power of minus so many; beyond, float32 has no more
 SCALE_BITS = 14  # the same of a logsumexp z, whose energy, 1 / (1 + e^z), moves by an eighth of a step at most
 LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
 PACKED = ("steps", "bits", "largest", "scale", "scale_bits")
 
 
-def packed(p: np.ndarray, bits: int, sums_to_one: bool) -> dict[str, np.ndarray]:
-    """The members of a trace's file that hold `p` in whole steps of 2 to the power of -bits.
+def packed(p: np.ndarray, kind: TaskType, limit: float) -> dict[str, np.ndarray] | None:
+    """The members of a trace's file that hold `p` in whole steps, each row's the coarsest that change no answer.
+
+    Of a type whose classes exclude each other, a row's largest is what the others leave. What a file kept is kept as
+    it is. None where some row has no such steps.
 
     Args:
         p: float32 [units, layers, classes], in [0, 1]
-        sums_to_one: whether each row of `p` does, so that its largest is what the others leave
+        kind: what is answered, and how unsure a row is
+        limit: how far a probability, and a row's uncertainty, may move
 
-    Returns: `bits`; `steps` uint8 [4, units, layers, classes], lowest byte first; and where rows sum to one `largest`
-        uint16 [units, layers], the class that was left out
+    Returns: `bits` uint8 [units, layers], a row's step being 2 to the power of minus so many; `steps` uint8
+        [4, units, classes, layers], lowest byte first; and where rows sum to one `largest` uint16 [units, layers], the
+        class that was left out
     """
-    members, whole = {"bits": np.array([bits], np.uint8)}, p * 2.0**bits
-    if not sums_to_one:
-        return members | {"steps": _apart(_rounded(whole, bits))}
-    largest = p.argmax(axis=-1)[..., None]
-    steps = _rounded(whole, bits, largest)
-    # Of two classes as probable to a step the one that is left out must stay the first: others are cut there.
-    overtaken = 2**bits - steps.sum(axis=-1) <= steps.max(axis=-1)
-    steps[overtaken] = np.floor(whole[overtaken])
-    np.put_along_axis(steps, largest, 0, axis=-1)
-    return members | {"steps": _apart(steps), "largest": largest[..., 0].astype(np.uint16)}
+    rows, exact = p.reshape(-1, 1, p.shape[-1]), whole_bits(p)
+    largest = rows.argmax(axis=-1)[..., None] if kind.sums_to_one else None
+    before, answers = _unsure(kind, rows), kind.answer(rows)
+    steps, bits, left = np.zeros(rows.shape), np.zeros(rows.shape[:2], np.uint8), np.arange(len(rows))
+    fine = [b for b in BITS if 2.0**-b / 2 <= limit]
+    for tried in fine if exact is None else [exact]:
+        row, of_row = rows[left], None if largest is None else largest[left]
+        found = _rounded(row * 2.0**tried, tried, of_row)
+        kept = _probabilities(found, np.full(len(row), tried)[:, None], of_row)
+        moved = np.maximum(np.abs(kept - row).max(axis=(1, 2)), np.abs(_unsure(kind, kept) - before[left]))
+        same = kind.answer(kept) == answers[left]
+        near = (moved <= limit) & same.all(axis=tuple(range(1, same.ndim)))
+        steps[left[near]], bits[left[near]] = found[near], tried
+        left = left[~near]
+        if not len(left):
+            break
+    else:
+        return None
+    while (half := (steps % 2 == 0).all(axis=-1) & (bits > fine[0])).any():
+        steps[half] /= 2
+        bits[half] -= 1
+    members = {"bits": bits.reshape(p.shape[:-1]), "steps": _apart(steps.reshape(p.shape).swapaxes(1, 2))}
+    return members if largest is None else members | {"largest": largest.reshape(p.shape[:-1]).astype(np.uint16)}
+
+
+def _unsure(kind: TaskType, rows: np.ndarray) -> np.ndarray:
+    """How unsure each row [rows, 1, classes] is by itself, float64 [rows]."""
+    return kind.score(kind.rule(), rows, np.ones(len(rows), np.int32) if kind.of_words else None)[:, 0]
+
+
+def _probabilities(steps: np.ndarray, bits: np.ndarray, largest: np.ndarray | None) -> np.ndarray:
+    """float32 [..., classes] of `steps` likewise and `bits` [...]; `largest` [..., 1] has what the others leave."""
+    whole = 2.0 ** bits[..., None].astype(np.float64)
+    if largest is not None:
+        steps = steps.copy()
+        np.put_along_axis(steps, largest, 0, axis=-1)
+        np.put_along_axis(steps, largest, whole - steps.sum(axis=-1, keepdims=True), axis=-1)
+    return (steps / whole).astype(np.float32)
 
 
 def _rounded(whole: np.ndarray, bits: int, largest: np.ndarray | None = None) -> np.ndarray:
@@ -66,6 +100,11 @@ def _rounded(whole: np.ndarray, bits: int, largest: np.ndarray | None = None) ->
         above = np.diff((errors**2).sum(axis=0), axis=0)[0] < 0
         error = np.where(above, errors[:, 1], errors[:, 0])
         np.put_along_axis(steps, at[..., None], np.where(above, near[1], near[0])[..., None], -1)
+    if largest is not None:
+        # Of two classes as probable to a step the one that is left out must stay the first: others are cut there.
+        overtaken = 2**bits - steps.sum(axis=-1) <= steps.max(axis=-1)
+        np.put_along_axis(whole, largest, 0, -1)
+        steps[overtaken] = np.floor(whole[overtaken])
     return steps
 
 
@@ -87,14 +126,13 @@ def unpacked(members: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     fields = {name: members[name] for name in ("probabilities", "logsumexp") if name in members}
     if "steps" in members:
-        steps, bits = _together(members["steps"]), members["bits"].item()
-        if bits not in BITS:
-            raise ValueError(f"steps of {bits} bits")
-        if "largest" in members:
-            largest = members["largest"].astype(np.int64, casting="safe")[..., None]
-            np.put_along_axis(steps, largest, 0, axis=-1)
-            np.put_along_axis(steps, largest, 2**bits - steps.sum(axis=-1, keepdims=True), axis=-1)
-        fields["probabilities"] = (steps * 2.0**-bits).astype(np.float32)
+        steps, bits = _together(members["steps"]), members["bits"]
+        if bits.size > 1:  # else it is of files from before each row had its own
+            steps = steps.swapaxes(-1, -2)
+        if bits.min() < min(BITS) or bits.max() > max(BITS):
+            raise ValueError(f"steps of {bits.min()} to {bits.max()} bits")
+        largest = members["largest"].astype(np.int64, casting="safe")[..., None] if "largest" in members else None
+        fields["probabilities"] = _probabilities(steps, bits, largest)
     if "scale" in members:
         bits = members["scale_bits"].item() if "scale_bits" in members else 17  # of files from before it was named
         fields["logsumexp"] = (_together(members["scale"]) * 2.0**-bits - LARGEST_LOGSUMEXP).astype(np.float32)

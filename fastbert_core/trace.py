@@ -13,12 +13,14 @@ import numpy as np
 from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.files import write_whole
 from fastbert_core.flops import EncoderShape
-from fastbert_core.packing import BITS, LARGEST_LOGSUMEXP, PACKED, packed, packed_scale, unpacked, whole_bits
+from fastbert_core.packing import LARGEST_LOGSUMEXP, PACKED, packed, packed_scale, unpacked
 from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 
 MEMBERS = ("labels", "tokens", "metadata")
-KEPT_TO = 1e-5  # how far a probability, uncertainty or energy may move in a file; within it engine and trace agree
-EPOCH_KEPT_TO = 1e-3  # in that of an epoch, of a few hundred rows
+KEPT_TO = 1e-5  # how far a probability or uncertainty may move in a file; within it engine and trace agree
+MANY_KEPT_TO = 1e-4  # of words, or of so many classes, whose files are the largest
+MANY = 25
+EPOCH_KEPT_TO = 1e-3  # of an epoch, whose few hundred rows know its accuracy to a point or two
 OPTIONAL = ("probabilities", "logsumexp", "words", *PACKED)  # members that a trace may have
 METADATA = {"split": str, "classes": list, "layers": list, "encoder": dict, "precision": str}
 
@@ -29,7 +31,7 @@ class Trace:
 
     probabilities: float32 [units, layers, classes], as the task type has them; a unit is a sample, or a word of one
         where each word has a label. Of single labels each row sums to 1. A file keeps them so that no
-        prediction changes, and no probability or uncertainty moves by more than KEPT_TO.
+        prediction changes, and no probability or uncertainty moves by more than `kept_to`.
     labels: int64 [units], of many labels [units, classes]; of a regression float64
     tokens: int32 [samples], after truncation, special tokens included
     words: int32 [samples], how many words each sample has; None where samples are not divided into words
@@ -65,6 +67,13 @@ class Trace:
     def shape(self) -> EncoderShape:
         """The sizes that costs are counted from."""
         return EncoderShape(**self.metadata["encoder"])
+
+    @property
+    def kept_to(self) -> float:
+        """How far a file of it may move a probability or an uncertainty."""
+        if self.metadata.get("epoch") is not None:
+            return EPOCH_KEPT_TO
+        return MANY_KEPT_TO if self.kind.of_words or self.probabilities.shape[-1] >= MANY else KEPT_TO
 
     @cached_property
     def uncertainties(self) -> np.ndarray:
@@ -113,19 +122,11 @@ def trace_bytes(trace: Trace, path: Path) -> bytes:
 
 
 def _said(trace: Trace) -> dict[str, np.ndarray]:
-    """The members for what it says: the coarsest steps that keep to what it is kept to, or float32 where none does."""
+    """The members for what it says: in steps, or float32 as it is where no steps keep what it is kept to."""
     p = trace.probabilities
     if p.min() < 0 or p.max() > 1:  # a regression's
         return {"probabilities": p}
-    limit = KEPT_TO if trace.metadata.get("epoch") is None else EPOCH_KEPT_TO
-    exact = whole_bits(p)  # what a file kept is kept as it is
-    for bits in (bits for bits in BITS if 2.0**-bits / 2 <= limit) if exact is None else [exact]:
-        members = packed(p, bits, trace.kind.sums_to_one)
-        kept = dataclasses.replace(trace, **unpacked(members))
-        moved = np.abs(kept.probabilities - p).max(), np.abs(kept.uncertainties - trace.uncertainties).max()
-        if max(moved) <= limit and np.array_equal(kept.predictions, trace.predictions):
-            return members
-    return {"probabilities": p}
+    return packed(p, trace.kind, trace.kept_to) or {"probabilities": p}
 
 
 def load_trace(path: Path) -> Trace:

@@ -4,6 +4,10 @@ import numpy as np
 
 from fastbert_core.errors import InputError, RunError
 
+# What a probability of 0 counts as where a temperature or a gate is fitted, or logarithms are averaged. Files of traces
+# round to 0 what is less probable than their steps; as float32's least it would outweigh all else.
+LEAST = 1e-6
+
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
     """Normalised entropy of the last axis: 0 for a one-hot distribution, 1 for the uniform one.

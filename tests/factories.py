@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import special
 
 from fastbert_core.packing import packed, unpacked
-from fastbert_core.trace import Trace
+from fastbert_core.task_types import SINGLE
+from fastbert_core.trace import KEPT_TO, Trace
 from reproductions.columns import TABLES
 from reproductions.seeds import KEY
 from reproductions.store import find_runs, put_run, run_folder, runs_table
@@ -68,7 +69,7 @@ def make_trace(
 
 def as_kept(p: np.ndarray) -> np.ndarray:
     """Probabilities, float32, that come back from a file as they are."""
-    return unpacked(packed(p.astype(np.float32), 22, sums_to_one=True))["probabilities"]
+    return unpacked(packed(p.astype(np.float32), SINGLE, KEPT_TO))["probabilities"]
 
 
 def trace_of(

@@ -7,9 +7,7 @@ import numpy as np
 
 from fastbert_core.exit_rules import RULES, Fitted, agreements, run_lengths
 from fastbert_core.exit_rules.f_pabee import divergences
-from fastbert_core.uncertainty import uncertainty
-
-TINY = float(np.finfo(np.float32).tiny)
+from fastbert_core.uncertainty import LEAST, uncertainty
 
 
 def features(p: np.ndarray) -> np.ndarray:
@@ -21,8 +19,8 @@ def features(p: np.ndarray) -> np.ndarray:
     wide = p.astype(np.float64)
     second, largest = np.moveaxis(np.partition(wide, -2, axis=-1)[..., -2:], -1, 0)
     # The others' sum is exact where 1 − p has lost its digits.
-    others = np.maximum(wide.sum(axis=-1) - largest, TINY)
-    logit = np.log(largest) - np.log(others)
+    others = wide.sum(axis=-1) - largest
+    logit = np.log(largest) - np.log(np.where(others > 0, others, LEAST))
     before = np.concatenate([np.zeros((len(p), 1)), logit[:, :-1]], axis=1)
     run = run_lengths(agreements(p)).astype(np.float64)
     return np.stack([logit, largest - second, uncertainty(p), run, before, divergences(p)], axis=-1)

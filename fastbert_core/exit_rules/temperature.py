@@ -10,13 +10,14 @@ from fastbert_core.exit_rules import RULES, ExitRule, Fitted, check_labels
 from fastbert_core.exit_rules.entropy import Entropy
 from fastbert_core.exit_rules.margin import Margin
 from fastbert_core.exit_rules.max_prob import MaxProb
+from fastbert_core.uncertainty import LEAST
 
 WARMEST = 20.0  # of the temperatures that are tried; the coldest is its inverse
 
 
-def logits(p: np.ndarray) -> np.ndarray:
-    """Logits up to a constant, float64; a probability that underflowed to 0 counts as float32's smallest."""
-    return np.log(np.maximum(p, np.finfo(np.float32).tiny).astype(np.float64))
+def logits(p: np.ndarray, least: float = LEAST) -> np.ndarray:
+    """Logits up to a constant, float64; a probability of 0 counts as `least`."""
+    return np.log(np.where(p > 0, p, least).astype(np.float64))
 
 
 def tempered(p: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
@@ -24,7 +25,7 @@ def tempered(p: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
 
     temperature: a number, or an array that broadcasts against `p`
     """
-    return np.exp(log_softmax(logits(p) / temperature, axis=-1))
+    return np.exp(log_softmax(logits(p, np.finfo(np.float32).tiny) / temperature, axis=-1))
 
 
 def fitted_temperature(p: np.ndarray, labels: np.ndarray) -> float:
