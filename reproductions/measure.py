@@ -16,6 +16,7 @@ from reproductions.figure4_luha import luha
 from reproductions.figure5_exit_layers import exit_layers
 from reproductions.figure6_uncertainty import uncertainty_distribution
 from reproductions.figure7_convergence import convergence
+from reproductions.out_of_scope import out_of_scope
 from reproductions.paper_rows import Paper, compared_tasks
 from reproductions.repeats import counted_once
 from reproductions.seeds import check_seeds, comparable
@@ -78,6 +79,7 @@ def measure(results_dir: Path) -> list[Path]:
         "trainings": trainings([trace for trace in traces if trace.metadata["split"] == "test"]),
         "encoders": encoders(stored, runs),
         "task_metrics": task_metrics(every),
+        "out_of_scope": out_of_scope(traces),
     }
     written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]
     for name in (name for name, table in tables.items() if table.empty):

@@ -204,6 +204,20 @@ def many_classes(tables: Tables) -> str:
     return markdown(lines)
 
 
+@block
+def out_of_scope(tables: Tables) -> str:
+    """How often each operating point is sure of a wrong answer, in scope and out of it, beside all layers."""
+    lines = []
+    for row in tables["more/out_of_scope"].itertuples():
+        line = {"task": row.task, "point": row.point, "texts": f"{row.samples:,} {row.scope}"}
+        line |= {"layers": f"{row.mean_layers:.1f}", "right": f"{row.accuracy:.2f}"}
+        line["sure and wrong"] = f"{row.sure_wrong:.2f} [{row.sure_wrong_low:.2f}, {row.sure_wrong_high:.2f}]"
+        more = f"{row.more:+.2f} [{row.more_low:+.2f}, {row.more_high:+.2f}]"
+        line["more than all layers"] = "" if pd.isna(row.more) else more
+        lines.append(line | {"AUROC of scope": f"{row.scope_auroc:.3f}"})
+    return markdown(lines)
+
+
 def _kept(rows: pd.DataFrame, rule: str) -> str:
     """What a rule keeps at a point: points lost with their interval, and layers."""
     if rule not in rows.index:

@@ -58,13 +58,13 @@ def _outcomes(test: Trace, dev: Trace | None) -> dict[tuple[str, str], tuple[flo
     for rule in (name for name in able([test], [dev]) if name in known):
         fitted = fitted_on(dev, known[rule])
         scores, answers = judged(test, fitted)
-        for point, threshold in _thresholds(dev, fitted, test.metadata["metrics"][0]).items():
+        for point, threshold in thresholds(dev, fitted, test.metadata["metrics"][0]).items():
             if threshold is not None:
                 found[point, rule] = threshold, leaving(test, exit_layers(scores, threshold), answers)
     return found
 
 
-def _thresholds(dev: Trace, rule: object, metric: str) -> dict[str, float | None]:
+def thresholds(dev: Trace, rule: object, metric: str) -> dict[str, float | None]:
     """The threshold of each operating point, None where there is none."""
     scores, answers = judged(dev, rule)
     depth = np.arange(1, dev.shape.layers + 1)

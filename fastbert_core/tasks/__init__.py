@@ -68,6 +68,7 @@ class Task:
     scores: the least and the largest score of a regression
     folder: where its files lie below a folder of data that has none called as the task; None where there is none
     splits: the files that there are; what is missing is carved out of train
+    out_of_scope: the class of texts that are of none of the others; None where there is none
     """
 
     name: str
@@ -82,6 +83,7 @@ class Task:
     scores: tuple[float, float] | None = None
     folder: str | None = None
     splits: tuple[str, ...] = SPLITS
+    out_of_scope: str | None = None
 
     @property
     def group(self) -> str:
@@ -113,7 +115,7 @@ def read_task(name: str, table: dict) -> Task:
         hub = HubSource(**{key: tuple(value) if isinstance(value, list) else value for key, value in hub.items()})
     package = PackageSource(**table["package"]) if "package" in table else None
     classes = tuple(table["labels"]) if "labels" in table else (SCORE,)
-    more = {key: table[key] for key in ("pair", "row", "type", "folder") if key in table}
+    more = {key: table[key] for key in ("pair", "row", "type", "folder", "out_of_scope") if key in table}
     more |= {key: tuple(table[key]) for key in ("metrics", "scores", "splits") if key in table}
     return Task(name, table["language"], classes, hub=hub, package=package, **more)
 
