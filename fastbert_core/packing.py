@@ -127,7 +127,7 @@ def unpacked(members: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     fields = {name: members[name] for name in ("probabilities", "logsumexp") if name in members}
     if "steps" in members:
         steps, bits = _together(members["steps"]), members["bits"]
-        if bits.size > 1:  # else it is of files from before each row had its own
+        if bits.ndim > 1:  # else it is of files from before each row had its own
             steps = steps.swapaxes(-1, -2)
         if bits.min() < min(BITS) or bits.max() > max(BITS):
             raise ValueError(f"steps of {bits.min()} to {bits.max()} bits")

@@ -176,9 +176,8 @@ def test_the_curve_loops_neither_over_samples_nor_over_speeds(monkeypatch):
 
 
 def test_uncertainties_are_computed_once_for_a_trace(monkeypatch):
-    computed = []
+    computed, some_trace = [], make_trace(100)
     monkeypatch.setattr(entropy, "uncertainty", lambda p: computed.append(1) or uncertainty(p))
-    some_trace = make_trace(100)
     for _ in range(3):
         curve(some_trace, SPEEDS)
         at_speed(some_trace, 0.3)

@@ -57,6 +57,13 @@ def test_a_file_keeps_uncertainties(trace, tmp_path, classes, spread, epoch):
     assert (tmp_path / "t.npz").read_bytes() == first, "what was kept must not wear off"
 
 
+def test_a_file_of_one_sample_and_layer_is_read(trace, tmp_path):
+    alone = dataclasses.replace(trace, probabilities=trace.probabilities[:1, :1], labels=trace.labels[:1])
+    alone = dataclasses.replace(alone, tokens=trace.tokens[:1], metadata=trace.metadata | {"layers": [4]})
+    save_trace(alone, tmp_path / "t.npz")
+    np.testing.assert_array_equal(load_trace(tmp_path / "t.npz").probabilities, alone.probabilities)
+
+
 def test_how_far_what_a_file_keeps_may_move():
     assert (KEPT_TO, MANY_KEPT_TO, EPOCH_KEPT_TO) == (1e-5, 1e-4, 1e-3)
 
