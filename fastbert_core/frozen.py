@@ -22,7 +22,7 @@ from fastbert_core.tracing import evaluating
 
 MAX_BYTES = 32 * 2**30
 FOR_BATCHES = 4 * 2**30  # of a GPU's memory
-STORED = {"fp32": torch.float32, "bf16": torch.bfloat16}  # there
+STORED = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what classifiers multiply
 
 # Of the rows of a batch, and the batch: what the classifiers asked for read, [layers, b, n, hidden]; teacher's logits.
 Frozen = Callable[[np.ndarray, Batch], tuple[Tensor, Tensor]]
@@ -54,8 +54,7 @@ def frozen_states(
     if kept is not False:
         folder.mkdir(parents=True, exist_ok=True)
         on_cpu = model.device.type == "cpu"
-        dtype = torch.float32 if on_cpu else STORED[precision]
-        needed = dtype.itemsize * len(encoded.ids) * len(layers) * model.backbone.config.hidden_size
+        needed = STORED[precision].itemsize * len(encoded.ids) * len(layers) * model.backbone.config.hidden_size
         room = min(MAX_BYTES, _room_on_disk(model, folder) if on_cpu else _room_on_gpu(model.device))
         if needed <= room:
             if on_cpu:
@@ -77,16 +76,16 @@ def frozen_states(
 class KeptStates:
     """The states of all samples in a nameless file in `folder`, gone with the process however it ends.
 
-    Float32 [tokens, layers, hidden], the tokens in the order of `encoded`. A batch is read from it, not mapped:
-    pages of a map would count as the process's own memory, gigabytes after an epoch. Raises OSError, naming `folder`,
-    where the disk is full.
+    [tokens, layers, hidden], the tokens in the order of `encoded`, in the precision in which the classifiers multiply
+    them. A batch is read from it, not mapped: pages of a map would count as the process's own memory, gigabytes after
+    an epoch. Raises OSError, naming `folder`, where the disk is full.
     """
 
     def __init__(
         self, model: FastBertModel, encoded: Encoded, pad_id: int, precision: str, folder: Path, layers: Sequence[int]
     ) -> None:
-        self._of_token = len(layers), model.backbone.config.hidden_size
-        self._token_bytes = 4 * math.prod(self._of_token)
+        self._of_token, self._dtype = (len(layers), model.backbone.config.hidden_size), STORED[precision]
+        self._token_bytes = self._dtype.itemsize * math.prod(self._of_token)
         self._encoded = encoded
         self._teacher = np.empty((encoded.unit_count, model.config.num_labels), np.float32)
         bar = tqdm(total=len(encoded), desc="frozen states", unit="sample", disable=None)
@@ -100,8 +99,8 @@ class KeptStates:
             for rows in sorted_batches(encoded.lengths):
                 hidden, teacher = _pass(model, collate(encoded, rows, pad_id), layers)
                 self._teacher[encoded.units(rows)] = teacher.float().numpy()
-                states = torch.stack(hidden, dim=2).float().numpy()  # [b, n, layers, hidden]
-                for row, state in zip(rows, states, strict=True):
+                states = torch.stack(hidden, dim=2).to(self._dtype)  # [b, n, layers, hidden]
+                for row, state in zip(rows, _bytes(states), strict=True):
                     file.seek(int(encoded.offsets[row]) * self._token_bytes)
                     file.write(state[: encoded.lengths[row]])
                 bar.update(len(rows))
@@ -110,15 +109,16 @@ class KeptStates:
         weakref.finalize(self, os.close, self._file)
 
     def __call__(self, rows: np.ndarray, batch: Batch) -> tuple[Tensor, Tensor]:
-        b, n = batch.input_ids.shape
-        layers, width = self._of_token
-        padded = np.zeros((layers, b, n, width), np.float32)
-        for at, row in enumerate(rows):
+        states = torch.zeros(*batch.input_ids.shape, *self._of_token, dtype=self._dtype)  # [b, n, layers, hidden]
+        for row, content in zip(rows, _bytes(states), strict=True):
             start, length = int(self._encoded.offsets[row]), int(self._encoded.lengths[row])
-            content = os.pread(self._file, length * self._token_bytes, start * self._token_bytes)
-            states = np.frombuffer(content, np.float32).reshape(length, layers, width)
-            padded[:, at, :length] = states.transpose(1, 0, 2)
-        return torch.from_numpy(padded), torch.from_numpy(self._teacher[self._encoded.units(rows)])
+            os.preadv(self._file, [content[:length]], start * self._token_bytes)
+        return states.permute(2, 0, 1, 3), torch.from_numpy(self._teacher[self._encoded.units(rows)])
+
+
+def _bytes(states: Tensor) -> np.ndarray:
+    """The memory of a contiguous tensor as uint8, the last of its axes widened: NumPy knows no bfloat16."""
+    return states.view(torch.uint8).numpy()
 
 
 class StatesOnDevice:

@@ -9,9 +9,12 @@ import torch
 
 from fastbert_core import frozen
 from fastbert_core.encoder_folder import load_tokenizer, tiny
-from fastbert_core.encoding import collate, encode
+from fastbert_core.encoding import collate, encode, sorted_batches
 from fastbert_core.frozen import KeptStates, StatesOnDevice, frozen_states
+from fastbert_core.heads import logits_of_each
 from fastbert_core.model import FastBertModel
+from fastbert_core.precision import autocast
+from fastbert_core.tracing import evaluating
 
 TEXTS = ["one two three four five", "two", "three one", "", "five four three two one one two"]
 
@@ -67,6 +70,21 @@ def test_states_are_kept_where_the_disk_has_room_for_them_and_the_stage_s_files(
     assert all(line.startswith(f"{tmp_path}: room for 0.0 GiB of frozen states") for line in said)
 
 
+@pytest.mark.parametrize(("precision", "width"), [("fp32", 4), ("bf16", 2)])
+def test_classifiers_read_the_same_bits_from_disk_as_from_a_pass(model, tmp_path, monkeypatch, precision, width):
+    model, encoded = model
+    kept = frozen_states(model, encoded, 0, precision, tmp_path, print)
+    assert os.fstat(kept._file).st_size == width * encoded.offsets[-1] * 2 * 16
+    monkeypatch.setattr(frozen, "MAX_BYTES", 0)
+    computed = frozen_states(model, encoded, 0, precision, tmp_path, print)
+    (rows,) = sorted_batches(encoded.lengths)
+    (ours, _, mask), (theirs, _, _) = (states_of(source, encoded, rows) for source in (kept, computed))
+    assert theirs.dtype == torch.float32
+    with evaluating(model), autocast(model.device, precision):
+        said = [torch.stack(logits_of_each(model.classifiers[:2], states, mask)) for states in (ours, theirs)]
+    assert torch.equal(*said)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's full disk")
 def test_a_disk_that_fills_up_is_told_with_the_folder(model, tmp_path, monkeypatch):
     model, encoded = model
@@ -83,9 +101,9 @@ def test_states_in_a_device_s_memory_are_those_on_disk(model, tmp_path, precisio
     disk = KeptStates(model, encoded, 0, precision, tmp_path, range(1, 3))
     memory = StatesOnDevice(model, encoded, 0, precision, range(1, 3))
     (ours, teacher, mask), (theirs, same_teacher, _) = (states_of(s, encoded, rows) for s in (memory, disk))
-    assert ours.dtype == frozen.STORED[precision]
+    assert ours.dtype == theirs.dtype == frozen.STORED[precision]
     assert ours.shape == theirs.shape
-    torch.testing.assert_close(ours[:, mask].float(), theirs[:, mask], atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(ours[:, mask], theirs[:, mask], atol=tolerance, rtol=tolerance)
     torch.testing.assert_close(teacher, same_teacher, atol=tolerance, rtol=tolerance)
     assert ours.isfinite().all()  # of padding too, which is multiplied by 0
 
