@@ -206,9 +206,13 @@ def _read(batch: dict[str, np.ndarray], read: dict, task_type: str) -> Iterator[
     row = {"file": [number], "wrong": [""], "bad_input": [False]}
     try:
         records = read_file(path, read["encoding"])
-        columns = choose_columns(records, read["text"], read["pair"], labelled=False, kind=TASK_TYPES[task_type])
+        kind = TASK_TYPES[task_type]
+        columns = choose_columns(records, read["text"], read["pair"], labelled=False, kind=kind)
         wanted = [column for column in (columns.text, columns.pair) if column is not None]
-        rows = ((n, *(text_of(found, column, records.at(n)) for column in wanted)) for n, found in records.rows)
+        rows = (
+            (n, *(text_of(found, column, records.at(n), kind.of_words) for column in wanted))
+            for n, found in records.rows
+        )
         for stretch in itertools.chain(stretches(rows, STRETCH), [[]]):
             keys, *texts = zip(*stretch, strict=True) if stretch else ([], *([] for _ in wanted))
             yield row | {"keys": [json.dumps(keys)], "texts": [json.dumps(texts)]}

@@ -12,7 +12,7 @@ from fastbert_core.data import TaskData, content_hash
 from fastbert_core.division import Data, divided
 from fastbert_core.errors import InputError
 from fastbert_core.reading import Records, one_of, read_tables
-from fastbert_core.task_types import SINGLE, TASK_TYPES, TaskType, number_of
+from fastbert_core.task_types import LISTS, SINGLE, TASK_TYPES, TaskType, number_of
 from fastbert_core.tasks import SCORE, Task
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
@@ -149,11 +149,15 @@ def read_rows(records: Records, columns: Columns, kind: TaskType = SINGLE) -> Ro
     texts, pairs, values, places = [], [], [], []
     for number, row in records.rows:
         place = records.at(number)
-        texts.append(text_of(row, columns.text, place))
+        texts.append(text_of(row, columns.text, place, kind.of_words))
         if columns.pair is not None:
             pairs.append(text_of(row, columns.pair, place))
         value = None if columns.label is None else row.get(columns.label)
-        if isinstance(value, list) and None in value:
+        if isinstance(value, dict):
+            raise InputError(
+                f"{place}: found an object in the {columns.label}, expected the name of a class, or a list"
+            )
+        if isinstance(value, LISTS) and any(name is None or name != name for name in value):  # NaN
             raise InputError(f"{place}: found nothing at a place in the {columns.label}, expected a name at each")
         values.append(_plain(value, kind))
         places.append(place)
@@ -162,12 +166,17 @@ def read_rows(records: Records, columns: Columns, kind: TaskType = SINGLE) -> Ro
     return Rows(records.name, texts, None if columns.pair is None else pairs, values, places)
 
 
-def text_of(row: dict[str, Any], column: str, place: str) -> str:
-    """The text in a row's column. Raises InputError, beginning with `place`, if it is none or nothing can be seen."""
+def text_of(row: dict[str, Any], column: str, place: str, of_words: bool = False) -> str:
+    """The text in a row's column. Raises InputError, beginning with `place`, if it is none or nothing can be seen.
+
+    of_words: whether each word of a list will have a tag of its own, so that none may hold a space
+    """
     text = row.get(column)
     if text is None or text != text:  # NaN
         raise InputError(f"{place}: found no {column}, expected a text; delete the row, or fill it in")
-    if isinstance(text, list) and text and all(isinstance(word, str) for word in text):
+    if isinstance(text, list | tuple) and text and all(isinstance(word, str) for word in text):
+        if of_words and (spaced := [word for word in text if " " in word]):
+            raise InputError(f"{place}: found a space in the word {spaced[0]!r} of {column}, expected none")
         text = " ".join(text)
     if not isinstance(text, str):
         raise InputError(f"{place}: found the {column} {text!r}, expected a text; --text names another column")

@@ -44,7 +44,8 @@ def predict(
     columns = choose_columns(records, read["text"], read["pair"], labelled=False, kind=engine.model.kind)
     check_pairs(columns.pair is not None, engine.model.config.pair, records.name)
     rows, others = (records.rows, None) if columns.pair is None else itertools.tee(records.rows)
-    first = (text_of(row, columns.text, records.at(number)) for number, row in rows)
+    of_words = engine.model.kind.of_words
+    first = (text_of(row, columns.text, records.at(number), of_words) for number, row in rows)
     second = others and (text_of(row, columns.pair, records.at(number)) for number, row in others)
     begun = time.monotonic()
     found = engine.predict(first, pairs=second, batch_size=batch_size, **wanted)

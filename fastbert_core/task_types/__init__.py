@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # From a trace's check: whether it holds, what was found, what was expected.
 Require = Callable[[bool, str, str], None]
 INTEGER = 9  # digits of a label, at most
+LISTS = list | tuple | set | frozenset  # what holds several labels of a row
 WRITTEN_LIST = re.compile(r"\[(['\"\d].*)?\]", re.DOTALL)
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
 SUM_TOLERANCE = 1e-4

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbert_core.errors import InputError
-from fastbert_core.task_types import TASK_TYPES, Require, TaskType, check_unwritten, number_of, whole
+from fastbert_core.task_types import LISTS, TASK_TYPES, Require, TaskType, check_unwritten, number_of, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +54,7 @@ class MultiLabel(TaskType):
 
     def cell(self, value: Any) -> str:
         """Names separated by commas; of a list, whose names may hold commas, each ends with END."""
-        listed = isinstance(value, list | tuple | set)
-        return "".join(f"{name}{END}" for name in value) if listed else super().cell(value)
+        return "".join(f"{name}{END}" for name in value) if isinstance(value, LISTS) else super().cell(value)
 
     def classes_of(self, labels: Sequence[str]) -> list[str]:
         """By alphabet."""

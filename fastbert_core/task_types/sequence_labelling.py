@@ -48,7 +48,7 @@ class SequenceLabelling(TaskType):
 
     def cell(self, value: Any) -> str:
         """Tags separated by single spaces, or a list of them."""
-        return " ".join(map(str, value)) if isinstance(value, list) else super().cell(value)
+        return " ".join(map(str, value)) if isinstance(value, list | tuple) else super().cell(value)
 
     def classes_of(self, labels: Sequence[str]) -> list[str]:
         """O, then the others by alphabet."""

@@ -35,6 +35,9 @@ def test_columns_are_those_of_the_task_type(tmp_path):
     (row, _) = _read(batch, dict.fromkeys(("text", "pair", "encoding")), "sequence-labelling")
     assert row["wrong"] == [""]
     assert json.loads(row["texts"][0]) == [["Ada wrote"]]
+    path.write_text('{"tokens": ["Ada", "New York"]}\n')
+    (row,) = _read(batch, dict.fromkeys(("text", "pair", "encoding")), "sequence-labelling")
+    assert f"{path}:1: found a space in the word 'New York' of tokens" in row["wrong"][0]
 
 
 @pytest.mark.parametrize("damage", ["{", "[]"])

@@ -7,6 +7,7 @@ import pytest
 
 from fastbert_core import cli
 from fastbert_core.task_types import TASK_TYPES
+from tests.core.small import make_model, make_tokenizer
 
 GOOD, BAD = ["great", "lovely", "fine", "warm"], ["dull", "poor", "weak", "awful"]
 OTHER = ["the", "film", "plot", "actor", "and", "a"]
@@ -90,6 +91,18 @@ def test_labels_that_do_not_fit_are_one_line(trained, capsys):
     assert wrong[1] in error
     assert "wrong.jsonl:31" in error
     assert len(error.splitlines()) == 1
+
+
+def test_a_word_that_holds_a_space_would_have_two_tags(tmp_path, capfd):
+    """Its tags could not be told from those of the words after it."""
+    make_model(classes=["O", "B-GOOD"], of_type={"task_type": "sequence-labelling"}).save_pretrained(tmp_path / "model")
+    make_tokenizer().save_pretrained(tmp_path / "model")
+    rows = [{"tokens": ["word1", "word2"]}, {"tokens": ["word1", "word2 word3"]}]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli.main(["predict", str(tmp_path / "model"), str(tmp_path / "texts.jsonl"), "--speed", "0"]) == 2
+    out, error = capfd.readouterr()
+    assert len(json.loads(out)["label"]) == 2
+    assert "texts.jsonl:2: found a space in the word 'word2 word3' of tokens, expected none" in error
 
 
 def test_the_command_knows_every_type():

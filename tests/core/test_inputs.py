@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fastbert_core.errors import InputError
-from fastbert_core.inputs import UNLABELLED, choose_columns, classes_of, prepare, read_rows, rows_for
+from fastbert_core.inputs import UNLABELLED, Columns, choose_columns, classes_of, prepare, read_rows, rows_for
 from fastbert_core.reading import Records, read_tables
 
 
@@ -189,7 +189,7 @@ def test_tables_of_pandas_are_read_as_files_are():
             prepare(columns)
 
 
-@pytest.mark.parametrize("kind", [list, tuple, set])
+@pytest.mark.parametrize("kind", [list, tuple, set, frozenset])
 def test_names_in_a_list_may_hold_commas(kind):
     rows = [{"text": f"row {at}", "labels": kind((["b, c", "a"], ["d"], [])[at % 3])} for at in range(60)]
     data = prepare(rows, type="multi-label")
@@ -220,10 +220,28 @@ def test_words_and_their_tags_have_no_second_text():
         prepare(rows, type="sequence-labelling")
 
 
-def test_a_list_of_tags_has_one_at_each_place():
-    rows = [{"tokens": [f"w{at}", "b"], "tags": ["B-X", "O" if at else None]} for at in range(40)]
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_a_list_of_tags_has_one_at_each_place(kind, nothing):
+    rows = [{"tokens": kind([f"w{at}", "b"]), "tags": kind(["B-X", "O" if at else nothing])} for at in range(40)]
     with pytest.raises(InputError, match="data, row 1: found nothing at a place in the tags, expected a name at each"):
         prepare(rows, type="sequence-labelling")
+    data = prepare(rows[1:], type="sequence-labelling")
+    assert data.classes == ("O", "B-X")
+    assert set(data.train.labels) == {(1, 0)}
+
+
+def test_a_word_of_a_list_holds_no_space():
+    rows = [{"tokens": [f"w{at}", "New York"], "tags": ["O", "B-X"]} for at in range(40)]
+    with pytest.raises(InputError, match="data, row 1: found a space in the word 'New York' of tokens, expected none"):
+        prepare(rows, type="sequence-labelling")
+    assert read_rows(read_tables(rows)["train"], Columns("tokens")).texts[0] == "w0 New York"
+
+
+def test_an_object_is_no_label():
+    rows = [{"text": f"row {at}", "labels": {"kind": at % 2, "rude": 1}} for at in range(60)]
+    with pytest.raises(InputError, match="data, row 1: found an object in the labels, expected the name of a class"):
+        prepare(rows, type="multi-label")
 
 
 @pytest.mark.parametrize("yes", [1, 1.0, True, "1"])
