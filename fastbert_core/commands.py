@@ -190,7 +190,8 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
 
     model = FastBertModel.from_pretrained(_folder_or_id(options.model)).to(resolve_device(options.device))
     if data in TASKS:
-        split = sources.load_task(TASKS[data], lambda line: print(line, file=sys.stderr)).test
+        loaded = sources.load_task(TASKS[data], lambda line: print(line, file=sys.stderr))
+        split = inputs.rows_of_task(loaded, model.config.class_names, labelled, model.kind, model.config.scores)
     else:
         read = {name: getattr(options, name) for name in READ}
         of = {"kind": model.kind, "scores": model.config.scores}

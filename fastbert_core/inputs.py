@@ -316,6 +316,20 @@ def rows_for(
     return rows.unlabelled().split(classes, kind, scores)
 
 
+def rows_of_task(
+    data: TaskData, classes: Sequence[str], labelled: bool, kind: TaskType, scores: Sequence[float] | None
+) -> Split:
+    """The test rows of one of the suite's own tasks, for a model that has these classes, as `rows_for` has them."""
+    task = data.task
+    if (task.type, task.classes, task.scores) == (kind.name, tuple(classes), scores and tuple(scores)):
+        return data.test
+    if labelled:
+        theirs, ours = (", ".join(names[:5]) + ", …" * (len(names) > 5) for names in (task.classes, classes))
+        found = f"{task.name}: found a {task.type} task of {theirs}"
+        raise InputError(f"{found}, expected one of the model's own type and classes, {kind.name} of {ours}")
+    return replace(data.test, labels=kind.array([kind.none] * len(data.test), len(classes)))
+
+
 def check_pairs(found: bool, expected: bool | None, name: str) -> None:
     """Raise InputError, beginning with `name`, unless there are pairs where a model expects them, and nowhere else.
 

@@ -3,10 +3,13 @@
 import json
 import random
 
+import numpy as np
 import pytest
 
-from fastbert_core import cli
+from fastbert_core import cli, sources
+from fastbert_core.data import TaskData
 from fastbert_core.task_types import TASK_TYPES
+from fastbert_core.tsv import Split
 from tests.core.small import make_model, make_tokenizer
 
 GOOD, BAD = ["great", "lovely", "fine", "warm"], ["dull", "poor", "weak", "awful"]
@@ -91,6 +94,20 @@ def test_labels_that_do_not_fit_are_one_line(trained, capsys):
     assert wrong[1] in error
     assert "wrong.jsonl:31" in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_task_of_another_type_is_one_line(kind, tmp_path, monkeypatch, capsys):
+    scores = [0.0, 5.0] if kind == "regression" else None
+    model = make_model(classes=["O", "good"][: 1 if scores else 2], of_type={"task_type": kind, "scores": scores})
+    model.save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
+    rows = Split(["word1", "word2"], None, np.array([0, 7]))
+    monkeypatch.setattr(sources, "load_task", lambda task, log: TaskData(task, rows, rows, rows, "here", "0"))
+    assert cli.main(["evaluate", str(tmp_path), "reuters-r8"]) == 2
+    assert "reuters-r8: found a single-label task of acq, crude, earn, grain, interest, …, expected" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_word_that_holds_a_space_would_have_two_tags(tmp_path, capfd):

@@ -5,9 +5,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fastbert_core.data import TaskData
 from fastbert_core.errors import InputError
-from fastbert_core.inputs import UNLABELLED, Columns, choose_columns, classes_of, prepare, read_rows, rows_for
+from fastbert_core.inputs import (
+    UNLABELLED,
+    Columns,
+    choose_columns,
+    classes_of,
+    prepare,
+    read_rows,
+    rows_for,
+    rows_of_task,
+)
 from fastbert_core.reading import Records, read_tables
+from fastbert_core.task_types import TASK_TYPES
+from fastbert_core.tasks import Task
+from fastbert_core.tsv import Split
 
 
 def of(*columns):
@@ -167,6 +180,21 @@ def test_a_column_of_other_labels_is_of_something_else_where_none_are_needed():
         prepare(rated, classes=("no", "yes"), needs_labels=False, label="stars")
     with pytest.raises(InputError, match="row 3: found the label 'maybe', expected one of no, yes"):
         prepare(table(label=["no", "yes", "maybe"] * 20), classes=("no", "yes"), needs_labels=False)
+
+
+def test_a_task_of_other_classes_has_texts_alone():
+    labels = np.array([(1, 0), (0, 1)] * 2)
+    rows = Split([f"row {at}" for at in range(4)], None, labels)
+    data = TaskData(Task("mine", "en", ("a", "b"), type="multi-label"), rows, rows, rows, "here", "0")
+    many = TASK_TYPES["multi-label"]
+    assert rows_of_task(data, ["a", "b"], True, many, None) is rows
+    for kind, classes, scores in [("multi-label", ["b", "a"], None), ("single-label", ["a", "b"], None)]:
+        expected = f"mine: found a multi-label task of a, b, expected one of .* {kind} of {', '.join(classes)}"
+        with pytest.raises(InputError, match=expected):
+            rows_of_task(data, classes, True, TASK_TYPES[kind], scores)
+        found = rows_of_task(data, classes, False, TASK_TYPES[kind], scores)
+        assert found.texts == rows.texts
+        assert not TASK_TYPES[kind].known(found.labels).any()
 
 
 @pytest.mark.parametrize("score", ["inf", "nan", float("inf")])
