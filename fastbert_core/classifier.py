@@ -132,11 +132,14 @@ def _alone(work: Path) -> Iterator[None]:
 def _load(data: Any, dev: Any, test: Any, options: Options, read: dict, log: Log) -> Data:
     """The rows, by name or as they are; with a classifier, its classes."""
     if isinstance(data, str) and data in TASKS:
-        if options.classifier is None:
-            return inputs.of_task(load_task(TASKS[data], log))
-        raise InputError(
-            f"{data}: found a task with a classifier, expected a file of texts like those it was trained on"
-        )
+        if options.classifier is not None:
+            raise InputError(
+                f"{data}: found a task with a classifier, expected a file of texts like those it was trained on"
+            )
+        given = [name for name, value in ({"dev": dev, "test": test} | read).items() if value is not None]
+        if given and (given != ["type"] or read["type"] != TASKS[data].type):
+            raise InputError(f"{given[0]}: found it with the task {data}, expected none: a task has its own")
+        return inputs.of_task(load_task(TASKS[data], log))
     if options.classifier is None:
         return inputs.prepare(data, dev, test, **read)
     if read.get("type", SINGLE.name) != SINGLE.name:

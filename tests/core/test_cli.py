@@ -141,6 +141,14 @@ FAULTS = [
     (["train", "reviews.csv", "--out", "suite", *QUICK], "suite: found a model without training.json, not made by"),
     (["train", "reviews.csv", "--out", "m", "--backbone", "mimilm"], "did you mean 'minilm'"),
     (["train", "reviews.csv", "--out", ".", *QUICK], r"\.: found the current folder"),
+    (
+        ["train", "reuters-r8", "--out", "m", "--test", "reviews.csv"],
+        "test: found it with the task reuters-r8, expected",
+    ),
+    (
+        ["train", "reuters-r8", "--out", "m", "--type", "regression"],
+        "type: found it with the task reuters-r8, expected",
+    ),
     (["train", "texts.csv", "--out", "m", *QUICK], "texts.csv: found the columns 'text', expected one that holds the"),
     (
         ["train", "reviews.csv", "--out", "m", "--classifier", "model"],
