@@ -124,7 +124,9 @@ async def answer(engine: Engine, limits: Limits, request: Request) -> tuple[int,
         return next(status for kind, status in STATUS.items() if isinstance(error, kind)), {"error": str(error)}
     if found is None:
         return gone
-    told = [_told(each, engine.model.config.class_names if asked.probabilities else None) for each in found]
+    classes = engine.model.config.class_names
+    names = classes if asked.probabilities and len(classes) > 1 else None  # of a score there are none
+    told = [_told(each, names) for each in found]
     return 200, told[0] if asked.text is not None else {"predictions": told}
 
 

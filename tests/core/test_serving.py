@@ -101,8 +101,9 @@ def test_a_model_of_scores_leaves_by_the_rule_of_its_type(tokenizer):
     model = make_model(classes=["score"], of_type={"task_type": "regression", "scores": [0.0, 5.0]}).eval()
     for server in serve(model, tokenizer):
         expected = server.engine.predict("word1 word2", 0.5)
-        status, told, _ = ask(server.port, {"text": "word1 word2"})
+        status, told, _ = ask(server.port, {"text": "word1 word2", "probabilities": True})
         assert (status, told.get("exit_layer")) == (200, expected.exit_layer)
+        assert "probabilities" not in told
         assert told["label"] == pytest.approx(expected.label, abs=1e-4)
 
 
