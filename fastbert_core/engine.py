@@ -99,6 +99,8 @@ class Engine:
         self.precision = resolve_precision(precision, place, ENGINE_PRECISIONS)
         model = in_precision(model, self.precision, place)
         check_vocabulary(tokenizer, model.config.backbone_config.vocab_size, "tokenizer")
+        if tokenizer.pad_token_id is None:
+            raise InputError("tokenizer: found no padding token, expected one; tokenizer.pad_token names it")
         if not model.family.pooled:
             kind = model.backbone.config.model_type
             raise InputError(
@@ -199,6 +201,9 @@ class Engine:
             found = "one text" if isinstance(texts, str) else "encoded samples"
             raise InputError(f"budget: found {found}, expected a list or an iterator of texts")
         if isinstance(texts, Encoded):
+            if (texts.words is None) == self.model.kind.of_words:
+                found = "samples without words" if texts.words is None else "samples of words"
+                raise InputError(f"encoded: found {found}, expected what the model's own kind.encode makes")
             return self._classify(texts, Leaving(rule, steer.threshold, last, self.model.kind), rows)
         self._check_form(pairs)
         if isinstance(texts, str):

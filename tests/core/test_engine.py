@@ -1,3 +1,4 @@
+import copy
 import itertools
 from collections import UserDict
 from concurrent.futures import ThreadPoolExecutor
@@ -214,6 +215,13 @@ def test_another_model_s_tokenizer_is_refused(model):
     other = BertTokenizerFast({word: index for index, word in enumerate([*SPECIAL, *WORDS, "one", "more"])})
     with pytest.raises(InputError, match="found a tokenizer of 107 tokens, expected at most the encoder's 105"):
         Engine(model, other)
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused(model, tokenizer):
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.pad_token = None
+    with pytest.raises(InputError, match="tokenizer: found no padding token, expected one"):
+        Engine(model, tokenizer)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

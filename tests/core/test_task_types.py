@@ -24,7 +24,7 @@ from fastbert_core.tracing import probabilities
 from fastbert_core.tsv import read_tsv
 from fastbert_core.words import encode_words
 from tests.core import small
-from tests.core.small import LAYERS, LONGEST, PAD, encoded_samples, make_tokenizer, texts_of
+from tests.core.small import LAYERS, LONGEST, PAD, encoded_samples, make_tokenizer, texts_of, varied
 
 CLASSES = {
     "single-label": ["sport", "music", "law"],
@@ -322,6 +322,14 @@ def test_the_engine_tells_what_a_person_asks_for(subjects):
                 assert one.index == pytest.approx(one.probabilities[0])
             else:
                 assert one.label == CLASSES[name][int(np.argmax(one.probabilities))]
+
+
+def test_encoded_samples_have_words_where_the_model_tags_them(subjects):
+    words = subjects["sequence-labelling"][1]
+    for name in CLASSES:
+        other, found = (varied(5), "samples without words") if name == "sequence-labelling" else (words, "of words")
+        with pytest.raises(InputError, match=f"encoded: found .*{found}, expected what the model's own kind.encode"):
+            Engine(subjects[name][0], make_tokenizer()).predict(other, 0.3)
 
 
 def test_words_are_tagged_at_their_first_token_and_what_is_cut_is_outside():
