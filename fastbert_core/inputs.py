@@ -13,7 +13,7 @@ from fastbert_core.division import Data, divided
 from fastbert_core.errors import InputError
 from fastbert_core.reading import Records, one_of, read_tables
 from fastbert_core.task_types import LISTS, SINGLE, TASK_TYPES, TaskType, number_of
-from fastbert_core.tasks import SCORE, Task
+from fastbert_core.tasks import SCORE
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
 
@@ -47,6 +47,14 @@ class Columns(NamedTuple):
     label: str | None = None
 
 
+class Known(NamedTuple):
+    """What a type asks of a Task to read labels. The names are those that a table has, whatever they are."""
+
+    name: str
+    classes: tuple[str, ...]
+    scores: tuple[float, float] | None
+
+
 @dataclass(frozen=True)
 class Rows:
     """A table's texts, and its labels as they were read: names, None where a row has none."""
@@ -69,14 +77,14 @@ class Rows:
         Of other types than single labels, `labels` are what the type makes of them.
         """
         if kind is not SINGLE:
-            return self._of_type(Task("data", "en", tuple(classes), type=kind.name, scores=scores), kind)
+            return self._of_type(Known("data", tuple(classes), scores), kind)
         labels = []
         for read, place in zip(self.labels, self.places, strict=True):
             label = read if read is None or read in classes else _whole(read)
             labels.append(UNLABELLED if label is None else number_of(label, classes, place))
         return Split(self.texts, self.pairs, np.array(labels, np.int64))
 
-    def _of_type(self, task: Task, kind: TaskType) -> Split:
+    def _of_type(self, task: Known, kind: TaskType) -> Split:
         labels = []
         for text, value, place in zip(self.texts, self.labels, self.places, strict=True):
             labels.append(kind.none if value is None else kind.named(value, task, place))
@@ -212,15 +220,16 @@ def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
     """
     if kind.base == "spread":
         return (SCORE,)
-    labels = [label for label in rows.labels if label is not None]
-    if listed := kind.classes_of(labels):
+    labels = read = [label for label in rows.labels if label]
+    listed = kind.classes_of(labels)
+    if len(listed) > 1:
         return tuple(listed)
-    whole = all(WHOLE.fullmatch(name) for name in set(labels))
+    whole = not listed and all(WHOLE.fullmatch(name) for name in set(labels))
     if whole:
         labels = [number for label in labels if (number := _whole(label)) is not None]
-    names = set(labels)
+    names = set(listed or labels)
     if len(names) < 2:
-        remedy = "" if len(labels) == len(rows.labels) else "; a label of -1 among integers means none: write a word"
+        remedy = "" if len(labels) == len(read) else "; a label of -1 among integers means none: write a word"
         found = f"no class but {names.pop()!r}" if names else "no label"
         raise InputError(f"{rows.name}: found {found}, expected two classes at least{remedy}")
     if len(names) > max(2, len(labels) // 2):

@@ -38,6 +38,8 @@ class SequenceLabelling(TaskType):
     def named(self, value: str, task: "Task", place: str) -> tuple[int, ...]:
         """As in a file, but for a list that was written as a text."""
         check_unwritten(value, place)
+        if "" in value.split(" "):
+            raise InputError(f"{place}: found an empty tag, expected single spaces between tags alone")
         return self.label(value, task, place)
 
     def label(self, value: str, task: "Task", place: str) -> tuple[int, ...]:

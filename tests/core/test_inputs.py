@@ -79,6 +79,33 @@ def test_labels_are_classes_as_they_are_and_some_mean_none(values, classes, labe
     assert rows.split(classes).labels.tolist() == labels
 
 
+@pytest.mark.parametrize("kind", ["single-label", "multi-label"])
+def test_names_of_classes_may_hold_what_is_not_printed(kind):
+    """A no-break space, the joiner within an emoji."""
+    names = ("prix\u00a0bas", "\U0001f469\u200d\U0001f680")
+    assert prepare(table(label=[names[at % 2] for at in range(60)]), type=kind).classes == names
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "labels", "message"),
+    [
+        ("multi-label", ("text", "label"), [[]], "data: found no label, expected two classes at least$"),
+        ("multi-label", ("text", "label"), [["a"], []], "data: found no class but 'a', expected two classes at least$"),
+        ("sequence-labelling", ("tokens", "tags"), ["O O"], "data: found no class but 'O', expected two classes at"),
+        (
+            "sequence-labelling",
+            ("tokens", "tags"),
+            ["O O", "B-X  O"],
+            "data, row 2: found an empty tag, expected single",
+        ),
+    ],
+)
+def test_labels_of_other_types_that_can_be_no_classes(kind, columns, labels, message):
+    rows = [dict(zip(columns, (f"row {at}", labels[at % len(labels)]), strict=True)) for at in range(60)]
+    with pytest.raises(InputError, match=message):
+        prepare(rows, type=kind)
+
+
 def test_what_can_be_no_classes_is_refused():
     for labels, message in [
         ([f"{at}" for at in range(60)], "60 different labels in 60 rows.*--label COLUMN"),
