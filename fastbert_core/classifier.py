@@ -55,6 +55,7 @@ def train_classifier(
     label: str | None = None,
     encoding: str | None = None,
     type: str | None = None,
+    scores: tuple[float, float] | None = None,
     replace: bool = False,
     log: Log = lambda line: tqdm.write(line, file=sys.stderr),
     **options: Any,
@@ -64,6 +65,7 @@ def train_classifier(
     data, dev, test: what `inputs.prepare` reads, or the name of one of the suite's tasks for `data`
     text, pair, label, encoding: of the data, where they are not the usual ones
     type: one of task_types.TASK_TYPES, where a text does not have one label (of a task by name it is the task's)
+    scores: the least and the largest of a regression, where they are not those of the training rows
     replace: whether a model in `out` may go; options: fields of Options
 
     Returns what is written to training.json, with `folder`, and with `test`, tables of rows on which nothing was
@@ -74,7 +76,7 @@ def train_classifier(
     out, begun = Path(out), time.monotonic()
     _check_place(out, replace)
     chosen = Options(**options)
-    read = {"text": text, "pair": pair, "label": label, "encoding": encoding}
+    read = {"text": text, "pair": pair, "label": label, "encoding": encoding, "scores": scores}
     read |= {} if type is None else {"type": type}
     together = processes(resolve_device(chosen.device).type)
     log = log if together.main else lambda line: None

@@ -50,6 +50,8 @@ def parser(prog: str = "fastbert") -> ArgumentParser:
     encoder.add_argument("--backbone", help="a name (fastbert list backbones), a folder or a hub id (default: minilm)")
     encoder.add_argument("--classifier", metavar="FOLDER", help="a fine-tuned classifier: its encoder is kept")
     command.add_argument("--type", choices=TYPES, help="what a row is labelled with (default: single-label, one class)")
+    of_scores = "a regression's least and largest (default: those of the training rows)"
+    command.add_argument("--scores", type=float, nargs=2, metavar=("LOW", "HIGH"), help=of_scores)
     command.add_argument("--training", help="one of `fastbert list trainings` (default: self-distillation)")
     command.add_argument("--epochs", type=whole, help="of fine-tuning (default: 3, more where rows are few)")
     command.add_argument("--rate", type=RATE, help="of fine-tuning (default: 2e-5; 2e-4 for narrow encoders)")

@@ -250,12 +250,14 @@ def prepare(
     classes: Sequence[str] | None = None,
     needs_labels: bool = True,
     type: str = SINGLE.name,
+    scores: tuple[float, float] | None = None,
 ) -> Data:
     """Read `data`, and `dev` and `test` where they lie apart, each of them as `read_tables` takes it.
 
     classes: names in label order, where something else decides them; needs_labels: whether the data must have any; if
         not, a column that `label` does not name, and that holds none of the classes, is of something else
     type: of the task, one of TASK_TYPES
+    scores: the least and the largest of a regression, None for those of the training rows
 
     A test split beside the training rows that has no labels is passed over; one that is named must have some.
     Training rows whose text stands in test are left out, and dev rows whose text stands in train or test. Without dev
@@ -278,7 +280,10 @@ def prepare(
             found = f"{records.name}: found {_listed(records)}, expected {lacking[0]!r}"
             raise InputError(f"{found}, which the training rows are read from")
         rows[name] = read_rows(records, columns, kind)
-    scores = rows["train"].scores() if kind.base == "spread" else None
+    if kind.base == "spread":
+        scores = _range(*scores) if scores is not None else rows["train"].scores()
+    elif scores is not None:
+        raise InputError(f"scores: found a range with the type {type}, expected none but of a regression")
     classes = tuple(classes or classes_of(rows["train"], kind))
     try:
         splits = {name: part.split(classes, kind, scores) for name, part in rows.items()}
@@ -294,6 +299,13 @@ def prepare(
     name = tables["train"].name
     sha256 = content_hash(classes, *splits.values())
     return divided(name, classes, splits, said, needs_labels, sha256, type, scores)
+
+
+def _range(low: float, high: float) -> tuple[float, float]:
+    """The least and the largest score. Raises InputError unless they are that."""
+    if not -math.inf < low < high < math.inf:
+        raise InputError(f"scores: found {low} and {high}, expected two numbers, the least and the largest")
+    return float(low), float(high)
 
 
 def rows_for(

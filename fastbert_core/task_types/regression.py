@@ -33,6 +33,13 @@ class Regression(TaskType):
     label_dtype = np.float64
     none = math.nan
 
+    def named(self, value: str, task: "Task", place: str) -> float:
+        """As in a file; but where it is a table, the range may have been taken from the training rows."""
+        try:
+            return self.label(value, task, place)
+        except InputError as error:
+            raise InputError(f"{error}; `fastbert train --scores LOW HIGH` learns another range") from None
+
     def label(self, value: str, task: "Task", place: str) -> float:
         """The score, divided by the task's range."""
         low, high = task.scores

@@ -42,6 +42,7 @@ def trained(request, tmp_path_factory):
     data = write(folder / "train.jsonl", request.param)
     test = write(folder / "test.jsonl", request.param, 40, 3)
     words = ["train", str(data), "--type", request.param, "--test", str(test), "--out", str(folder / "model"), *QUICK]
+    words += ["--scores", "0", "5"] if request.param == "regression" else []
     assert cli.main(words) == 0
     return request.param, folder
 
@@ -70,6 +71,7 @@ def test_from_a_table_to_predictions(trained, capsys):
         assert all(set(label) <= {"good", "bad"} for label in labels)
     else:
         assert labels[0] > labels[1]
+        assert json.loads((folder / "model" / "config.json").read_text())["scores"] == [0.0, 5.0]
     card = (folder / "model" / "README.md").read_text()
     assert {"multi-label": "any of 2 labels", "regression": "a score", "sequence-labelling": "tags"}[kind] in card
     assert "one answer for all is right to" in card

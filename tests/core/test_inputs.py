@@ -224,6 +224,21 @@ def test_a_task_of_other_classes_has_texts_alone():
         assert not TASK_TYPES[kind].known(found.labels).any()
 
 
+def test_scores_have_the_range_that_is_named_or_that_of_the_training_rows():
+    train, test = table(label=[at % 4 for at in range(60)]), {"text": ["x", "y"], "label": [4, -1]}
+    expected = "row 1: found the score '4', expected a number from 0 to 3; `fastbert train --scores LOW HIGH`"
+    with pytest.raises(InputError, match=expected):
+        prepare(train, test=test, type="regression")
+    data = prepare(train, test=test, type="regression", scores=(-1, 4))
+    assert data.scores == (-1.0, 4.0)
+    assert data.test.labels.tolist() == [1.0, 0.0]
+    for scores in [(4, -1), (0, float("inf")), (float("nan"), 1)]:
+        with pytest.raises(InputError, match=r"scores: found .*, expected two numbers, the least and the largest"):
+            prepare(train, type="regression", scores=scores)
+    with pytest.raises(InputError, match="found a range with the type single-label, expected none but of a regression"):
+        prepare(train, scores=(0, 5))
+
+
 @pytest.mark.parametrize("score", ["inf", "nan", float("inf")])
 def test_a_score_is_finite(score):
     with pytest.raises(InputError, match=r"expected a finite number|expected a number"):
