@@ -332,7 +332,8 @@ def rows_for(
     try:
         return rows.split(classes, kind, scores)
     except InputError:
-        if labelled or label is not None or kind.of_words:  # whose column of tags is known by its name
+        known = kind.of_words and columns.label == kind.columns[1]  # tags, by the name of their column
+        if labelled or label is not None or known:
             raise
     return rows.unlabelled().split(classes, kind, scores)
 

@@ -224,6 +224,16 @@ def test_a_task_of_other_classes_has_texts_alone():
         assert not TASK_TYPES[kind].known(found.labels).any()
 
 
+def test_a_column_that_is_not_called_tags_is_of_something_else_where_none_are_needed():
+    words = TASK_TYPES["sequence-labelling"]
+    texts = {"text": ["a good film", "a bad one"], "sentiment": ["good", "bad"]}
+    assert rows_for(texts, ("O", "B-X"), labelled=False, kind=words).labels.tolist() == [(), ()]
+    texts["sentiment"] = ["O B-X O", "O O O"]
+    assert rows_for(texts, ("O", "B-X"), labelled=False, kind=words).labels.tolist() == [(0, 1, 0), (0, 0, 0)]
+    with pytest.raises(InputError, match="found the label 'good', expected one of O, B-X"):
+        rows_for({"text": ["a film"], "tags": ["good"]}, ("O", "B-X"), labelled=False, kind=words)
+
+
 def test_scores_have_the_range_that_is_named_or_that_of_the_training_rows():
     train, test = table(label=[at % 4 for at in range(60)]), {"text": ["x", "y"], "label": [4, -1]}
     expected = "row 1: found the score '4', expected a number from 0 to 3; `fastbert train --scores LOW HIGH`"
