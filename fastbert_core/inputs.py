@@ -12,7 +12,7 @@ from fastbert_core.data import TaskData, content_hash
 from fastbert_core.division import Data, divided
 from fastbert_core.errors import InputError
 from fastbert_core.reading import Records, one_of, read_tables
-from fastbert_core.task_types import LISTS, SINGLE, TASK_TYPES, TaskType, number_of
+from fastbert_core.task_types import LISTS, SINGLE, TASK_TYPES, WRITTEN_LIST, TaskType, number_of
 from fastbert_core.tasks import SCORE
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
@@ -161,10 +161,6 @@ def read_rows(records: Records, columns: Columns, kind: TaskType = SINGLE) -> Ro
         if columns.pair is not None:
             pairs.append(text_of(row, columns.pair, place))
         value = None if columns.label is None else row.get(columns.label)
-        if isinstance(value, dict):
-            raise InputError(
-                f"{place}: found an object in the {columns.label}, expected the name of a class, or a list"
-            )
         if isinstance(value, LISTS) and any(name is None or name != name for name in value):  # NaN
             raise InputError(f"{place}: found nothing at a place in the {columns.label}, expected a name at each")
         values.append(_plain(value, kind))
@@ -228,6 +224,9 @@ def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
     if whole:
         labels = [number for label in labels if (number := _whole(label)) is not None]
     names = set(listed or labels)
+    if names and not listed and all(map(WRITTEN_LIST.fullmatch, names)):
+        found = f"{rows.name}: found lists as labels, such as {labels[0][:40]!r}"
+        raise InputError(f"{found}, expected one class a row; --type multi-label reads several")
     if len(names) < 2:
         remedy = "" if len(labels) == len(read) else "; a label of -1 among integers means none: write a word"
         found = f"no class but {names.pop()!r}" if names else "no label"

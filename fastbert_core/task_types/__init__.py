@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Require = Callable[[bool, str, str], None]
 INTEGER = 9  # digits of a label, at most
 LISTS = list | tuple | set | frozenset  # what holds several labels of a row
-WRITTEN_LIST = re.compile(r"\[(['\"\d].*)?\]", re.DOTALL)
+WRITTEN_LIST = re.compile(r"[\[{](['\"\d].*)?[\]}]|\(['\"].*\)", re.DOTALL)  # or a set, a tuple, an object
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
 SUM_TOLERANCE = 1e-4
 

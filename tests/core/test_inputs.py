@@ -282,6 +282,8 @@ def test_names_in_a_list_may_hold_commas(kind):
     [
         ("multi-label", ("text", "labels"), (["a", "b"], ["c"])),
         ("multi-label", ("text", "labels"), ([0, 2], [])),
+        ("multi-label", ("text", "labels"), ({"a", "b"}, {"c"})),
+        ("multi-label", ("text", "labels"), (("a", "b"), ("c",))),
         ("sequence-labelling", ("tokens", "tags"), (["O", "B-X"], ["O", "O"])),
     ],
 )
@@ -320,8 +322,19 @@ def test_a_word_of_a_list_holds_no_space():
 
 def test_an_object_is_no_label():
     rows = [{"text": f"row {at}", "labels": {"kind": at % 2, "rude": 1}} for at in range(60)]
-    with pytest.raises(InputError, match="data, row 1: found an object in the labels, expected the name of a class"):
+    with pytest.raises(InputError, match=r"data, row 1: found the list .*'kind': 0.* as a text, expected names alone"):
         prepare(rows, type="multi-label")
+    many = TASK_TYPES["multi-label"]
+    assert not many.known(rows_for(rows, ("kind", "rude"), labelled=False, kind=many).labels).any()
+
+
+def test_lists_are_no_classes_of_one_label():
+    rows = [{"text": f"row {at}", "labels": (["a"], ["a", "b"], [])[at % 3]} for at in range(60)]
+    with pytest.raises(
+        InputError, match=r"data: found lists as labels, such as .*'a'.*--type multi-label reads several"
+    ):
+        prepare(rows)
+    assert prepare(table(label=["[a]", "b"] * 30)).classes == ("[a]", "b")
 
 
 @pytest.mark.parametrize("yes", [1, 1.0, True, "1"])
