@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from fastbert_core import cli
-from fastbert_core.evaluation import beside, evaluate
+from fastbert_core.evaluation import Said, beside, evaluate
 from fastbert_core.evaluation_plot import drawn, save_plot
 from fastbert_core.exit_rules import at_exit, exit_layers
 from fastbert_core.metrics import judged
 from fastbert_core.operating_points import calibrated, costs
+from fastbert_core.trace import Trace
 from tests.factories import make_trace
 
 TEST = make_trace(1200, 4, skill=0.6)
@@ -43,6 +44,42 @@ def test_every_rule_has_the_interval_of_what_it_loses(speedup):
     drawn = np.random.default_rng(0).integers(len(right), size=(4000, len(right)))
     lost = 100 * (TEST.correct[:, -1].astype(float) - right)[drawn].mean(axis=1)
     assert entropy[f"{speedup}_lost_interval"] == pytest.approx(np.quantile(lost, [0.025, 0.975]).tolist(), abs=0.5)
+
+
+def trace_of_type(kind, classes, p, labels, words=None):
+    """Two layers that say the same `p` [units, classes]."""
+    encoder = {"layers": 2, "hidden": 8, "intermediate": 16, "heads": 2}
+    metadata = {"split": "test", "classes": classes, "layers": [1, 2], "encoder": encoder, "task_type": kind}
+    tokens = np.full(len(p) if words is None else len(words), 5, np.int32)
+    return Trace(np.stack([np.float32(p)] * 2, axis=1), np.array(labels), tokens, metadata, words=words)
+
+
+def test_answers_of_many_labels_by_hand():
+    p = [[0.9, 0.1], [0.9, 0.9], [0.1, 0.1]]
+    tables = evaluate(trace_of_type("multi-label", ["a", "b"], p, [[1, 1], [1, 0], [0, 0]]), None)
+    full = tables["points"][0]
+    assert full["accuracy"] == pytest.approx(100 * (2 / 3 + 2 / 3 + 1) / 3)
+    assert full["micro_f1"] == pytest.approx(100 * 4 / 6)
+    assert full["macro_f1"] == pytest.approx(100 * (1 + 0) / 2)
+    assert tables["majority"] == pytest.approx(100 * (2 / 3 + 1 + 0) / 3)  # of `a` for all
+
+
+def test_tags_of_words_by_hand():
+    said, labels, words = [1, 2, 0, 1, 0], [1, 2, 0, 0, 1], np.array([3, 2], np.int32)
+    trace = trace_of_type("sequence-labelling", ["O", "B-X", "I-X"], np.eye(3)[said] * 0.7 + 0.1, labels, words)
+    full = evaluate(trace, None)["points"][0]
+    assert (full["accuracy"], full["entity_f1"], full["same"]) == (50.0, 50.0, 100.0)
+
+
+def test_scores_by_hand_and_rows_without_one_are_passed_over():
+    said, labels = np.array([0.2, 0.5, 0.9, 0.4]), [0.1, 0.5, 1.0, np.nan]
+    tables = Said(None, None, trace_of_type("regression", ["score"], said[:, None], labels)).tables(None)
+    full = tables["points"][0]
+    assert tables["rows"] == 3
+    assert full["accuracy"] == pytest.approx(100 * (0.9 + 1 + 0.9) / 3)
+    assert full["pearson"] == pytest.approx(100 * np.corrcoef(said[:3], labels[:3])[0, 1])
+    assert tables["majority"] == pytest.approx(100 * (0.6 + 1 + 0.5) / 3)  # of the median
+    assert Said(None, None, trace_of_type("regression", ["score"], said[3:, None], labels[3:])).tables(None) is None
 
 
 def test_the_picture_shows_the_tables():
