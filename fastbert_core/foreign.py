@@ -1,5 +1,6 @@
 """Traces of models that are not ours: what exits say, the labels, and what each layer costs, from an npz file."""
 
+import re
 from pathlib import Path
 from zipfile import is_zipfile
 
@@ -10,6 +11,7 @@ from fastbert_core.errors import InputError, refused
 from fastbert_core.files import sha256
 from fastbert_core.packing import LARGEST_LOGSUMEXP
 from fastbert_core.task_types import SINGLE
+from fastbert_core.tasks import SAFE_NAME
 from fastbert_core.trace import Trace
 
 TRAINING = "foreign"
@@ -22,7 +24,8 @@ def load_foreign(path: Path, split: str = "test") -> Trace:
     cost: [layers], of executing each layer with its exit, in any unit; speedups are over their sum
     classes: optional, names [classes]
 
-    The task is called by the file's name. Raises InputError, naming the file, for what is missing or does not fit.
+    The task is called by the file's name, in the letters that a task's may have, or where none is left by the file's
+    hash. Raises InputError, naming the file, for what is missing or does not fit.
     """
 
     def require(holds: bool, found: str, expected: str) -> None:
@@ -43,8 +46,8 @@ def load_foreign(path: Path, split: str = "test") -> Trace:
     require(fits, f"labels {_kind(labels)}", f"integers [{samples}], one for each sample")
     fits = cost.shape == (layers,) and cost.dtype.kind in "iuf" and bool((np.isfinite(cost) & (cost > 0)).all())
     require(fits, f"cost {_kind(cost)}", f"positive numbers [{layers}], one for each layer")
-    named = [str(name) for name in arrays.get("classes", range(classes))]
-    require(len(named) == classes, f"{len(named)} classes by name", f"{classes}, as many as {given[0]} have")
+    names = arrays.get("classes", np.arange(classes))
+    require(names.shape == (classes,), f"classes {_kind(names)}", f"names [{classes}], as many as {given[0]} have")
     scale = None
     with np.errstate(over="ignore"):  # what is too large is refused
         if given[0] == "logits":
@@ -56,15 +59,16 @@ def load_foreign(path: Path, split: str = "test") -> Trace:
             said, scale = softmax(z, axis=-1), scale.astype(np.float32)
         p = said.astype(np.float32)
     SINGLE.check(p, labels, require)
+    run_id, name = sha256(path)[:16], SAFE_NAME.search(re.sub("[^a-z0-9_]", "-", path.stem.lower()))
     metadata = {
-        "task": "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem.lower()),
+        "task": name[0] if name else run_id,
         "training": TRAINING,
         "seed": 0,
         "split": split,
-        "classes": named,
+        "classes": list(map(str, names)),
         "layers": list(range(1, layers + 1)),
         "cost": cost.astype(np.float64).tolist(),
-        "run_id": sha256(path)[:16],
+        "run_id": run_id,
     }
     return Trace(p, labels.astype(np.int64), np.ones(samples, np.int32), metadata, scale)
 

@@ -6,6 +6,7 @@ from scipy.special import softmax
 
 from fastbert_core.errors import InputError
 from fastbert_core.foreign import calibrating, load_foreign
+from fastbert_core.tasks import SAFE_NAME
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(0, 2, (30, 4, 3))
@@ -29,6 +30,16 @@ def test_probabilities_or_logits(tmp_path):
     assert of_p.metadata["layers"] == [1, 2, 3, 4]
     assert of_p.metadata["cost"] == [3, 1, 1, 2.5]
     np.testing.assert_array_equal(of_p.labels, WHOLE["labels"])
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("_theirs", "theirs"), ("Modèle 2", "mod-le-2"), ("模型", None), ("a" * 70, "a" * 64)],
+)
+def test_the_task_is_called_by_what_tables_allow_of_the_file_s_name(tmp_path, name, task):
+    found = load_foreign(written(tmp_path, f"{name}.npz")).metadata
+    assert found["task"] == (task or found["run_id"])
+    assert SAFE_NAME.fullmatch(found["task"])
 
 
 def test_logits_that_rule_a_class_out_are_read(tmp_path):
@@ -56,7 +67,9 @@ def test_logits_that_rule_a_class_out_are_read(tmp_path):
         ({"probabilities": P * 1e300}, "found a row inf away from summing to 1"),
         ({"probabilities": None, "logits": LOGITS * 1e300}, "e[+]300 in size, expected 700 at most.*probabilities"),
         ({"probabilities": None, "logits": np.full(LOGITS.shape, -1e4)}, r"logsumexp of 1e\+04 in size"),
-        ({"classes": np.array(["a", "b"])}, "found 2 classes by name, expected 3"),
+        ({"classes": np.array(["a", "b"])}, r"found classes of type <U1 and shape \[2\], expected names \[3\]"),
+        ({"classes": np.array(3)}, r"found classes of type int64 and shape \[\], expected names \[3\]"),
+        ({"classes": np.array([["a"], ["b"], ["c"]])}, r"shape \[3, 1\], expected names \[3\]"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, changes, message):

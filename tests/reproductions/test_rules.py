@@ -265,4 +265,5 @@ def test_another_model_s_traces_have_every_rule_at_its_own_costs(traces, tmp_pat
     assert {path.stem for path in folder.glob("figures/**/*.png")} == {"exit_rules", "leaderboard", "exits"}
     assert cli.main(arguments) == 0
     assert "no leaderboard without --calibration" in capsys.readouterr().out
+    assert {path.name for path in folder.glob("*.csv")} == {"exit_rules.csv", "exits.csv"}
     assert cli.main(["measure", "--calibration", str(tmp_path / "dev.npz")]) == 2
