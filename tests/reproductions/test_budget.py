@@ -1,5 +1,7 @@
 """Operating points: tables against plain loops, and what they must show. The command: test_rules.py."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +21,7 @@ from reproductions.columns import TABLES
 from reproductions.store import load_traces
 from reproductions.streams import drifting
 from reproductions.tables import read_table, write_tables
-from tests.factories import make_trace, store
+from tests.factories import BERT, make_trace, store
 
 SEED = ["task", "seed"]
 NAMES = ("budget", "guarantees", "streams", "layer_guarantees")
@@ -227,6 +229,26 @@ def test_a_model_without_dev_trace_has_empty_tables(tmp_path, capsys):
     assert cli.main(["budget", "all", "--results-dir", str(tmp_path)]) == 0
     assert "no model keeps a dev trace" in capsys.readouterr().out
     assert read_table(tmp_path / "standard", "budget").empty
+
+
+@pytest.mark.parametrize(("kind", "tables"), [("single-label", 5), ("regression", 3)])
+def test_an_encoder_of_two_layers_has_what_can_be_reached(tmp_path, capsys, kind, tables):
+    """No threshold spends a third of its layers, and a regression, which never exits at the first, is never faster."""
+    traces = pair("mine", encoder=BERT | {"layers": 2})
+    if kind == "regression":
+        more = {"classes": ["score"], "task_type": kind}
+        traces = [
+            replace(t, probabilities=t.probabilities[..., :1], labels=t.labels / 2, metadata=t.metadata | more)
+            for t in traces
+        ]
+    store(tmp_path / "standard", traces)
+    assert cli.main(["budget", "mine", "--results-dir", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.count(":\n") == tables
+    assert "streams under" not in said
+    assert "dev trace" not in said
+    assert read_table(tmp_path / "standard", "streams").empty
+    assert len(read_table(tmp_path / "standard", "guarantees"))
 
 
 def test_a_model_that_reaches_a_single_target_has_no_line():
