@@ -81,7 +81,7 @@ def run_tasks(options: argparse.Namespace) -> int:
         for results_dir, mine in parts.items():
             beside = committed("results", profile, mine[0].group) if in_checkout() else results_dir
             for task in mine:
-                print(show.task_rows(results_dir, task.name, beside))
+                print(show.task_rows(results_dir, task.name, beside, task.metrics))
     print(notice, end="")
     return code
 

@@ -12,12 +12,12 @@ NEVER = "never exits"
 
 
 def text(tables: Mapping[str, pd.DataFrame]) -> str:
-    """What `budget` measured, as the tables of SHOWN to print, but for those of which there are no rows."""
+    """What `budget` measured, as the tables of SHOWN to print, but for those that have no rows."""
     rule = " or ".join(sorted(BASES & set(tables["budget"]["rule"]))) or "the own rule"
     parts = [
-        f"{title.format(rule=rule)}:\n{shown(tables[name]).to_string(index=False)}\n"
+        f"{title.format(rule=rule)}:\n{found.to_string(index=False)}\n"
         for shown, (name, title) in SHOWN.items()
-        if not tables[name].empty
+        if len(found := shown(tables[name]))
     ]
     return "\n".join(parts or ["no model keeps a dev trace, which thresholds are chosen on"])
 

@@ -45,7 +45,7 @@ BOARD = {  # what is shown of the leaderboard, and as what
     "gap_label": "to label oracle",
     "gap_teacher": "to teacher oracle",
     "layers": "at layers",
-    "difference": "over entropy",
+    "difference": "over {}",  # the task type's own rule
 }
 
 
@@ -221,14 +221,16 @@ def board(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of leaderboard.csv as texts, a row for each rule, the largest area first; "" where a task has no value.
 
     A rule that some task's traces cannot have stands last, with the number of its tasks: its means are of others.
-    better, worse: in how many tasks the rule differs from entropy, at its mean layers, after Holm's correction
+    better, worse: in how many tasks the rule differs from the type's own, at its mean layers, after Holm's correction
     """
     tasks = rows.groupby("rule")["task"].nunique()
     fewer = tasks < tasks.max()
     significant = rows["mcnemar_p_holm"] < ALPHA
     counts = {"better": significant & (rows["difference"] > 0), "worse": significant & (rows["difference"] < 0)}
     means = rows[["rule", *BOARD]].groupby("rule").agg(lambda column: column.mean(skipna=False))
-    texts = means.map(lambda value: "" if pd.isna(value) else f"{value:.2f}").rename(columns=BOARD)
+    own = " or ".join(sorted(BASES & set(rows["rule"])))
+    headings = {column: heading.format(own) for column, heading in BOARD.items()}
+    texts = means.map(lambda value: "" if pd.isna(value) else f"{value:.2f}").rename(columns=headings)
     for name, of in counts.items():
         texts[name] = of.groupby(rows["rule"]).sum().map(str)
     order = means.assign(fewer=fewer).sort_values(["fewer", "area"], ascending=[True, False]).index

@@ -1,11 +1,11 @@
 """What the command line prints of the tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from fastbert_core.errors import InputError
-from fastbert_core.tasks import TASKS
 from reproductions.names import SELF_DISTILLATION
 from reproductions.tables import read_or_empty, read_table, table_path
 
@@ -29,13 +29,14 @@ BELOW_ONE = (
 )
 
 
-def task_rows(results_dir: Path, task: str, committed: Path) -> str:
+def task_rows(results_dir: Path, task: str, committed: Path, metrics: Sequence[str] = ()) -> str:
     """Table 2's rows of a task, and below them the ones of `committed`, where that is another folder and has any.
 
+    Of a task that has rows in task_metrics.csv `metrics_text`.
     A row that was trained in another precision than the committed one says so; the last line is `verdict`'s.
     """
     if task in set(read_or_empty(results_dir, "task_metrics")["task"]):
-        return f"{task}, this run ({results_dir}):\n{metrics_text(results_dir, task)}\n"
+        return f"{task}, this run ({results_dir}):\n{metrics_text(results_dir, task, metrics)}\n"
     mine, stored = _rows(results_dir, task), _rows(committed, task)
     if mine.empty:
         remedy = f"table 2 holds models beside FastBERT's own, so run it with --training {SELF_DISTILLATION} too"
@@ -68,14 +69,17 @@ def verdict(task: str, mine: pd.DataFrame, committed: pd.DataFrame) -> str:
     return f"{task}: {word}: {told}, at most {points:.2f} points away; speedups differ by at most {percent:.1f}%\n"
 
 
-def metrics_text(results_dir: Path, task: str) -> str:
-    """Rows of task_metrics.csv of a task: the full model, and what each rule keeps of it."""
+def metrics_text(results_dir: Path, task: str, metrics: Sequence[str]) -> str:
+    """Rows of task_metrics.csv of a task: the full model, and what each rule keeps of the first of its `metrics`.
+
+    Thresholds were chosen by that one. Where the task names none, the rows are of a single metric.
+    """
     rows = read_table(results_dir, "task_metrics")
     rows = rows[rows["task"] == task]
     parts = []
     for (training, seeds), mine in rows.groupby(["training", "seeds"]):
         full = [f"{row.metric} {_cell(row.value)}" for row in mine[mine["rule"] == "none"].itertuples()]
-        first = TASKS[task].metrics[0] if task in TASKS and TASKS[task].metrics else mine["metric"].iloc[0]
+        first = metrics[0] if metrics else mine["metric"].iloc[0]
         of_rules = mine[(mine["rule"] != "none") & (mine["metric"] == first)]
         cells = [
             f"{_cell(row.value)}, lost {_cell(row.lost)} [{_cell(row.lost_low)}, {_cell(row.lost_high)}]"

@@ -245,6 +245,7 @@ def test_an_encoder_of_two_layers_has_what_can_be_reached(tmp_path, capsys, kind
     assert cli.main(["budget", "mine", "--results-dir", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert said.count(":\n") == tables
+    assert "Empty" not in said
     assert "streams under" not in said
     assert "dev trace" not in said
     assert read_table(tmp_path / "standard", "streams").empty

@@ -241,6 +241,9 @@ def test_the_board_counts_significant_tasks_and_leaves_out_what_a_task_lacks(tab
     assert {*means["2x"]} == {""}
     assert means.loc["entropy", "over entropy"] == "0.00"
     assert means.index[0] == "oracle-label"
+    assert {"over entropy", "over spread"} == {
+        board(of).columns[-3] for of in (rows, rows.assign(rule=rows["rule"].replace("entropy", "spread")))
+    }
     board_of_less = board(rows[(rows["rule"] != "oracle-label") | (rows["task"] != "lcqmc")])["rule"]
     assert board_of_less.iloc[-1] == f"oracle-label, of {rows['task'].nunique() - 1}"
     assert board_text(rows[:0]) == "no training keeps a dev trace, which the leaderboard needs"

@@ -8,7 +8,8 @@ from reproductions import show
 from reproductions.checkout import committed
 from reproductions.measure import measure
 from reproductions.tables import read_table, write_table
-from tests.factories import make_task, store
+from reproductions.task_metrics import task_metrics
+from tests.factories import make_task, make_trace, store
 
 TINY = {"layers": 12, "hidden": 16, "intermediate": 32, "heads": 2}  # beside which a student is large
 
@@ -58,9 +59,22 @@ def test_a_task_that_a_table_has_no_row_of_is_named(printed):
 
 @pytest.mark.parametrize("task", ["cola", "mrpc"])
 def test_points_are_those_of_the_metric_that_the_task_names_first(task):
-    said = show.metrics_text(committed("results", "standard", "more"), task)
+    said = show.metrics_text(committed("results", "standard", "more"), task, TASKS[task].metrics)
     assert f"{TASKS[task].metrics[0]}, half of the layers" in said
     assert "accuracy, half of the layers" not in said
+
+
+def test_so_are_those_of_a_task_of_ones_own(tmp_path):
+    """Its file alone says which metric is the first; the table has them by name."""
+    metrics = ("macro-f1", "accuracy")
+    traces = [make_trace(60, task="tickets", split=split) for split in ("test", "dev")]
+    for trace in traces:
+        trace.metadata.update({"task_type": "single-label", "metrics": list(metrics)})
+    folder = store(tmp_path / "smoke", traces)
+    write_table(folder, "task_metrics", task_metrics(traces))
+    said = show.task_rows(folder, "tickets", folder, metrics)
+    assert "macro-f1, within 0.5 points" in said
+    assert "accuracy, within" not in said
 
 
 def test_the_last_line_says_whether_the_committed_rows_are_reproduced(printed, tmp_path):
