@@ -128,7 +128,7 @@ def _place(folder: Path, name: str) -> Path:
     Raises InputError, which suggests the nearest, for a task that is neither of the suite nor has runs there.
     """
     own = dict.fromkeys(sorted(path.name for path in folder.glob("traces/[!.]*")), "")
-    return folder / look_up("task", name, own | {task.name: task.group for task in TASKS.values()})
+    return folder / look_up(f"task in {folder}", name, own | {task.name: task.group for task in TASKS.values()})
 
 
 def _named(options: argparse.Namespace, task_file: str | None = None) -> "Named":

@@ -59,6 +59,8 @@ class Run:
         """
         task, wanted = self.settings.task, self.settings.train_rows
         rows = self.data.learnable
+        if not len(rows):
+            raise InputError(f"{task}: found no training row whose text is not in the test set too, expected some")
         if wanted != "all" and wanted > len(rows):
             raise InputError(f"{task}: found {len(rows)} training rows, expected {wanted}; --train-rows all takes all")
         taken = rows if wanted == "all" else take_rows(rows, wanted, self.settings.seed)

@@ -31,6 +31,7 @@ from reproductions.tables import read_table
 from tests.core.small import assert_agrees
 from tests.factories import make_trace, store
 from tests.fuzz.harness import contents
+from tests.reproductions.own_task import write_task_file
 
 DBPEDIA, CPU = TASKS["dbpedia"], torch.device("cpu")
 
@@ -364,6 +365,18 @@ def test_bad_data_is_named_by_file_and_line_and_leaves_nothing(tmp_path, capsys)
     assert "dev.tsv.xz" in (error := capsys.readouterr().err)
     assert "line 4" in error or ":4" in error
     assert not results.exists()
+
+
+def test_a_task_whose_training_rows_all_stand_in_its_test_set_is_refused(tmp_path, monkeypatch, capsys):
+    """Of scores, as of tags and many labels, no class need occur, and none would be missed."""
+    monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / "runs"))
+    path = write_task_file(tmp_path)
+    said = path.read_text().replace('labels = ["even", "odd"]', 'type = "regression"\nscores = [0, 1]')
+    path.write_text(said.replace('"test.tsv"', '"train.tsv"'))
+    assert cli.main(["run", "--task-file", str(path), "--profile", "smoke", "--results-dir", str(tmp_path)]) == 2
+    error = "error: mine: found no training row whose text is not in the test set too, expected some\n"
+    assert capsys.readouterr().err.endswith(error)
+    assert not (tmp_path / "smoke").exists()
 
 
 def test_an_interrupted_run_exits_130(monkeypatch, capsys, tmp_path):

@@ -230,7 +230,9 @@ def test_a_task_of_ones_own_is_known_by_its_runs(tmp_path, capsys):
     store(tmp_path / "standard", task_traces("tickets", samples=20))
     assert cli.main(["rules", "tickets", "--results-dir", str(tmp_path)]) == 0
     assert cli.main(["rules", "tikets", "--results-dir", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.endswith("; did you mean 'tickets'?\n")
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: task in {tmp_path / 'standard'}: found 'tikets', expected one of tickets, ")
+    assert error.endswith("; did you mean 'tickets'?\n")
 
 
 def test_the_board_counts_significant_tasks_and_leaves_out_what_a_task_lacks(tables):
