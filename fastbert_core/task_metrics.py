@@ -122,7 +122,8 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
     spreads = n * xx - x * x, n * yy - y * y
     known = (spreads[0] > TINY * n * xx) & (spreads[1] > TINY * n * yy)
     spread = np.sqrt(np.where(known, spreads[0] * spreads[1], 1.0))
-    return np.where(known, (n * xy - x * y) / spread, np.nan)
+    # Sums of floats, by which a perfect one may come out a little above 1.
+    return np.where(known, np.clip((n * xy - x * y) / spread, -1.0, 1.0), np.nan)
 
 
 METRICS = {

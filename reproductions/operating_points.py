@@ -33,13 +33,15 @@ def reached(rows: pd.DataFrame) -> pd.DataFrame:
     """By unit, rule and calibration, over tasks and targets: how near to the target, and what the interval covers.
 
     R² of each model's targets against what was reached, of the best line and of the diagonal: the worst one's; empty
-    where no model reaches two targets.
+    where no model reaches two targets, and of a line where none comes to two speedups.
     """
     lines = []
     for (unit, rule, calibration), mine in rows.groupby(["unit", "rule", "calibration"]):
         models = [model for _, model in mine.groupby(["task", "seed"])]
         curves = [model for model in models if len(model) > 1]  # a single target lies on every line
-        line, diagonal = (f"{min(map(of, curves)):.4f}" if curves else "" for of in (_of_line, _of_diagonal))
+        sloped = [model for model in curves if model["speedup"].nunique() > 1]
+        ways = (_of_line, sloped), (_of_diagonal, curves)
+        line, diagonal = (f"{min(map(of, some)):.4f}" if some else "" for of, some in ways)
         inside = (mine["speedup_low"] <= mine["speedup"]) & (mine["speedup"] <= mine["speedup_high"])
         lines.append(
             {

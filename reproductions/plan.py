@@ -71,7 +71,7 @@ class Run:
     def selection(self) -> Split:
         """The dev rows that choose the best epoch: at most half of those in neither train nor test set.
 
-        Raises InputError if there are fewer than two of those.
+        Raises InputError if there are fewer than four of those: of a single row no half says anything.
         """
         return self._dev_halves[0]
 
@@ -83,8 +83,8 @@ class Run:
     @cached_property
     def _dev_halves(self) -> tuple[Split, Split]:
         s, rows = self.settings, self.data.held_out
-        if len(rows) < 2:
-            raise InputError(f"{s.task}: found {len(rows)} dev rows beside train and test, expected two or more")
+        if len(rows) < 4:
+            raise InputError(f"{s.task}: found {len(rows)} dev rows beside train and test, expected four or more")
         parts = halves(rows, DEV_SEED)
         most = s.selection_rows, s.calibration_rows
         return tuple(part.take(np.arange(min(n, len(part)))) for part, n in zip(parts, most, strict=True))

@@ -82,6 +82,14 @@ def test_what_is_undefined_is_no_number(name, answers, labels):
     assert np.isnan(METRICS[name](np.array(answers), np.array(labels), None, ["a", "b"]))
 
 
+@pytest.mark.parametrize("name", ["pearson", "spearman"])
+def test_a_perfect_correlation_is_no_more_than_that(name):
+    labels = np.random.default_rng(0).random((200, 5))
+    found = np.array([METRICS[name](2 * row - 0.1, row, None, ["score"]) for row in labels])
+    assert (found <= 100).all()
+    np.testing.assert_allclose(found, 100)
+
+
 def test_the_bootstrap_draws_samples_not_words():
     answers, labels, words, classes = draw(IOB2, 200)
     metric = METRICS["entity-f1"]

@@ -265,6 +265,8 @@ def test_a_model_that_reaches_a_single_target_has_no_line():
         assert (line["models"], line["R² of a line"], line["of the diagonal"]) == ("2", "1.0000", "0.9743")
     (line,) = operating_points.reached(one).to_dict("records")
     assert (line["R² of a line"], line["of the diagonal"]) == ("", "")
+    (line,) = operating_points.reached(several.assign(speedup=3.0)).to_dict("records")
+    assert (line["R² of a line"], line["of the diagonal"]) == ("", "-1.7857")
 
 
 def test_texts_name_seeds_and_what_never_exits(tables):

@@ -109,21 +109,19 @@ def test_a_time_has_the_unit_that_suits_it():
 
 
 @pytest.mark.parametrize(
-    ("split", "text", "message"),
+    ("split", "count", "text", "message"),
     [
-        ("train", "WORD number {row} of test", "mine, 0 of 8 training rows: no text of class 0 (even), 1 (odd)"),
-        (
-            "dev",
-            "WORD number {row} of test",
-            "mine: found 0 dev rows beside train and test, expected two or more",
-        ),
+        ("train", 8, "WORD number {row} of test", "found no training row whose text is not in the test set too"),
+        ("train", 9, "WORD number {row} of test", "mine, 1 of 9 training rows: no text of class 1 (odd)"),
+        ("dev", 8, "WORD number {row} of test", "found 0 dev rows beside train and test, expected four or more"),
+        ("dev", 3, "text {row} of its own", "found 3 dev rows beside train and test, expected four or more"),
     ],
 )
-def test_the_rows_that_the_test_set_leaves_must_do(split, text, message, tmp_path, capsys):
+def test_the_rows_that_the_test_set_leaves_must_do(split, count, text, message, tmp_path, capsys):
     tiny(tmp_path / "bert", ["word number of 0 1 2"], layers=2, hidden=8)
     path = write_task_file(tmp_path, "bert")
     assert dry("--task-file", path) == 0
-    rows = [f"{row % 2}\t{text.format(row=row)}\n" for row in range(8)]
+    rows = [f"{row % 2}\t{text.format(row=row)}\n" for row in range(count)]
     (tmp_path / f"{split}.tsv").write_text("label\ttext_a\n" + "".join(rows))
     assert dry("--task-file", path) == 2
     assert message in capsys.readouterr().err
