@@ -112,7 +112,8 @@ class KeptStates:
         states = torch.zeros(*batch.input_ids.shape, *self._of_token, dtype=self._dtype)  # [b, n, layers, hidden]
         for row, content in zip(rows, _bytes(states), strict=True):
             start, length = int(self._encoded.offsets[row]), int(self._encoded.lengths[row])
-            os.preadv(self._file, [content[:length]], start * self._token_bytes)
+            read = os.pread(self._file, length * self._token_bytes, start * self._token_bytes)
+            content[:length] = np.frombuffer(read, np.uint8).reshape(content[:length].shape)  # of as many, or an error
         return states.permute(2, 0, 1, 3), torch.from_numpy(self._teacher[self._encoded.units(rows)])
 
 

@@ -94,6 +94,14 @@ def test_a_disk_that_fills_up_is_told_with_the_folder(model, tmp_path, monkeypat
     assert caught.value.filename == str(tmp_path)
 
 
+def test_states_that_are_no_longer_whole_are_not_taken_for_zeros(model, tmp_path):
+    model, encoded = model
+    kept = KeptStates(model, encoded, 0, "fp32", tmp_path, range(1, 3))
+    os.ftruncate(kept._file, os.fstat(kept._file).st_size - 1)
+    with pytest.raises(ValueError, match="reshape"):
+        kept(np.arange(len(encoded)), collate(encoded, np.arange(len(encoded)), 0))
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-6), ("bf16", 0.05)])
 def test_states_in_a_device_s_memory_are_those_on_disk(model, tmp_path, precision, tolerance):
     model, encoded = model
