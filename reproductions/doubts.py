@@ -19,9 +19,10 @@ def doubts(trace: Trace, baseline: float | None = None, dev: Trace | None = None
 
     baseline: the baseline's accuracy, per cent; dev: the same model's trace of the rows that choose speeds
     """
+    yield from _never_right(trace)
     if trace.kind is SINGLE:
-        yield from _of_classes(trace)
-        yield from _never_right(dev, " on dev") if dev else ()
+        yield from _confidence(trace)
+    yield from _never_right(dev, " on dev") if dev else ()
     right = trace.correct[:, -1]  # [samples]
     accuracy = 100 * right.mean()
     constant = 100 * trace.kind.constant(trace.labels, trace.words, trace.metadata["classes"])
@@ -39,9 +40,8 @@ def doubts(trace: Trace, baseline: float | None = None, dev: Trace | None = None
         yield f"logistic regression on the frozen encoder has {baseline:.2f}%, its last exit {accuracy:.2f}%"
 
 
-def _of_classes(trace: Trace) -> Iterator[str]:
-    """Where each text has one class: classes that are never right, and whether the model is as sure as it is right."""
-    yield from _never_right(trace)
+def _confidence(trace: Trace) -> Iterator[str]:
+    """Whether a model of texts with one class is as sure as it is right."""
     accuracy, sure = 100 * trace.correct[:, -1].mean(), confidence(trace)
     if abs(sure - accuracy) > CONFIDENCE_GAP:
         yield f"its last exit is right on {accuracy:.1f}% and {sure:.1f}% sure of itself"
@@ -49,7 +49,8 @@ def _of_classes(trace: Trace) -> Iterator[str]:
 
 def _never_right(trace: Trace, where: str = "") -> Iterator[str]:
     """The classes of a trace that have a recall of 0, if there are any."""
-    names, present = trace.metadata["classes"], np.unique(trace.labels)
-    never = [names[label] for label in present if not trace.correct[trace.labels == label, -1].any()]
+    names = trace.metadata["classes"]
+    there, right = trace.kind.recalled(trace.predictions[:, -1], trace.labels, len(names))
+    never = [names[label] for label in np.flatnonzero(there & ~right)]
     if never:
-        yield f"its last exit is never right{where} on {len(never)} of {len(present)} classes: {', '.join(never[:5])}"
+        yield f"its last exit is never right{where} on {len(never)} of {there.sum()} classes: {', '.join(never[:5])}"

@@ -18,7 +18,7 @@ from fastbert_core.files import atomic_files, write_whole
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel, of_task
 from fastbert_core.processes import ALONE, Alone
-from fastbert_core.task_types import SINGLE, TASK_TYPES
+from fastbert_core.task_types import LABEL_SHARES, SINGLE, TASK_TYPES
 from fastbert_core.trace import Trace, load_trace, save_trace
 from fastbert_core.tracing import scaled_probabilities
 from fastbert_core.train import Samples, Workplace, check_shareable, train
@@ -90,6 +90,8 @@ class _Work:
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
         task, samples, start = run.data.task, self._train_samples, s.classifier_init
         model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, start, **of_task(task))
+        if start == LABEL_SHARES:
+            model.begin_at_shares(samples.labels)
         model.config.max_tokens = s.max_tokens  # what the engine will cut texts to
         model = model.to(run.device)
         self._stage(model, s.first, samples, self.first_record)
@@ -145,7 +147,7 @@ class _Work:
         run, s = self.run, self.run.settings
         first = self.notes[s.first.name]
         # Before the record is read, which names who made it.
-        baseline_accuracy = self._baseline()["accuracy"] if self._kind is SINGLE else None
+        baseline_accuracy = self._baseline()["accuracy"] if self._kind.of_texts else None
         students = next((self.notes[stage.name] for stage in s.later if stage.frozen), {})
         return {
             "run_id": run.run_id,
@@ -175,7 +177,7 @@ class _Work:
             fresh = FastBertModel.from_backbone(self.run.backbone.source, self.run.data.task.classes)
             test, pad_id = self._samples(self.run.data.test), self.tokenizer.pad_token_id
             sides = self._train_samples, self._selection, test
-            found = baseline(fresh.to(self.run.device), *sides, pad_id, self.run.settings.precision)
+            found = baseline(fresh.to(self.run.device), *sides, pad_id, self.run.settings.precision, self._kind)
             self.log(f"baseline: logistic regression on the frozen encoder, {found.accuracy:.2f} on the test set")
             self.first_record.save()
             write_whole(path, json.dumps(found._asdict()))

@@ -23,7 +23,7 @@ ABOUT = {
     "fine_tuning_epochs": "of the first stage: backbone and teacher",
     "fine_tuning_rate": "its highest learning rate, after the warm-up",
     "classifier_rate": "the same of the classifiers; empty: the encoder's",
-    "classifier_init": "where fresh classifiers start: `xavier`, or `pytorch`, as the authors' code",
+    "classifier_init": "how fresh classifiers begin: see below",
     "distillation_epochs": "of the students; with `until_flat` the least of them",
     "distillation_rate": "their highest learning rate",
     "until_flat": "whether students train on until their loss on held-out text stops falling",

@@ -11,6 +11,7 @@ from importlib import resources
 
 from fastbert_core.flops import BERT_BASE
 from fastbert_core.registry import look_up
+from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import TASKS, Task
 from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
 from reproductions.names import SELF_DISTILLATION
@@ -22,6 +23,7 @@ OF_TASK_FILES = {
     "student_epochs": "distillation_epochs",
     "student_rate": "distillation_rate",
 }
+BY_TYPE = "by-type"  # a `classifier_init`: that of the task's type
 SHALLOW = re.compile(r"[a-z]+-(\d+)")
 
 
@@ -137,6 +139,8 @@ def settings_for(
     names = [name for name in Settings.__dataclass_fields__ if name not in fixed]
     said = _file()["trainings"].get(training, {}) | {name: value for name, value in given.items() if value is not None}
     values = {name: said.get(name, lookup(profile, task, name, hidden)) for name in names}
+    if values["classifier_init"] == BY_TYPE:
+        values["classifier_init"] = TASK_TYPES[task.type].classifier_init
     if values["classifier_rate"] is None:  # the encoder's
         values["classifier_rate"] = values["fine_tuning_rate"]
     return Settings(**fixed, **values)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # From a trace's check: whether it holds, what was found, what was expected.
 Require = Callable[[bool, str, str], None]
+LABEL_SHARES = "label-shares"  # a `classifier_init`: classifiers of many labels begin at how often each holds
 INTEGER = 9  # digits of a label, at most
 LISTS = list | tuple | set | frozenset  # what holds several labels of a row
 WRITTEN_LIST = re.compile(r"[\[{](['\"\d].*)?[\]}]|\(['\"].*\)", re.DOTALL)  # or a set, a tuple, an object
@@ -43,7 +44,9 @@ class TaskType:
     of_words: whether each word of a text has a label of its own
     sums_to_one: whether the outputs of a unit are probabilities of classes that exclude each other
     every_class: whether nothing can be learnt unless each class occurs; a label or a tag that does not may be rare
+    of_texts: whether classes are of a text as a whole, so that logistic regression on its vector can tell them
     metrics: what it may be judged by, names of fastbert_core.task_metrics; the first where a task names none
+    classifier_init: where the classifiers of a model of one's own begin, as FastBertConfig's
     base: the exit rule that others are compared with; label_dtype: of labels in a trace
     """
 
@@ -52,7 +55,9 @@ class TaskType:
     of_words = False
     sums_to_one = True
     every_class = True
+    of_texts = True
     metrics: tuple[str, ...] = ("accuracy", "f1", "macro-f1", "matthews")
+    classifier_init = "xavier"
     base = "entropy"
     label_dtype: type = np.int64
 
@@ -183,6 +188,12 @@ class TaskType:
     def constant(self, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()) -> float:
         """The mean quality of the best answer that is the same for all samples."""
         return np.bincount(labels).max() / len(labels)
+
+    def recalled(self, answers: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which classes occur, and which are ever answered rightly, bool [classes] each; answers: as labels are."""
+        counted = (np.bincount(which, minlength=classes) for which in (labels, labels[answers == labels]))
+        there, right = (counts > 0 for counts in counted)
+        return there, right
 
     def at(self, values: np.ndarray, exit_layer: np.ndarray, words: np.ndarray | None) -> np.ndarray:
         """Of [units, layers, …], what stands at the layer (from 1) where each sample leaves, [units, …]."""

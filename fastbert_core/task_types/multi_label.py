@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbert_core.errors import InputError
-from fastbert_core.task_types import LISTS, TASK_TYPES, Require, TaskType, check_unwritten, number_of, whole
+from fastbert_core.task_types import (
+    LABEL_SHARES,
+    LISTS,
+    TASK_TYPES,
+    Require,
+    TaskType,
+    check_unwritten,
+    number_of,
+    whole,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +39,7 @@ class MultiLabel(TaskType):
     name = "multi-label"
     every_class = False
     sums_to_one = False
+    classifier_init = LABEL_SHARES
     metrics = ("micro-f1", "macro-f1", "accuracy")
     none = None
 
@@ -132,6 +142,10 @@ class MultiLabel(TaskType):
             answer[..., common[:k]] = 1
             best = max(best, float(self.quality(answer, labels, words).mean()))
         return best
+
+    def recalled(self, answers: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of any text, and those that are answered where they hold."""
+        return labels.any(axis=0), (labels & answers).any(axis=0)
 
     def parts(self, p: np.ndarray) -> np.ndarray:
         """Of each label whether not, and whether it holds, [samples · classes, layers, 2]."""

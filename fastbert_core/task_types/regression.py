@@ -27,6 +27,7 @@ class Regression(TaskType):
 
     name = "regression"
     every_class = False
+    of_texts = False
     sums_to_one = False
     metrics = ("pearson", "spearman")
     base = "spread"
@@ -107,6 +108,10 @@ class Regression(TaskType):
     def constant(self, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()) -> float:
         """Of the median score."""
         return float(self.quality(np.full((len(labels), 1), np.median(labels)), labels, words).mean())
+
+    def recalled(self, answers: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """There are no classes."""
+        return np.zeros(0, bool), np.zeros(0, bool)
 
     def told(self, answer: Any, classes: Sequence[str], scores: Sequence[float] | None) -> tuple[float, float]:
         """The score in the task's range; and as it is within the suite."""

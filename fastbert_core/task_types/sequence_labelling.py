@@ -30,6 +30,7 @@ class SequenceLabelling(TaskType):
 
     name = "sequence-labelling"
     every_class = False
+    of_texts = False
     columns = ("tokens", "tags")
     of_words = True
     metrics = ("entity-f1", "accuracy")

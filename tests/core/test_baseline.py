@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from fastbert_core.baseline import baseline, frozen_vectors
+from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.train import Samples
 from tests.core.small import PAD, encoded_samples, make_model, varied
 
@@ -57,3 +58,16 @@ def test_rows_of_one_class_are_an_error_of_the_caller():
     samples = Samples(encoded, np.zeros(4, np.int64))
     with pytest.raises(ValueError, match="class"):
         baseline(make_model(), samples, samples, samples, PAD)
+
+
+def test_of_many_labels_each_is_told_by_itself_and_one_that_no_row_has_is_never_answered(recwarn):
+    parts = [told(0, 200), told(1, 60), told(2, 80)]
+    kind = TASK_TYPES["multi-label"]
+    labels = [np.stack([part.labels, 1 - part.labels, 0 * part.labels], axis=1) for part in parts]
+    labels[2][:20, 2] = 1  # and the first of the two that are told, so F1 is 2/3
+    found = baseline(
+        make_model(), *(Samples(p.encoded, of) for p, of in zip(parts, labels, strict=True)), PAD, kind=kind
+    )
+    assert found.accuracy == pytest.approx(100 * (60 + 20 * 2 / 3) / 80)
+    assert found.macro_f1 == pytest.approx(200 / 3)
+    assert not [warning for warning in recwarn if "present in all" in str(warning.message)]

@@ -69,6 +69,7 @@ def test_from_a_table_to_predictions(trained, capsys):
         assert labels == [["O", "B-GOOD", "O"], ["O", "O", "O", "O"]]
     elif kind == "multi-label":
         assert all(set(label) <= {"good", "bad"} for label in labels)
+        assert json.loads((folder / "model" / "config.json").read_text())["classifier_init"] == "label-shares"
     else:
         assert labels[0] > labels[1]
         assert json.loads((folder / "model" / "config.json").read_text())["scores"] == [0.0, 5.0]

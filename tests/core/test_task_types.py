@@ -409,3 +409,33 @@ def test_a_row_of_words_for_every_text():
     for at, (a, b) in enumerate(itertools.pairwise(np.cumsum([0, *encoded.words.counts[rows]]))):
         assert places[at, : b - a].tolist() == encoded.words.firsts[expected[a:b]].tolist()
         assert (places[at, b - a :] == -1).all()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes_that_are_never_answered_rightly_are_told_from_those_that_do_not_occur(name):
+    kind, classes = TASK_TYPES[name], CLASSES[name]
+    labels = labels_for(name, samples_for(name))
+    if name == "regression":
+        assert [len(found) for found in kind.recalled(labels, labels, 1)] == [0, 0]
+        return
+    one_hot = labels if labels.ndim > 1 else np.eye(len(classes), dtype=int)[labels]
+    one_hot[:, 1] = 0  # never occurs; class 0 does, and is never answered
+    labels = one_hot if labels.ndim > 1 else np.where(labels == 1, 2, labels)
+    answers = labels.copy()
+    if labels.ndim > 1:
+        answers[:, 0] = 1 - answers[:, 0]
+    else:
+        answers[labels == 0] = 1
+    there, right = kind.recalled(answers, labels, len(classes))
+    assert there.tolist() == [True, False, *[True] * (len(classes) - 2)]
+    assert right.tolist() == [False, False, *[True] * (len(classes) - 2)]
+
+
+def test_classifiers_of_many_labels_begin_at_how_often_each_holds():
+    labels = np.zeros((98, 4), int)
+    labels[:49, 0] = labels[:9, 1] = 1
+    model = make_model("multi-label")
+    model.begin_at_shares(labels)
+    for classifier in model.classifiers:
+        said = classifier.output.bias.detach().double().sigmoid()
+        np.testing.assert_allclose(said, [0.5, 0.1, 0.01, 0.01], rtol=1e-5)  # of so few rows none says never

@@ -41,6 +41,17 @@ def test_a_class_that_is_never_right_on_dev_is_named_though_test_has_it_right():
     assert said == "its last exit is never right on dev on 1 of 4 classes: class 2"
 
 
+def test_a_label_that_is_never_answered_is_named():
+    labels = np.random.default_rng(3).integers(2, size=(400, 4))
+    p = np.repeat(np.where(labels > 0, 0.7, 0.1)[:, None], 2, axis=1)
+    p[..., 2] = 0.05
+    of = {"task_type": "multi-label", "metrics": ["micro-f1"], "classes": ["joy", "anger", "fear", "love"]}
+    like = make_trace(4, encoder={"layers": 2, "hidden": 8, "intermediate": 16, "heads": 2})
+    trace = trace_of(p.astype(np.float32), labels, like.metadata | of, tokens=np.full(400, 9))
+    said = [line for line in doubts(trace, dev=trace) if "never right" in line]
+    assert said == [f"its last exit is never right{where} on 1 of 4 classes: fear" for where in ("", " on dev")]
+
+
 def test_a_class_that_dev_does_not_have_is_not_missed():
     dev = trace_with([right_on(0.7), right_on(0.7)])
     dev.labels[dev.labels == 2] = 1

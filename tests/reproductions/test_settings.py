@@ -101,3 +101,12 @@ def test_joint_training_can_have_as_many_epochs_and_the_rate_of_the_students():
 def test_classifiers_learn_at_the_encoders_rate_unless_told():
     assert standard().classifier_rate == standard().fine_tuning_rate
     assert standard(classifier_rate=1.0).schedules.fine_tuning.classifier_rate == 1.0
+
+
+def test_classifiers_of_many_labels_begin_at_how_often_each_holds():
+    moods = dataclasses.replace(TASKS["goemotions"], name="moods")
+    found = {
+        task.name: settings_for("standard", task, "self-distillation", "fp32", 384).classifier_init
+        for task in (TASKS["reuters90"], moods, TASKS["goemotions"], TASKS["sst2"])
+    }
+    assert found == {"reuters90": "label-shares", "moods": "label-shares", "goemotions": "xavier", "sst2": "xavier"}
