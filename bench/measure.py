@@ -112,8 +112,8 @@ def fixed_cost_us(engine: Engine, subject: Subject) -> float:
 def agreement(engine: Engine, subject: Subject, speed: float, found: Predictions) -> dict:
     """How many samples say what the fp32 trace says, and how near the others are to the threshold.
 
-    Asserts that in fp32 none differs without excuse, and at most 1 in 1000 with one; and that in bf16 a trained model
-    has the same label for 99.5% of the samples.
+    Asserts that in fp32 none differs without excuse, and at most 1 in 1000 with one; and that in 16 bits a trained
+    model has the same label for 99.5% of the samples. What int8 keeps is measured alone.
     """
     broken, excused = disagreements(
         subject.trace, found.labels, found.exit_layers, speed, tolerance=subject.trace.kept_to
@@ -122,7 +122,7 @@ def agreement(engine: Engine, subject: Subject, speed: float, found: Predictions
     if engine.precision == "fp32":
         assert not broken.size, f"samples {broken[:10]} leave elsewhere, or with another label, than the trace says"
         assert excused.size <= max(1, len(subject.encoded) // 1000)
-    elif not subject.is_smoke:
+    elif engine.precision in DTYPES and not subject.is_smoke:
         assert same >= SAME_LABEL_IN_BF16, f"{100 * same:.2f}% of the labels are those of the fp32 trace"
     return {
         "speed": speed,

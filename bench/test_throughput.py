@@ -15,6 +15,13 @@ def test_speeds(benchmark, engine, subject, batch):
     time_speeds(benchmark, engine, subject, batch)
 
 
+@pytest.mark.benchmark(group="throughput")
+@pytest.mark.parametrize("engine", [("cpu", "int8")], indirect=True, ids="-".join)
+def test_speeds_in_int8(benchmark, engine, singles):
+    """On few texts: how many labels it keeps, and what a machine gains that multiplies no 16 bits in hardware."""
+    time_speeds(benchmark, engine, singles, BATCHES[0])
+
+
 def test_dense_and_speed_0_say_the_same(engine, singles):
     found = engine.predict(singles.encoded, 0, batch_size=32)
     assert np.array_equal(dense(engine, singles.encoded, 32), found.labels)
