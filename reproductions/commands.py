@@ -36,7 +36,13 @@ def list_tasks(options: argparse.Namespace) -> None:
 @resumable()
 def run_tasks(options: argparse.Namespace) -> int:
     """Train, trace and measure tasks, or say what that would take."""
-    if options.cluster:  # before what takes long to import
+    from reproductions.settings import check_trainings
+
+    # Before what takes long to import.
+    tasks, trainings = _tasks(options.tasks), check_trainings(options.training)
+    if bool(tasks) == bool(options.task_file):
+        raise InputError("run: expected task names, or all, or one --task-file (names: python -m reproductions list)")
+    if options.cluster:
         from fastbert_core.cluster import check_answers
 
         check_answers(options.cluster)
@@ -46,13 +52,9 @@ def run_tasks(options: argparse.Namespace) -> int:
     from reproductions import pages, show
     from reproductions.plan import plan
     from reproductions.run import run
-    from reproductions.settings import check_trainings
 
     quiet()
-    trainings = check_trainings(options.training)
-    named, tasks = _named(options, options.task_file), _tasks(options.tasks)
-    if bool(tasks) == bool(named.task_file):
-        raise InputError("run: expected task names, or all, or one --task-file (names: python -m reproductions list)")
+    named = _named(options, options.task_file)
     tasks = tasks or [named.task_file.task]
     device, precision = _arithmetic(options)
     together = processes(device.type)
@@ -184,6 +186,7 @@ def _tasks(names: Sequence[str]) -> list[Task]:
 @resumable()
 def train_grid(options: argparse.Namespace) -> None:
     """What makes texts leave late: a training with other settings, one by one, judged by dev."""
+    task = get_task(options.task)  # before what takes long to import
     from tqdm import tqdm
 
     from reproductions import pages
@@ -193,7 +196,7 @@ def train_grid(options: argparse.Namespace) -> None:
     from reproductions.plan import plan
 
     quiet()
-    named, task = _named(options), get_task(options.task)
+    named = _named(options)
     device, precision = _arithmetic(options)
     profile, (task,), notice = _settled(options, named, [task])
     given = {"trainings": [SELF_DISTILLATION], "seed": options.seed, "train_rows": options.train_rows}
