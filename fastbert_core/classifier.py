@@ -34,7 +34,7 @@ from fastbert_core.options import IMITATION, Options
 from fastbert_core.precision import resolve_device, resolve_precision
 from fastbert_core.processes import Alone, processes
 from fastbert_core.sources import find_encoder, load_task
-from fastbert_core.task_types import LABEL_SHARES, SINGLE, TASK_TYPES
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import TASKS
 from fastbert_core.train import Samples, Workplace, train
 from fastbert_core.tsv import Split
@@ -208,11 +208,8 @@ class _Job:
         everything, learns, selection = map(self._samples, (self.everything, self.learns, data.selection))
         self._check_language(everything)
         torch.manual_seed(options.seed)  # for the weights of the fresh classifiers
-        start = self.kind.classifier_init
-        model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair, start, **of_task(data))
-        if start == LABEL_SHARES:
-            model.begin_at_shares(learns.labels)
-        model = model.to(self.device)
+        of = {"classifier_init": self.kind.classifier_init, "labels": learns.labels} | of_task(data)
+        model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair, **of).to(self.device)
         model.config.max_tokens = self.max_tokens
         if options.classifier is not None:
             everything, selection = self._imitated(everything), self._imitated(selection)

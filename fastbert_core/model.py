@@ -17,7 +17,7 @@ from fastbert_core.errors import InputError, refused
 from fastbert_core.gradients import to_exit_and_on
 from fastbert_core.loading import LOADING, bare, check_whole, family_of, load_backbone
 from fastbert_core.losses import Targets
-from fastbert_core.task_types import SINGLE, TASK_TYPES
+from fastbert_core.task_types import LABEL_SHARES, SINGLE, TASK_TYPES
 
 if TYPE_CHECKING:
     from fastbert_core.division import Data
@@ -145,17 +145,22 @@ class FastBertModel(PreTrainedModel):
         class_names: list[str] | tuple[str, ...],
         pair: bool | None = None,
         classifier_init: str = "xavier",
+        labels: np.ndarray | None = None,
         **task: Any,
     ) -> "FastBertModel":
         """A FastBERT with fresh classifiers on the pre-trained encoder at `source` (folder or hub id), in float32.
 
         class_names: in label order; pair: whether it will be trained on pairs of texts; classifier_init: `xavier`,
-        `pytorch`, or `label-shares`, Xavier's until `begin_at_shares` is told labels; task: `task_type` and `scores`
-        where it is not for single labels. Raises InputError if `source` is no encoder of one of FAMILIES or cannot be
-        read, and unless there are two or more class names, all different. Fresh weights come from torch's random state.
+        `pytorch`, or `label-shares`, Xavier's weights, and each label begins at how often it holds in `labels`, 0 or 1
+        [rows, classes]; task: `task_type` and `scores` where it is not for single labels. Fresh weights come from
+        torch's random state. Raises InputError if `source` is no encoder of one of FAMILIES or cannot be read, and
+        unless there are two or more class names, all different.
         """
         names = check_names(class_names, **task)
-        return cls._around(load_backbone(source), names, pair=pair, classifier_init=classifier_init, **task)
+        model = cls._around(load_backbone(source), names, pair=pair, classifier_init=classifier_init, **task)
+        if classifier_init == LABEL_SHARES:
+            model._begin_at_shares(labels)
+        return model
 
     def first_of_blocks(self, layers: int) -> "FastBertModel":
         """A FastBERT of fewer layers, with this one's weights: of `layers` equal blocks, the first layer of each.
@@ -204,8 +209,8 @@ class FastBertModel(PreTrainedModel):
         return self.classifiers[:-1]
 
     @torch.no_grad()
-    def begin_at_shares(self, labels: np.ndarray) -> None:
-        """Let every classifier of many labels begin by saying how often each holds, of `labels` 0 or 1 [rows, classes].
+    def _begin_at_shares(self, labels: np.ndarray) -> None:
+        """Let every classifier begin by saying how often each label holds.
 
         Else all begin at a half. To learn that nearly none holds, the first steps drive the encoder itself to one
         answer for all: of Reuters' 90 labels it then learns nine in ten epochs.

@@ -98,11 +98,11 @@ def recomputed(folder: Path) -> Iterator[Finding]:
         shutil.copytree(folder, made, ignore=shutil.ignore_patterns(".*", "*.csv"))
         try:
             measure(made)
-            asked = {"leaderboard": rules.measured, "budget": budget.measured}
-            asked = [measured for name, measured in asked.items() if (folder / f"{name}.csv").is_file()]
-            traces = rules.traces_of(made) if asked else []
-            for measured in asked:
-                write_tables(made, measured(traces))
+            further = {"leaderboard": rules.measured, "budget": budget.measured}
+            there = [name for name in further if (folder / f"{name}.csv").is_file()]
+            traces = rules.traces_of(made) if there else []
+            for name in there:
+                write_tables(made, further[name](traces))
         except InputError as error:
             yield held(place, "measured from the traces", "everything", str(error).replace(str(made), str(folder)))
             return

@@ -18,7 +18,7 @@ from fastbert_core.files import atomic_files, write_whole
 from fastbert_core.flops import EncoderShape
 from fastbert_core.model import FastBertModel, of_task
 from fastbert_core.processes import ALONE, Alone
-from fastbert_core.task_types import LABEL_SHARES, SINGLE, TASK_TYPES
+from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.trace import Trace, load_trace, save_trace
 from fastbert_core.tracing import scaled_probabilities
 from fastbert_core.train import Samples, Workplace, check_shareable, train
@@ -88,10 +88,9 @@ class _Work:
         """The trained model: every stage of the run's training, the first of which several runs may share."""
         run, s = self.run, self.run.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
-        task, samples, start = run.data.task, self._train_samples, s.classifier_init
-        model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, start, **of_task(task))
-        if start == LABEL_SHARES:
-            model.begin_at_shares(samples.labels)
+        task, samples = run.data.task, self._train_samples
+        of = {"classifier_init": s.classifier_init, "labels": samples.labels} | of_task(task)
+        model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, **of)
         model.config.max_tokens = s.max_tokens  # what the engine will cut texts to
         model = model.to(run.device)
         self._stage(model, s.first, samples, self.first_record)

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -195,3 +196,13 @@ def test_a_trained_model_that_does_not_fit_its_configuration_is_refused_by_name(
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be loaded as an encoder"):
         load_backbone(tmp_path / "nowhere")
+
+
+def test_classifiers_of_many_labels_begin_at_how_often_each_holds(folder):
+    labels = np.zeros((98, 4), int)
+    labels[:49, 0] = labels[:9, 1] = 1
+    start = {"classifier_init": "label-shares", "labels": labels, "task_type": "multi-label"}
+    model = FastBertModel.from_backbone(folder, ["joy", "anger", "fear", "love"], **start)
+    for classifier in model.classifiers:
+        said = classifier.output.bias.detach().double().sigmoid()
+        np.testing.assert_allclose(said, [0.5, 0.1, 0.01, 0.01], rtol=1e-5)  # of so few rows none says never
