@@ -124,15 +124,15 @@ def backlog(rows: pd.DataFrame, tables: Tables) -> str:
     """What a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
     rows, rates, lines = rows.query("mode == 'throughput'"), tables["rates"], []
     mine = rates[rates["machine"].isin(rows["machine"]) & (rates["what"] == "tracing")]
-    tokens = mine.set_index(["task", "device", "precision"])["mean_tokens"]
+    tokens = mine.groupby("task")["mean_tokens"].first()
     for place, mine in rows.groupby(["task", "device", "precision"]):
         for row in mine[mine["batch"] == mine["batch"].max()].to_dict("records"):
             rate = row["samples_per_second"]
             days = BACKLOG / rate / 86400
             line = {"task, device, precision": ", ".join(place), "mean layers": f"{row['mean_layers']:.1f}"}
-            if place in tokens.index:
-                line["tokens a text"] = f"{tokens[place]:.0f}"
-                line["tokens a second"] = f"{rate * tokens[place]:,.0f}"
+            if (task := place[0]) in tokens.index:
+                line["tokens a text"] = f"{tokens[task]:.0f}"
+                line["tokens a second"] = f"{rate * tokens[task]:,.0f}"
             line |= {"texts a second": f"{rate:.1f}", "machine-days": f"{days:,.0f}"}
             lines.append(line | {"machines for 7 days": f"{math.ceil(days / 7):,}"})
     return markdown(pd.DataFrame(lines).fillna(""))
