@@ -104,8 +104,17 @@ def calibration_error(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     p: [samples, layers, classes]; BINS of equal width, the upper end included (Guo et al. 2017).
     """
+    return error_of_bins(*in_bins(p, labels))
+
+
+def in_bins(p: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The bin of each confidence, int64, and confidence less whether it is right, float64: [samples, layers] each."""
     confidence, correct = p.max(axis=-1).astype(np.float64), p.argmax(axis=-1) == labels[:, None]
-    layers = p.shape[1]
-    cell = np.ceil(confidence * BINS).astype(np.int64).clip(1, BINS) - 1 + BINS * np.arange(layers)
-    gaps = np.bincount(cell.ravel(), (confidence - correct).ravel(), minlength=BINS * layers)
-    return 100 * np.abs(gaps).reshape(layers, BINS).sum(axis=1) / len(p)
+    return np.ceil(confidence * BINS).astype(np.int64).clip(1, BINS) - 1, confidence - correct
+
+
+def error_of_bins(bins: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """The expected calibration error, float64 [layers], of what `in_bins` returns for some of the samples."""
+    samples, layers = bins.shape
+    sums = np.bincount((bins + BINS * np.arange(layers)).ravel(), gaps.ravel(), minlength=BINS * layers)
+    return 100 * np.abs(sums).reshape(layers, BINS).sum(axis=1) / samples

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fastbert_core.exit_metrics import calibration_error
+from fastbert_core.exit_metrics import error_of_bins, in_bins
 from fastbert_core.exit_rules.temperature import fitted_temperature, tempered
 from fastbert_core.metrics import at_speed
 from fastbert_core.trace import Trace
@@ -55,10 +55,10 @@ def _error(trace: Trace) -> dict[str, float]:
     A sample's noise counts as error, and a resample's twice over: so the interval is the basic bootstrap's, which takes
     off what resampling adds.
     """
-    last = trace.probabilities[:, -1:]
-    error = float(calibration_error(last, trace.labels)[0])
-    draws = np.random.default_rng(0).integers(len(last), size=(RESAMPLES, len(last)))
-    again = [float(calibration_error(last[rows], trace.labels[rows])[0]) for rows in draws]
+    bins, gaps = in_bins(trace.probabilities[:, -1:], trace.labels)
+    error = float(error_of_bins(bins, gaps)[0])
+    draws = np.random.default_rng(0).integers(len(bins), size=(RESAMPLES, len(bins)))
+    again = [float(error_of_bins(bins[rows], gaps[rows])[0]) for rows in draws]
     low, high = 2 * error - np.quantile(again, [0.975, 0.025])
     return {"ece": error, "ece_low": max(low, 0.0), "ece_high": max(high, 0.0)}
 

@@ -191,7 +191,8 @@ def train_grid(options: argparse.Namespace) -> None:
 
     from reproductions import pages
     from reproductions.blocks import markdown
-    from reproductions.grid import effects, grid
+    from reproductions.grid import grid
+    from reproductions.grid_effects import effects
     from reproductions.lock import locked
     from reproductions.plan import plan
 

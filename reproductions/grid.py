@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,37 +13,25 @@ from fastbert_core.metrics import at_speed
 from fastbert_core.task_types import SINGLE
 from fastbert_core.trace import Trace
 from reproductions.calibration import confidence
+from reproductions.execute import calibrated
+from reproductions.grid_effects import AXES, SPEEDS, written
+from reproductions.plan import Log, Run
 from reproductions.tables import read_or_empty, read_table, write_table
 
-if TYPE_CHECKING:  # torch, which pages are made without
-    from reproductions.plan import Log, Run
 
-# Settings by name, as the authors have them first, today's last. Those of the first stage come first, so that the
-# variants that share it follow each other.
-AXES = {
-    "classifier_init": ("pytorch", "xavier"),
-    "bias_correction": (False, True),
-    "distillation_epochs": (2, 5, 10),
-    "distillation_rate": (2e-4, 1e-3),
-}
-SPEEDS = (0.5, 0.8)
-
-
-def variants(run: "Run") -> Iterator["Run"]:
+def variants(run: Run) -> Iterator[Run]:
     """The run with each combination of AXES, today's first, its students trained for so many epochs and no more."""
     for values in itertools.product(*(values[::-1] for values in AXES.values())):
         chosen = dict(zip(AXES, values, strict=True))
         yield dataclasses.replace(run, settings=dataclasses.replace(run.settings, until_flat=False, **chosen))
 
 
-def grid(run: "Run", results_dir: Path, log: "Log") -> pd.DataFrame:
+def grid(run: Run, results_dir: Path, log: Log) -> pd.DataFrame:
     """Train the variants of `run` that grid.csv has no rows of, judge them by dev, and put each into it as it is done.
 
     Returns the rows of all of them. No test row is looked at, so that settings can be chosen by what they say.
     Raises InputError for a task whose texts do not have one label each.
     """
-    from reproductions.execute import calibrated
-
     if (kind := run.data.task.type) != SINGLE.name:
         raise InputError(f"{run.settings.task}: found a task that is {kind}, expected one that is {SINGLE.name}")
     wanted = list(variants(run))
@@ -65,37 +52,9 @@ def grid(run: "Run", results_dir: Path, log: "Log") -> pd.DataFrame:
     return rows[rows["variant"].isin([variant.run_id for variant in wanted])]
 
 
-def effects(rows: pd.DataFrame) -> list[dict]:
-    """What each step along an axis does, all else equal: the mean change over the others, and its range."""
-    speed, lines = SPEEDS[0], []
-    for (task, train_rows), mine in rows[rows["speed"] == speed].groupby(["task", "train_rows"]):
-        for axis, values in AXES.items():
-            others = [*(name for name in AXES if name != axis), "backbone", "seed"]
-            for before, after in itertools.pairwise(_written(value) for value in values):
-                sides = [mine[mine[axis] == value].set_index(others) for value in (before, after)]
-                if sides[0].index.intersection(sides[1].index).empty:
-                    continue
-                line = {"task": task, "rows": train_rows, "setting": f"{axis}: {before} → {after}"}
-                for name, title in (
-                    ("teacher", "teacher"),
-                    ("first_exit", "layer 1"),
-                    ("accuracy", f"speed {speed:g}"),
-                    ("mean_layers", f"layers at speed {speed:g}"),
-                ):
-                    change = (sides[1][name] - sides[0][name]).dropna()
-                    line[title] = f"{change.mean():+.2f} ({change.min():+.2f} to {change.max():+.2f})"
-                lines.append(line)
-    return lines
-
-
-def _written(value: object) -> object:
-    """A setting as grid.csv has it."""
-    return ("yes" if value else "no") if isinstance(value, bool) else value
-
-
-def _rows(run: "Run", record: dict, trace: Trace) -> Iterator[dict]:
+def _rows(run: Run, record: dict, trace: Trace) -> Iterator[dict]:
     s, right = run.settings, 100 * trace.correct.mean(axis=0)
-    common = {name: _written(getattr(s, name)) for name in AXES} | {
+    common = {name: written(getattr(s, name)) for name in AXES} | {
         "task": s.task,
         "backbone": run.backbone.name,
         "train_rows": len(run.train),

@@ -11,7 +11,7 @@ from reproductions.blocks import BLOCKS, Tables, block, markdown
 from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
-from reproductions.grid import effects
+from reproductions.grid_effects import effects
 from reproductions.speeds import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS, at_chosen_speed
 from reproductions.statistics import ALPHA
 from reproductions.verdicts import VERDICTS

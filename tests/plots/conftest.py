@@ -13,7 +13,7 @@ from plots.registry import BENCH_FIGURES, FIGURES
 from plots.report import cli
 from plots.style import applied
 from reproductions import budget, rules
-from reproductions.grid import AXES
+from reproductions.grid_effects import AXES
 from reproductions.measure import measure
 from reproductions.tables import read_table, write_tables
 from tests.factories import BACKBONE, BERT, make_task, on_encoder, store

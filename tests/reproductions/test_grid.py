@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
-from reproductions import cli, grid
+from reproductions import cli
+from reproductions.grid_effects import AXES, SPEEDS, effects
 from reproductions.tables import read_table
 
-AXES = grid.AXES
+WHOLE = dict(AXES)
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,8 @@ def made(tmp_path_factory):
         patch.setenv("FASTBERT_RUNS", str(results / "runs"))
         few = {"distillation_epochs": (1, 2), "distillation_rate": (1e-2,), "bias_correction": (True,)}
         few |= {"classifier_init": ("xavier",)}
-        patch.setattr(grid, "AXES", grid.AXES | few)
+        for name, values in few.items():
+            patch.setitem(AXES, name, values)
         words = ["grid", "dbpedia", "--profile", "smoke", "--train-rows", "200", "--results-dir", str(results)]
         yield lambda *more: cli.main([*words, *more]), results / "smoke"
 
@@ -30,13 +32,13 @@ def test_each_variant_has_its_rows_and_none_is_trained_twice(made, capsys, monke
     assert "2 of 2" in said
     assert "distillation_epochs: 1 → 2" in said
     rows = read_table(results, "grid")
-    assert len(rows) == 2 * len(grid.SPEEDS)
+    assert len(rows) == 2 * len(SPEEDS)
     assert rows["variant"].nunique() == 2
     assert set(rows["judged"]) == {100}
     assert rows["teacher"].nunique() == 1, "they share their first stage"
     assert rows["first_exit"].nunique() == 2
 
-    monkeypatch.setattr("reproductions.execute.calibrated", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("reproductions.grid.calibrated", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr("reproductions.sources.settle_profile", lambda *_: "smoke")
     monkeypatch.setattr("reproductions.commands.PACKAGED_NOTICE", "NOTICE\n")
     assert run("--profile", "standard") == 0
@@ -48,7 +50,8 @@ def test_each_variant_has_its_rows_and_none_is_trained_twice(made, capsys, monke
 
 
 def test_a_step_along_an_axis_compares_what_else_is_equal(monkeypatch):
-    monkeypatch.setattr(grid, "AXES", AXES)
+    for name, values in WHOLE.items():
+        monkeypatch.setitem(AXES, name, values)
     rows = pd.DataFrame(
         {"seed": seed, "backbone": "small", "teacher": 80.0 + seed}
         | {"task": "t", "train_rows": 9, "speed": 0.5, "classifier_init": start, "bias_correction": "yes"}
@@ -59,7 +62,7 @@ def test_a_step_along_an_axis_compares_what_else_is_equal(monkeypatch):
         for seed in (7, 8)
         if (seed, start, epochs) != (8, "xavier", 5)  # a second seed that is not finished
     )
-    lines = {line["setting"]: line for line in grid.effects(rows)}
+    lines = {line["setting"]: line for line in effects(rows)}
     assert lines["classifier_init: pytorch → xavier"]["speed 0.5"] == "+3.00 (+2.00 to +5.00)"
     assert lines["distillation_epochs: 2 → 5"]["layer 1"] == "+3.00 (+3.00 to +3.00)"
     assert {line["teacher"] for line in lines.values()} == {"+0.00 (+0.00 to +0.00)"}
