@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from fastbert_core.errors import InputError
@@ -29,6 +30,7 @@ from reproductions.claims import (
     write_rows,
 )
 from reproductions.measure import groups, measure
+from reproductions.parallel import each
 from reproductions.store import RECORD, find_runs
 from reproductions.tables import read_table, write_tables
 
@@ -58,9 +60,9 @@ def check(options: argparse.Namespace, committed: bool) -> int:
         numbers |= {("exact", "", "", name): str(number) for name, number in flops.fixed_numbers().items()}
         if committed or (options.results_dir / "paper").is_dir():
             findings += counted(options.results_dir)
-        for profile in dict.fromkeys([options.profile, *(COMMITTED if committed else ())]):
-            for folder in groups(options.results_dir / profile):
-                findings += [*recomputed(folder), *provenance(folder)]
+        profiles = dict.fromkeys([options.profile, *(COMMITTED if committed else ())])
+        folders = [(folder,) for profile in profiles for folder in groups(options.results_dir / profile)]
+        findings += chain.from_iterable(each(of_folder, folders, few=2))
         findings += made_pages() if committed else []
     for tier in (tier for tier in TRAINED if tier in tiers):
         for task in dict.fromkeys(claim.task for claim in claims if claim.tier == tier):
@@ -90,6 +92,11 @@ def counted(results_dir: Path) -> Iterator[Finding]:
         yield same_files(("exact", "", ""), f"paper/{path.name}", results_dir / "paper" / path.name, path)
 
 
+def of_folder(folder: Path) -> list[Finding]:
+    """All findings of a profile's folder."""
+    return [*recomputed(folder), *provenance(folder)]
+
+
 def recomputed(folder: Path) -> Iterator[Finding]:
     """A finding for each file of a profile's folder, made again."""
     place = ("exact", "", folder.name)
@@ -116,8 +123,8 @@ def made_pages() -> Iterator[Finding]:
     for path in pages.pages():
         name = os.path.relpath(path, checkout.ROOT)
         with tempfile.TemporaryDirectory() as temporary:
-            (again := Path(temporary, path.name)).write_text(pages.made(path), encoding="utf-8")
-            yield same_files(("exact", "", ""), name, path, again)
+            (made := Path(temporary, path.name)).write_text(pages.made(path), encoding="utf-8")
+            yield same_files(("exact", "", ""), name, path, made)
 
 
 def provenance(folder: Path) -> Iterator[Finding]:

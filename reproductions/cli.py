@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ LARGEST_SEED = 2**32 - 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 all well, else as `exit_code` says."""
     options = _parser().parse_args(arguments)
+    sys.stdout.reconfigure(line_buffering=True)  # a log shows each line when it is told, between the warnings
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     if hasattr(options, "results_dir"):
         options.results_dir = _results_dir(options)

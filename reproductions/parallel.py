@@ -12,16 +12,17 @@ from typing import TypeVar
 from fastbert_core.errors import RunError
 
 T = TypeVar("T")
-FEW = 6  # pieces, fewer of which are done before other processes have started
+FEW = 6  # usual pieces, fewer of which are done before other processes have started
 
 
-def each(function: Callable[..., T], pieces: Sequence[tuple]) -> list[T]:
-    """What `function(*piece)` returns for every piece, in their order, by a process a core where they are many.
+def each(function: Callable[..., T], pieces: Sequence[tuple], few: int = FEW) -> list[T]:
+    """What `function(*piece)` returns for every piece, in their order, by a process a core unless they are `few`.
 
-    Another process imports the function by its name. Raises what a piece raises, and RunError if a process is killed.
+    Another process imports the function by its name, and may call this again for parts of its piece. Raises what a
+    piece raises, and RunError if a process is killed.
     """
     cores = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), len(pieces))
-    if len(pieces) < FEW or cores == 1:
+    if len(pieces) < few or cores == 1:
         return [function(*piece) for piece in pieces]
     # A fresh interpreter each: a fork would inherit what torch's threads hold.
     with ProcessPoolExecutor(cores, get_context("spawn"), _begin) as pool:

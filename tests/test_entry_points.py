@@ -122,6 +122,13 @@ def test_output_that_cannot_be_written_is_one_line(unbuffered, tmp_path):
     assert (done.returncode, done.stderr) == (1, "error: input or output: No space left on device\n")
 
 
+def test_a_log_has_each_line_as_it_is_told(tmp_path):
+    """Hours before a training ends, or is killed."""
+    killed = "import os; from reproductions import cli; cli.main(['list']); print('told'); os._exit(1)"
+    done = python("-c", killed, cwd=tmp_path, env={"PYTHONUNBUFFERED": ""})
+    assert done.stdout.endswith("\ntold\n")
+
+
 def test_the_list_of_tasks_comes_whole(tmp_path):
     done = python("-m", "reproductions", "list", cwd=tmp_path)
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(TASKS)
