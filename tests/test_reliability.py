@@ -2,8 +2,6 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -68,11 +66,3 @@ def test_a_campaign_goes_on_from_strike_to_strike_and_tells_what_was_lost(tmp_pa
     blows, wrong, runs = campaign(tmp_path, tmp_path, STRIKES["kills"], targets)
     assert [(blow.place, blow.wrong) for blow in blows] == [(PLACES[0], []), (PLACES[2], ["exit code 1, expected -9"])]
     assert (wrong, runs) == (["table2.csv differs"], 2)
-
-
-def test_a_run_that_is_killed_three_times_loses_nothing():
-    """In an interpreter of its own: runs are forked from it, and a fork has none of torch's threads."""
-    command = [sys.executable, "-m", "tests.reliability", "--kills", "3", "--only", "kills"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 in 1 runs; wrong: 0" in done.stdout
