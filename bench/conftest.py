@@ -7,11 +7,12 @@ import torch
 
 from bench import models, tables
 from fastbert_core.engine import Engine
+from fastbert_core.errors import InputError
 from fastbert_core.precision import resolve_precision
 from reproductions.sources import runs_folder
 
-TASKS = models.usual()
 FACTS = tables.facts()  # at the start: the machine is asked at the end, when the code may have changed
+NAMES = pytest.StashKey[list[str]]()
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 # bf16 only where the device multiplies it in hardware.
 PLACES = [
@@ -23,15 +24,30 @@ PLACES = [
 
 def pytest_addoption(parser):
     group = parser.getgroup("bench")
+    group.addoption("--bench-models", nargs="+", metavar="TASK[/ENCODER]", help="default: one of each encoder")
     group.addoption("--bench-rows", type=int, default=768, help="texts of throughput (default: 768)")
     group.addoption("--bench-singles", type=int, default=256, help="texts of latency (default: 256)")
 
 
+def pytest_configure(config):
+    asked = config.getoption("--bench-models")
+    try:
+        config.stash[NAMES] = models.asked(asked) if asked else models.usual()
+    except InputError as error:
+        raise pytest.UsageError(error) from None
+
+
+def pytest_generate_tests(metafunc):
+    if "whole" in metafunc.fixturenames:
+        metafunc.parametrize("whole", metafunc.config.stash[NAMES], indirect=True, scope="session")
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
+    names = config.stash[NAMES]
     terminalreporter.section("what was measured")
-    if TASKS != [models.SMOKE]:
-        terminalreporter.write_line(f"the trained models of {' and '.join(TASKS)}")
+    if names != [models.SMOKE]:
+        terminalreporter.write_line(f"the trained models of {' and '.join(names)}")
         return
     why = f"{runs_folder()} has none that a runs.csv in runs or results names"
     if not os.environ.get("FASTBERT_DATA"):
@@ -43,7 +59,7 @@ def pytest_benchmark_update_machine_info(machine_info):
     machine_info.update(FACTS)
 
 
-@pytest.fixture(scope="session", params=TASKS)
+@pytest.fixture(scope="session")
 def whole(request):
     """A subject with all its texts."""
     return models.load(request.param)

@@ -115,24 +115,25 @@ class Subject:
 
 
 def available(training: str = SELF_DISTILLATION) -> dict[str, Path]:
-    """The trained models at hand: task -> folder, for those that a runs.csv names and `runs_folder()` holds.
+    """The trained models at hand: name -> folder, for those that a runs.csv names and `runs_folder()` holds.
 
-    A committed run goes before the user's own, and of several seeds the lowest at hand. Those of `standard` only with
-    FASTBERT_DATA, which names their texts.
+    Named after its task, or TASK/ENCODER where the encoder is not its profile's own. A committed run goes before the
+    user's own, and of several seeds the lowest at hand. Those of `standard` only with FASTBERT_DATA, which names their
+    texts.
     """
     rows, profiles = [], ("standard", "packaged") if os.environ.get("FASTBERT_DATA") else ("packaged",)
     for table in (place / profile / "runs.csv" for place in PLACES for profile in profiles):
         if table.is_file():
             with open(table, encoding="utf-8", newline="") as file:
-                own = [row for row in csv.DictReader(file) if row["training"] == training and _on_own(row)]
+                own = [row for row in csv.DictReader(file) if row["training"] == training]
                 rows += sorted(own, key=lambda row: -int(row["seed"]))
-    found = [(row["task"], within(runs_folder(), row["run_id"], "model")) for row in rows]
-    return {task: folder for task, folder in found if folder.is_dir()}
+    found = [(_name(row), within(runs_folder(), row["run_id"], "model")) for row in rows]
+    return {name: folder for name, folder in found if folder.is_dir()}
 
 
-def _on_own(row: dict[str, str]) -> bool:
-    """Whether a run is on the encoder of its profile, of which a task's tables are."""
-    return row["backbone"] in own_backbones(row["profile"], row["task"])
+def _name(row: dict[str, str]) -> str:
+    own = row["backbone"] in own_backbones(row["profile"], row["task"])
+    return row["task"] if own else f"{row['task']}/{row['backbone']}"
 
 
 def usual() -> list[str]:
@@ -142,23 +143,23 @@ def usual() -> list[str]:
     return [task for task in first[:-1] if task] or [first[-1] or SMOKE]
 
 
-def asked(tasks: list[str]) -> list[str]:
-    """The tasks, or SMOKE alone, of which it is told what that means.
+def asked(names: list[str]) -> list[str]:
+    """The names of `available()`, or SMOKE alone, of which it is told what that means.
 
-    Raises InputError for a task without a trained model.
+    Raises InputError for a name without a trained model.
     """
     trained = available()
-    if tasks != [SMOKE] and (missing := [task for task in tasks if task not in trained]):
+    if names != [SMOKE] and (missing := [name for name in names if name not in trained]):
         raise InputError(
             f"found no trained model of {', '.join(missing)}, expected one of {', '.join(trained) or 'none'}"
         )
-    if tasks == [SMOKE]:
+    if names == [SMOKE]:
         print("THE SMOKE MODEL, which says nothing of FastBERT; trained ones are in FASTBERT_RUNS, with FASTBERT_DATA")
-    return tasks
+    return names
 
 
 def load(name: str) -> Subject:
-    """The subject of that name: a task of `available()` with all its test texts, or SMOKE."""
+    """The subject of that name: a model of `available()` with all its task's test texts, or SMOKE."""
     return _smoke() if name == SMOKE else _trained(name, available()[name])
 
 
@@ -172,10 +173,11 @@ def sampled(texts: int, rows: int) -> np.ndarray:
     return np.sort(np.random.default_rng(SEED).permutation(texts)[:rows])
 
 
-def _trained(task: str, folder: Path) -> Subject:
+def _trained(name: str, folder: Path) -> Subject:
     model, tokenizer = FastBertModel.from_pretrained(folder).eval(), load_tokenizer(folder)
+    task, *_ = name.split("/")
     data = load_data("standard", get_task(task), Named.from_user(None, None, None), lambda line: None)
-    return Subject(task, model, tokenizer, data.test, trace_of(folder, "test"))
+    return Subject(name, model, tokenizer, data.test, trace_of(folder, "test"))
 
 
 def trace_of(folder: Path, split: str) -> Trace:

