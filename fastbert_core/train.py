@@ -133,6 +133,7 @@ def train(
             epoch, bar.total = step // per_epoch, steps
             notes.setdefault("loss_sum", 0.0)
             batches = shuffled_batches(samples.encoded.lengths, schedule.batch_size, place.seed, epoch)
+            exits.learn()
             for rows in batches[step - epoch * per_epoch :]:
                 set_rates(optimizer, step, steps, per_epoch, schedule, notes)
                 together.seed(place.seed, step)
@@ -247,12 +248,15 @@ class _Exits:
                 name: isinstance(states, KeptStates | StatesOnDevice) for name, states in self._states.items()
             }
 
-    def __call__(self, rows: np.ndarray, step: int) -> tuple[Tensor, Targets]:
-        """Of training rows, with dropout in what learns; and what the rows teach."""
-        model, stage = self._model, self._stage
-        model.train(not stage.frozen)
+    def learn(self) -> None:
+        """Dropout in what learns, and nowhere else: for an epoch, since to ask all modules for it costs milliseconds."""
+        self._model.train(not self._stage.frozen)
         for layer in self._learning:
-            model.classifiers[layer - 1].train()
+            self._model.classifiers[layer - 1].train()
+
+    def __call__(self, rows: np.ndarray, step: int) -> tuple[Tensor, Targets]:
+        """Of training rows, after `learn`; and what the rows teach."""
+        model, stage = self._model, self._stage
         batch = collate(self._samples.encoded, rows, self._place.pad_id, model.device)
         targets = self._samples.targets(rows, model.device)._replace(step=step)
         if stage.frozen:
