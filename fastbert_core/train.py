@@ -249,7 +249,7 @@ class _Exits:
             }
 
     def learn(self) -> None:
-        """Dropout in what learns, and nowhere else: for an epoch, since to ask all modules for it costs milliseconds."""
+        """Dropout in what learns, and nowhere else: once an epoch, as asking all modules for it takes milliseconds."""
         self._model.train(not self._stage.frozen)
         for layer in self._learning:
             self._model.classifiers[layer - 1].train()

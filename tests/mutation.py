@@ -46,22 +46,24 @@ class Mutant(NamedTuple):
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT, mutants: Path = MUTANTS) -> int:
     """Run the tiers on the tree as it is, where they must pass, then each mutant's tier on the mutant."""
     options = _parser().parse_args(arguments)
-    try:
-        chosen = _chosen(load(mutants), options.names, options.first)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            chosen = _chosen(load(mutants), options.names, options.first)
             tiers = sorted({mutant.tier for mutant in chosen})
-            for tier, failing in zip(tiers, pool.map(lambda tier: caught_by(root, tier), tiers), strict=True):
-                if failing:
-                    raise MutantError(f"{tier}: {failing} fails without any mutant")
+            failing = pool.map(lambda tier: caught_by(root, tier), tiers)
+            found = pool.map(lambda mutant: caught_by(root, mutant.tier, mutant), chosen)  # no core waits for a tier
+            for tier, failed in zip(tiers, failing, strict=True):
+                if failed:
+                    raise MutantError(f"{tier}: {failed} fails without any mutant")
             print(f"{len(tiers)} tiers pass on the tree as it is", flush=True)
             rows = []
-            found = pool.map(lambda mutant: caught_by(root, mutant.tier, mutant), chosen)
             for mutant, caught in zip(chosen, found, strict=True):
                 rows.append((mutant.name, mutant.what, caught))
                 print(f"{mutant.name}: {caught or 'ESCAPED'}", flush=True)
-    except MutantError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        except MutantError as error:
+            pool.shutdown(cancel_futures=True)
+            print(f"error: {error}", file=sys.stderr)
+            return 2
     if options.report and (options.names or options.first):
         print(f"{options.report} is left as it is: it tells of all mutants")
     elif options.report:

@@ -1,6 +1,7 @@
 """Entropy, max-prob and margin, each layer at a temperature of its own (SWEET, Rotem et al. 2023; Guo et al. 2017)."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -39,6 +40,13 @@ def fitted_temperature(p: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
 
 
+@lru_cache(maxsize=4)  # several rules are fitted on the same rows, of up to a few seeds
+def _of_layers(p: bytes, kind: str, shape: tuple[int, ...], labels: bytes, label_kind: str) -> tuple[float, ...]:
+    """Each layer's temperature, of the arrays with such contents."""
+    said, true = np.frombuffer(p, kind).reshape(shape), np.frombuffer(labels, label_kind)
+    return tuple(fitted_temperature(said[:, layer], true) for layer in range(shape[1]))
+
+
 @dataclass(frozen=True)
 class Tempered(Fitted):
     """The score of another rule on tempered probabilities. `by_layer` holds the temperatures, float64 [layers]."""
@@ -48,7 +56,7 @@ class Tempered(Fitted):
     def fit(self, p: np.ndarray, labels: np.ndarray | None = None) -> "Tempered":
         """Each layer's temperature by the likelihood of the labels."""
         labels = check_labels("with a temperature", labels)
-        found = [fitted_temperature(p[:, layer], labels) for layer in range(p.shape[1])]
+        found = _of_layers(p.tobytes(), p.dtype.str, p.shape, labels.tobytes(), labels.dtype.str)
         return Tempered(np.array(found), p.shape[2], self.rule)
 
     def score(self, p: np.ndarray) -> np.ndarray:

@@ -266,6 +266,17 @@ def test_each_layer_gets_the_temperature_that_it_lacks():
         assert off < 0.1 * before
 
 
+def test_rows_that_were_changed_in_place_are_fitted_anew():
+    random = np.random.default_rng(0)
+    p, labels = random.dirichlet(np.ones(3), (200, 2)), random.integers(3, size=200)
+    rule = RULES["entropy-tempered"]
+    before = rule.fit(p, labels).by_layer
+    labels[:] = p[:, -1].argmax(axis=-1)
+    of_other_labels = rule.fit(p, labels).by_layer
+    p[:] = p[::-1].copy()
+    assert len({tuple(found) for found in (before, of_other_labels, rule.fit(p, labels).by_layer)}) == 3
+
+
 def test_a_gate_needs_no_labels_and_leaves_where_the_last_layer_agrees():
     rng = np.random.default_rng(1)
     last = rng.integers(4, size=2000)
