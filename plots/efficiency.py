@@ -28,7 +28,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         panel.set_xscale("log")
         panel.xaxis.set(major_locator=FixedLocator(TICKS), minor_locator=NullLocator(), major_formatter="{x:g}")
         where = kind if device == "cuda" else f"{kind}, {device}"
-        panel.set_title(f"{task}, {where}: efficiency {_range(mine)}")
+        panel.set_title(f"{task}, {where}:\nefficiency {_range(mine)}")
     axes[0].set_ylim(min(LOW, 0.95 * rows["efficiency"].min()), max(HIGH, 1.05 * rows["efficiency"].max()))
     about = (
         "Both speedups are over the same engine at speed 0, where every student runs; tokenisation and embedding are "

@@ -42,8 +42,8 @@ def test_a_line_for_each_batch_and_precision_beside_the_limit():
     assert set(first.lines[0].get_ydata()) == {1}
     assert first.get_ylim() == second.get_ylim() == (0.5, 1.25)
     assert (first.get_title(), second.get_title()) == (
-        "book-review, other, cpu: efficiency 0.80 to 0.95",
-        "dbpedia, other, cpu: efficiency 0.80 to 0.95",
+        "book-review, other, cpu:\nefficiency 0.80 to 0.95",
+        "dbpedia, other, cpu:\nefficiency 0.80 to 0.95",
     )
 
 
