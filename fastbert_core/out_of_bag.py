@@ -32,28 +32,30 @@ def speedup_intervals(scores: np.ndarray, cost: np.ndarray, dense: np.ndarray, t
 
 
 def relative(table: np.ndarray, dense: np.ndarray, targets: Sequence[float]) -> np.ndarray:
-    """The two ends of the speedup of rows not drawn over that of those drawn, float64 [2, targets].
+    """The two ends of the speedup of rows not drawn over that of those drawn, float64 [2, …, targets].
 
-    table: of `by_sample`, the cost of each row at ascending thresholds, [rows, thresholds]
+    table: of `by_sample`, the cost of each row at ascending thresholds, [rows, thresholds], or several such tables,
+        [tables, rows, thresholds], as `dense` is [rows] or [tables, rows]
     """
-    drawn = draws(len(table), len(table), RESAMPLES)
+    rows = dense.shape[-1]
+    drawn = draws(rows, rows, RESAMPLES)
     drawn = drawn[(drawn == 0).any(axis=1)]  # of a handful of rows some draws leave none to measure
     own, others = (of_dense(counts, table, dense) for counts in (drawn, drawn == 0))
-    at = first_within(own, targets)  # [resamples, targets]
-    ratio = np.take_along_axis(own, at, axis=1) / np.take_along_axis(others, at, axis=1)
-    return np.quantile(ratio, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    at = first_within(own, targets)  # [..., resamples, targets]
+    ratio = np.take_along_axis(own, at, axis=-1) / np.take_along_axis(others, at, axis=-1)
+    return np.quantile(ratio, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=-2)
 
 
 def of_dense(counts: np.ndarray, table: np.ndarray, dense: np.ndarray) -> np.ndarray:
-    """Share of the dense model's cost, [draws, thresholds], of rows that are drawn so often: `counts` [draws, rows].
+    """Share of the dense model's cost, [..., draws, thresholds], of rows drawn so often: `counts` [draws, rows].
 
     Where costs are whole numbers, so are the sums, and no machine adds them up otherwise.
     """
-    shares = []
+    shares, whole = [], dense[..., None].astype(np.float64)
     for some in np.array_split(counts, 1 + counts.size // MOST):
         some = some.astype(np.float64)  # which BLAS multiplies, and whole numbers it does not
-        shares.append((some @ table) / (some @ dense.astype(np.float64))[:, None])
-    return np.concatenate(shares)
+        shares.append((some @ table) / (some @ whole))
+    return np.concatenate(shares, axis=-2)
 
 
 def spread(scores: np.ndarray, cost: np.ndarray, points: int) -> np.ndarray:
@@ -66,12 +68,12 @@ def spread(scores: np.ndarray, cost: np.ndarray, points: int) -> np.ndarray:
 
 
 def first_within(share: np.ndarray, targets: Sequence[float]) -> np.ndarray:
-    """The slowest threshold that is as fast as each target, int64 [draws, targets], or the fastest that there is.
+    """The slowest threshold that is as fast as each target, int64 [..., targets], or the fastest that there is.
 
-    share: of the dense model's cost, falling with the thresholds, [draws, thresholds]
+    share: of the dense model's cost, falling with the thresholds, [..., thresholds]
     """
-    slower = share[:, :, None] > (1 + 1e-12) / np.asarray(targets, dtype=np.float64)
-    return slower.sum(axis=1).clip(max=share.shape[1] - 1)
+    slower = share[..., None] > (1 + 1e-12) / np.asarray(targets, dtype=np.float64)
+    return slower.sum(axis=-2).clip(max=share.shape[-1] - 1)
 
 
 @lru_cache(maxsize=4)

@@ -20,7 +20,10 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
     if p.shape[-1] < 2:
         raise InputError(f"uncertainty needs at least 2 classes, found {p.shape[-1]}")
     # 0 log 0 is 0 in the limit; log(1) keeps the term finite.
-    entropy = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1)
+    terms = np.where(p > 0, p, 1.0)
+    terms = np.multiply(np.log(terms, out=terms), p, out=terms)
+    # numpy adds up an axis of two in five times the time, to the same bits.
+    entropy = -(terms[..., 0] + terms[..., 1] if p.shape[-1] == 2 else terms.sum(axis=-1))
     # float32 probabilities sum to 1 only within rounding, so the uniform case may overshoot by 1e-7.
     return np.clip(entropy / np.log(p.shape[-1]), 0.0, 1.0)
 

@@ -97,21 +97,22 @@ def speedups(test: Trace, dev: Trace) -> Iterator[dict]:
             on_test, on_dev = (
                 Rows(scores, trace.quality(answers), *costs(trace, unit)) for trace, scores, answers in said
             )
-            sides = {"dev": (on_dev, on_test), "test": (on_test.of(first), on_test.of(~first))}
+            sides = {"dev": (on_dev, on_test)}
+            if first.sum() <= len(test) - LEAST:
+                sides["test"] = on_test.of(first), on_test.of(~first)
+            splits = {size: _splits(on_test, size) for size in {len(mine.dense) for mine, _ in sides.values()}}
             for calibration, (mine, new) in sides.items():
-                if calibration == "dev" or len(new.dense) >= LEAST:
-                    for row in _asked(mine, new, on_test):
-                        yield {"rule": name, "unit": unit, "calibration": calibration} | row
+                for row in _asked(mine, new, splits[len(mine.dense)]):
+                    yield {"rule": name, "unit": unit, "calibration": calibration} | row
 
 
-def _asked(calibration: Rows, new: Rows, pool: Rows) -> Iterator[dict]:
-    """A row for each target that the calibration rows can reach; splits of `pool` say how good such choices are."""
+def _asked(calibration: Rows, new: Rows, splits: np.ndarray) -> Iterator[dict]:
+    """A row for each target that the calibration rows can reach; `splits` say how good choices of so many rows are."""
     size = len(calibration.dense)
     fastest, _ = calibration.at(every_threshold(calibration.scores)[-1])
-    targets = [target for target in TARGETS if target <= fastest]
+    targets = [target for target in TARGETS if target <= fastest]  # the first of them
     intervals = speedup_intervals(calibration.scores, calibration.cost, calibration.dense, targets)
-    splits = _splits(pool, size, targets)
-    for target, (low, high), (split_error, covered) in zip(targets, intervals, splits.T, strict=True):
+    for target, (low, high), (split_error, covered) in zip(targets, intervals, splits.T, strict=False):
         exact = slowest_within(calibration.scores, calibration.cost, calibration.dense.mean() / target)
         threshold = np.ceil(exact * 10**DECIMALS) / 10**DECIMALS  # as it is written
         calibrated, _ = calibration.at(threshold)
@@ -139,22 +140,22 @@ def drawn(rows: int, size: int) -> np.ndarray:
     return np.stack([random.permutation(rows) < size for _ in range(SPLITS)])
 
 
-def _splits(pool: Rows, size: int, targets: Sequence[float]) -> np.ndarray:
-    """How good choices by `size` rows of `pool` are on all others, float64 [2, targets], in per cent.
+def _splits(pool: Rows, size: int) -> np.ndarray:
+    """How good choices by `size` rows of `pool` are on all others, float64 [2, TARGETS], in per cent.
 
     The mean distance of what is reached from the target, and the share of splits whose interval covers what is reached;
     NaN where too few rows are left to judge.
     """
     rows = len(pool.dense)
     if rows < size + LEAST:
-        return np.full((2, len(targets)), np.nan)
+        return np.full((2, len(TARGETS)), np.nan)
     table = by_sample(pool.scores, pool.cost, spread(pool.scores, pool.cost, FINE))
     coarse = np.ascontiguousarray(table[:, :: -FINE // POINTS][:, ::-1])
     chosen = drawn(rows, size)
     shares = [of_dense(which, table, pool.dense) for which in (chosen, ~chosen)]  # [splits, thresholds]
-    at = first_within(shares[0], targets)
+    at = first_within(shares[0], TARGETS)
     calibrated, reached = (1 / np.take_along_axis(share, at, axis=1) for share in shares)  # [splits, targets]
-    ends = np.stack([relative(coarse[mine], pool.dense[mine], targets) for mine in chosen], axis=1)
-    low, high = calibrated * ends
-    errors = np.abs(reached / np.array(targets) - 1)
+    tables, whole = (np.stack([values[mine] for mine in chosen]) for values in (coarse, pool.dense))
+    low, high = calibrated * relative(tables, whole, TARGETS)
+    errors = np.abs(reached / np.array(TARGETS) - 1)
     return 100 * np.stack([errors.mean(axis=0), ((low <= reached) & (reached <= high)).mean(axis=0)])

@@ -10,7 +10,7 @@ import argparse
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -58,12 +58,12 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     numbers, findings = {}, []
     if "exact" in tiers:
         numbers |= {("exact", "", "", name): str(number) for name, number in flops.fixed_numbers().items()}
-        if committed or (options.results_dir / "paper").is_dir():
-            findings += counted(options.results_dir)
         profiles = dict.fromkeys([options.profile, *(COMMITTED if committed else ())])
-        folders = [(folder,) for profile in profiles for folder in groups(options.results_dir / profile)]
-        findings += chain.from_iterable(each(of_folder, folders, few=2))
-        findings += made_pages() if committed else []
+        work = [(of_folder, folder) for profile in profiles for folder in groups(options.results_dir / profile)]
+        if committed or (options.results_dir / "paper").is_dir():
+            work.append((counted, options.results_dir))
+        work += [(made_page, path) for path in pages.pages()] if committed else []
+        findings += chain.from_iterable(each(_found, work, few=2))
     for tier in (tier for tier in TRAINED if tier in tiers):
         for task in dict.fromkeys(claim.task for claim in claims if claim.tier == tier):
             training = TRAINED[tier]
@@ -85,6 +85,11 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     return 0 if all(finding.ok == "yes" for finding in findings) else 1
 
 
+def _found(of: Callable[[Path], Iterable[Finding]], path: Path) -> list[Finding]:
+    """What another process can hand back."""
+    return list(of(path))
+
+
 def counted(results_dir: Path) -> Iterator[Finding]:
     """A finding for each table of FLOPs, counted again."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -92,9 +97,9 @@ def counted(results_dir: Path) -> Iterator[Finding]:
         yield same_files(("exact", "", ""), f"paper/{path.name}", results_dir / "paper" / path.name, path)
 
 
-def of_folder(folder: Path) -> list[Finding]:
+def of_folder(folder: Path) -> Iterator[Finding]:
     """All findings of a profile's folder."""
-    return [*recomputed(folder), *provenance(folder)]
+    return chain(recomputed(folder), provenance(folder))
 
 
 def recomputed(folder: Path) -> Iterator[Finding]:
@@ -118,13 +123,12 @@ def recomputed(folder: Path) -> Iterator[Finding]:
             yield same_files(place, name, folder / name, made / name)
 
 
-def made_pages() -> Iterator[Finding]:
-    """A finding for each page: its generated blocks, made again."""
-    for path in pages.pages():
-        name = os.path.relpath(path, checkout.ROOT)
-        with tempfile.TemporaryDirectory() as temporary:
-            (made := Path(temporary, path.name)).write_text(pages.made(path), encoding="utf-8")
-            yield same_files(("exact", "", ""), name, path, made)
+def made_page(path: Path) -> Iterator[Finding]:
+    """A finding for a page: its generated blocks, made again."""
+    name = os.path.relpath(path, checkout.ROOT)
+    with tempfile.TemporaryDirectory() as temporary:
+        (made := Path(temporary, path.name)).write_text(pages.made(path), encoding="utf-8")
+        yield same_files(("exact", "", ""), name, path, made)
 
 
 def provenance(folder: Path) -> Iterator[Finding]:

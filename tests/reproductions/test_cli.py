@@ -34,6 +34,8 @@ from tests.fuzz.harness import contents
 from tests.reproductions.own_task import write_task_file
 
 DBPEDIA, CPU = TASKS["dbpedia"], torch.device("cpu")
+ROWS = 640  # half of the profile's, all of which the gate's live tier trains on
+SMOKE = ["--profile", "smoke", "--train-rows", str(ROWS)]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -46,9 +48,9 @@ def bare(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """The results folder of one smoke run of dbpedia."""
+    """The results folder of one smoke run of dbpedia, on half of the rows."""
     results = tmp_path_factory.mktemp("results")
-    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(results)]) == 0
+    assert cli.main(["run", "dbpedia", *SMOKE, "--results-dir", str(results)]) == 0
     return results
 
 
@@ -155,7 +157,7 @@ def test_a_second_seed_is_averaged_with_the_first(smoke, tmp_path, monkeypatch):
         return first.row | own, sorted(traces, key=lambda trace: trace.metadata["split"], reverse=True)
 
     monkeypatch.setattr("reproductions.run.execute", execute)
-    default, *_ = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print, seed=8)
+    default, *_ = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print, seed=8, train_rows=ROWS)
     run([default], results, False, print)
     seeds = read_table(results, "table2").set_index(["model", "setting"])["seeds"]
     assert seeds["FastBERT", "speed=0.5"] == "7;8"
@@ -165,7 +167,7 @@ def test_a_second_seed_is_averaged_with_the_first(smoke, tmp_path, monkeypatch):
 
 @pytest.mark.smoke
 def test_the_distilberts_of_a_teacher_share_its_soft_labels(smoke, tmp_path, monkeypatch):
-    jobs = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print)
+    jobs = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print, train_rows=ROWS)
     three = next(job for job in jobs if job.settings.training == "distilbert-3")
     six = dataclasses.replace(three, settings=dataclasses.replace(three.settings, training="distilbert-6"))
     passes = []
@@ -179,7 +181,7 @@ def test_the_distilberts_of_a_teacher_share_its_soft_labels(smoke, tmp_path, mon
     assert "trace of test" in passes
     assert "soft labels" not in passes  # the 3-layer one of `smoke` made them
     stored = load_checkpoint(six.first_folder / "soft-labels.safetensors")[0]["soft_labels"]
-    assert stored.shape == (1280, 14)
+    assert stored.shape == (ROWS, 14)
     teacher = FastBertModel.from_backbone(six.backbone.source, DBPEDIA.classes)
     teacher.load_state_dict(load_checkpoint(six.first_folder / "fine-tuning.safetensors")[0], strict=False)
     tokenizer = load_tokenizer(six.backbone.source)
@@ -195,7 +197,7 @@ def test_a_seed_that_learnt_from_something_else_is_refused_before_training(smoke
     monkeypatch.setattr("reproductions.run.execute", None)
     more = ["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke), "--seed", "8", "--train-rows", "900"]
     assert cli.main(more) == 2
-    assert "seed 8: found train_rows 900, expected 1280 as seed 7 has" in capsys.readouterr().err
+    assert f"seed 8: found train_rows 900, expected {ROWS} as seed 7 has" in capsys.readouterr().err
     assert contents(smoke) == before
 
 
@@ -232,7 +234,7 @@ def test_an_encoder_for_shorter_texts_is_refused_before_training(monkeypatch):
 @pytest.mark.smoke
 def test_running_again_does_nothing_and_a_task_named_twice_is_run_once(smoke, capsys):
     before = contents(smoke)
-    assert cli.main(["run", "dbpedia", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
+    assert cli.main(["run", "dbpedia", "dbpedia", *SMOKE, "--results-dir", str(smoke)]) == 0
     said = capsys.readouterr().out
     assert said.count("self-distillation, seed 7") == 1
     assert "already, skipped" in said
@@ -243,7 +245,7 @@ def test_running_again_does_nothing_and_a_task_named_twice_is_run_once(smoke, ca
 def test_a_run_that_was_killed_before_it_was_measured_is_measured(smoke):
     before = contents(smoke)
     (smoke / "smoke" / "table2.csv").unlink()
-    assert cli.main(["run", "dbpedia", "--profile", "smoke", "--results-dir", str(smoke)]) == 0
+    assert cli.main(["run", "dbpedia", *SMOKE, "--results-dir", str(smoke)]) == 0
     assert contents(smoke) == before
 
 
@@ -260,10 +262,10 @@ def test_a_key_that_another_run_holds_is_refused_before_training(smoke, capsys, 
 @pytest.mark.smoke
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(smoke, capsys, monkeypatch):
     monkeypatch.setattr("reproductions.run.execute", None)
-    assert cli.main(["run", "dbpedia", "lcqmc", "--profile", "smoke", "--results-dir", str(smoke), "--dry-run"]) == 0
+    assert cli.main(["run", "dbpedia", "lcqmc", *SMOKE, "--results-dir", str(smoke), "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any("dbpedia, self-distillation" in line and line.endswith("done") for line in lines)
-    assert any("lcqmc, self-distillation" in line and "1280 training rows: about" in line for line in lines)
+    assert any("lcqmc, self-distillation" in line and f"{ROWS} training rows: about" in line for line in lines)
 
 
 def test_a_dry_run_goes_on_after_a_task_that_cannot_run(tmp_path, capsys):
@@ -413,7 +415,7 @@ def test_a_full_disk_and_a_gpu_without_room_exit_1_in_one_line(monkeypatch, caps
 
 @pytest.mark.smoke
 def test_a_baseline_that_other_code_makes_anew_is_told_in_the_row(smoke, monkeypatch):
-    default, *_ = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print)
+    default, *_ = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print, train_rows=ROWS)
     before, _ = execute(default, print)
     (default.first_folder / "baseline.json").unlink()
     monkeypatch.setattr(provenance, "git_state", lambda: {"git_sha": "f" * 40, "git_dirty": "no"})
