@@ -28,6 +28,7 @@ if AUTO := os.environ.get("FASTBERT_TEST_AUTO"):
 # alone with them: pytest-xdist's own order is by number of tests, the fewest last.
 LONGEST = ("reproductions/test_cli.py", "reproductions/test_every_task.py", "reproductions/test_more_tasks.py")
 LONGEST += ("core/test_cli.py", "core/test_quickstart.py", "core/test_cli_types.py", "core/test_adding.py")
+LONGEST += ("tests/test_kills.py",)
 
 
 def pytest_configure(config):

@@ -1,4 +1,6 @@
-"""All twelve tasks of the paper through every station, at the smallest size: the smoke profile and very few rows."""
+"""All twelve tasks of the paper through every station, at the smallest size: very few rows, and an epoch a stage."""
+
+from functools import partial
 
 import pytest
 
@@ -17,6 +19,8 @@ def test_every_task_runs_to_its_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("reproductions.run.measure", lambda folder: None)  # after each task; here once, of all
     # Other trainings and DistilBERT are run for one task, in test_cli.
     monkeypatch.setattr(plan, "planned_trainings", lambda profile, task: ["self-distillation"])
+    once = {"fine_tuning_epochs": 1, "distillation_epochs": 1}
+    monkeypatch.setattr(plan, "settings_for", partial(plan.settings_for, **once))
     arguments = ["run", "all", "--profile", "smoke", "--train-rows", "64", "--results-dir", str(tmp_path)]
     assert cli.main(arguments) == 0
     assert cli.main(["measure", "--profile", "smoke", "--results-dir", str(tmp_path)]) == 0
