@@ -19,7 +19,7 @@ from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 MEMBERS = ("labels", "tokens", "metadata")
 KEPT_TO = 1e-5  # how far a probability or uncertainty may move in a file; within it engine and trace agree
 MANY_KEPT_TO = 1e-4  # of words, or of so many classes, whose files are the largest
-MANY = 20
+MANY = 10
 EPOCH_KEPT_TO = 1e-3  # of an epoch, whose few hundred rows know its accuracy to a point or two
 OPTIONAL = ("probabilities", "logsumexp", "words", *PACKED)  # members that a trace may have
 METADATA = {"split": str, "classes": list, "layers": list, "encoder": dict, "precision": str}

@@ -22,7 +22,7 @@ from reproductions.compare import trained
 from reproductions.guarantees import layer_promises, promises
 from reproductions.names import SELF_DISTILLATION
 from reproductions.parallel import each
-from reproductions.rules import DECIMALS, fitted_on
+from reproductions.rules import fitted_on, written
 from reproductions.streams import THEN, drifting
 
 BESIDE = ("max-prob", "gate")  # rules beside the task type's own
@@ -114,7 +114,7 @@ def _asked(calibration: Rows, new: Rows, splits: np.ndarray) -> Iterator[dict]:
     intervals = speedup_intervals(calibration.scores, calibration.cost, calibration.dense, targets)
     for target, (low, high), (split_error, covered) in zip(targets, intervals, splits.T, strict=False):
         exact = slowest_within(calibration.scores, calibration.cost, calibration.dense.mean() / target)
-        threshold = np.ceil(exact * 10**DECIMALS) / 10**DECIMALS  # as it is written
+        threshold = written(exact)
         calibrated, _ = calibration.at(threshold)
         speedup, accuracy = new.at(threshold)
         yield {

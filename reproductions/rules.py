@@ -85,6 +85,11 @@ def fitted_on(dev: Trace, rule: ExitRule) -> ExitRule:
     return dev.kind.fit(rule, dev.probabilities, dev.labels, dev.words)
 
 
+def written(threshold: float | np.ndarray) -> float | np.ndarray:
+    """Thresholds as tables have them: rounded up, since each lies just above a score."""
+    return np.ceil(threshold * 10**DECIMALS) / 10**DECIMALS
+
+
 def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
     """The tables `exit_rules` and `leaderboard` of every task and training; of several seeds the mean.
 
@@ -138,8 +143,7 @@ def _points(sides: Sequence[Side]) -> pd.DataFrame:
     """Columns of exit_rules.csv: a rule's curve at round thresholds and at those that spread its cost, none twice."""
     first = sides[0].curve
     spread = first.thresholds[[first.within(cost) for cost in np.linspace(*first.cost[[0, -1]], SPREAD)]]
-    above = np.ceil(spread[spread <= 1] * 10**DECIMALS) / 10**DECIMALS  # a threshold lies just above a score
-    thresholds = np.unique(np.concatenate([ROUND, above]))
+    thresholds = np.unique(np.concatenate([ROUND, written(spread[spread <= 1])]))
     depth, cost = np.arange(1, len(sides[0].cost) + 1), sides[0].cost
     right = sum(totals(side.scores, side.correct, thresholds) for side in sides)
     executed = np.stack([totals(side.scores, depth, thresholds) for side in sides])  # [seeds, thresholds]

@@ -18,7 +18,7 @@ from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.compare import seeds_and_runs, trained
 from reproductions.parallel import each
-from reproductions.rules import DECIMALS, able, fitted_on
+from reproductions.rules import able, fitted_on, written
 from reproductions.statistics import accuracy_interval, paired_interval
 
 TOLERATED = 0.5  # points of a metric, on dev
@@ -69,15 +69,14 @@ def thresholds(dev: Trace, rule: object, metric: str) -> dict[str, float | None]
     scores, answers = judged(dev, rule)
     depth = np.arange(1, dev.shape.layers + 1)
     half = slowest_within(scores, depth, len(depth) / 2)
-    every = every_threshold(scores)
+    every = np.unique(written(every_threshold(scores)))  # so that no last bits tell two scores apart
     tried = every[np.unique(np.linspace(0, len(every) - 1, CANDIDATES).astype(int))]
     of = METRICS[metric]
     found = [of(dev.kind.at(answers, exit_layers(scores, t), dev.words), *_of(dev)) for t in tried]
     full = of(dev.predictions[:, -1], *_of(dev))
     lost = ~(np.array(found) >= full - TOLERATED)  # so too where a metric is undefined
     kept = int(lost.argmax()) if lost.any() else len(tried)  # up to the first that loses more
-    chosen = {HALF: half, WITHIN: float(tried[kept - 1]) if kept else None}
-    return {name: t if t is None else np.ceil(t * 10**DECIMALS) / 10**DECIMALS for name, t in chosen.items()}
+    return {HALF: half if half is None else written(half), WITHIN: float(tried[kept - 1]) if kept else None}
 
 
 def _of(trace: Trace) -> tuple:
