@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from fastbert_core.sweep import every_threshold, totals
+from fastbert_core.sweep import Sweep, every_threshold
 
 BINS = 15  # of the expected calibration error
 
@@ -44,7 +44,8 @@ def curve(scores: np.ndarray, correct: np.ndarray, cost: np.ndarray) -> Curve:
     cost: of leaving at each layer, ascending, in any unit, [layers] or [samples, layers]
     """
     thresholds = np.append(every_threshold(scores), np.inf)
-    spent, right = (totals(scores, values, thresholds) / len(scores) for values in (cost, correct))
+    sweep = Sweep(scores, thresholds)
+    spent, right = (sweep.totals(values) / len(scores) for values in (cost, correct))
     right = right.clip(0, 1)  # sums of grades are rounded
     cheapest_first = np.flatnonzero(np.append(np.diff(spent) < 0, True))[::-1]
     return Curve(spent[cheapest_first], 100 * right[cheapest_first], thresholds[cheapest_first])
@@ -63,7 +64,8 @@ def oracle_gap(rule: Curve, scores: np.ndarray, correct: np.ndarray, cost: np.nd
 
     scores, correct, cost: as of `curve`, of an oracle (exit_rules.BOUNDS), which scores 0 where it would leave, else 1
     """
-    spent, right = (totals(scores, values, np.array([0.5]))[0] / len(scores) for values in (cost, correct))
+    sweep = Sweep(scores, np.array([0.5]))
+    spent, right = (sweep.totals(values)[0] / len(scores) for values in (cost, correct))
     return float(100 * right - rule.at(spent))
 
 

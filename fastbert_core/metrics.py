@@ -14,7 +14,7 @@ import pandas as pd
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers
 from fastbert_core.flops import EncoderShape, dense_flops, paper_flops_by_exit
-from fastbert_core.sweep import slowest_within, totals
+from fastbert_core.sweep import Sweep, slowest_within
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
 
@@ -153,12 +153,12 @@ def curve(trace: Trace, speeds: Sequence[float]) -> pd.DataFrame:
     speeds = np.sort([check_speed(speed) for speed in speeds])
     scores, samples = _every_layer(trace).uncertainties, len(trace)
     by_exit, of_dense = exit_costs(trace)
-    executed = totals(scores, np.arange(1, len(by_exit) + 1), speeds)
-    flops = totals(scores, by_exit, speeds) / samples
+    sweep = Sweep(scores, speeds)
+    flops = sweep.totals(by_exit) / samples
     columns = {
         "speed": speeds,
-        "accuracy": 100 * totals(scores, trace.correct, speeds) / samples,
-        "mean_layers": executed / samples,
+        "accuracy": 100 * sweep.totals(trace.correct) / samples,
+        "mean_layers": sweep.totals(np.arange(1, len(by_exit) + 1)) / samples,
         "mflops": flops / 1e6,
         "speedup": of_dense[-1] / flops,
     }

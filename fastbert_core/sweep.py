@@ -7,16 +7,28 @@ these values, and each of them that is at or above the threshold adds what leavi
 import numpy as np
 
 
-def totals(scores: np.ndarray, values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Sum over samples of `values` at the layer where each leaves, float64, at each of the ascending `thresholds`.
+class Sweep:
+    """Samples with `scores` [samples, layers] at each of the ascending `thresholds`."""
 
-    scores: [samples, layers]; values: that shape, or one that broadcasts to it. The sums of integers are exact.
-    """
-    values = np.broadcast_to(values, scores.shape)
-    executed = np.searchsorted(thresholds, _smallest_so_far(scores), side="right")  # at thresholds[:executed]
-    gains = np.diff(values.astype(np.float64), axis=1)
-    table = np.bincount(executed.ravel(), gains.ravel(), minlength=len(thresholds) + 1)
-    return values[:, 0].sum(dtype=np.float64) + table[::-1].cumsum()[::-1][1:]
+    def __init__(self, scores: np.ndarray, thresholds: np.ndarray) -> None:
+        self._shape, self._width = scores.shape, len(thresholds) + 1
+        at = np.searchsorted(thresholds, _smallest_so_far(scores), side="right")  # executed at thresholds[:at]
+        self._executed = at.ravel()
+
+    def totals(self, values: np.ndarray) -> np.ndarray:
+        """Sum over samples of `values` at the layer where each leaves, float64 [thresholds]; of integers it is exact.
+
+        values: [samples, layers], or of a shape that broadcasts to it
+        """
+        values = np.broadcast_to(values, self._shape)
+        gains = np.diff(values.astype(np.float64), axis=1)
+        table = np.bincount(self._executed, gains.ravel(), minlength=self._width)
+        return values[:, 0].sum(dtype=np.float64) + table[::-1].cumsum()[::-1][1:]
+
+
+def totals(scores: np.ndarray, values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """The `totals` of one kind of values."""
+    return Sweep(scores, thresholds).totals(values)
 
 
 def by_sample(scores: np.ndarray, values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -40,13 +52,25 @@ def every_threshold(scores: np.ndarray) -> np.ndarray:
     return np.append(0.0, np.nextafter(np.unique(smallest[smallest < 1]), 2.0))
 
 
-def slowest_within(scores: np.ndarray, cost: np.ndarray, most: float) -> float | None:
-    """The lowest threshold at which a sample's mean cost is at most `most`, or None where no threshold in [0, 1] is.
+def mean_costs(scores: np.ndarray, cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every threshold, ascending, and a sample's mean cost at each.
 
     cost: of leaving at each layer, ascending, [layers] or [samples, layers]
     """
     thresholds = every_threshold(scores)
-    mean = totals(scores, cost, thresholds) / len(scores)
+    return thresholds, totals(scores, cost, thresholds) / len(scores)
+
+
+def slowest_within(scores: np.ndarray, cost: np.ndarray, most: float) -> float | None:
+    """The lowest threshold at which the mean cost is at most `most`, or None where no threshold in [0, 1] is.
+
+    cost: as of `mean_costs`
+    """
+    return lowest(*mean_costs(scores, cost), most)
+
+
+def lowest(thresholds: np.ndarray, mean: np.ndarray, most: float) -> float | None:
+    """Of `mean_costs` the lowest threshold at which the cost is at most `most`, or None where none is."""
     # Sums of floats, of which the same cost may come out a little larger.
     within = np.flatnonzero(mean <= most * (1 + 1e-12))
     return float(thresholds[within[0]]) if len(within) else None

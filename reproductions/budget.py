@@ -15,7 +15,7 @@ import pandas as pd
 from fastbert_core.metrics import exit_costs, judged
 from fastbert_core.operating_points import costs as true_costs
 from fastbert_core.out_of_bag import POINTS, first_within, of_dense, relative, speedup_intervals, spread
-from fastbert_core.sweep import by_sample, every_threshold, slowest_within, totals
+from fastbert_core.sweep import Sweep, by_sample, lowest, mean_costs
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.compare import trained
@@ -48,7 +48,8 @@ class Rows(NamedTuple):
 
     def at(self, threshold: float) -> tuple[float, float]:
         """The speedup and the accuracy, in per cent, at a threshold."""
-        spent, right = (totals(self.scores, of, np.array([threshold]))[0] for of in (self.cost, self.correct))
+        sweep = Sweep(self.scores, np.array([threshold]))
+        spent, right = (sweep.totals(of)[0] for of in (self.cost, self.correct))
         accuracy = 100 * right / len(self.dense)
         return self.dense.sum() / spent, min(max(accuracy, 0.0), 100.0)  # sums of grades are rounded
 
@@ -109,12 +110,12 @@ def speedups(test: Trace, dev: Trace) -> Iterator[dict]:
 def _asked(calibration: Rows, new: Rows, splits: np.ndarray) -> Iterator[dict]:
     """A row for each target that the calibration rows can reach; `splits` say how good choices of so many rows are."""
     size = len(calibration.dense)
-    fastest, _ = calibration.at(every_threshold(calibration.scores)[-1])
+    every, mean = mean_costs(calibration.scores, calibration.cost)
+    fastest, _ = calibration.at(every[-1])
     targets = [target for target in TARGETS if target <= fastest]  # the first of them
     intervals = speedup_intervals(calibration.scores, calibration.cost, calibration.dense, targets)
     for target, (low, high), (split_error, covered) in zip(targets, intervals, splits.T, strict=False):
-        exact = slowest_within(calibration.scores, calibration.cost, calibration.dense.mean() / target)
-        threshold = written(exact)
+        threshold = written(lowest(every, mean, calibration.dense.mean() / target))
         calibrated, _ = calibration.at(threshold)
         speedup, accuracy = new.at(threshold)
         yield {

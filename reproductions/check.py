@@ -63,7 +63,7 @@ def check(options: argparse.Namespace, committed: bool) -> int:
         if committed or (options.results_dir / "paper").is_dir():
             work.append((counted, options.results_dir))
         work += [(made_page, path) for path in pages.pages()] if committed else []
-        findings += chain.from_iterable(each(_found, work, few=2))
+        findings += chain.from_iterable(each(_found, work, few=4))
     for tier in (tier for tier in TRAINED if tier in tiers):
         for task in dict.fromkeys(claim.task for claim in claims if claim.tier == tier):
             training = TRAINED[tier]

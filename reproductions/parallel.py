@@ -18,14 +18,14 @@ FEW = 6  # usual pieces, fewer of which are done before other processes have sta
 def each(function: Callable[..., T], pieces: Sequence[tuple], few: int = FEW) -> list[T]:
     """What `function(*piece)` returns for every piece, in their order, by a process a core unless they are `few`.
 
-    Another process imports the function by its name, and may call this again for parts of its piece. Raises what a
-    piece raises, and RunError if a process is killed.
+    Another process imports the function by its name. It has one core: where a piece calls this again, its parts are
+    done one after the other. Raises what a piece raises, and RunError if a process is killed.
     """
-    cores = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), len(pieces))
-    if len(pieces) < few or cores == 1:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if len(pieces) < few or cores == 1 or parent_process():
         return [function(*piece) for piece in pieces]
     # A fresh interpreter each: a fork would inherit what torch's threads hold.
-    with ProcessPoolExecutor(cores, get_context("spawn"), _begin) as pool:
+    with ProcessPoolExecutor(min(cores, len(pieces)), get_context("spawn"), _begin) as pool:
         try:
             return list(pool.map(function, *zip(*pieces, strict=True)))
         except BrokenProcessPool:

@@ -16,7 +16,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.exit_metrics import Curve, curve, elue, oracle_gap
 from fastbert_core.exit_rules import BOUNDS, RULES, ExitRule, exit_layers
 from fastbert_core.metrics import Outcome, dense, exit_costs, judged, leaving
-from fastbert_core.sweep import slowest_within, totals
+from fastbert_core.sweep import Sweep, lowest, mean_costs
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
@@ -64,13 +64,18 @@ class Side:
         """Accuracy over FLOPs, in the paper's unit."""
         return curve(self.scores, self.correct, self.cost)
 
+    @cached_property
+    def on_dev_costs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every threshold on dev, and a sample's mean cost there."""
+        return mean_costs(self.on_dev, self.cost)
+
     def at(self, threshold: float) -> Outcome:
         """What a threshold comes to."""
         return leaving(self.trace, exit_layers(self.scores, threshold), self.answers)
 
     def as_fast(self, speedup: float) -> Outcome | None:
         """What the slowest threshold comes to that is as fast on dev; None where no threshold is."""
-        threshold = slowest_within(self.on_dev, self.cost, dense(self.trace).flops / speedup)
+        threshold = lowest(*self.on_dev_costs, dense(self.trace).flops / speedup)
         return None if threshold is None else self.at(threshold)
 
     def within(self, flops: float) -> Outcome | None:
@@ -145,10 +150,10 @@ def _points(sides: Sequence[Side]) -> pd.DataFrame:
     spread = first.thresholds[[first.within(cost) for cost in np.linspace(*first.cost[[0, -1]], SPREAD)]]
     thresholds = np.unique(np.concatenate([ROUND, written(spread[spread <= 1])]))
     depth, cost = np.arange(1, len(sides[0].cost) + 1), sides[0].cost
-    right = sum(totals(side.scores, side.correct, thresholds) for side in sides)
-    executed = np.stack([totals(side.scores, depth, thresholds) for side in sides])  # [seeds, thresholds]
-    samples = len(sides[0].trace)
-    flops = (np.stack([totals(side.scores, cost, thresholds) for side in sides]) / samples).mean(axis=0)
+    sweeps, samples = [Sweep(side.scores, thresholds) for side in sides], len(sides[0].trace)
+    right = sum(sweep.totals(side.correct) for sweep, side in zip(sweeps, sides, strict=True))
+    executed, spent = (np.stack([sweep.totals(of) for sweep in sweeps]) for of in (depth, cost))  # [seeds, thresholds]
+    flops = (spent / samples).mean(axis=0)
     columns = {
         "threshold": thresholds,
         "accuracy": np.clip(100 * right / (len(sides) * samples), 0, 100),  # sums of grades are rounded

@@ -109,8 +109,10 @@ def exit_layers(scores: np.ndarray, threshold: float | np.ndarray) -> np.ndarray
     A sample leaves at the first layer whose score is strictly below `threshold`, one for all layers or one for each but
     the last, [layers - 1]; and at the last in any case.
     """
-    stays = np.asarray(scores)[:, :-1] >= threshold  # [samples, layers - 1]
-    return 1 + np.logical_and.accumulate(stays, axis=1).sum(axis=1)
+    scores = np.asarray(scores)
+    stays = np.zeros(scores.shape, bool)  # nowhere at the last layer
+    np.greater_equal(scores[:, :-1], threshold, out=stays[:, :-1])
+    return 1 + stays.argmin(axis=1)
 
 
 def at_exit(values: np.ndarray, exit_layer: np.ndarray) -> np.ndarray:

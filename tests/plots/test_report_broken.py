@@ -104,7 +104,7 @@ def test_bad_arguments_are_exit_code_2(report, arguments, capsys):
     assert stop.value.code == 2
 
 
-def test_a_page_that_cannot_be_written_is_one_line_and_exit_code_1(results, tmp_path, capsys):
+def test_a_page_that_cannot_be_written_is_one_line_and_exit_code_1(results, two_figures, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert cli.main(["--results-dir", str(results.parent), "--output", str(tmp_path / "file" / "report.html")]) == 1
     (line,) = capsys.readouterr().err.splitlines()

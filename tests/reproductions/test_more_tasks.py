@@ -1,6 +1,7 @@
 """A task of each type beside the paper's through every station, at the smallest size; and what they leave alone."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from fastbert_core.metrics import at_threshold
 from fastbert_core.task_metrics import METRICS
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import PAPER_TASKS, TASKS
-from reproductions import cli
+from reproductions import cli, plan
 from reproductions.measure import groups
 from reproductions.settings import planned_trainings, settings_for
 from reproductions.statistics import tango, wilson
@@ -55,6 +56,7 @@ def results(tmp_path_factory):
         patch.setattr("reproductions.run.measure", lambda folder: None)  # after each task; here once, of all
         few = {"train": 256, "dev": 120, "test": 120}
         patch.setattr("reproductions.sources.generated.generate", lambda task, rows: generate(task, few))
+        patch.setattr(plan, "settings_for", partial(plan.settings_for, fine_tuning_epochs=2, distillation_epochs=2))
         given = ["--profile", "smoke", "--results-dir", str(folder)]
         names = [name for name in OF_TYPES.values() if name in MORE]
         assert cli.main(["run", *names, *given]) == 0
