@@ -15,9 +15,10 @@ from fastbert_core.encoder_folder import Backbone
 from fastbert_core.errors import InputError, RunError, reason
 from fastbert_core.trace import Trace
 from reproductions.execute import execute
+from reproductions.names import RUNS
 from reproductions.plan import Log, Run
 from reproductions.settings import Settings
-from reproductions.sources import RUNS, runs_folder
+from reproductions.sources import runs_folder
 
 PACKAGES = ("fastbert_core", "reproductions")
 RETRIES = 10  # times that a run's worker may die

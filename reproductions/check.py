@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -38,6 +39,10 @@ USUAL = TIERS[:2]
 COMMITTED = ("standard", "packaged")  # profiles, beside the counts of results/paper
 EXPECTED = Path(__file__).parent / "expected.csv"
 GRID = "grid.csv"  # the one table that no trace gives
+FURTHER = {  # what commands beside `measure` make of traces, by the table that tells they were called: how, and which
+    "leaderboard": (rules.measured, ("exit_rules", "leaderboard")),
+    "budget": (budget.measured, ("budget", "guarantees", "streams", "layer_guarantees")),
+}
 
 
 def check(options: argparse.Namespace, committed: bool) -> int:
@@ -59,7 +64,9 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     if "exact" in tiers:
         numbers |= {("exact", "", "", name): str(number) for name, number in flops.fixed_numbers().items()}
         profiles = dict.fromkeys([options.profile, *(COMMITTED if committed else ())])
-        work = [(of_folder, folder) for profile in profiles for folder in groups(options.results_dir / profile)]
+        folders = [folder for profile in profiles for folder in groups(options.results_dir / profile)]
+        work = [(of, folder) for folder in folders for of in parts(folder)]
+        work.sort(key=lambda piece: -_size(piece[1]))  # the longest begin first
         if committed or (options.results_dir / "paper").is_dir():
             work.append((counted, options.results_dir))
         work += [(made_page, path) for path in pages.pages()] if committed else []
@@ -85,6 +92,11 @@ def check(options: argparse.Namespace, committed: bool) -> int:
     return 0 if all(finding.ok == "yes" for finding in findings) else 1
 
 
+def _size(folder: Path) -> int:
+    """Bytes of a profile's traces, without those of folders within it."""
+    return sum(path.stat().st_size for path in (folder / "traces").rglob("*.npz"))
+
+
 def _found(of: Callable[[Path], Iterable[Finding]], path: Path) -> list[Finding]:
     """What another process can hand back."""
     return list(of(path))
@@ -97,30 +109,44 @@ def counted(results_dir: Path) -> Iterator[Finding]:
         yield same_files(("exact", "", ""), f"paper/{path.name}", results_dir / "paper" / path.name, path)
 
 
-def of_folder(folder: Path) -> Iterator[Finding]:
-    """All findings of a profile's folder."""
-    return chain(recomputed(folder), provenance(folder))
+def parts(folder: Path) -> list[Callable[[Path], Iterable[Finding]]]:
+    """What gives the findings of a profile's folder, each by itself."""
+    further = [partial(made_further, name) for name in FURTHER if (folder / f"{name}.csv").is_file()]
+    return [remeasured, *further, provenance]
 
 
-def recomputed(folder: Path) -> Iterator[Finding]:
-    """A finding for each file of a profile's folder, made again."""
-    place = ("exact", "", folder.name)
+def remeasured(folder: Path) -> Iterator[Finding]:
+    """A finding for each file of a profile's folder that `measure` makes, made again, and for what nothing makes."""
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary, folder.name)
         shutil.copytree(folder, made, ignore=shutil.ignore_patterns(".*", "*.csv"))
         try:
             measure(made)
-            further = {"leaderboard": rules.measured, "budget": budget.measured}
-            there = [name for name in further if (folder / f"{name}.csv").is_file()]
-            traces = rules.traces_of(made) if there else []
-            for name in there:
-                write_tables(made, further[name](traces))
         except InputError as error:
-            yield held(place, "measured from the traces", "everything", str(error).replace(str(made), str(folder)))
+            found = str(error).replace(str(made), str(folder))
+            yield held(("exact", "", folder.name), "measured from the traces", "everything", found)
             return
-        names = {path.name for side in (folder, made) for path in side.glob("[!.]*") if path.is_file()}
-        for name in sorted(names - {GRID}):
-            yield same_files(place, name, folder / name, made / name)
+        names = {path.name for side in (folder, made) for path in side.glob("[!.]*") if path.is_file()} - {GRID}
+        names -= {f"{table}.csv" for name, (_, tables) in FURTHER.items() if f"{name}.csv" in names for table in tables}
+        yield from made_again(folder, made, names)
+
+
+def made_further(name: str, folder: Path) -> Iterator[Finding]:
+    """A finding for each table that another command makes of the same traces, made again."""
+    make, tables = FURTHER[name]
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            write_tables(Path(temporary), make(rules.traces_of(folder)))
+        except InputError as error:
+            yield held(("exact", "", folder.name), f"{name} from the traces", "everything", str(error))
+            return
+        yield from made_again(folder, Path(temporary), {f"{table}.csv" for table in tables})
+
+
+def made_again(folder: Path, made: Path, names: set[str]) -> Iterator[Finding]:
+    """A finding for each file of these names, in a profile's folder and as it was made again."""
+    for name in sorted(names):
+        yield same_files(("exact", "", folder.name), name, folder / name, made / name)
 
 
 def made_page(path: Path) -> Iterator[Finding]:

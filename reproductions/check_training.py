@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from reproductions.claims import Finding, Numbers, held, same_files
-from reproductions.sources import RUNS
+from reproductions.names import RUNS
 from reproductions.store import RECORD
 from reproductions.tables import read_table
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from fastbert_core.encoder_folder import read_shape
 from fastbert_core.flops import (
     BERT_BASE,
     FLOPS_PER_MAC,
@@ -19,12 +18,14 @@ from fastbert_core.flops import (
     true_macs,
     true_operations,
 )
-from reproductions import reported, table1
+from reproductions import reported
 from reproductions.tables import write_table
 
 
 def print_paper() -> None:
     """Count table 1, and print it and the paper's misprints."""
+    from reproductions import table1  # whose witnesses are models: other counts need not wait for their import
+
     print(f"Table 1: BERT-base, {PAPER_TOKENS} tokens, {table1.CLASSES} classes\n\n{table1.text(table1.table())}")
     print("What the paper cannot mean as printed:\n")
     for row in reported.misprints().itertuples():
@@ -33,6 +34,8 @@ def print_paper() -> None:
 
 def write_paper(results_dir: Path) -> Path:
     """Count table 1 and write it: `results_dir`/paper/table1.csv; returns the path."""
+    from reproductions import table1  # as above
+
     return write_table(results_dir / "paper", "table1", table1.table())
 
 
@@ -44,7 +47,12 @@ def print_count(
     backbone: a Hugging Face folder (default: BERT-base). exit_layer: default, the last one.
     Raises InputError for a folder without an encoder's configuration, and for counts that are out of range.
     """
-    shape = BERT_BASE if backbone is None else read_shape(backbone)
+    if backbone is None:
+        shape = BERT_BASE
+    else:
+        from fastbert_core.encoder_folder import read_shape  # as above
+
+        shape = read_shape(backbone)
     exit_layer = shape.layers if exit_layer is None else exit_layer
     paper, true = paper_flops(shape, exit_layer, tokens), true_macs(shape, exit_layer, tokens, classes)
     dense, dense_true = dense_flops(shape, tokens=tokens), dense_true_macs(shape, tokens, classes)

@@ -1,4 +1,4 @@
-"""Names that stand in results: of their folders, which are the profiles and two more, and of FastBERT's training."""
+"""Names of results' folders, which are the profiles and two more, of FastBERT's training, and of variables."""
 
 # A profile says what a run is for, which decides its encoder, its text and its size (settings.toml).
 PROFILES = ("smoke", "standard", "packaged", "paper")
@@ -11,3 +11,4 @@ PUBLISHED = ("standard", "packaged", "paper")
 BENCH = "bench"  # the folder beside the profiles' that holds what was timed
 FOREIGN = "foreign"  # the training of a trace from elsewhere, and the folder of what follows from it
 SELF_DISTILLATION = "self-distillation"  # FastBERT's own training, which the tables mean by FastBERT
+DATA, MODELS, RUNS = "FASTBERT_DATA", "FASTBERT_MODELS", "FASTBERT_RUNS"  # by which users name folders

@@ -14,10 +14,8 @@ from fastbert_core.files import expanded
 from fastbert_core.packaged import cache_folder
 from fastbert_core.task_file import TaskFile, read_task_file
 from fastbert_core.tasks import Task
-from reproductions.names import SELF_CONTAINED
+from reproductions.names import DATA, MODELS, RUNS, SELF_CONTAINED
 from reproductions.settings import lookup
-
-DATA, MODELS, RUNS = "FASTBERT_DATA", "FASTBERT_MODELS", "FASTBERT_RUNS"
 
 
 @dataclass(frozen=True)
