@@ -51,6 +51,7 @@ def main(arguments: list[str]) -> int:
 def measure(smoke: bool) -> Path:
     """Measure both, and write the table; returns its path. Raises RunError if a command fails."""
     rows, texts = (ROWS // 20, TEXTS // 20) if smoke else (ROWS, TEXTS)
+    tables.check("scaling", smoke)
     where = tables.here()
     found = []
     with tempfile.TemporaryDirectory() as scratch:

@@ -31,17 +31,26 @@ REPLACED_TOGETHER = {
 }
 
 
+def check(name: str, smoke: bool) -> None:
+    """Raise InputError before anything is measured, if the table that rows will be put into is not in order."""
+    read_or_empty(_folder(smoke), name)
+
+
 def write(name: str, rows: list[dict], smoke: bool) -> Path:
     """Put rows in the place of those that REPLACED_TOGETHER names, atomically; returns the table's path.
 
     The smoke model's lie in a folder that git ignores.
     Raises InputError, as `read_table` does, if the file that is there is not in order.
     """
-    results_dir = (ROOT / "smoke" if smoke else ROOT) / BENCH
+    results_dir = _folder(smoke)
     new = {_place(name, row) for row in rows}
     old = read_or_empty(results_dir, name).astype(object)
     kept = old[[_place(name, row) not in new for row in old.to_dict("records")]]
     return write_table(results_dir, name, pd.concat([kept, pd.DataFrame(rows, dtype=object)]))
+
+
+def _folder(smoke: bool) -> Path:
+    return (ROOT / "smoke" if smoke else ROOT) / BENCH
 
 
 def _place(name: str, row: dict) -> tuple:

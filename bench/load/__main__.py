@@ -42,11 +42,13 @@ def main(arguments: list[str]) -> int:
     if options.quick and options.tasks:
         parser.error("--quick is of the smoke model alone, expected no task")
     names = models.asked(options.tasks or ([models.SMOKE] if options.quick else models.usual()[:1]))
+    smoke = names == [models.SMOKE]
+    tables.check("load", smoke)
     where, seconds = tables.here(), 0.3 if options.quick else options.seconds
     device, rows = resolve_device(options.device).type, []
     for name in names:
         rows += [row | where for row in loaded(models.load(name), device, options.precision, seconds)]
-    print(tables.write("load", rows, names == [models.SMOKE]))
+    print(tables.write("load", rows, smoke))
     return 0
 
 

@@ -86,8 +86,10 @@ def measure(tasks: list[str], texts: int, rounds: int) -> Path:
     Raises InputError for a task without a trained model, and where its files are not in order.
     """
     names, where = models.asked(tasks or models.usual()), tables.here()
+    smoke = names == [models.SMOKE]
+    tables.check("rivals", smoke)
     rows = [row | where for name in names for row in compare(models.load(name), texts, rounds)]
-    return tables.write("rivals", rows, names == [models.SMOKE])
+    return tables.write("rivals", rows, smoke)
 
 
 def compare(subject: Subject, texts: int, rounds: int) -> list[dict]:

@@ -3,9 +3,11 @@ import json
 
 import pytest
 
-from bench import models, report, tables
+from bench import models, report, scale, tables
 from bench.clock import clocked
+from bench.load.__main__ import main as load
 from bench.naive import compacting
+from bench.rivals.__main__ import main as rivals
 from fastbert_core.errors import InputError
 from reproductions.columns import TABLES, key_of
 from reproductions.tables import read_or_empty
@@ -312,3 +314,18 @@ def test_a_table_in_the_way_is_refused_in_one_line(tmp_path, capsys):
     path.write_text(json.dumps(report_of(timed(way(0.0, 12, 24.0), way(None, 12, 20.0)))))
     assert report.main([str(path)]) == 2
     assert "efficiency.csv, line 1: column 2: found none, expected device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "words"),
+    [("rivals", rivals, [models.SMOKE]), ("load", load, ["--quick"]), ("scaling", scale.main, ["--smoke"])],
+)
+def test_a_table_in_the_way_is_refused_before_anything_is_measured(name, begin, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(models, "load", None)
+    monkeypatch.setattr(scale, "_training", None)
+    path = tmp_path / "smoke" / "bench" / f"{name}.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("task\n")
+    assert begin(words) == 2
+    assert f"{name}.csv, line 1: column " in capsys.readouterr().err
