@@ -111,7 +111,7 @@ def exit_layers(scores: np.ndarray, threshold: float | np.ndarray) -> np.ndarray
     """
     scores = np.asarray(scores)
     stays = np.zeros(scores.shape, bool)  # nowhere at the last layer
-    np.greater_equal(scores[:, :-1], threshold, out=stays[:, :-1])
+    stays[:, :-1] = scores[:, :-1] >= threshold
     return 1 + stays.argmin(axis=1)
 
 
