@@ -6,27 +6,17 @@ Cohen, Freedman, Elad, Romano, Early Time Classification with Accumulated Accura
 """
 
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
 from fastbert_core.exit_rules import at_exit, exit_layers
-from fastbert_core.thresholds import ERROR, GRID, check_shares, errors_allowed
+from fastbert_core.thresholds import GRID, check_shares, errors_allowed
 
 
-class LayerChoice(NamedTuple):
-    """Thresholds and their promise.
-
-    thresholds: float64 [layers - 1], of all but the last layer; 0 where nothing leaves
-    promise: one sentence on new rows
-    """
-
-    thresholds: np.ndarray
-    promise: str
-
-
-def by_layer(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> LayerChoice:
+def by_layer(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> np.ndarray:
     """Thresholds that lose at most `tolerated` of those that leave at or before each layer, as sure as 1 − ERROR.
+
+    Returns them for all but the last layer, float64 [layers - 1]; 0 where nothing leaves.
 
     losses: bool [rows, layers], of leaving at each layer; scores: of a rule, [rows, layers]; rows in random order
 
@@ -44,9 +34,7 @@ def by_layer(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> LayerC
         if proposed[first] and not _certified(losses[half:], scores[half:], wider, first, tolerated):
             break
         thresholds = wider
-    sure = f"With confidence {1 - ERROR:g} over the draw of the calibration rows"
-    promise = f"{sure}, at most {100 * tolerated:g}% of new rows that leave at or before any one layer are lost by it."
-    return LayerChoice(thresholds, promise)
+    return thresholds
 
 
 def lost_so_far(losses: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,7 +29,7 @@ LAYER_METHODS = {
     "one threshold": lambda losses, scores, tolerated: np.full(  # on every layer but the last
         scores.shape[1] - 1, learn_then_test(losses, scores, tolerated).threshold or 0.0
     ),
-    "by layer": lambda losses, scores, tolerated: by_layer(losses, scores, tolerated).thresholds,
+    "by layer": by_layer,
 }
 
 

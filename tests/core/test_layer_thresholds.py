@@ -17,7 +17,7 @@ def drawn(rng, rows, risks):
 
 def test_layers_that_lose_too_much_never_exit_and_the_others_do():
     losses, scores = drawn(np.random.default_rng(0), 4000, [0.5, 0.3, 0.005, 0.005])
-    thresholds = by_layer(losses, scores, 0.02).thresholds
+    thresholds = by_layer(losses, scores, 0.02)
     assert thresholds[:2].tolist() == [0, 0]
     assert thresholds[2] > 0.9  # and nobody comes to the next
     left = exit_layers(scores, thresholds)
@@ -30,7 +30,7 @@ def test_the_promise_is_broken_in_no_more_draws_than_it_says():
     scores_of_many *= np.where(many, 1.0, 0.9)  # a loss is a little less sure than a right answer
     for _ in range(200):
         rows = rng.integers(len(many), size=1000)
-        thresholds = by_layer(many[rows], scores_of_many[rows], 0.02).thresholds
+        thresholds = by_layer(many[rows], scores_of_many[rows], 0.02)
         left, lost = lost_so_far(many, scores_of_many, thresholds)
         broken += bool((lost > 0.02 * left).any())
     assert broken <= 200 * 0.1 + 2 * np.sqrt(200 * 0.1 * 0.9)
@@ -38,7 +38,7 @@ def test_the_promise_is_broken_in_no_more_draws_than_it_says():
 
 def test_too_few_rows_never_exit_and_a_share_is_checked():
     losses, scores = drawn(np.random.default_rng(2), 60, [0, 0, 0, 0])
-    assert not by_layer(losses, scores, 0.02).thresholds.any()  # 30 rows, none of them lost, certify no 2%
-    assert by_layer(losses, scores, 0.2).thresholds.any()
+    assert not by_layer(losses, scores, 0.02).any()  # 30 rows, none of them lost, certify no 2%
+    assert by_layer(losses, scores, 0.2).any()
     with pytest.raises(InputError, match=r"tolerated: found 0\.0, expected a number between 0 and 1"):
         by_layer(losses, scores, 0.0)
