@@ -11,7 +11,7 @@ import numpy as np
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
-from fastbert_core.sweep import every_threshold, totals
+from fastbert_core.sweep import mean_costs
 
 GAIN = 0.01  # layers that are asked more or less, for each layer that a sample saved or overspent
 BETS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # on which side of calibration a stream lies, and how surely
@@ -51,9 +51,7 @@ class Budget:
     @classmethod
     def from_scores(cls, scores: np.ndarray, budget: float, gain: float = GAIN) -> "Budget":
         """Feed-forward from the scores of a rule on calibration rows, [rows, layers]."""
-        thresholds = every_threshold(scores)
-        spent = totals(scores, np.arange(1, scores.shape[1] + 1), thresholds) / len(scores)
-        return cls(thresholds, spent, budget, gain)
+        return cls(*mean_costs(scores, np.arange(1, scores.shape[1] + 1)), budget, gain)
 
     @property
     def threshold(self) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbert_core.errors import InputError, reason
+from fastbert_core.errors import InputError, refused
 from fastbert_core.exit_rules import at_exit, exit_layers
 from fastbert_core.files import read_object, sha256, write_whole
 from fastbert_core.flops import dense_true_macs, true_macs
@@ -213,16 +213,14 @@ def save_points(points: OperatingPoints, folder: Path) -> Path:
 def load_points(path: Path) -> OperatingPoints:
     """Operating points from their file. Raises InputError if it is damaged, or of other weights than lie beside it."""
     remedy = "`fastbert calibrate MODEL --texts FILE` makes it anew"
-    try:
-        table = read_object(path, f"operating points; {remedy}")
+    expected = f"operating points; {remedy}"
+    table = read_object(path, expected)
+    with refused(f"{path}: found ", f", expected {expected}", (TypeError, KeyError, AttributeError)):
         points = [Point(**point | {"interval": tuple(point["interval"])}) for point in table.pop("points")]
         lists = {name: tuple(table.pop(name)) for name in LISTS}
         found = OperatingPoints(**table, **lists, points=tuple(points))
-        curve = {len(found.thresholds), len(found.speedups), len(found.layers)}
-        whole = len(found.lost) == len(GRID) and len(curve) == 1 and len(found.thresholds) > 0
-    except (TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: found {reason(error)}, expected operating points; {remedy}") from error
-    if not whole:
-        raise InputError(f"{path}: found curves of other lengths, expected operating points; {remedy}")
+    curve = {len(found.thresholds), len(found.speedups), len(found.layers)}
+    if len(found.lost) != len(GRID) or len(curve) != 1 or not found.thresholds:
+        raise InputError(f"{path}: found curves of other lengths, expected {expected}")
     check_weights(path, found.model_sha256, remedy)
     return found
