@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastbert_core.data import TaskData, content_hash
 from fastbert_core.division import Data, divided
 from fastbert_core.errors import InputError
 from fastbert_core.reading import Records, one_of, read_tables
-from fastbert_core.task_types import LISTS, SINGLE, TASK_TYPES, WRITTEN_LIST, TaskType, number_of
+from fastbert_core.task_types import LISTS, SINGLE, TASK_TYPES, WHOLE, WRITTEN_LIST, TaskType, plain_integer
 from fastbert_core.tasks import SCORE
 from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
@@ -35,8 +33,6 @@ LABELS = (
     *("label", "labels", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "rating", "stars"),
     *("goldlabel", "y"),
 )
-WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)  # an integer, or a float that is one
-UNLABELLED = -1
 
 
 class Columns(NamedTuple):
@@ -72,25 +68,13 @@ class Rows:
     def split(
         self, classes: Sequence[str], kind: TaskType = SINGLE, scores: tuple[float, float] | None = None
     ) -> Split:
-        """The rows with their labels as numbers, -1 where they have none. Raises InputError for an unknown label.
-
-        Of other types than single labels, `labels` are what the type makes of them.
-        """
-        if kind is not SINGLE:
-            return self._of_type(Known("data", tuple(classes), scores), kind)
-        labels = []
-        for read, place in zip(self.labels, self.places, strict=True):
-            label = read if read is None or read in classes else _whole(read)
-            labels.append(UNLABELLED if label is None else number_of(label, classes, place))
-        return Split(self.texts, self.pairs, np.array(labels, np.int64))
-
-    def _of_type(self, task: Known, kind: TaskType) -> Split:
-        labels = []
+        """The rows with their labels as the type makes them. Raises InputError for an unknown label."""
+        task, labels = Known("data", tuple(classes), scores), []
         for text, value, place in zip(self.texts, self.labels, self.places, strict=True):
             labels.append(kind.none if value is None else kind.named(value, task, place))
             if value is not None:
                 kind.check_text(text, labels[-1], place)
-        return Split(self.texts, self.pairs, kind.array(labels, len(task.classes)))
+        return Split(self.texts, self.pairs, kind.array(labels, len(classes)))
 
     def scores(self) -> tuple[float, float]:
         """The least and the largest score. Raises InputError, naming its row, for a label that is no number."""
@@ -202,13 +186,6 @@ def _plain(value: Any, kind: TaskType) -> str | None:
     return kind.cell(value) or None
 
 
-def _whole(label: str) -> str | None:
-    """A label that is an integer, or a float that is one, without its zeros; None for -1, and what else it is."""
-    if not WHOLE.fullmatch(label):
-        return label
-    return None if int(float(label)) == UNLABELLED else str(int(float(label)))
-
-
 def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
     """The names of the classes in label order: integers by size, others by alphabet.
 
@@ -222,7 +199,7 @@ def classes_of(rows: Rows, kind: TaskType = SINGLE) -> tuple[str, ...]:
         return tuple(listed)
     whole = not listed and all(WHOLE.fullmatch(name) for name in set(labels))
     if whole:
-        labels = [number for label in labels if (number := _whole(label)) is not None]
+        labels = [number for label in labels if (number := plain_integer(label)) is not None]
     names = set(listed or labels)
     if names and not listed and all(map(WRITTEN_LIST.fullmatch, names)):
         found = f"{rows.name}: found lists as labels, such as {labels[0][:40]!r}"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Require = Callable[[bool, str, str], None]
 LABEL_SHARES = "label-shares"  # a `classifier_init`: classifiers of many labels begin at how often each holds
 INTEGER = 9  # digits of a label, at most
+WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)  # an integer, or a float that is one
+UNLABELLED = -1
 LISTS = list | tuple | set | frozenset  # what holds several labels of a row
 WRITTEN_LIST = re.compile(r"[\[{](['\"\d].*)?[\]}]|\(['\"].*\)", re.DOTALL)  # or a set, a tuple, an object
 # float32 softmax rows sum to 1 within a few units in the last place for each class.
@@ -63,7 +65,7 @@ class TaskType:
 
     # Labels of files.
 
-    none: Any = -1  # the label of a row that has none, as `array` takes it
+    none: Any = UNLABELLED  # the label of a row that has none, as `array` takes it
 
     def cell(self, value: Any) -> str:
         """A label of any table as text."""
@@ -75,7 +77,8 @@ class TaskType:
 
     def named(self, value: str, task: "Task", place: str) -> Any:
         """The label that a name, or what stands for it, means. Raises InputError, beginning with `place`."""
-        return self.label(value, task, place)
+        name = value if value in task.classes else plain_integer(value)
+        return self.none if name is None else number_of(name, task.classes, place)
 
     def label(self, value: str, task: "Task", place: str) -> Any:
         """The label that a cell of a file holds. Raises InputError, beginning with `place`, if it holds none."""
@@ -253,6 +256,14 @@ def number_of(name: str, classes: Sequence[str], place: str) -> int:
         listed = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
         raise InputError(f"{place}: found the label {name[:40]!r}, expected one of {listed}")
     return classes.index(name)
+
+
+def plain_integer(label: str) -> str | None:
+    """A label that is an integer, or a float that is one, without its zeros; None for -1, and what else it is."""
+    if not WHOLE.fullmatch(label):
+        return label
+    number = int(float(label))
+    return None if number == UNLABELLED else str(number)
 
 
 def check_unwritten(value: str, place: str) -> None:

@@ -8,7 +8,6 @@ import pytest
 from fastbert_core.data import TaskData
 from fastbert_core.errors import InputError
 from fastbert_core.inputs import (
-    UNLABELLED,
     Columns,
     choose_columns,
     classes_of,
@@ -18,7 +17,7 @@ from fastbert_core.inputs import (
     rows_of_task,
 )
 from fastbert_core.reading import Records, read_tables
-from fastbert_core.task_types import TASK_TYPES
+from fastbert_core.task_types import TASK_TYPES, UNLABELLED
 from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split
 
