@@ -58,6 +58,7 @@ class Online:
     """The thread that runs a model for requests; it starts with the first one.
 
     told: makes of Predictions what the futures are given; most: requests under way at a time
+    open: whether it takes requests; under_way: how many have neither an answer nor a refusal
     """
 
     def __init__(
@@ -72,22 +73,12 @@ class Online:
         self._model, self._pad_id, self._told = model, pad_id, told
         self._changed = threading.Condition()  # guards all that the two next lines name
         self._arrived: deque[Request] = deque()
-        self._under_way, self._open, self._finish = 0, True, True
+        self.under_way, self.open, self._finish = 0, True, True
         # Of the thread alone: who waits, and every request by its number.
         self._waiting = Waiting(shapes, self._embedded, lambda request: len(request.encoded.ids))
         self._requests: dict[int, Request] = {}
         self._next_number, self._shrunk = 0, False
         self._thread = threading.Thread(target=self._work, name="fastbert-online", daemon=True)
-
-    @property
-    def open(self) -> bool:
-        """Whether it takes requests."""
-        return self._open
-
-    @property
-    def under_way(self) -> int:
-        """How many requests have neither an answer nor a refusal."""
-        return self._under_way
 
     def submit(self, request: Request, wait: bool) -> None:
         """Take a request; where there is no room, `wait` for some until its deadline, but never in the thread itself.
@@ -95,16 +86,16 @@ class Online:
         Raises QueueFull where there is no room, DeadlinePassed where none came in time, Closed after `close`.
         """
         with self._changed:
-            while self._open and self._under_way >= self.most:
+            while self.open and self.under_way >= self.most:
                 if not wait or threading.current_thread() is self._thread:  # which alone makes room
-                    raise QueueFull(f"found {self._under_way} requests under way, expected fewer than {self.most}")
+                    raise QueueFull(f"found {self.under_way} requests under way, expected fewer than {self.most}")
                 left = request.deadline - time.monotonic()
                 if left <= 0:
                     raise DeadlinePassed("the deadline passed while the request waited for room in the queue")
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
-            if not self._open:
+            if not self.open:
                 raise Closed("the engine is closed")
-            self._under_way += 1
+            self.under_way += 1
             self._arrived.append(request)
             if not self._thread.is_alive():
                 self._thread.start()
@@ -114,14 +105,14 @@ class Online:
     def close(self, finish: bool = True) -> None:
         """Take nothing more, and return when all that is under way has its answer; or, unless `finish`, is Closed."""
         with self._changed:
-            self._open, self._finish = False, self._finish and finish
+            self.open, self._finish = False, self._finish and finish
             self._changed.notify_all()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _left(self, _: Future) -> None:
         with self._changed:
-            self._under_way -= 1
+            self.under_way -= 1
             self._changed.notify_all()
 
     def _work(self) -> None:
@@ -146,12 +137,12 @@ class Online:
         False: there will be nothing to do.
         """
         with self._changed:
-            while idle and self._open and not self._arrived and not len(self._waiting):
+            while idle and self.open and not self._arrived and not len(self._waiting):
                 self._changed.wait()
-            if not self._open and not self._finish:
+            if not self.open and not self._finish:
                 return False
             arrived, self._arrived = self._arrived, deque()
-            ending = not self._open
+            ending = not self.open
         for request in arrived:
             self._requests[self._next_number] = request
             self._waiting.admit(self._next_number, request)
@@ -248,7 +239,7 @@ class Online:
     def _end(self, error: BaseException) -> None:
         """Take nothing more, and refuse whatever is left."""
         with self._changed:
-            self._open = False
+            self.open = False
             left, self._arrived = [*self._requests.values(), *self._arrived], deque()
             self._changed.notify_all()
         self._requests = {}

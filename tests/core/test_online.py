@@ -265,7 +265,7 @@ def test_closing_finishes_what_is_under_way(model, tokenizer, monkeypatch):
     gate.reached()
     closing = threading.Thread(target=engine.close)
     closing.start()
-    while engine.online._open:
+    while engine.online.open:
         time.sleep(0.001)
     with pytest.raises(Closed, match="the engine is closed"):
         engine.submit("word1", 0)
