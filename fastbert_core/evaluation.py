@@ -118,9 +118,9 @@ def _row(
         "point": name,
         "threshold": threshold,
         "accuracy": 100 * float(right.mean()),
-        "accuracy_interval": [100 * end for end in _interval(right)],
+        "accuracy_interval": _interval(right),
         "lost": 100 * float(lost.mean()),
-        "lost_interval": [100 * end for end in _interval(lost)],
+        "lost_interval": _interval(lost),
         **{
             name.replace("-", "_"): None if np.isnan(value := METRICS[name](*of)) else value
             for name in (kind.metrics if kind is not SINGLE else ("macro-f1",))
@@ -132,12 +132,14 @@ def _row(
     }
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """Wilson's interval of a share, bool [rows]; of numbers, float [rows], that of their mean."""
+def _interval(values: np.ndarray) -> list[float]:
+    """In per cent, Wilson's interval of a share, bool [rows]; of numbers, float [rows], that of their mean."""
     if values.dtype == bool:
-        return binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
-    width = NORMAL * float(values.std()) / np.sqrt(len(values))
-    return float(values.mean() - width), float(values.mean() + width)
+        ends = binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
+    else:
+        width = NORMAL * float(values.std()) / np.sqrt(len(values))
+        ends = values.mean() - width, values.mean() + width
+    return [100 * float(end) for end in ends]
 
 
 def _by_class(answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[dict]:
@@ -178,7 +180,7 @@ def beside(trace: Trace) -> list[dict]:
         for speedup in within:
             lost = trace.correct[:, -1] - _right_at(found, dense / speedup, scores, right)
             row[f"{speedup:g}x"] = float(found.at(dense / speedup))
-            row[f"{speedup:g}x_lost_interval"] = [100 * end for end in _interval(lost)]
+            row[f"{speedup:g}x_lost_interval"] = _interval(lost)
         rows.append(row)
     return sorted(rows, key=lambda row: -sum(row[f"{speedup:g}x"] for speedup in within))
 
