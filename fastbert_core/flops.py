@@ -140,7 +140,7 @@ def true_operations(shape: EncoderShape, classes: int, first: bool = False) -> l
 
     The classifier is fastbert_core.heads.Classifier: one query, its key and value projections folded.
     """
-    _check_range("classes", classes, 1)
+    _check_range("classes", classes)
     if shape.token_classes:
         return [*FAMILIES[shape.family].operations(shape, first), _of_tokens(shape)]
     h, c, heads = shape.hidden, shape.classifier, shape.classifier_heads
@@ -216,8 +216,8 @@ def _macs(
     Each has its classifier; or, in a `dense` model, the last one alone.
     """
     last, tokens = _integers(last), _integers(tokens)
-    _check_range(name, last, 1, shape.layers)
-    _check_range("tokens", tokens, 1, shape.max_tokens)
+    _check_range(name, last, shape.layers)
+    _check_range("tokens", tokens, shape.max_tokens)
     (first, classifier), (other, _) = (_macs_of(operations(first=first), tokens) for first in (True, False))
     return first + (last - 1) * other + (1 if dense else last) * classifier
 
@@ -235,12 +235,12 @@ def _integers(value: int | np.ndarray) -> int | np.ndarray:
     return value.astype(np.int64) if value.ndim else int(value)
 
 
-def _check_range(name: str, value: int | np.ndarray, low: int, high: int | None = None) -> None:
-    """Raise InputError unless `value`, an integer or integer array, lies in low..high."""
-    expected = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+def _check_range(name: str, value: int | np.ndarray, high: int | None = None) -> None:
+    """Raise InputError unless `value`, an integer or integer array, lies in 1..high."""
+    expected = "an integer of at least 1" if high is None else f"an integer from 1 to {high}"
     values = np.asarray(value)
     if values.dtype.kind not in "iu" or not values.size:
         raise InputError(f"{name}: found {value!r}, expected {expected}")
     for extreme in (values.min(), values.max()):
-        if extreme < low or (high is not None and extreme > high):
+        if extreme < 1 or (high is not None and extreme > high):
             raise InputError(f"{name}: found {extreme}, expected {expected}")

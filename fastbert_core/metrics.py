@@ -103,7 +103,7 @@ def judged(trace: Trace, rule: str | ExitRule) -> tuple[np.ndarray, np.ndarray]:
 
 def at_layer(trace: Trace, layer: int) -> Outcome:
     """Every sample leaves at `layer`; the students on the way are run and counted (table 3, "layer=6")."""
-    layers = _every_layer(trace).uncertainties.shape[1]
+    layers = _every_layer(trace).metadata["layers"][-1]
     if not 1 <= layer <= layers:
         raise InputError(f"layer: found {layer!r}, expected an integer from 1 to {layers}")
     return leaving(trace, np.full(len(trace), layer, dtype=np.int64))
