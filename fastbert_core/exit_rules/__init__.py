@@ -133,13 +133,6 @@ def run_lengths(same: np.ndarray) -> np.ndarray:
     return position - last_break
 
 
-def surest_so_far(scores: np.ndarray) -> np.ndarray:
-    """Of layers so far the one (from 0) with the smallest score, the first of several, int64 [samples, layers]."""
-    smallest = np.minimum.accumulate(scores, axis=1)
-    surer = np.concatenate([np.ones((len(scores), 1), bool), smallest[:, 1:] < smallest[:, :-1]], axis=1)
-    return np.maximum.accumulate(np.where(surer, np.arange(scores.shape[1]), 0), axis=1)
-
-
 def worst_of_last(scores: np.ndarray, count: int) -> np.ndarray:
     """The largest of the last `count` scores of [samples, layers]; 1 where there are fewer layers.
 

@@ -6,23 +6,27 @@ leaves, so that a rule's costs are those of whole sentences.
 
 import numpy as np
 
-from fastbert_core.exit_rules import RULES, surest_so_far
-from fastbert_core.exit_rules.entropy import Entropy
+from fastbert_core.exit_rules import RULES
+from fastbert_core.exit_rules.caching import Caching
 from fastbert_core.uncertainty import uncertainty
 
 
-class Window(Entropy):
+class Window(Caching):
     """A word's score is the largest entropy of the words around it, the smallest that this has been at any layer yet.
 
     A sentence's is that of its worst word: it leaves once every word has been sure, with its neighbours, at some layer,
-    be it another for each. around: how many words on either side.
+    be it another for each. A word is answered by the layer so far that was surest of it. around: how many words on
+    either side.
     """
 
     types = ("sequence-labelling",)
-    looks_back = True
 
     def __init__(self, around: int) -> None:
         self.around = around
+
+    def score(self, p: np.ndarray) -> np.ndarray:
+        """Each word's own entropy."""
+        return uncertainty(p)
 
     def of_parts(self, scores: np.ndarray, begins: np.ndarray) -> np.ndarray:
         """Of the words' [words, layers]."""
@@ -36,10 +40,6 @@ class Window(Entropy):
             worst[distance:] = np.where(together, np.maximum(worst[distance:], left), worst[distance:])
             worst[:-distance] = np.where(together, np.maximum(worst[:-distance], right), worst[:-distance])
         return np.maximum.reduceat(np.minimum.accumulate(worst, axis=1), begins, axis=0)
-
-    def answer(self, p: np.ndarray) -> np.ndarray:
-        """Each word's from the layer so far that was surest of it."""
-        return np.take_along_axis(p.argmax(axis=-1), surest_so_far(uncertainty(p)), axis=1)
 
 
 RULES.register("window-1", Window(1))
