@@ -12,6 +12,7 @@ from fastbert_core.arguments import quiet, resumable
 from fastbert_core.errors import InputError
 
 if TYPE_CHECKING:
+    from fastbert_core.engine import Engine
     from fastbert_core.evaluation import Said
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
@@ -46,17 +47,10 @@ def predict(options: argparse.Namespace) -> None:
     for name in ("out", "workers", "cpus"):
         if getattr(options, name) is not None:
             raise InputError(f"--{name}: found it without --cluster, expected both")
-    quiet()
+    engine = _engine(options)
     from fastbert_core.predicting import predict
 
-    told = predict(
-        *(_folder_or_id(options.model), options.texts, wanted, read),
-        device=options.device,
-        batch_size=options.batch_size,
-        precision=options.precision,
-        probabilities=options.probabilities,
-    )
-    print(told, file=sys.stderr)
+    print(predict(engine, options.texts, wanted, read, options.batch_size, options.probabilities), file=sys.stderr)
 
 
 def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> str:
@@ -99,18 +93,12 @@ def _wanted(options: argparse.Namespace) -> dict[str, float]:
 
 def serve(options: argparse.Namespace) -> None:
     """Answers over HTTP until SIGTERM."""
-    quiet()
     try:
         from fastbert_core.serving import Limits, serve
     except ModuleNotFoundError as error:
         remedy = "pip install 'fastbert-core[serve]' brings it"
         raise InputError(f"serve: found no package {error.name}, expected it; {remedy}") from None
-    from fastbert_core.engine import Engine
-    from fastbert_core.precision import resolve_device
-
-    device = str(resolve_device(options.device))
-    more = {"precision": options.precision, "device": device, "queue": options.queue}
-    engine = Engine.from_pretrained(_folder_or_id(options.model), **more)
+    engine = _engine(options, queue=options.queue)
     serve(engine, Limits(_wanted(options), options.max_bytes, options.deadline), options.host, options.port)
 
 
@@ -176,6 +164,16 @@ def evaluate(options: argparse.Namespace) -> None:
             print(f"\n{show.table(tables[name])}")
     if path is None:
         print(f"\nno operating points; next: fastbert calibrate {options.model} --texts FILE")
+
+
+def _engine(options: argparse.Namespace, **more: int) -> "Engine":
+    """The engine of a model as the options have it; `more`: of the constructor's."""
+    quiet()
+    from fastbert_core.engine import Engine
+    from fastbert_core.precision import resolve_device
+
+    model, device = _folder_or_id(options.model), str(resolve_device(options.device))
+    return Engine.from_pretrained(model, precision=options.precision, device=device, **more)
 
 
 def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool) -> "Said":

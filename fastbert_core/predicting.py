@@ -14,32 +14,26 @@ from fastbert_core.inputs import check_pairs, choose_columns, text_of
 from fastbert_core.reading import one_of, read_tables
 
 if TYPE_CHECKING:
-    from fastbert_core.engine import Prediction
+    from fastbert_core.engine import Engine, Prediction
 
 BLOCK = 4096  # bytes that a pipe takes whole or not at all
 
 
 def predict(
-    model: str,
+    engine: "Engine",
     texts: str,
-    wanted: dict[str, float | None],
+    wanted: dict[str, float],
     read: dict[str, str | None],
-    device: str = "auto",
-    batch_size: int | None = None,
-    precision: str = "fp32",
-    probabilities: bool = False,
+    batch_size: int | None,
+    probabilities: bool,
 ) -> str:
     """Write the predictions for `texts`, a file of any kind or `-`, to standard output, and tell of them in one line.
 
-    wanted: by which to leave early, as of `Engine.predict`; one of them is not None
+    wanted: by which to leave early, as of `Engine.predict`
     read: the columns text and pair, and the encoding, where they are not the usual ones
 
     Raises InputError as the reader and the engine do; what came before is written.
     """
-    from fastbert_core.engine import Engine
-    from fastbert_core.precision import resolve_device
-
-    engine = Engine.from_pretrained(model, precision=precision, device=str(resolve_device(device)))
     records = one_of(read_tables(texts, read["encoding"]), "test", "train", "dev")
     columns = choose_columns(records, read["text"], read["pair"], labelled=False, kind=engine.model.kind)
     check_pairs(columns.pair is not None, engine.model.config.pair, records.name)
