@@ -7,6 +7,7 @@ depend on how many engines there are.
 
 import itertools
 import json
+import logging
 import os
 import time
 from collections import Counter
@@ -45,7 +46,7 @@ def predict_backlog(
     model: str,
     texts: str,
     out: Path,
-    wanted: dict[str, float | None],
+    wanted: dict[str, float],
     read: dict[str, str | None],
     cluster: str,
     log: Log,
@@ -171,8 +172,6 @@ def _stream(
 ) -> Iterator[dict[str, Any]]:
     """What is predicted of each stretch, in the order of files and stretches."""
     ray = ray_or_error()
-    import logging
-
     from ray import data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -226,7 +225,7 @@ class _Predictor:
     def __init__(
         self,
         model: str,
-        wanted: dict[str, float | None],
+        wanted: dict[str, float],
         device: str,
         precision: str,
         batch_size: int | None,

@@ -12,7 +12,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 
-from fastbert_core.data import TaskData, assemble
+from fastbert_core.data import CARVE_SEED, TaskData, assemble
 from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.registry import did_you_mean
 from fastbert_core.task_types import TASK_TYPES, number_of
@@ -22,7 +22,6 @@ from fastbert_core.tsv import Split
 
 log = logging.getLogger(__name__)
 
-CARVE_SEED = 7  # of the dev and test rows taken out of train: the same rows in every run
 NOT_ON_HUB = {"book-review": "its authors ship the three TSVs in their repository, github.com/autoliuweijie/FastBERT"}
 
 
