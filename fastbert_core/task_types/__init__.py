@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import RULES, ExitRule, at_exit, get_rule
 from fastbert_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from fastbert_core.encoding import Encoded
-    from fastbert_core.exit_rules import ExitRule
     from fastbert_core.losses import Loss
     from fastbert_core.tasks import Task
 
@@ -200,24 +200,19 @@ class TaskType:
 
     def at(self, values: np.ndarray, exit_layer: np.ndarray, words: np.ndarray | None) -> np.ndarray:
         """Of [units, layers, …], what stands at the layer (from 1) where each sample leaves, [units, …]."""
-        left = exit_layer if words is None else np.repeat(exit_layer, words)
-        return values[np.arange(len(values)), left - 1]
+        return at_exit(values, exit_layer if words is None else np.repeat(exit_layer, words))
 
     # Exit rules.
 
-    def rules(self) -> dict[str, "ExitRule"]:
+    def rules(self) -> dict[str, ExitRule]:
         """The exit rules that have a meaning for this type, by name."""
-        from fastbert_core.exit_rules import RULES
-
         return {name: rule for name, rule in RULES.items() if self.name in rule.types}
 
-    def rule(self, rule: "str | ExitRule | None" = None) -> "ExitRule":
+    def rule(self, rule: str | ExitRule | None = None) -> ExitRule:
         """A rule by its name, or as it is; None is the type's own.
 
         Raises InputError for one that is unknown, has yet to be fitted, or has no meaning for this type.
         """
-        from fastbert_core.exit_rules import get_rule
-
         found = get_rule(self.base if rule is None else rule)
         if self.name not in found.types:
             name = rule if isinstance(rule, str) else type(found).__name__
@@ -225,17 +220,17 @@ class TaskType:
             raise InputError(f"exit rule {name}: has no meaning for {self.name} tasks, expected one of {expected}")
         return found
 
-    def score(self, rule: "ExitRule", p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
+    def score(self, rule: ExitRule, p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
         """A rule's scores of samples, float64 [samples, layers]."""
         return rule.score(p)
 
-    def answers(self, rule: "ExitRule", p: np.ndarray) -> np.ndarray:
+    def answers(self, rule: ExitRule, p: np.ndarray) -> np.ndarray:
         """A rule's answers, as `answer` has them."""
         return rule.answer(p)
 
     def fit(
-        self, rule: "ExitRule", p: np.ndarray, labels: np.ndarray | None, words: np.ndarray | None = None
-    ) -> "ExitRule":
+        self, rule: ExitRule, p: np.ndarray, labels: np.ndarray | None, words: np.ndarray | None = None
+    ) -> ExitRule:
         """The rule, fitted on what exits said of calibration rows, and on their labels, None where they have none."""
         return rule.fit(p, labels)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import ExitRule
 from fastbert_core.task_types import (
     LABEL_SHARES,
     LISTS,
@@ -24,7 +25,6 @@ from fastbert_core.task_types import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fastbert_core.exit_rules import ExitRule
     from fastbert_core.losses import Loss, Targets
     from fastbert_core.tasks import Task
 
@@ -152,20 +152,20 @@ class MultiLabel(TaskType):
         held = p.swapaxes(1, 2).reshape(-1, p.shape[1])
         return np.stack([1 - held, held], axis=-1)
 
-    def score(self, rule: "ExitRule", p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
+    def score(self, rule: ExitRule, p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
         """The mean over a sample's labels, or what the rule makes of their scores."""
         scores, classes = rule.score(self.parts(p)), p.shape[2]
         if rule.of_parts is not None:
             return rule.of_parts(scores, classes * np.arange(len(p)))
         return scores.reshape(len(p), classes, -1).mean(axis=1)
 
-    def answers(self, rule: "ExitRule", p: np.ndarray) -> np.ndarray:
+    def answers(self, rule: ExitRule, p: np.ndarray) -> np.ndarray:
         """What the rule answers of each label."""
         return rule.answer(self.parts(p)).reshape(len(p), p.shape[2], -1).swapaxes(1, 2)
 
     def fit(
-        self, rule: "ExitRule", p: np.ndarray, labels: np.ndarray | None, words: np.ndarray | None = None
-    ) -> "ExitRule":
+        self, rule: ExitRule, p: np.ndarray, labels: np.ndarray | None, words: np.ndarray | None = None
+    ) -> ExitRule:
         """On all labels of all rows together."""
         return rule.fit(self.parts(p), None if labels is None else labels.reshape(-1))
 

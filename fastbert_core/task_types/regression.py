@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import ExitRule
 from fastbert_core.task_types import TASK_TYPES, Require, TaskType
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fastbert_core.exit_rules import ExitRule
     from fastbert_core.losses import Loss, Targets
     from fastbert_core.tasks import Task
 
@@ -101,7 +101,7 @@ class Regression(TaskType):
         """Scores have no ties."""
         return np.zeros(p.shape[:2], bool)
 
-    def answers(self, rule: "ExitRule", p: np.ndarray) -> np.ndarray:
+    def answers(self, rule: ExitRule, p: np.ndarray) -> np.ndarray:
         """Each layer's own, whatever the rule."""
         return self.answer(p)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastbert_core.entities import matched
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import ExitRule
 from fastbert_core.task_types import TASK_TYPES, TaskType, check_unwritten, number_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from fastbert_core.encoding import Encoded
-    from fastbert_core.exit_rules import ExitRule
     from fastbert_core.tasks import Task
 
 OUTSIDE = "O"
@@ -121,7 +121,7 @@ class SequenceLabelling(TaskType):
         """Of O for every word."""
         return float(self.quality(np.zeros((len(labels), 1), np.int64), labels, words, classes).mean())
 
-    def score(self, rule: "ExitRule", p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
+    def score(self, rule: ExitRule, p: np.ndarray, words: np.ndarray | None) -> np.ndarray:
         """The worst of a sentence's words, or what the rule makes of their scores."""
         scores, begins = rule.score(p), words.cumsum() - words
         if rule.of_parts is not None:
