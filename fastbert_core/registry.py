@@ -35,12 +35,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._things: dict[str, T] = {}
         self._loaded = False
 
-    def register(self, name: str, thing: T) -> T:
-        """Register `thing` under `name` and return it. Raises ValueError if the name is taken."""
+    def register(self, name: str, thing: T) -> None:
+        """Register `thing` under `name`. Raises ValueError if the name is taken."""
         if name in self._things:
             raise ValueError(f"{self._kind} {name!r} is registered twice")
         self._things[name] = thing
-        return thing
 
     def __getitem__(self, name: str) -> T:
         return look_up(self._kind, name, self._all())

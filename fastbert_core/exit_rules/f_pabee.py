@@ -16,11 +16,11 @@ def divergences(p: np.ndarray) -> np.ndarray:
     """Jensen-Shannon divergence of each layer to the one before, in bits, float64 [samples, layers]; 1 at the first."""
     sure = uncertainty(p)
     nats = (uncertainty(_mixtures(p)) - (sure[:, 1:] + sure[:, :-1]) / 2) * np.log(p.shape[-1])
-    return _after_the_first(np.clip(nats / np.log(2), 0.0, 1.0), len(p))
+    return _after_the_first(np.clip(nats / np.log(2), 0.0, 1.0))
 
 
-def _after_the_first(scores: np.ndarray, samples: int) -> np.ndarray:
-    return np.concatenate([np.ones((samples, 1)), scores], axis=1)
+def _after_the_first(scores: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.ones((len(scores), 1)), scores], axis=1)
 
 
 class FPabee(ExitRule):
@@ -45,7 +45,7 @@ class AsPublished(FPabee):
 
     def dissimilarity(self, p: np.ndarray) -> np.ndarray:
         """H((p + q) / 2) / log K, which is high where both layers are unsure alike."""
-        return _after_the_first(uncertainty(_mixtures(p)), len(p))
+        return _after_the_first(uncertainty(_mixtures(p)))
 
 
 for patience in (1, 2):
