@@ -9,9 +9,11 @@ import itertools
 import json
 import logging
 import os
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +41,6 @@ ANSWERS = {
     "regression": pa.float64(),
     "sequence-labelling": pa.list_(pa.string()),
 }
-Log = Callable[[str], None]
 
 
 def predict_backlog(
@@ -49,16 +50,17 @@ def predict_backlog(
     wanted: dict[str, float],
     read: dict[str, str | None],
     cluster: str,
-    log: Log,
     *,
-    workers: int | None = None,
-    cpus: int = 1,
-    device: str = "cpu",
-    precision: str = "fp32",
-    batch_size: int | None = None,
-    probabilities: bool = False,
+    workers: int | None,
+    cpus: int,
+    device: str,
+    precision: str,
+    batch_size: int | None,
+    probabilities: bool,
 ) -> str:
     """Predict the texts of all files, write a Parquet file for each to `out`, and tell of it in one line.
+
+    Before that, standard error is told what there is to do.
 
     texts: a file, a folder of files, a pattern, or an fsspec URL of one of them, which every node can read
     wanted, read: as `predicting.predict` takes them; cluster: as `cluster.joined` takes it
@@ -69,7 +71,7 @@ def predict_backlog(
     that is started again goes on with the files that are not. Raises InputError for what cannot be read, naming file
     and line, for an `out` of another job, and as `cluster.joined` and `cluster.check_nodes` do.
     """
-    files = _files(texts)
+    files, log = _files(texts), partial(print, file=sys.stderr)
     job = _identity(model) | {"wanted": wanted, "read": read, "precision": precision, "probabilities": probabilities}
     read_as = {"read": read, "task_type": _task_type(model)}
     with joined(cluster, log):

@@ -75,7 +75,6 @@ def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> s
 
     return predict_backlog(
         *(_folder_or_id(options.model), options.texts, options.out, wanted, read, options.cluster),
-        lambda line: print(line, file=sys.stderr),
         workers=options.workers,
         cpus=options.cpus or 1,
         device=device,
