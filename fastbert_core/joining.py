@@ -119,8 +119,3 @@ def joined(parts: list[Group], shapes: Shapes) -> Group:
     for part in parts:
         buffer.append(part, np.arange(len(part)))
     return buffer.group()
-
-
-def width_of(lengths: np.ndarray, shapes: Shapes) -> int:
-    """Tokens to which a new group is padded: none where it is one text, whose answer is waited for."""
-    return int(lengths[0]) if len(lengths) == 1 else shapes.width(lengths.max())

@@ -22,7 +22,7 @@ from torch import Tensor
 from fastbert_core.adaptive import AHEAD, Leaving, Predictions, embed, run
 from fastbert_core.encoding import Encoded
 from fastbert_core.errors import Closed, DeadlinePassed, QueueFull, RunError
-from fastbert_core.joining import Waiting, width_of
+from fastbert_core.joining import Waiting
 from fastbert_core.memory import out_of_memory
 from fastbert_core.model import FastBertModel
 from fastbert_core.pooling import Group, Shapes
@@ -249,7 +249,8 @@ class Online:
     def _embedded(self, numbers: np.ndarray, requests: list[Request]) -> Group:
         encoded = together([request.encoded for request in requests])
         lengths = encoded.lengths.astype(np.int64)
-        width = width_of(lengths, self._waiting.shapes)
+        # One text, whose answer is waited for, is not padded.
+        width = int(lengths[0]) if len(lengths) == 1 else self._waiting.shapes.width(lengths.max())
         return Group(numbers, lengths, embed(self._model, encoded, np.arange(len(numbers)), width, self._pad_id))
 
 
