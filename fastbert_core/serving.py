@@ -109,8 +109,7 @@ async def answer(engine: Engine, limits: Limits, request: Request) -> tuple[int,
         items = asked.items()
         if len(items) > engine.online.most:
             return 413, {"error": f"texts: found {len(items)}, expected at most {engine.online.most}"}
-        wanted = {name: getattr(asked, name) for name in ("speed", "speedup", "max_disagreement")}
-        wanted = {name: value for name, value in wanted.items() if value is not None}
+        wanted = asked.model_dump(include={"speed", "speedup", "max_disagreement"}, exclude_none=True)
         deadline = min(asked.deadline or limits.deadline, limits.deadline)
         options = (wanted or limits.wanted) | {"rule": asked.rule, "deadline": deadline}
         found = await _predicted(engine, items, options, request)
