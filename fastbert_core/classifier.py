@@ -86,24 +86,19 @@ def train_classifier(
             loaded = _load(data, dev, test, chosen, read, log)
             job = _Job(loaded, chosen, work, Path(scratch), log, together)  # refuses before anything is written
         with _alone(work) if together.main else contextlib.nullcontext():
-            return _made(job, work, out, begun)
-
-
-def _made(job: "_Job", work: Path, out: Path, begun: float) -> dict:
-    """What `train_classifier` returns, with the model in its place."""
-    if job.processes.main:
-        remove_partial(work)
-    job.processes.check_shared(work)
-    model = job.train()
-    if not job.processes.main:
-        return {}
-    folder = work / f"model{PARTIAL}"
-    record = job.write(model, folder, time.monotonic() - begun)
-    if out.exists():
-        shutil.rmtree(out)
-    os.replace(folder, out)
-    shutil.rmtree(work)
-    return record | {"folder": str(out)}
+            if together.main:
+                remove_partial(work)
+            together.check_shared(work)
+            model = job.train()
+            if not together.main:
+                return {}
+            folder = work / f"model{PARTIAL}"
+            record = job.write(model, folder, time.monotonic() - begun)
+            if out.exists():
+                shutil.rmtree(out)
+            os.replace(folder, out)
+            shutil.rmtree(work)
+            return record | {"folder": str(out)}
 
 
 def _check_place(out: Path, replace: bool) -> None:
