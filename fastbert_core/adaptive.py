@@ -205,7 +205,7 @@ class Running(NamedTuple):
 def run(model: FastBertModel, group: Group, told: Callable[[Tensor], Tensor]) -> Running:
     """Send a group through its next layer and that layer's classifier, without waiting for the answer.
 
-    told: makes of logits [batch, classes] what is wanted of them. The group is as it was if memory runs out.
+    told: turns logits [batch, classes] into what the exit rule reads. The group is as it was if memory runs out.
     """
     if group.masks is None:
         mask = group.mask()

@@ -26,14 +26,14 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def whole(text: str) -> int:
-    """What argparse makes of an option that counts something."""
+    """For argparse, the type of an option that counts something."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 1")
     return int(text)
 
 
 def number(below: float, expected: str) -> Callable[[str], float]:
-    """What argparse makes of an option that is a number above 0 and below another, which messages call `expected`."""
+    """For argparse, the type of an option that lies between 0 and `below`, which messages call `expected`."""
 
     def parsed(text: str) -> float:
         try:
@@ -48,7 +48,7 @@ def number(below: float, expected: str) -> Callable[[str], float]:
 
 
 def picture(text: str) -> Path:
-    """What argparse makes of an option that names a picture to be drawn."""
+    """For argparse, the type of an option that names a picture to be drawn."""
     path = Path(text)
     if path.suffix.lower() not in PICTURES:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a name that ends in {', '.join(PICTURES)}")

@@ -25,10 +25,10 @@ def train(options: argparse.Namespace) -> None:
     quiet()
     from fastbert_core.classifier import train_classifier
 
-    own = ("command", "json")  # all other options are called as the function's arguments
+    own = ("command", "json")  # all other options have the names of the function's arguments
     given = {name: value for name, value in vars(options).items() if value is not None and name not in own}
     record = train_classifier(**given)
-    if not record:  # another process of several has it
+    if not record:  # of several processes the main one alone has it
         return
     if options.json:
         print(json.dumps(record, ensure_ascii=False))
@@ -65,9 +65,9 @@ def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> s
     if options.out is None:
         raise InputError("--cluster: found no --out, expected the folder that gets the results")
     device = "cpu" if options.device == "auto" else options.device
-    if device not in DEVICES:  # which GPU is an engine's is for Ray to say
+    if device not in DEVICES:  # Ray chooses each engine's GPU
         raise InputError(f"--device: found {device!r} with --cluster, expected one of auto, {', '.join(DEVICES)}")
-    if (fixed := options.precision) in ("auto", FASTEST):  # which machines may understand each in their own way
+    if (fixed := options.precision) in ("auto", FASTEST):  # which may mean something else on each machine
         raise InputError(f"--precision: found {fixed} with --cluster, expected the same one for all of its machines")
     resolve_precision(fixed, torch.device(device), ENGINE_PRECISIONS)
     check_answers(options.cluster)
@@ -111,7 +111,7 @@ def calibrate(options: argparse.Namespace) -> None:
     from fastbert_core.thresholds import rows_needed
 
     folder = Path(_folder_or_id(options.model))
-    show.read_record(folder)  # of which a card will be made
+    show.read_record(folder)  # which refuses a damaged one before the work; the card is made of it
     said = _said(options, options.texts, "calibration", labelled=False)
     tokenizer = load_tokenizer(folder)
     shapes = Engine(said.model, tokenizer).shapes() if options.seconds else None

@@ -38,9 +38,9 @@ class Said(NamedTuple):
     trace: Trace
 
     def operating_points(self, folder: Path, shapes: Shapes | None = None) -> OperatingPoints:
-        """Those of the model, which lies in `folder`, by these rows.
+        """The operating points of the model, which lies in `folder`, calibrated on these rows.
 
-        shapes: of the batches in which speedups are to be of seconds; None counts multiply-accumulates
+        shapes: of an engine's batches, where speedups are to be of seconds; None counts multiply-accumulates
         """
         of = {
             "model_sha256": weights_sha256(folder),
@@ -186,7 +186,7 @@ def beside(trace: Trace) -> list[dict]:
 
 
 def _right_at(found: Curve, cost: float, scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """How right each row is at a mean cost, float64 [rows]: the mean over lots between the two thresholds beside it."""
+    """How right each row is at a mean cost, float64 [rows]: interpolated between the two thresholds beside it."""
     place = np.interp(cost, found.cost, np.arange(len(found.cost)))
     below = int(place)
     thresholds = found.thresholds[[below, min(below + 1, len(found.cost) - 1)]]

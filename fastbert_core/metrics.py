@@ -132,7 +132,7 @@ def at_flops(trace: Trace, flops: float) -> Outcome:
 def threshold_for_flops(trace: Trace, flops: float) -> float:
     """The lowest threshold, the slowest speed, at which the mean FLOPs of a sample are at most `flops`.
 
-    Where an uncertainty of exactly 1 must not stay, it is the number next above 1, which is no speed. Raises InputError
+    Where even a sample of uncertainty 1 must leave, it is the number next above 1, which is no speed. Raises InputError
     for less than one layer's FLOPs.
     """
     scores, by_exit = _every_layer(trace).uncertainties, exit_costs(trace)[0]

@@ -57,7 +57,7 @@ class Counts:
 class Online:
     """The thread that runs a model for requests; it starts with the first one.
 
-    told: makes of Predictions what the futures are given; most: requests under way at a time
+    told: turns Predictions into the answers of the futures; most: requests under way at a time
     open: whether it takes requests; under_way: how many have neither an answer nor a refusal
     """
 
@@ -134,7 +134,7 @@ class Online:
     def _admit(self, idle: bool) -> bool:
         """Let in what has arrived and drop what nobody wants any more; wait if there is nothing else to do.
 
-        False: there will be nothing to do.
+        Returns False once there is nothing left and nothing more will come.
         """
         with self._changed:
             while idle and self.open and not self._arrived and not len(self._waiting):
@@ -175,8 +175,8 @@ class Online:
     def _settle(self, group: Group, logits: Tensor) -> None:
         """Answer the rows that leave after a layer whose exit says `logits` [batch, classes]; the others wait on.
 
-        Rows of one rule are judged together, whatever their thresholds. One of which the rule is told what is not
-        finite fails alone.
+        Rows of one rule are judged together, whatever their thresholds. A row whose probabilities are not finite fails
+        alone.
         """
         by_rule: dict[int, list[int]] = {}
         stays = np.zeros(len(group), bool)
@@ -194,9 +194,9 @@ class Online:
         self._waiting.put_back(group, stays)
 
     def _judge(self, group: Group, rows: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Answer those of `rows`, all of one exit rule, which is told `p`, that leave; who stays, bool [rows].
+        """Answer those of `rows`, all of one exit rule, which reads `p`, that leave; return who stays, bool [rows].
 
-        What the rule raises, as one that was fitted on other classes does, reaches these rows alone.
+        If the rule raises an error, as one that was fitted on other classes does, these rows alone fail.
         """
         numbers = group.samples[rows]
         requests = [self._requests[number] for number in numbers.tolist()]

@@ -212,7 +212,7 @@ def serve(engine: Engine, limits: Limits, host: str, port: int) -> None:
     engine.predict("warm", pairs="warm" if engine.model.config.pair else None, **limits.wanted)
     config = uvicorn.Config(application(engine, limits), log_level="warning", access_log=False)
     server = uvicorn.Server(config)
-    # uvicorn, when it has finished, raises the signal again, for whoever handled it before: that it must not kill.
+    # When uvicorn has finished, it raises the signal again for the handler before its own, which must not kill us.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     with engine, _listening(host, port) as listener:
         at = f"[{host}]" if ":" in host else host
