@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from fastbert_core.errors import InputError, RunError, reason
+from fastbert_core.errors import InputError, RunError, reason, refused
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # OSError: no permission, or no gzip header
 PARTIAL = ".partial"  # how names of files in the making, and of folders with such files, end
@@ -100,10 +100,8 @@ def writing(path: Path) -> Iterator[None]:
 
 def read_object(path: Path, expected: str) -> dict:
     """The JSON object in a file. Raises InputError, with what is `expected`, if there is none."""
-    try:
+    with refused(f"{path}: found no JSON (", f"), expected {expected}", (OSError, ValueError, RecursionError)):
         found = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: found no JSON ({reason(error)}), expected {expected}") from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: found a JSON {type(found).__name__}, expected {expected}")
     return found
