@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,13 +14,31 @@ from torch.nn.functional import pad
 
 from fastbert_core.encoding import Encoded, Words, collate, outside
 from fastbert_core.exit_rules import ExitRule
-from fastbert_core.model import FastBertModel
+from fastbert_core.model import FastBertConfig, FastBertModel
 from fastbert_core.pooling import Group, Pool, Shapes, cut
 from fastbert_core.task_types import SINGLE, TaskType
 from fastbert_core.uncertainty import check_finite
 
 # Batches that are queued before the answer of the last one is read, so that a GPU never waits for the host.
 AHEAD = {"cpu": 0, "cuda": 1}
+
+
+class Prediction(NamedTuple):
+    """What the model says of one text.
+
+    label, index: the class, by name and by number, or what the task type answers: the labels that hold, a score, the
+        tags of the words
+    exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the classifier that decided
+    truncated: whether the text was longer than `max_tokens` and was cut
+    probabilities: of every class, in label order, by the classifier of the layer where it left
+    """
+
+    label: Any
+    index: Any
+    exit_layer: int
+    uncertainty: float
+    truncated: bool
+    probabilities: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,19 @@ class Predictions:
             units, answers, p = self.words.of(rows), answers[inside], p[inside]
         self.labels[units] = answers
         self.probabilities[units] = p / p.sum(axis=-1, keepdims=True) if self.kind.sums_to_one else p
+
+    def each(self, config: FastBertConfig, truncated: np.ndarray) -> Iterator[Prediction]:
+        """A Prediction for each sample of a model with this configuration."""
+        answers = self._by_sample(self.labels), self._by_sample(self.probabilities)
+        of_samples = (column.tolist() for column in (self.exit_layers, self.uncertainties, truncated))
+        for answer, p, exit_layer, uncertainty, shortened in zip(*answers, *of_samples, strict=True):
+            label, index = self.kind.told(answer, config.class_names, config.scores)
+            yield Prediction(label, index, exit_layer, uncertainty, shortened, tuple(p))
+
+    def _by_sample(self, values: np.ndarray) -> list:
+        """What is kept of units [units, …] by sample, in lists: a sample's own, or those of its words."""
+        listed = values.tolist()
+        return listed if self.words is None else [listed[a:b] for a, b in pairwise(self.words.offsets.tolist())]
 
     def __len__(self) -> int:
         return len(self.exit_layers)

@@ -4,7 +4,6 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -81,11 +80,6 @@ class Encoded:
     def unit_count(self) -> int:
         """How many units there are in all."""
         return len(self) if self.words is None else len(self.words.firsts)
-
-    def by_text(self, values: np.ndarray) -> list:
-        """What is kept of units [units, …] by text, in lists: a text's own, or those of its words."""
-        listed = values.tolist()
-        return listed if self.words is None else [listed[a:b] for a, b in pairwise(self.words.offsets.tolist())]
 
     def units(self, rows: np.ndarray) -> np.ndarray:
         """The numbers of the units of the given texts, one text's after the other's."""

@@ -6,17 +6,17 @@ import math
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from fastbert_core.adaptive import Leaving, Predictions, one_by_one, pooled
+from fastbert_core.adaptive import Leaving, Prediction, Predictions, one_by_one, pooled
 from fastbert_core.budgets import Alarm, Budget, Pace, Steady
 from fastbert_core.encoder_folder import load_tokenizer
 from fastbert_core.encoding import Encoded, check_vocabulary
@@ -45,24 +45,6 @@ TOKEN_BUDGET = {"cpu": 2048, "cuda": 16384}
 BATCH_COST = {"cpu": 64, "cuda": 2048}
 BUDGETED = 32  # texts that leave by one threshold, where a budget moves it
 WATCHED = 10_000  # texts that an alarm watches before the next begins, as it keeps a number of each
-
-
-class Prediction(NamedTuple):
-    """What the model says of one text.
-
-    label, index: the class, by name and by number, or what the task type answers: the labels that hold, a score, the
-        tags of the words
-    exit_layer: layers executed, from 1; uncertainty: in [0, 1], of the classifier that decided
-    truncated: whether the text was longer than `max_tokens` and was cut
-    probabilities: of every class, in label order, by the classifier of the layer where it left
-    """
-
-    label: Any
-    index: Any
-    exit_layer: int
-    uncertainty: float
-    truncated: bool
-    probabilities: tuple[float, ...] = ()
 
 
 class Engine:
@@ -117,8 +99,7 @@ class Engine:
         self.in_flight = _size("in_flight", in_flight)
         self._source = None
         self._shrunk = False  # once memory has run out, batches stay smaller
-        told = partial(_predictions, self.model)
-        self.online = Online(self.model, tokenizer.pad_token_id, self.shapes(), told, _size("queue", queue))
+        self.online = Online(self.model, tokenizer.pad_token_id, self.shapes(), _size("queue", queue))
         weakref.finalize(self, self.online.close)  # at the interpreter's end too: nothing under way is lost
 
     @classmethod
@@ -328,7 +309,7 @@ class Engine:
                 alarm = None
             elif alarm is not None and alarm.samples >= WATCHED:
                 watched, alarm = watched + alarm.samples, Alarm(self.points.first)
-            yield from _predictions(self.model, found, encoded.truncated, encoded.by_text)
+            yield from found.each(self.model.config, encoded.truncated)
 
     def _classify(self, encoded: Encoded, leaving: Leaving, rows: int | None) -> Predictions:
         """Predictions for encoded samples; if memory runs out, once more and from then on with smaller batches."""
@@ -353,19 +334,6 @@ class Engine:
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         return self._classify(encoded, leaving, rows)
-
-
-def _predictions(
-    model: FastBertModel,
-    found: Predictions,
-    truncated: np.ndarray,
-    by_text: Callable[[np.ndarray], list] = np.ndarray.tolist,
-) -> Iterator[Prediction]:
-    answers = by_text(found.labels), by_text(found.probabilities)
-    of_samples = (column.tolist() for column in (found.exit_layers, found.uncertainties, truncated))
-    for answer, p, exit_layer, uncertainty, cut in zip(*answers, *of_samples, strict=True):
-        label, index = model.kind.told(answer, model.config.class_names, model.config.scores)
-        yield Prediction(label, index, exit_layer, uncertainty, cut, tuple(p))
 
 
 def _seconds(name: str, value: float) -> float:

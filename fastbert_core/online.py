@@ -10,7 +10,6 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,20 +56,13 @@ class Counts:
 class Online:
     """The thread that runs a model for requests; it starts with the first one.
 
-    told: turns Predictions into the answers of the futures; most: requests under way at a time
+    most: requests under way at a time
     open: whether it takes requests; under_way: how many have neither an answer nor a refusal
     """
 
-    def __init__(
-        self,
-        model: FastBertModel,
-        pad_id: int,
-        shapes: Shapes,
-        told: Callable[[Predictions, np.ndarray], Iterator[Any]],
-        most: int,
-    ) -> None:
+    def __init__(self, model: FastBertModel, pad_id: int, shapes: Shapes, most: int) -> None:
         self.counts, self.most = Counts(), most
-        self._model, self._pad_id, self._told = model, pad_id, told
+        self._model, self._pad_id = model, pad_id
         self._changed = threading.Condition()  # guards all that the two next lines name
         self._arrived: deque[Request] = deque()
         self.under_way, self.open, self._finish = 0, True, True
@@ -216,7 +208,7 @@ class Online:
             found = Predictions.empty(int((~stays).sum()), p.shape[1], kind)
             found.put(np.arange(len(found)), answers[~stays], group.layer, scores[~stays], p[~stays])
             cut = np.array([requests[row].encoded.truncated[0] for row in np.flatnonzero(~stays)])
-            self._answer(numbers[~stays], self._told(found, cut))
+            self._answer(numbers[~stays], found.each(self._model.config, cut))
         return stays
 
     def _answer(self, numbers: np.ndarray | list, answers: Any) -> None:

@@ -29,7 +29,7 @@ class WholeBatches(Online):
     """
 
     def __init__(self, engine: Engine, exits: bool) -> None:
-        super().__init__(engine.model, engine.tokenizer.pad_token_id, engine.shapes(), None, engine.online.most)
+        super().__init__(engine.model, engine.tokenizer.pad_token_id, engine.shapes(), engine.online.most)
         self._exits = exits
 
     def _send(self, running: deque) -> None:
