@@ -23,7 +23,6 @@ from fastbert_core.encoding import Encoded, check_vocabulary
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
 from fastbert_core.flops import EncoderShape
-from fastbert_core.known_precision import FILE as PRECISION_FILE
 from fastbert_core.known_precision import known_precision
 from fastbert_core.loading import file_beside
 from fastbert_core.memory import out_of_memory
@@ -111,10 +110,7 @@ class Engine:
         a tokenizer, and as the constructor does.
         """
         if options.get("precision") == FASTEST:
-            device = options.get("device")
-            options["precision"] = known_precision(
-                file_beside(source, PRECISION_FILE), source, resolve_device(device or "cpu")
-            )
+            options["precision"] = known_precision(source, resolve_device(options.get("device") or "cpu"))
         engine = cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
         engine._source = source
         return engine

@@ -7,19 +7,20 @@ import torch
 
 from fastbert_core.errors import InputError, refused
 from fastbert_core.files import read_object, write_whole
+from fastbert_core.loading import file_beside
 from fastbert_core.operating_points import check_weights, weights_sha256
 from fastbert_core.precision import ENGINE_PRECISIONS, instruction_set, multiplies_int8
 
 FILE = "precisions.json"
 
 
-def known_precision(path: Path | None, source: str | Path, device: torch.device) -> str:
-    """What `path`, FILE beside the model `source` or None, says of machines whose `device` is like this one's.
+def known_precision(source: str | Path, device: torch.device) -> str:
+    """What FILE beside the model `source` (folder or hub id) says of machines whose `device` is like this one's.
 
     Raises InputError where it says nothing, is damaged, or was made for other weights.
     """
     remedy = "`fastbert calibrate MODEL --texts FILE` tries all on this machine, or name one"
-    kind = machine(device)
+    kind, path = machine(device), file_beside(source, FILE)
     found = _read(path, remedy).get(kind) if path is not None else None
     if found is None:
         raise InputError(f"{source}: found no precision that was tried on {kind}, expected one; {remedy}")
