@@ -72,13 +72,14 @@ def predict_backlog(
     and line, for an `out` of another job, and as `cluster.joined` and `cluster.check_nodes` do.
     """
     files, log = _files(texts), partial(print, file=sys.stderr)
+    outputs = _outputs(files, out)
     job = _identity(model) | {"wanted": wanted, "read": read, "precision": precision, "probabilities": probabilities}
     read_as = {"read": read, "task_type": _task_type(model)}
     with joined(cluster, log):
         seen = [Path(path) for path in (model, files[0]) if os.path.exists(path)]
         check_nodes(("fastbert_core",), [path.absolute() for path in seen])
         _check_job(out, job)
-        left = {name: file for name, file in _outputs(files, out).items() if not (out / name).exists()}
+        left = {name: file for name, file in outputs.items() if not (out / name).exists()}
         if done := len(files) - len(left):
             log(f"{done} of {len(files)} files are done already, skipped")
         if not left:

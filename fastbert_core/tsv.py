@@ -53,7 +53,7 @@ def read_tsv(path: Path, task: Task) -> Split:
     if not readable(path):
         raise InputError(f"{path}: no such file")
     with refused(f"{path}: unreadable (", "), expected a file", UNREADABLE):
-        file = PACKED.get(path.suffix, open)(path, "rb")
+        file = PACKED.get(path.suffix.lower(), open)(path, "rb")
     rows = (line.removesuffix("\n").removesuffix("\r").split("\t") for _, line in lines(file, str(path), "utf-8"))
     kind = TASK_TYPES[task.type]
     first, label = kind.columns
