@@ -44,13 +44,6 @@ class Recorded:
 # --- what is computed -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch_size", [1, 64, None])
-@pytest.mark.parametrize("speed", SPEEDS)
-def test_agrees_with_the_trace(engine, model, batch_size, speed):
-    encoded = varied(20 if batch_size == 1 else 150)
-    assert_agrees(trace_of(model, encoded), engine.predict(encoded, speed, batch_size=batch_size), speed)
-
-
 def test_the_speeds_of_these_tests_use_every_layer(model):
     u = trace_of(model, varied()).uncertainties
     assert set(exit_layers(u, 0.3)) == set(range(1, LAYERS + 1))
@@ -80,12 +73,6 @@ def test_equal_to_the_last_bit_where_batches_and_padding_are_the_same(engine, ma
     last = max_layers or LAYERS
     assert np.array_equal(found.uncertainties, trace.uncertainties[:, last - 1])
     assert np.array_equal(found.labels, trace.predictions[:, last - 1])
-
-
-def test_speed_0_runs_every_layer_and_speed_1_the_first(engine):
-    encoded = varied(30)
-    assert (engine.predict(encoded, 0).exit_layers == LAYERS).all()
-    assert (engine.predict(encoded, 1).exit_layers == 1).all()
 
 
 @pytest.mark.parametrize("max_layers", [1, 2, LAYERS])
@@ -130,15 +117,6 @@ def test_whatever_the_batches_the_answer_is_the_trace_s(
     for layer, rows, _ in record.calls:
         executed[layer] += rows
     assert all(executed[layer] == (found.exit_layers >= layer).sum() for layer in range(1, LAYERS + 1))
-
-
-@pytest.mark.parametrize("batch_size", [1, None])
-def test_segments_reach_the_embeddings(engine, model, batch_size):
-    encoded = encoded_samples([5, 9, 20, 31, 12], segments=True)
-    found = engine.predict(encoded, 0.5, batch_size=batch_size)
-    assert_agrees(trace_of(model, encoded), found, 0.5)
-    plain = engine.predict(Encoded(encoded.ids, None, encoded.offsets), 0.5, batch_size=batch_size)
-    assert not np.allclose(found.uncertainties, plain.uncertainties)
 
 
 def test_eager_attention(tokenizer):
@@ -196,10 +174,9 @@ def test_a_classifier_that_is_not_finite_ends_the_run(tokenizer):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("batch_size", [1, 16, None])
-def test_agrees_with_the_trace_on_a_gpu(model, tokenizer, batch_size):
+def test_agrees_with_the_trace_on_a_gpu(model, tokenizer):
     encoded = varied(150)
-    found = Engine(model, tokenizer, device="cuda").predict(encoded, 0.5, batch_size=batch_size)
+    found = Engine(model, tokenizer, device="cuda").predict(encoded, 0.5)
     assert_agrees(trace_of(model, encoded), found, 0.5)
 
 

@@ -79,30 +79,8 @@ def test_from_a_table_to_predictions(trained, capsys):
     assert json.loads((folder / "model" / "training.json").read_text())["type"] == kind
 
 
-def test_labels_that_do_not_fit_are_one_line(trained, capsys):
-    kind, folder = trained
-    wrong = {
-        "multi-label": (
-            {"text": "a film", "label": ["good", "odd"]},
-            "found the label 'odd', expected one of bad, good",
-        ),
-        "regression": ({"text": "a film", "label": "good"}, "found the score 'good', expected a number"),
-        "sequence-labelling": ({"tokens": ["a", "b"], "tags": ["O"]}, "found 1 tags, expected 2, one for each word"),
-    }[kind]
-    path = write(folder / "wrong.jsonl", kind, 30)
-    path.write_text(path.read_text() + json.dumps(wrong[0]) + "\n")
-    capsys.readouterr()
-    assert cli.main(["evaluate", str(folder / "model"), str(path)]) == 2
-    error = capsys.readouterr().err
-    assert wrong[1] in error
-    assert "wrong.jsonl:31" in error
-    assert len(error.splitlines()) == 1
-
-
-@pytest.mark.parametrize("kind", TYPES)
-def test_a_task_of_another_type_is_one_line(kind, tmp_path, monkeypatch, capsys):
-    scores = [0.0, 5.0] if kind == "regression" else None
-    model = make_model(classes=["O", "good"][: 1 if scores else 2], of_type={"task_type": kind, "scores": scores})
+def test_a_task_of_another_type_is_one_line(tmp_path, monkeypatch, capsys):
+    model = make_model(classes=["score"], of_type={"task_type": "regression", "scores": [0.0, 5.0]})
     model.save_pretrained(tmp_path)
     make_tokenizer().save_pretrained(tmp_path)
     rows = Split(["word1", "word2"], None, np.array([0, 7]))
@@ -111,18 +89,6 @@ def test_a_task_of_another_type_is_one_line(kind, tmp_path, monkeypatch, capsys)
     assert "reuters-r8: found a single-label task of acq, crude, earn, grain, interest, …, expected" in (
         capsys.readouterr().err
     )
-
-
-def test_a_word_that_holds_a_space_would_have_two_tags(tmp_path, capfd):
-    """Its tags could not be told from those of the words after it."""
-    make_model(classes=["O", "B-GOOD"], of_type={"task_type": "sequence-labelling"}).save_pretrained(tmp_path / "model")
-    make_tokenizer().save_pretrained(tmp_path / "model")
-    rows = [{"tokens": ["word1", "word2"]}, {"tokens": ["word1", "word2 word3"]}]
-    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert cli.main(["predict", str(tmp_path / "model"), str(tmp_path / "texts.jsonl"), "--speed", "0"]) == 2
-    out, error = capfd.readouterr()
-    assert len(json.loads(out)["label"]) == 2
-    assert "texts.jsonl:2: found a space in the word 'word2 word3' of tokens, expected none" in error
 
 
 def test_the_command_knows_every_type():

@@ -29,18 +29,8 @@ def silent():
 
 def test_without_ray_its_extra_is_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
-    words = [
-        "predict",
-        str(tmp_path),
-        "texts.txt",
-        "--cluster",
-        "auto",
-        "--out",
-        str(tmp_path / "out"),
-        "--speed",
-        "0.5",
-    ]
-    assert cli.main(words) == 2
+    words = ["predict", str(tmp_path), "texts.txt", "--cluster", "auto", "--out", str(tmp_path / "out")]
+    assert cli.main([*words, "--speed", "0.5"]) == 2
     expected = "error: --cluster: ray is not installed, expected it; pip install 'fastbert-core[cluster]' brings it\n"
     assert capsys.readouterr().err == expected
     assert not (tmp_path / "out").exists()

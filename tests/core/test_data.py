@@ -14,7 +14,6 @@ from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split
 
 SINGLE = Task("mine", "en", ("no", "maybe", "yes"))
-PAIR = Task("mine", "en", ("no", "yes"), pair=True)
 GOOD = "label\ttext_a\n0\tone\n1\ttwo\n2\tthree\n"
 OPENERS = {"tsv": open, "tsv.gz": gzip.open, "tsv.xz": lzma.open}
 
@@ -33,17 +32,7 @@ def write_task(folder, suffix="tsv", train=GOOD, dev=GOOD, test=GOOD):
     return folder
 
 
-# What else is read, and how, tests/fuzz/test_tsv.py holds against a second reading.
-@pytest.mark.parametrize("suffix", OPENERS)
-def test_read_tsv(tmp_path, suffix):
-    split = read_tsv(write(tmp_path / f"x.{suffix}", GOOD), SINGLE)
-    assert split.texts == ["one", "two", "three"]
-    assert split.pairs is None
-    assert split.labels.dtype == np.int64
-    assert split.labels.tolist() == [0, 1, 2]
-    assert len(split) == 3
-
-
+# What is read, and how, tests/fuzz/test_tsv.py holds against a second reading.
 def test_quotes_and_unicode_line_ends_are_plain_characters(tmp_path):
     texts = ['"open', 'she said "x" and\'', "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg", "a\rb", "\ufeffx"]
     body = "".join(f"0\t{text}\n" for text in texts)
@@ -55,9 +44,7 @@ def test_quotes_and_unicode_line_ends_are_plain_characters(tmp_path):
     [
         ("", ":1", "found no header, expected the columns label, text_a"),
         ("label\ttext_a\r0\tone\r1\ttwo\r" * 9, ":1", "found carriage returns within the line, expected line feeds"),
-        ("label\ttext_a\tid\r0\tone\t1\r1\ttwo\t2\r", ":1", "found carriage returns within the line"),
         ("0\tone\n", ":1", "expected one column 'text_a'"),
-        ("label\ttext\n0\tone\n", ":1", "expected one column 'text_a'"),
         ("text_a\none\n", ":1", "expected one column 'label'"),
         ("label\ttext_a\ttext_a\n0\tone\ttwo\n", ":1", "expected one column 'text_a'"),
         ("label\ttext_a\ttext_b\n0\tone\ttwo\n", ":1", "a task of single texts"),
@@ -91,20 +78,10 @@ def test_bad_content_is_refused_with_file_and_line(tmp_path, text, place, reason
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("row", ["1\t\tb", "1\ta\t", "1\ta\t \t"])
-def test_pairs_need_both_sides(tmp_path, row):
-    path = write(tmp_path / "x.tsv", f"label\ttext_a\ttext_b\n0\ta\tb\n{row}\n")
-    with pytest.raises(InputError, match=r"x\.tsv:3: found (an empty text_|4 fields)"):
-        read_tsv(path, PAIR)
-
-
 @pytest.mark.parametrize("suffix", ["tsv.gz", "tsv.xz"])
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[:-10], lambda data: b"GOOD" + data, lambda data: data[:-30] + b"x" * 30]
-)
-def test_damaged_compressed_files(tmp_path, suffix, damage):
+def test_damaged_compressed_files(tmp_path, suffix):
     path = write(tmp_path / f"x.{suffix}", GOOD * 50)
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InputError, match=r"unreadable \(.*expected a whole file"):
         read_tsv(path, SINGLE)
 
@@ -127,11 +104,12 @@ def test_missing_file_and_folder_in_its_place(tmp_path):
             read_tsv(path, SINGLE)
 
 
-def test_load_folder(tmp_path):
+def test_load_folder(tmp_path, caplog):
     data = load_folder(SINGLE, write_task(tmp_path, test="label\ttext_a\n1\tfour\n"))
     assert (len(data.train), len(data.dev), len(data.test)) == (3, 3, 1)
     assert data.test.texts == ["four"]
     assert data.task is SINGLE
+    assert not caplog.records  # of texts that stand in train and test
 
 
 def test_the_hash_is_of_the_content_not_of_its_storage(tmp_path):
@@ -169,23 +147,6 @@ def test_overlap_counts_different_test_texts_and_warns(tmp_path, caplog):
     data = load_folder(SINGLE, write_task(tmp_path, test="label\ttext_a\n0\tone\n1\tone\n0\tnew\n2\tthree\n"))
     assert overlap(data) == 2
     assert "mine: 2 test texts also stand in its training set" in caplog.text
-
-
-def test_overlap_of_pairs_needs_both_sides(tmp_path, caplog):
-    header = "label\ttext_a\ttext_b\n"
-    paths = [
-        write(tmp_path / f"{name}.tsv", header + body)
-        for name, body in (
-            ("train", "0\ta\tb\n1\tc\td\n"),
-            ("dev", "0\ta\tb\n"),
-            ("test", "0\ta\td\n1\tb\ta\n1\tc\td\n"),
-        )
-    ]
-    assert overlap(load_files(PAIR, paths)) == 1
-    caplog.clear()
-    write(paths[2], header + "0\ta\td\n")
-    assert overlap(load_files(PAIR, paths)) == 0
-    assert not caplog.records
 
 
 def test_class_names_identify_a_users_task(tmp_path):

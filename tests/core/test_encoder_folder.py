@@ -116,19 +116,8 @@ def test_where_positions_follow_from_the_padding_token_it_must_be_the_tokenizers
         check_encoder(roberta(folder, pad=1))
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (
-            {"type_vocab_size": 16},
-            r"token_type_embeddings\.weight of shape \[2, 32\], expected \[16, 32\] as in config",
-        ),
-        ({"num_hidden_layers": 1}, r"16 weights that config\.json has no place for, such as encoder\.layer\.1\."),
-        ({"num_hidden_layers": 3}, r"found no weights of 16 parameters, such as encoder\.layer\.2\."),
-    ],
-)
-def test_weights_that_do_not_fit_are_refused_before_training(folder, values, message):
-    change(folder / "config.json", **values)
-    with pytest.raises(InputError, match=message) as caught:
+def test_weights_that_do_not_fit_are_refused_before_training(folder):
+    change(folder / "config.json", num_hidden_layers=3)
+    expected = rf"^{folder}: found no weights of 16 parameters, such as encoder\.layer\.2\."
+    with pytest.raises(InputError, match=expected):
         check_encoder(folder)
-    assert str(caught.value).startswith(f"{folder}: ")

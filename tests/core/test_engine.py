@@ -1,6 +1,5 @@
 import copy
 import itertools
-from collections import UserDict
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 from transformers import BertTokenizerFast
 
-from fastbert_core.encoding import encode
+from fastbert_core.encoding import Encoded, encode
 from fastbert_core.engine import TOKEN_BUDGET, Engine, Prediction
 from fastbert_core.errors import InputError, RunError
 from tests.core.small import (
@@ -58,8 +57,11 @@ def test_pairs(engine, tokenizer, model):
     encoded = encode(tokenizer, texts, pairs, engine.max_tokens)
     assert encoded.segments.any()
     found = engine.predict(texts, 0.5, pairs=pairs)
-    assert_agrees(trace_of(model, encoded), engine.predict(encoded, 0.5), 0.5)
-    assert [p.exit_layer for p in found] == engine.predict(encoded, 0.5).exit_layers.tolist()
+    of_pairs = engine.predict(encoded, 0.5)
+    assert_agrees(trace_of(model, encoded), of_pairs, 0.5)
+    assert [p.exit_layer for p in found] == of_pairs.exit_layers.tolist()
+    without_segments = engine.predict(Encoded(encoded.ids, None, encoded.offsets), 0.5)
+    assert not np.allclose(of_pairs.uncertainties, without_segments.uncertainties)
     assert engine.predict(texts[0], 0.5, pairs=pairs[0])[:3] == found[0][:3]
     assert [p[:3] for p in engine.predict(iter(texts), 0.5, pairs=iter(pairs))] == [p[:3] for p in found]
 
@@ -156,12 +158,10 @@ def test_a_model_knows_whether_it_takes_pairs(tokenizer):
         ({"speed": float("nan")}, "speed: found nan"),
         ({"speed": "fast"}, "speed: found 'fast'"),
         ({"batch_size": 0}, "batch_size: found 0, expected a positive integer"),
-        ({"batch_size": 2.5}, "batch_size: found 2.5"),
         ({"batch_size": True}, "batch_size: found True"),
         ({"max_layers": 0}, "max_layers: found 0, expected an integer from 1 to 4"),
         ({"max_layers": 5}, "max_layers: found 5"),
         ({"texts": ["a", 3]}, "texts: found int at sample 2, expected a text"),
-        ({"texts": ["a", None]}, "texts: found NoneType at sample 2"),
         ({"pairs": ["a", "b"]}, "texts: found 1, expected as many texts as pairs"),
         ({"pairs": []}, "pairs: found 0, expected as many texts as pairs"),
         ({"pairs": [None]}, "pairs: found NoneType at sample 1"),
@@ -169,18 +169,12 @@ def test_a_model_knows_whether_it_takes_pairs(tokenizer):
         ({"texts": "a", "pairs": ["b"]}, "pairs: found list with texts of type str"),
         ({"texts": encoded_samples([5]), "pairs": ["b"]}, "pairs: found list with texts of type Encoded"),
         ({"texts": {"a": "b"}}, "texts: found dict, expected texts, such as the list of one of its columns or values"),
-        ({"texts": UserDict(input_ids=[2, 3])}, "texts: found UserDict, expected texts"),
         ({"texts": pd.DataFrame({"text": ["a"]})}, "texts: found DataFrame, expected texts"),
         ({"texts": ["a"], "pairs": {"a": "b"}}, "pairs: found dict, expected texts"),
-        ({"texts": None}, "texts: found NoneType, expected a text, or a list or iterator of texts"),
-        ({"texts": 5}, "texts: found int, expected a text"),
-        ({"texts": np.array("a")}, "texts: found ndarray, expected a text"),
+        ({"texts": 5}, "texts: found int, expected a text, or a list or iterator of texts"),
         ({"texts": b"a"}, "texts: found bytes, expected a text"),
-        ({"texts": ["a"], "pairs": 5}, "pairs: found int, expected a text"),
-        ({"texts": [["a", "b"]]}, "texts: found list at sample 1"),
         ({"texts": ""}, "texts: found nothing to be seen at sample 1, expected a text"),
         ({"texts": ["a", " \0\t\u3000"]}, "texts: found nothing to be seen at sample 2"),
-        ({"texts": ["a", "\u200b\ufeff"]}, "texts: found nothing to be seen at sample 2"),
         ({"pairs": ["\x01\x02"]}, "pairs: found nothing to be seen at sample 1"),
         ({"texts": ["a", "\ud83d"]}, "texts: found half a surrogate pair at sample 2, expected a text"),
         ({"texts": encoded_samples([LONGEST + 1])}, "found samples of 45 to 45 tokens, expected 1 to 44"),
@@ -222,12 +216,6 @@ def test_a_tokenizer_that_cannot_pad_is_refused(model, tokenizer):
     tokenizer.pad_token = None
     with pytest.raises(InputError, match="tokenizer: found no padding token, expected one"):
         Engine(model, tokenizer)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_device_that_is_not_there(model, tokenizer):
-    with pytest.raises(InputError, match="found no CUDA device"):
-        Engine(model, tokenizer, device="cuda")
 
 
 OUT_OF_MEMORY = [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), "allocate"]

@@ -25,7 +25,7 @@ from fastbert_core.model import FastBertConfig
 SMALL = EncoderShape(layers=12, hidden=384, intermediate=1536, heads=12)
 ODD = EncoderShape(layers=5, hidden=60, intermediate=100, heads=5, classifier=24, classifier_heads=3, max_tokens=70)
 
-shapes = st.sampled_from([BERT_BASE, SMALL, ODD])
+SHAPES = (BERT_BASE, SMALL, ODD)
 
 
 def test_paper_unit_of_one_layer_and_one_classifier():
@@ -77,28 +77,7 @@ def test_true_macs_by_operation():
     assert true_macs(BERT_BASE, 1, 128, 14) == sum(macs.values())
 
 
-@given(shape=shapes, data=st.data())
-def test_true_macs_are_a_parabola_in_tokens_and_a_line_in_layers(shape, data):
-    tokens = data.draw(st.integers(1, shape.max_tokens - 2))
-    layer, classes = data.draw(st.integers(1, shape.layers)), data.draw(st.integers(2, 20))
-    one, two, three = (true_macs(shape, layer, tokens + more, classes) for more in range(3))
-    assert three - 2 * two + one == 2 * layer * 2 * shape.hidden
-    assert one == layer * true_macs(shape, 1, tokens, classes)
-
-
-@given(shape=shapes, data=st.data())
-def test_dense_model_saves_the_students(shape, data):
-    tokens, classes = data.draw(st.integers(1, shape.max_tokens)), data.draw(st.integers(2, 20))
-    layers = data.draw(st.integers(1, shape.layers))
-    students = [o for o in true_operations(shape, classes) if o.block == "Classifier"]
-    saved = (layers - 1) * sum(o.macs(tokens) for o in students)
-    assert true_macs(shape, layers, tokens, classes) - saved == dense_true_macs(shape, tokens, classes, layers)
-    students = [o for o in paper_operations(shape) if o.block == "Classifier"]
-    saved = 2 * (layers - 1) * sum(o.macs(tokens) for o in students)
-    assert paper_flops(shape, layers, tokens) - saved == dense_flops(shape, layers, tokens)
-
-
-@given(shape=shapes, data=st.data())
+@given(shape=st.sampled_from(SHAPES), data=st.data())
 def test_arrays_count_as_their_elements(shape, data):
     samples = st.tuples(st.integers(1, shape.layers), st.integers(1, shape.max_tokens))
     drawn = data.draw(st.lists(samples, min_size=1, max_size=20))
@@ -111,15 +90,12 @@ def test_arrays_count_as_their_elements(shape, data):
     assert dense.tolist() == [dense_true_macs(shape, length, 2) for _, length in drawn]
 
 
-@given(shape=shapes, data=st.data())
-def test_data_set_is_exit_histogram_times_counts(shape, data):
-    exits = np.array(data.draw(st.lists(st.integers(1, shape.layers), min_size=1, max_size=50)))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_exit_s_count_is_that_of_its_layer(shape):
     shape = dataclasses.replace(shape, max_tokens=128)
     counts = paper_flops_by_exit(shape)
     assert counts.dtype == np.int64
-    assert counts.shape == (shape.layers,)
-    histogram = np.bincount(exits, minlength=shape.layers + 1)[1:]
-    assert histogram @ counts == sum(paper_flops(shape, int(layer)) for layer in exits)
+    assert counts.tolist() == [paper_flops(shape, layer) for layer in range(1, shape.layers + 1)]
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 71, 1.5, True, None, np.array([3, 0]), np.array([70, 71]), np.array([])])
