@@ -110,17 +110,6 @@ def test_every_layer_is_the_model_s_own(family, variant, lengths):
             torch.testing.assert_close(ours[real], states[layer][real], rtol=0, atol=2e-5)
 
 
-@each
-def test_padding_changes_nothing(family, variant):
-    model, lengths = model_of(family, variant), [23, 9, 14]
-    ids, mask, types = batch(family, lengths)
-    with torch.no_grad():
-        together = model.exit_logits(ids, mask, types)
-        for row, length in enumerate(lengths):
-            alone = model.exit_logits(ids[row : row + 1, :length], None, types[row : row + 1, :length])
-            torch.testing.assert_close(together[row], alone[0], rtol=0, atol=5e-5)
-
-
 def test_the_classifiers_read_cls_first_wherever_it_stands():
     model = model_of("xlnet")
     hidden, mask = torch.randn(2, 5, WIDTH), torch.arange(5) < torch.tensor([[3], [5]])
@@ -170,7 +159,7 @@ def test_the_engine_leaves_where_the_trace_does(family, variant):
             Engine(model, tokenizer)
         return
     rng = np.random.default_rng(0)
-    lengths = rng.integers(2, LONGEST + 1, 90)
+    lengths = rng.integers(2, LONGEST + 1, 50)
     encoded = Encoded(
         rng.integers(5, VOCABULARY, lengths.sum()).astype(np.int32), None, np.concatenate([[0], lengths.cumsum()])
     )
@@ -191,7 +180,7 @@ def test_true_macs_are_what_runs(family, variant):
     shape = EncoderShape.from_config(model.config)
     for tokens in (3, 31):
         ids, mask, types = batch(family, [tokens])
-        for layer in range(1, LAYERS + 1):
+        for layer in (1, 2, LAYERS):
             for layers, macs in (
                 (tuple(range(1, layer + 1)), true_macs(shape, layer, tokens, 3)),
                 ((layer,), dense_true_macs(shape, tokens, 3, layer)),

@@ -77,14 +77,6 @@ def test_calibration_feeds_forward_so_that_a_stream_like_it_is_right_from_the_st
     assert executed[:1000].mean() == pytest.approx(3, rel=0.05)
 
 
-def test_what_is_asked_beyond_the_layers_there_are_is_all_or_none_of_them():
-    controller = Budget.from_scores(EASY[:, :4], 2, gain=1)
-    controller.spend(np.array([1, 1, 1]))
-    assert (controller.asked, controller.threshold) == (5, 0)
-    controller.spend(np.array([4, 4, 4]))
-    assert (controller.asked, controller.threshold) == (-1, np.inf)
-
-
 @pytest.mark.parametrize("asked", [(0.9, 0.01), (12.1, 0.01), (float("nan"), 0.01), (4, 0), (4, float("nan"))])
 def test_a_budget_or_gain_that_cannot_be_is_refused(asked):
     with pytest.raises(InputError, match=r"(budget: found .* mean layers from 1 to 12|gain: found .* above 0)"):

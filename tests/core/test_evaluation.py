@@ -17,29 +17,37 @@ from tests.factories import make_trace
 TEST = make_trace(1200, 4, skill=0.6)
 COST, OF_FULL = costs(TEST)
 FULL = 100 * TEST.correct[:, -1].mean()
+SCORES, ANSWERS = judged(TEST, "entropy")
+RIGHT = TEST.quality(ANSWERS)
 OF = {"model_sha256": "", "texts_sha256": "", "max_tokens": 128}
-TABLES = evaluate(TEST, calibrated(make_trace(400, 4, skill=0.6, split="dev"), **OF))
-RULES = beside(TEST)
 
 
-def leaving_below(threshold):
-    """Speedup and rightness of every row, of entropy."""
-    scores, answers = judged(TEST, "entropy")
-    left = exit_layers(scores, threshold)
-    right = at_exit(TEST.quality(answers), left)
-    return OF_FULL.mean() / at_exit(COST, left).mean(), right
+@pytest.fixture(scope="module")
+def tables():
+    return evaluate(TEST, calibrated(make_trace(400, 4, skill=0.6, split="dev"), **OF))
+
+
+@pytest.fixture(scope="module")
+def rules():
+    return beside(TEST)
+
+
+def leaving_below_each():
+    """Speedup and rightness of every row, of entropy, threshold by threshold."""
+    for threshold in np.linspace(0, 1, 2001):
+        left = exit_layers(SCORES, threshold)
+        yield OF_FULL.mean() / at_exit(COST, left).mean(), at_exit(RIGHT, left)
 
 
 @pytest.mark.parametrize("speedup", ["2x", "3x", "4x"])
-def test_every_rule_has_the_interval_of_what_it_loses(speedup):
-    for row in RULES:
+def test_every_rule_has_the_interval_of_what_it_loses(rules, speedup):
+    for row in rules:
         low, high = row[f"{speedup}_lost_interval"]
         assert (low + high) / 2 == pytest.approx(FULL - row[speedup])
         assert low < high
-    entropy = next(row for row in RULES if row["rule"] == "entropy")
+    entropy = next(row for row in rules if row["rule"] == "entropy")
     wanted = float(speedup[:-1])
-    tried = (leaving_below(threshold) for threshold in np.linspace(0, 1, 5001))
-    right = next(right for found, right in tried if found >= wanted)
+    right = next(right for found, right in leaving_below_each() if found >= wanted)
     # Rows drawn anew, in pairs of what the last layer and the rule say: an interval by other means.
     drawn = np.random.default_rng(0).integers(len(right), size=(4000, len(right)))
     lost = 100 * (TEST.correct[:, -1].astype(float) - right)[drawn].mean(axis=1)
@@ -82,34 +90,33 @@ def test_scores_by_hand_and_rows_without_one_are_passed_over():
     assert Said(None, None, trace_of_type("regression", ["score"], said[3:, None], labels[3:])).tables(None) is None
 
 
-def test_the_picture_shows_the_tables():
-    axes = drawn(TEST, TABLES | {"rules": RULES}).axes[0]
+def test_the_picture_shows_the_tables(tables, rules):
+    axes = drawn(TEST, tables | {"rules": rules}).axes[0]
     lines = {line.get_label(): line for line in axes.lines}
-    assert {row["rule"] for row in RULES} <= lines.keys()
-    for row in RULES:
+    assert {row["rule"] for row in rules} <= lines.keys()
+    for row in rules:
         speedups, accuracies = lines[row["rule"]].get_data()
         assert np.interp(3, speedups, accuracies) == pytest.approx(row["3x"], abs=0.2)
     points, _, (bars,) = axes.containers[0]
-    for row, at, (low, high) in zip(TABLES["points"][1:], points.get_xydata(), bars.get_segments(), strict=True):
+    for row, at, (low, high) in zip(tables["points"][1:], points.get_xydata(), bars.get_segments(), strict=True):
         assert at.tolist() == [row["speedup"], row["accuracy"]]
         assert [low[1], high[1]] == pytest.approx([FULL - lost for lost in row["lost_interval"][::-1]])
     assert list(lines[f"last layer alone: {FULL:.2f}"].get_ydata()) == pytest.approx([FULL, FULL])
 
 
-def test_its_title_says_how_fast_half_a_point_goes():
-    axes = drawn(TEST, {"points": TABLES["points"][:1]}).axes[0]  # of a model that is not calibrated
+def test_its_title_says_how_fast_half_a_point_goes(tables):
+    axes = drawn(TEST, {"points": tables["points"][:1]}).axes[0]  # of a model that is not calibrated
     assert not axes.containers
     words = axes.get_title(loc="left").split()
     most = float(words[words.index("to") + 1].rstrip("x"))
-    tried = [leaving_below(threshold) for threshold in np.linspace(0, 1, 5001)]
-    too_much = min(speedup for speedup, right in tried if 100 * right.mean() < FULL - 0.5)
+    too_much = min(speedup for speedup, right in leaving_below_each() if 100 * right.mean() < FULL - 0.5)
     assert most == pytest.approx(too_much, abs=0.15)
     assert most <= too_much
 
 
 @pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("SVG", b"<?xml"), ("pdf", b"%PDF")])
-def test_the_name_says_what_kind_of_file_it_is(tmp_path, ending, begins):
-    save_plot(TEST, TABLES, tmp_path / f"curve.{ending}")
+def test_the_name_says_what_kind_of_file_it_is(tables, tmp_path, ending, begins):
+    save_plot(TEST, tables, tmp_path / f"curve.{ending}")
     assert [path.name for path in tmp_path.iterdir()] == [f"curve.{ending}"]
     assert (tmp_path / f"curve.{ending}").read_bytes().startswith(begins)
 
