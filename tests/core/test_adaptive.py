@@ -44,12 +44,6 @@ class Recorded:
 # --- what is computed -------------------------------------------------------------------------------------------------
 
 
-def test_the_speeds_of_these_tests_use_every_layer(model):
-    u = trace_of(model, varied()).uncertainties
-    assert set(exit_layers(u, 0.3)) == set(range(1, LAYERS + 1))
-    assert 1.5 < exit_layers(u, 0.5).mean() < LAYERS - 0.5
-
-
 def test_equal_to_the_last_bit_one_by_one(engine):
     encoded = varied(15)
     trace = trace_of(engine.model, encoded, batch_size=1)

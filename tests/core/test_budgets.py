@@ -23,7 +23,7 @@ def scores_of(draw):
 
 
 @given(st.data(), st.floats(0, 1), st.sampled_from([0.001, 0.01, 0.3, 5]), st.integers(1, 9))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_error_is_bounded_whatever_stream_comes(data, share, gain, batch):
     calibration, rng = scores_of(data.draw)
     layers = calibration.shape[1]
@@ -125,7 +125,7 @@ def test_what_cannot_be_spent_is_not_saved_up_and_a_flood_leaves_at_the_first_la
 
 
 @given(st.data(), st.sampled_from([0.001, 0.01, 0.3, 5]), st.integers(1, 9))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_error_of_a_pace_is_bounded_whatever_stream_comes_and_whenever(data, gain, batch):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     stream = rng.choice([0, 0.2, 0.5, 1], size=(data.draw(st.integers(1, 300)), 12))

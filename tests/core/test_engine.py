@@ -129,7 +129,7 @@ def test_threads_and_engines_share_a_tokenizer(model, tokenizer):
         return engines[which].predict(texts, 0.5) == expected[which]
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(work, range(200)))
+        assert all(pool.map(work, range(100)))
 
 
 def test_a_model_knows_whether_it_takes_pairs(tokenizer):

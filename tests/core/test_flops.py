@@ -1,4 +1,4 @@
-"""The analytic count: golden numbers, the algebra of the two units, and bad input."""
+"""The analytic count: golden numbers, arrays, and bad input; operation by operation it is held by its witnesses."""
 
 import dataclasses
 
@@ -16,9 +16,7 @@ from fastbert_core.flops import (
     dense_true_macs,
     paper_flops,
     paper_flops_by_exit,
-    paper_operations,
     true_macs,
-    true_operations,
 )
 from fastbert_core.model import FastBertConfig
 
@@ -26,20 +24,6 @@ SMALL = EncoderShape(layers=12, hidden=384, intermediate=1536, heads=12)
 ODD = EncoderShape(layers=5, hidden=60, intermediate=100, heads=5, classifier=24, classifier_heads=3, max_tokens=70)
 
 SHAPES = (BERT_BASE, SMALL, ODD)
-
-
-def test_paper_unit_of_one_layer_and_one_classifier():
-    flops = {operation.name: 2 * operation.macs(128) for operation in paper_operations(BERT_BASE)}
-    assert flops == {
-        "Self-attention (768->768)": 603_979_776,
-        "Feedforward (768->3072->768)": 1_207_959_552,
-        "Fully-connect (768->128)": 25_165_824,
-        "Self-attention (128->128)": 16_777_216,
-        "Fully-connect (128->128)": 32_768,
-    }
-    layer, classifier = 1_811_939_328, 41_975_808
-    assert sum(flops.values()) == layer + classifier == 1_853_915_136
-    assert classifier - 32_768 + 128 * 32_768 == 46_137_344  # the last layer for all tokens, as table 1 prices it
 
 
 def test_paper_unit_of_whole_models():
@@ -56,25 +40,6 @@ def test_paper_unit_of_the_narrow_encoder():
     assert dense_flops(SMALL) == 5_465_210_880
     assert paper_flops(SMALL, 1) == 482_377_728
     assert round(dense_flops(SMALL) / paper_flops(SMALL, 1), 2) == 11.33
-
-
-def test_true_macs_by_operation():
-    macs = {operation.name: operation.macs(128) for operation in true_operations(BERT_BASE, 14)}
-    assert macs == {
-        "Self-attention (768->768)": 301_989_888,
-        "Attention products": 25_165_824,
-        "Feedforward (768->3072->768)": 603_979_776,
-        "Fully-connect (768->128)": 12_582_912,
-        "Query of [CLS]": 16_384,
-        "Key projection, folded": 16_384,
-        "Scores": 32_768,
-        "Weighted sum": 32_768,
-        "Value projection, folded": 16_384,
-        "Attention output (128->128)": 16_384,
-        "Fully-connect (128->128)": 16_384,
-        "Fully-connect (128->14)": 1_792,
-    }
-    assert true_macs(BERT_BASE, 1, 128, 14) == sum(macs.values())
 
 
 @given(shape=st.sampled_from(SHAPES), data=st.data())

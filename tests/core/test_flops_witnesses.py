@@ -106,16 +106,6 @@ def test_paper_classifier_is_our_classifier_the_slow_way():
         torch.testing.assert_close(paper(hidden, given), ours(hidden, given), rtol=1e-5, atol=1e-6)
 
 
-def test_sdpa_on_a_cpu_is_invisible_to_both():
-    tokens, classes = 33, 2
-    module = Executed(fastbert(ODD, classes, "sdpa", "cpu"), [ODD.layers])
-    products = ODD.layers * 2 * ODD.hidden * tokens**2
-    seen = dense_true_macs(ODD, tokens, classes) - products
-    fvcore = count_fvcore(module, ids(tokens, "cpu"))[""]
-    assert sum(fvcore.values()) - fvcore["layer_norm"] == seen
-    assert sum(count_torch(module, ids(tokens, "cpu"))[""].values()) == 2 * seen
-
-
 def test_adaptive_inference_at_batch_1_executes_the_true_macs():
     model, encoded = make_model(layers=6, attn_implementation="eager").eval(), varied(30)
     trace, shape = trace_of(model, encoded, batch_size=1), EncoderShape.from_config(model.config)
