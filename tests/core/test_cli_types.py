@@ -60,9 +60,8 @@ def test_from_a_table_to_predictions(trained, capsys):
     metric = {"multi-label": "micro_f1", "regression": "pearson", "sequence-labelling": "entity_f1"}[kind]
     assert full[metric] > 50
     (folder / "texts.txt").write_text("the lovely film\na dull awful plot\n")
-    assert (
-        cli.main(["predict", str(folder / "model"), str(folder / "texts.txt"), "--speed", "0", "--probabilities"]) == 0
-    )
+    words = ["predict", str(folder / "model"), str(folder / "texts.txt"), "--speed", "0", "--probabilities"]
+    assert cli.main(words) == 0
     labels = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
     assert len(labels) == 2
     if kind == "sequence-labelling":
@@ -86,9 +85,8 @@ def test_a_task_of_another_type_is_one_line(tmp_path, monkeypatch, capsys):
     rows = Split(["word1", "word2"], None, np.array([0, 7]))
     monkeypatch.setattr(sources, "load_task", lambda task, log: TaskData(task, rows, rows, rows, "here", "0"))
     assert cli.main(["evaluate", str(tmp_path), "reuters-r8"]) == 2
-    assert "reuters-r8: found a single-label task of acq, crude, earn, grain, interest, …, expected" in (
-        capsys.readouterr().err
-    )
+    told = "reuters-r8: found a single-label task of acq, crude, earn, grain, interest, …, expected"
+    assert told in capsys.readouterr().err
 
 
 def test_the_command_knows_every_type():

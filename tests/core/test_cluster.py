@@ -64,9 +64,8 @@ def test_what_is_no_address(address, no_ray_needed):
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "no-such-host.invalid:6379"])
 def test_an_address_that_does_not_answer_is_told_in_seconds(address, no_ray_needed):
     begun = time.monotonic()
-    with pytest.raises(
-        InputError, match=rf"--cluster: {address} does not answer \(.*\), expected the address of a Ray"
-    ):
+    told = rf"--cluster: {address} does not answer \(.*\), expected the address of a Ray"
+    with pytest.raises(InputError, match=told):
         cluster.check_answers(address)
     assert time.monotonic() - begun < cluster.ANSWER + 5
 

@@ -54,9 +54,8 @@ def test_a_tokenizer_of_more_tokens_than_the_encoder_has_embeddings_is_refused(f
     check_encoder(folder)
     size = json.loads((folder / "config.json").read_text())["vocab_size"]
     change(folder / "config.json", vocab_size=size - 1)
-    with pytest.raises(
-        InputError, match=f"found a tokenizer of {size} tokens, expected at most the encoder's {size - 1}"
-    ):
+    told = f"found a tokenizer of {size} tokens, expected at most the encoder's {size - 1}"
+    with pytest.raises(InputError, match=told):
         check_encoder(folder)
 
 

@@ -47,9 +47,8 @@ def test_every_task_gets_its_classes_balanced_and_no_text_twice(name):
     splits = (data.train, data.dev, data.test)
     texts = [key for s in splits for key in zip(s.texts, s.pairs or s.texts, strict=True)]
     assert len(set(texts)) == 120
-    assert {word for text in itertools.chain(*texts) for word in words(text, task.language)} <= set(
-        vocabulary(task.language)
-    )
+    known = set(vocabulary(task.language))
+    assert {word for text in itertools.chain(*texts) for word in words(text, task.language)} <= known
     assert data.source == "generated text (seed 7, difficulty 0.4)"
 
 
