@@ -83,20 +83,6 @@ def test_an_iterator_is_read_no_further_ahead_than_stated(model, tokenizer, batc
         assert delivered < read <= delivered + ahead
 
 
-def test_what_an_iterator_gave_before_it_raised_is_delivered(model, tokenizer):
-    def failing():
-        yield from texts_of(21)
-        raise OSError("the line is dead")
-
-    expected = Engine(model, tokenizer).predict(texts_of(21), 0.5)
-    for batch_size in (1, None):
-        stream = Engine(model, tokenizer, in_flight=8).predict(failing(), 0.5, batch_size=batch_size)
-        found = list(itertools.islice(stream, 21))
-        assert [p[:3] for p in found] == [p[:3] for p in expected]
-        with pytest.raises(OSError, match="the line is dead"):
-            next(stream)
-
-
 def test_nothing_in_nothing_out(engine):
     assert engine.predict([], 0.5) == []
     assert list(engine.predict(iter([]), 0.5)) == []
