@@ -12,13 +12,8 @@ lengths_of_texts = st.lists(st.integers(1, 128), min_size=1, max_size=300).map(l
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny(tmp_path_factory.mktemp("tiny"), TEXTS, layers=1).source
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder):
-    return load_tokenizer(folder)
+def tokenizer(tmp_path_factory):
+    return load_tokenizer(tiny(tmp_path_factory.mktemp("tiny"), TEXTS, layers=1).source)
 
 
 def test_single_texts(tokenizer):
@@ -91,20 +86,20 @@ def test_sorted_batches_keep_their_bounds(lengths, max_batch, budget):
         assert len(rows) * lengths[rows].max() <= budget
 
 
-def test_a_folder_without_tokenizer_is_refused(tmp_path):
-    with pytest.raises(InputError, match="found no tokenizer"):
-        load_tokenizer(tmp_path)
+BERTWEET = {"vocab.txt": "one 1\n", "bpe.codes": "#version: 0.2\n"}
+BERTWEET["tokenizer_config.json"] = '{"tokenizer_class": "BertweetTokenizer"}'
 
 
-def test_a_damaged_tokenizer_is_refused(folder, tmp_path):
-    (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(InputError, match="its tokenizer cannot be loaded"):
-        load_tokenizer(tmp_path)
-
-
-def test_a_tokenizer_written_in_python_is_refused(tmp_path):
-    (tmp_path / "vocab.txt").write_text("one 1\n")
-    (tmp_path / "bpe.codes").write_text("#version: 0.2\n")
-    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertweetTokenizer"}')
-    with pytest.raises(InputError, match="found BertweetTokenizer, written in Python, expected a fast tokenizer"):
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "found no tokenizer"),
+        ({"tokenizer.json": "{"}, "its tokenizer cannot be loaded"),
+        (BERTWEET, "found BertweetTokenizer, written in Python, expected a fast tokenizer"),
+    ],
+)
+def test_a_folder_without_a_fast_tokenizer_is_refused(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
         load_tokenizer(tmp_path)

@@ -14,12 +14,12 @@ COST = np.arange(1, 13)
 SOME = make_trace(300, 4, skill=0.6)
 
 
-@pytest.mark.parametrize("rule", ["entropy", "patience", "mean-ensemble", "random"])
+@pytest.mark.parametrize("rule", ["entropy", "patience", "pcee-3", "f-pabee-2", "mean-ensemble", "random"])
 def test_every_point_of_a_curve_is_what_leaving_at_its_threshold_comes_to(rule):
     scores, answers = judged(SOME, rule)
     found = curve(scores, answers == SOME.labels[:, None], COST)
     assert (np.diff(found.cost) > 0).all()
-    assert (found.cost[0], found.cost[-1]) == (1, 12)
+    assert (found.cost[0], found.cost[-1]) == (1, 12)  # whether or not the rule can leave at layer 1
     for point in range(0, len(found.cost), 1 + len(found.cost) // 40):
         outcome = at_threshold(SOME, found.thresholds[point], rule)
         assert found.cost[point] == pytest.approx(outcome.mean_layers, rel=1e-12)
@@ -46,14 +46,6 @@ def test_the_area_is_the_integral_of_the_lines(seed):
     assert found.area == pytest.approx(found.at(fine).mean(), abs=1e-2)
     lots = found._replace(cost=3 + 7 * found.cost)  # in other units
     assert lots.area == pytest.approx(found.area)
-
-
-def test_a_rule_that_cannot_leave_at_layer_1_spans_the_same_costs():
-    for name in ("patience", "pcee-3", "f-pabee-2"):
-        scores, answers = judged(SOME, name)
-        found = curve(scores, answers == SOME.labels[:, None], COST)
-        assert found.cost[0] == 1
-        assert found.accuracy[0] == pytest.approx(100 * SOME.correct[:, 0].mean())
 
 
 def test_no_rule_reaches_the_oracles_and_they_reach_themselves():
