@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import math
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from fastbert_core import train as train_module
 from fastbert_core.checkpoint import load_checkpoint
 from fastbert_core.encoder_folder import load_tokenizer, tiny
 from fastbert_core.encoding import encode
-from fastbert_core.errors import InputError, RunError
+from fastbert_core.errors import RunError
 from fastbert_core.losses import LOSSES
 from fastbert_core.model import FastBertModel
 from fastbert_core.optimizer import LONGEST, flat_after, rate_share
@@ -24,6 +25,7 @@ SCHEDULE = Schedule(epochs=2, rate=1e-2, batch_size=4)
 SCHEDULES = Schedules(SCHEDULE, SCHEDULE)
 STAGES = FINE_TUNING, DISTILLATION = TRAININGS["self-distillation"](SCHEDULES)
 LONGER = dataclasses.replace(FINE_TUNING, schedule=Schedule(epochs=8, rate=3e-3, batch_size=4))
+UNTIL_FLAT = dataclasses.replace(DISTILLATION, schedule=dataclasses.replace(SCHEDULE, until_flat=True))
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,14 @@ def task(tmp_path_factory):
     return source, Samples(encode(load_tokenizer(source), texts), labels, soft)
 
 
-def fresh(task, init="xavier"):
+@cache
+def loaded(source, init):
     torch.manual_seed(7)
-    return FastBertModel.from_backbone(task[0], ["bad", "good"], classifier_init=init)
+    return FastBertModel.from_backbone(source, ["bad", "good"], classifier_init=init)
+
+
+def fresh(task, init="xavier"):
+    return copy.deepcopy(loaded(task[0], init))
 
 
 @pytest.fixture
@@ -73,14 +80,13 @@ def test_warm_up_and_decay():
 
 
 @pytest.fixture(scope="module")
-def tuned(task, tmp_path_factory):
-    """A fine-tuned model and the notes of its training."""
-    model, place = fresh(task), Workplace(tmp_path_factory.mktemp("tuned"), 0, "fp32", lambda _: None)
-    return model, train(model, LONGER, task[1], task[1], place)
-
-
-def test_fine_tuning_learns_the_task(tuned):
-    assert tuned[1]["dev_accuracy"][-1] == 1.0
+def whole(task, tmp_path_factory):
+    """Both stages in one go: their folder, the model, notes, and what was told of each epoch."""
+    folder, model, told = tmp_path_factory.mktemp("whole"), fresh(task), []
+    place = Workplace(folder, 0, "fp32", lambda _: None)
+    place = dataclasses.replace(place, after_epoch=lambda stage, epoch, p: told.append((stage.name, epoch, p.shape)))
+    notes = [train(model, stage, task[1], task[1], place) for stage in (FINE_TUNING, UNTIL_FLAT)]
+    return SimpleNamespace(folder=folder, model=model, notes=notes, told=told)
 
 
 def rates_of(task, place, stage, monkeypatch):
@@ -137,7 +143,7 @@ def test_a_stage_is_flat_once_an_epoch_past_the_least_lowers_the_loss_no_more(lo
 
 
 def test_a_stage_that_never_gets_flat_ends(task, place, monkeypatch):
-    stage = with_schedule(DISTILLATION, until_flat=True)
+    stage = with_schedule(UNTIL_FLAT, batch_size=30)
     falling = iter(range(1000, 0, -50))
     monkeypatch.setitem(
         LOSSES,
@@ -149,7 +155,7 @@ def test_a_stage_that_never_gets_flat_ends(task, place, monkeypatch):
 
 
 def test_the_rate_stays_until_the_held_out_loss_is_flat_and_falls_then(task, place, monkeypatch):
-    stage = with_schedule(DISTILLATION, until_flat=True, epochs=5)
+    stage = with_schedule(UNTIL_FLAT, epochs=5)
     rates, notes = rates_of(task, place, stage, monkeypatch)
     flat = flat_after(stage.schedule, {"held_out_loss": notes["held_out_loss"][:-2]})
     assert notes["epochs"] == flat + 2 >= 5
@@ -176,27 +182,12 @@ def test_the_best_epoch_on_held_out_rows_is_kept(task, model, place, monkeypatch
     assert not moved(seen[2], model)
 
 
-def test_students_learn_from_the_teacher_without_labels(task, tuned, place):
-    model = copy.deepcopy(tuned[0])
+def test_students_learn_from_the_teacher_without_labels(task, model, place):
+    train(model, LONGER, task[1], task[1], place)
     unlabelled = dataclasses.replace(task[1], labels=1 - task[1].labels)
     train(model, with_schedule(DISTILLATION, epochs=16), unlabelled, unlabelled, place)
     p = probabilities(model, task[1].encoded, 0)
     assert (p.argmax(-1) == task[1].labels[:, None]).mean(axis=0).min() > 0.9
-
-
-def test_students_learn_the_same_where_the_disk_has_no_room(task, place, monkeypatch):
-    def students(name, free):
-        said = []
-        monkeypatch.setattr("fastbert_core.frozen.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
-        model, mine = fresh(task), dataclasses.replace(place, folder=place.folder / name, log=said.append)
-        notes = train(model, DISTILLATION, task[1], task[1], mine)
-        assert notes["states_kept"] == dict.fromkeys(("dev", "train"), free > 0)
-        return weights(model.students), any("every batch computes its own" in line for line in said)
-
-    (kept, silent), (computed, told) = students("roomy", 1 << 40), students("full", 0)
-    assert (silent, told) == (False, True)
-    for name in kept:
-        torch.testing.assert_close(kept[name], computed[name], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -227,94 +218,69 @@ def test_a_resumed_stage_goes_on_with_states_of_the_same_kind(task, place, monke
     assert all(torch.equal(whole[name], pieces[name]) for name in whole)
 
 
-def test_a_shallow_model_of_a_distilled_one_learns_in_all_its_layers(task, model, place):
-    train(model, DISTILLATION, task[1], task[1], place)
-    shallow = model.first_of_blocks(1)
+def test_a_shallow_model_of_a_distilled_one_learns_in_all_its_layers(task, whole, place):
+    shallow = copy.deepcopy(whole.model).first_of_blocks(1)
     before = weights(shallow.backbone)
     (stage,) = TRAININGS["distilbert"](SCHEDULES)
     train(shallow, stage, task[1], task[1], place)
     assert moved(before, shallow.backbone)
 
 
-def test_a_stage_whose_best_weights_are_gone_begins_again(task, place, monkeypatch):
-    said, whole = [], fresh(task)
-    expected = train(whole, FINE_TUNING, task[1], task[1], dataclasses.replace(place, folder=place.folder / "whole"))
+def test_a_stage_whose_best_weights_are_gone_begins_again(task, model, whole, place, monkeypatch):
     monkeypatch.setattr(train_module, "_load_into", None)  # killed when all is trained
     with pytest.raises(TypeError):
         train(fresh(task), FINE_TUNING, task[1], task[1], place)
     monkeypatch.undo()
     (place.folder / "fine-tuning-best.safetensors").unlink()
-    model = fresh(task)
-    assert train(model, FINE_TUNING, task[1], task[1], dataclasses.replace(place, log=said.append)) == expected
+    said = []
+    notes = train(model, FINE_TUNING, task[1], task[1], dataclasses.replace(place, log=said.append))
     assert said[0] == "fine-tuning: the weights of the best epoch are gone; beginning the stage again"
-    assert not moved(weights(whole), model)
+    assert notes == whole.notes[0]
+    learnt, _ = load_checkpoint(whole.folder / "fine-tuning.safetensors")
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in learnt.items())
 
 
-def run_both_stages(task, folder, monkeypatch, kill_at=None):
-    """Fine-tune and self-distil; with `kill_at`, die in that step of every attempt until both stages are done."""
-    steps, adamw_step = {"left": kill_at}, torch.optim.AdamW.step
+def run_in_pieces(task, folder, monkeypatch, kill_at):
+    """Fine-tune and self-distil, dying in step `kill_at` of every attempt until both stages are done.
+
+    They never are where a finished stage is trained again.
+    """
+    left, adamw_step = {}, torch.optim.AdamW.step
 
     def step(self, *arguments, **named):
-        if steps["left"] is not None:
-            steps["left"] -= 1
-            if steps["left"] < 0:
-                raise Killed
+        left["steps"] -= 1
+        if left["steps"] < 0:
+            raise Killed
         return adamw_step(self, *arguments, **named)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     place = Workplace(folder, 0, "fp32", lambda _: None, checkpoint_seconds=0.0)
     for _ in range(30):
-        model = fresh(task)
-        steps["left"] = kill_at
+        model, left["steps"] = fresh(task), kill_at
         torch.manual_seed(int(np.random.default_rng().integers(1 << 30)))  # a new process has another random state
         try:
-            notes = [
-                train(model, stage, task[1], task[1], place)
-                for stage in (FINE_TUNING, with_schedule(DISTILLATION, until_flat=True))
-            ]
+            notes = [train(model, stage, task[1], task[1], place) for stage in (FINE_TUNING, UNTIL_FLAT)]
         except Killed:
             continue
-        return weights(model), notes
+        return model, notes
     raise AssertionError("never finished")
 
 
-def test_a_killed_training_resumes_to_the_same_bits(task, tmp_path, monkeypatch):
-    whole, whole_notes = run_both_stages(task, tmp_path / "whole", monkeypatch)
-    for kill_at in (3, 8, 11):
-        with monkeypatch.context() as patch:
-            pieces, notes = run_both_stages(task, tmp_path / f"killed at {kill_at}", patch, kill_at)
-        assert notes == whole_notes
-        assert all(torch.equal(whole[name], pieces[name]) for name in whole)
-    for folder in tmp_path.iterdir():
+@pytest.mark.parametrize("kill_at", [5, 8])  # 8 steps are an epoch
+def test_a_killed_training_resumes_to_the_same_bits(task, whole, tmp_path, monkeypatch, kill_at):
+    model, notes = run_in_pieces(task, tmp_path, monkeypatch, kill_at)
+    assert notes == whole.notes
+    assert not moved(weights(whole.model), model)
+    for folder in (tmp_path, whole.folder):
         names = sorted(path.name for path in folder.iterdir())
         assert names == ["fine-tuning.safetensors", "self-distillation.safetensors"]
 
 
-def test_a_finished_stage_is_not_trained_again(task, model, place, monkeypatch):
-    notes = train(model, FINE_TUNING, task[1], task[1], place)
-    again = fresh(task)
-    monkeypatch.setattr(train_module, "adamw", None)
-    assert train(again, FINE_TUNING, task[1], task[1], place) == notes
-    assert not moved(weights(model), again)
-
-
-def test_a_stage_keeps_what_it_has_learnt_and_no_more(task, model, place):
-    for stage in STAGES:
-        train(model, stage, task[1], task[1], place)
-    kept = {stage.name: set(load_checkpoint(place.folder / f"{stage.name}.safetensors")[0]) for stage in STAGES}
-    students = {name for name in model.state_dict() if name.startswith(("classifiers.0.", "classifiers.1."))}
-    assert kept["self-distillation"] == students
-    assert kept["fine-tuning"] == {*model.state_dict()} - students
-
-
-def test_a_damaged_result_is_named(task, model, place):
-    train(model, FINE_TUNING, task[1], task[1], place)
-    path = place.folder / "fine-tuning.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"fine-tuning\.safetensors: found content that does not match"):
-        train(model, FINE_TUNING, task[1], task[1], place)
+def test_a_stage_keeps_what_it_has_learnt_and_no_more(whole):
+    kept = {stage.name: set(load_checkpoint(whole.folder / f"{stage.name}.safetensors")[0]) for stage in STAGES}
+    every = {*whole.model.state_dict()}
+    students = {name for name in every if name.startswith(("classifiers.0.", "classifiers.1."))}
+    assert kept == {"fine-tuning": every - students, "self-distillation": students}
 
 
 def test_a_loss_that_is_not_finite_stops_at_its_step(task, model, place, monkeypatch):
@@ -332,15 +298,11 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(task, model, place, monkeyp
     assert state["step"] == 8  # the last good one, at the end of the first epoch
 
 
-def test_epochs_are_announced_from_before_training_on(task, model, place):
-    seen = []
-    place = dataclasses.replace(place, after_epoch=lambda stage, epoch, p: seen.append((stage.name, epoch, p.shape)))
-    for stage in (FINE_TUNING, DISTILLATION):
-        train(model, stage, task[1], task[1], place)
-    assert seen == [
-        (stage, epoch, (30, exits, 2))
-        for stage, exits in (("fine-tuning", 1), ("self-distillation", 3))
-        for epoch in (0, 1, 2)
+def test_epochs_are_announced_from_before_training_on(whole):
+    assert whole.told == [
+        (stage.name, epoch, (30, exits, 2))
+        for stage, notes, exits in zip(STAGES, whole.notes, (1, 3), strict=True)
+        for epoch in range(notes["epochs"] + 1)
     ]
 
 
