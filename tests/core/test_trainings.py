@@ -17,7 +17,7 @@ from fastbert_core.trainings import TRAININGS, Schedule, Schedules
 from tests.core.small import CLASSES, PAD, encoded_samples, make_model
 
 LAYERS = 4
-SCHEDULE = Schedule(epochs=2, rate=3e-3, batch_size=8)  # three steps an epoch: a resumed one begins at an odd step
+SCHEDULE = Schedule(epochs=4, rate=2e-2, batch_size=8)  # three steps an epoch: a resumed one begins at an odd step
 SCHEDULES = Schedules(SCHEDULE, SCHEDULE)
 PARTS = ("backbone", "teacher", "students")
 ROOT = Path(__file__).parents[2]
@@ -126,12 +126,9 @@ def test_killed_after_an_epoch_it_goes_on_to_the_same_bits(whole, tmp_path):
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("name", TRAININGS)
-def test_its_loss_falls(tmp_path, name):
-    longer = dataclasses.replace(SCHEDULE, epochs=8, rate=1e-2)
-    _, notes = run(name, tmp_path, schedules=Schedules(longer, longer))
-    for stage in notes:
-        assert stage["epochs"] == len(stage["held_out_loss"]) == 8
+def test_its_loss_falls(whole):
+    for stage in whole[2]:
+        assert stage["epochs"] == len(stage["held_out_loss"]) == 4
         assert np.mean(stage["train_loss"][-2:]) < 0.9 * stage["train_loss"][0]
 
 
@@ -157,7 +154,7 @@ def test_the_last_exit_and_all_take_turns_in_the_loop(tmp_path, monkeypatch):
 
     monkeypatch.setitem(LOSSES, "alternating", watched)
     run("alternating", tmp_path)
-    assert steps == [(step, step % 2 == 1) for step in range(6)]
+    assert steps == [(step, step % 2 == 1) for step in range(12)]
 
 
 def test_gradients_meet_in_the_loop_as_the_stage_says(tmp_path):
