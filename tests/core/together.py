@@ -22,7 +22,7 @@ from fastbert_core.trainings import TRAININGS, Schedule, Schedules
 from tests.core.forked import SERVER
 
 WORDS = {0: "bad awful poor", 1: "good great fine"}
-ROWS, BATCH, EPOCHS = 29, 4, 2  # the last batch is of one row, so that one of two processes has none
+ROWS, BATCH, EPOCHS = 13, 4, 2  # the last batch is of one row, so that one of two processes has none
 SCHEDULE = Schedule(epochs=EPOCHS, rate=1e-3, batch_size=BATCH)
 
 
