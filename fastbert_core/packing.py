@@ -7,12 +7,12 @@ it does not change, and no probability or uncertainty moves by more than the tra
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import entr
+from scipy.special import entr, expit
 
 from fastbert_core.task_types import TaskType
 
 BITS = range(9, 25)  # a step of a probability is 2 to the power of minus so many; beyond, float32 has no more
-SCALE_BITS = 14  # the same of a logsumexp z, whose energy, 1 / (1 + e^z), moves by an eighth of a step at most
+SCALE_BITS = range(4, 15)  # the same of a logsumexp; its energy moves by an eighth of a step at most, so by < 1e-5
 LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
 PACKED = ("steps", "bits", "largest", "scale", "scale_bits")
 
@@ -108,15 +108,26 @@ def _rounded(whole: np.ndarray, bits: int, largest: np.ndarray | None = None) ->
     return steps
 
 
-def packed_scale(logsumexp: np.ndarray) -> dict[str, np.ndarray]:
-    """The members `scale_bits`, and `scale` uint8 [4, samples, layers], whole steps from -LARGEST_LOGSUMEXP."""
-    steps = np.rint((logsumexp.astype(np.float64) + LARGEST_LOGSUMEXP) * 2.0**SCALE_BITS)
-    return {"scale": _apart(steps), "scale_bits": np.array([SCALE_BITS], np.uint8)}
+def packed_scale(z: np.ndarray, limit: float) -> dict[str, np.ndarray]:
+    """The members for a logsumexp `z`, in the coarsest steps that move no energy, 1 / (1 + e^z), by more than `limit`.
+
+    What a file kept is kept as it is.
+
+    Returns: `scale_bits` uint8 [1], a step being 2 to the power of minus so many; and `scale` uint8
+        [4, samples, layers], steps from -LARGEST_LOGSUMEXP, lowest byte first
+    """
+    z = z.astype(np.float64)
+    exact = whole_bits(z, SCALE_BITS)
+    for bits in SCALE_BITS if exact is None else [exact]:
+        steps = np.rint((z + LARGEST_LOGSUMEXP) * 2.0**bits)
+        if np.abs(expit(LARGEST_LOGSUMEXP - steps * 2.0**-bits) - expit(-z)).max() <= limit:
+            break
+    return {"scale": _apart(steps), "scale_bits": np.array([bits], np.uint8)}
 
 
-def whole_bits(p: np.ndarray) -> int | None:
-    """The fewest bits of which all of `p` is whole steps, as what a file kept is; None where there are none."""
-    return next((bits for bits in BITS if not (p * 2.0**bits % 1).any()), None)
+def whole_bits(values: np.ndarray, tried: range = BITS) -> int | None:
+    """The fewest bits of which all `values` are whole steps, as what a file kept is; None where there are none."""
+    return next((bits for bits in tried if not (values * 2.0**bits % 1).any()), None)
 
 
 def unpacked(members: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
