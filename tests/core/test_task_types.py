@@ -1,7 +1,6 @@
 """Every task type under one contract: files, losses, traces, exit rules, engine, costs; tested by being there."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -47,7 +46,7 @@ def make_model(name):
     return small.make_model(classes=CLASSES[name], std=std, of_type=of_type).eval()
 
 
-def samples_for(name, count=60):
+def samples_for(name, count=40):
     """Random token ids, of sentences with words of one to three tokens, some of which are cut."""
     random = np.random.default_rng(5)
     lengths = random.integers(4, LONGEST + 1, count)
@@ -143,25 +142,14 @@ def test_a_trace_comes_back_with_its_type(name, subjects, tmp_path):
     assert (perfect == 1).all()
 
 
-def broken(name, trace):
-    p = trace.probabilities.copy()
-    if name == "single-label":
-        p[0, 0] *= 0.5
-        return dataclasses.replace(trace, probabilities=p), "away from summing to 1"
-    if name == "multi-label":
-        p[0, 0, 0] = 1.5
-        return dataclasses.replace(trace, probabilities=p), "probabilities outside of it"
-    if name == "regression":
-        p[0, 0] = np.inf
-        return dataclasses.replace(trace, probabilities=p), "not finite"
-    return dataclasses.replace(trace, words=trace.words[:-1]), "words, expected"
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_a_trace_that_is_not_of_its_type_is_refused(name, subjects, tmp_path):
-    trace, message = broken(name, subjects[name][2])
-    with pytest.raises(InputError, match=message):
-        save_trace(trace, tmp_path / "t.npz")
+def test_a_trace_that_is_not_of_its_type_is_refused(subjects, tmp_path):
+    labels, words = subjects["multi-label"][2], subjects["sequence-labelling"][2]
+    beyond = labels.probabilities.copy()
+    beyond[0, 0, 0] = 1.5
+    with pytest.raises(InputError, match="probabilities outside of it"):
+        save_trace(dataclasses.replace(labels, probabilities=beyond), tmp_path / "t.npz")
+    with pytest.raises(InputError, match="words, expected"):
+        save_trace(dataclasses.replace(words, words=words.words[:-1]), tmp_path / "t.npz")
 
 
 def test_multi_label_loss_is_binary_cross_entropy_summed_over_labels():
@@ -228,7 +216,6 @@ def test_tags_of_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "row", "message"),
     [
-        ("single-label", "1.5\ttext", r"t.tsv:2: found the label '1\.5', expected an integer from 0 to 2"),
         (
             "multi-label",
             "1,9\ttext",
@@ -251,9 +238,7 @@ def test_labels_that_do_not_fit_are_refused_with_their_line(name, row, message, 
         read_tsv(tmp_path / "t.tsv", TASKS[name])
 
 
-def test_labels_are_named_once_and_o_first(tmp_path):
-    with pytest.raises(InputError, match=r"of which B-PER stand twice, expected at least two, all different"):
-        Task("mine", "en", ("O", "B-PER", "B-PER"), type="sequence-labelling")
+def test_tags_begin_with_o(tmp_path):
     (tmp_path / "t.tsv").write_text("tokens\ttags\na\tO\n")
     with pytest.raises(InputError, match="found the first tag 'B-PER', expected 'O'"):
         read_tsv(tmp_path / "t.tsv", Task("mine", "en", ("B-PER", "O"), type="sequence-labelling"))
@@ -398,34 +383,3 @@ def test_one_by_one_is_pooled(subjects):
         assert (alone.exit_layers == together.exit_layers).mean() > 0.95
         assert 1 < alone.exit_layers.mean() < LAYERS
         np.testing.assert_allclose(alone.uncertainties, together.uncertainties, atol=1e-3)
-
-
-def test_a_row_of_words_for_every_text():
-    encoded = samples_for("sequence-labelling", 10)
-    rows = np.array([3, 0, 7])
-    expected = [unit for row in rows for unit in range(*encoded.words.offsets[row : row + 2])]
-    assert encoded.units(rows).tolist() == expected
-    places = encoded.words.places(rows, 50)
-    for at, (a, b) in enumerate(itertools.pairwise(np.cumsum([0, *encoded.words.counts[rows]]))):
-        assert places[at, : b - a].tolist() == encoded.words.firsts[expected[a:b]].tolist()
-        assert (places[at, b - a :] == -1).all()
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_classes_that_are_never_answered_rightly_are_told_from_those_that_do_not_occur(name):
-    kind, classes = TASK_TYPES[name], CLASSES[name]
-    labels = labels_for(name, samples_for(name))
-    if name == "regression":
-        assert [len(found) for found in kind.recalled(labels, labels, 1)] == [0, 0]
-        return
-    one_hot = labels if labels.ndim > 1 else np.eye(len(classes), dtype=int)[labels]
-    one_hot[:, 1] = 0  # never occurs; class 0 does, and is never answered
-    labels = one_hot if labels.ndim > 1 else np.where(labels == 1, 2, labels)
-    answers = labels.copy()
-    if labels.ndim > 1:
-        answers[:, 0] = 1 - answers[:, 0]
-    else:
-        answers[labels == 0] = 1
-    there, right = kind.recalled(answers, labels, len(classes))
-    assert there.tolist() == [True, False, *[True] * (len(classes) - 2)]
-    assert right.tolist() == [False, False, *[True] * (len(classes) - 2)]
