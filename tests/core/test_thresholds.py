@@ -61,6 +61,7 @@ def test_a_cost_may_differ_between_samples_and_be_seconds():
 
 
 @given(seed=st.integers(0, 1000), target=st.floats(1.02, 8))
+@settings(max_examples=40)
 def test_the_promised_speedup_is_found_again_on_new_rows(seed, target):
     order = np.random.default_rng(seed).permutation(len(MANY.labels))
     calibration, new = MANY.uncertainties[order[:2000]], MANY.uncertainties[order[2000:]]
@@ -141,13 +142,10 @@ def test_answers_that_are_not_the_last_layer_s_even_at_the_end_may_never_exit():
     assert learn_then_test(losses, rule.score(p), 0.005).threshold is None
 
 
-@pytest.mark.parametrize(
-    ("rule", "loss"), [("entropy", "disagreement"), ("entropy", "harm"), ("patience", "disagreement")]
-)
-def test_the_promise_is_broken_as_rarely_as_it_says_and_the_naive_one_is_not(loss, rule):
-    p, labels = MANY.probabilities, MANY.labels
-    scores, answers = RULES[rule].score(p), RULES[rule].answer(p)
-    losses = disagreement(answers, p) if loss == "disagreement" else harm(answers, p, labels)
+@pytest.mark.parametrize("rule", ["entropy", "patience"])
+def test_the_promise_is_broken_as_rarely_as_it_says_and_the_naive_one_is_not(rule):
+    p = MANY.probabilities
+    scores, losses = RULES[rule].score(p), disagreement(RULES[rule].answer(p), p)
     splits, broken = 200, {learn_then_test: 0, naive: 0}
     for seed in range(splits):
         order = np.random.default_rng(seed).permutation(len(p))

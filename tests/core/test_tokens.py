@@ -69,7 +69,7 @@ text = st.lists(st.sampled_from(PIECES), max_size=80).map("".join) | st.sampled_
     max_tokens=st.integers(14, 60),
     side=st.sampled_from(["right", "right", "left"]),
 )
-@settings(max_examples=120)
+@settings(max_examples=80)
 def test_every_text_is_cut_where_its_tokenizer_cuts_it(name, margin, a, b, max_tokens, side):
     tokenizer = TOKENIZERS[name]
     tokenizer.truncation_side = side
