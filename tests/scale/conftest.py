@@ -11,6 +11,8 @@ import pytest
 
 collect_ignore_glob = [] if importlib.util.find_spec("ray") else ["test_*.py"]  # tox -e scale has it
 ROOT = Path(__file__).parents[2]
+ONE = ("dbpedia", "--profile", "smoke", "--precision", "fp32", "--training", "self-distillation")
+RUN = (*ONE, "--training", "labels")
 SMALL = {"num_cpus": 1, "object_store_memory": 128 * 2**20}
 # What nodes inherit. Ray gives its workers the least share of a CPU that others want too.
 # A driver that finds a cluster by itself takes the token that another has left in the home; these nodes ask for none.
@@ -56,16 +58,3 @@ def plain(tmp_path_factory):
     done = command("-m", "reproductions", "run", *RUN, "--results-dir", results, runs=tmp_path_factory.mktemp("runs"))
     assert done.code == 0, done.err
     return results / "smoke"
-
-
-RUN = (
-    "dbpedia",
-    "--profile",
-    "smoke",
-    "--precision",
-    "fp32",
-    "--training",
-    "self-distillation",
-    "--training",
-    "labels",
-)

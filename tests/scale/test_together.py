@@ -6,7 +6,7 @@ import pytest
 from fastbert_core.checkpoint import load_checkpoint
 from reproductions.store import load_traces
 from reproductions.tables import read_table
-from tests.scale.conftest import command
+from tests.scale.conftest import ONE, command
 
 # Without dropout, whose masks are each process's own.
 SCRIPT = """
@@ -16,7 +16,6 @@ torch.nn.Dropout.__init__ = lambda self, p=0.5, inplace=False: dropout(self, 0.0
 from reproductions.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-RUN = ("run", "dbpedia", "--profile", "smoke", "--precision", "fp32", "--training", "self-distillation")
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
 LAUNCH += ("--mixed_precision", "no", "--dynamo_backend", "no")
 
@@ -28,7 +27,7 @@ def made(tmp_path_factory):
     (folder / "script.py").write_text(SCRIPT)
     for count, launch in ((1, ()), (2, LAUNCH)):
         (folder / f"runs-{count}").mkdir()
-        words = (*launch, folder / "script.py", *RUN, "--results-dir", folder / f"results-{count}")
+        words = (*launch, folder / "script.py", "run", *ONE, "--results-dir", folder / f"results-{count}")
         done = command(*words, runs=folder / f"runs-{count}")
         assert done.code == 0, done.err
         assert done.out.count("self-distillation: epoch 1 of") == 1  # the main process alone says anything
