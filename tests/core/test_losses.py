@@ -5,7 +5,6 @@ import torch
 from torch.nn import functional
 
 from fastbert_core.losses import (
-    LOSSES,
     PATIENCE,
     Matched,
     States,
@@ -58,13 +57,6 @@ def test_distillation_has_its_least_at_the_teacher_stays_finite_and_leaves_the_t
         assert torch.isfinite(given.grad).all()
     assert not logits.grad[:, -1].any()
     assert logits.grad[:, :-1].any()
-
-
-def test_cross_entropy_sums_over_exits():
-    torch.manual_seed(0)
-    logits = torch.randn(4, 3, 5)
-    expected = sum(functional.cross_entropy(logits[:, i], LABELS.labels) for i in range(3))
-    torch.testing.assert_close(cross_entropy(logits, LABELS), expected)
 
 
 def test_a_shallow_model_learns_from_labels_and_softened_soft_labels():
@@ -147,15 +139,3 @@ def test_states_and_attention_of_real_tokens_are_held_against_the_teachers():
     for given, expected in ((mask, padded), (torch.ones_like(mask), unpadded), (None, unpadded)):
         targets = LABELS._replace(matched=Matched(student, teacher, given))
         torch.testing.assert_close(hidden_and_attention(torch.empty(0), targets), expected)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_is_a_number_with_a_gradient(name):
-    torch.manual_seed(1)
-    logits = torch.randn(4, 3, 5, requires_grad=True)
-    student = States([torch.randn(4, 2, 6, requires_grad=True) for _ in range(3)], [])
-    matched = Matched(student, States([torch.randn(4, 2, 6) for _ in range(3)], []), None)
-    LOSSES[name](logits, Targets(LABELS.labels, torch.full((4, 5), 0.2), matched=matched)).backward()
-    learning = student.hidden[1] if name == "hidden-and-attention" else logits
-    assert torch.isfinite(learning.grad).all()
-    assert learning.grad.any()

@@ -66,18 +66,6 @@ def test_curve_is_at_speed_at_every_speed(some_trace):
 
 
 @settings(max_examples=50)
-@given(traces())
-def test_what_holds_of_every_curve(some_trace):
-    table = curve(some_trace, SPEEDS)
-    layers = some_trace.correct.shape[1]
-    assert (np.diff(table["mean_layers"]) <= 0).all()  # faster never means deeper
-    assert (np.diff(table["speedup"]) >= 0).all()
-    assert table["mean_layers"].between(1, layers).all()
-    assert table["accuracy"][0] == pytest.approx(dense(some_trace).accuracy)  # speed 0 is the teacher
-    assert table["mean_layers"][0] == layers
-
-
-@settings(max_examples=50)
 @given(traces(), st.floats(1, 6) | st.integers(1, 6))
 @example(binary_trace(np.full((4, 3), 0.5), np.ones((4, 3), bool)), 1)  # uncertainty 1 everywhere
 def test_equal_flops_are_never_exceeded_and_no_slower_threshold_keeps_to_them(some_trace, layers):
@@ -117,18 +105,17 @@ def test_the_papers_costs():
     assert at_layer(some_trace, 6).correct.tolist() == some_trace.correct[:, 5].tolist()
 
 
-def test_a_student_alone_runs_no_other_classifier():
-    some_trace = make_trace(50)
-    alone = dense(some_trace, 6)
-    assert alone.correct.tolist() == some_trace.correct[:, 5].tolist()
-    assert alone.flops == DENSE - 6 * 1_811_939_328
-
-
-def test_a_trace_of_one_layer_counts_as_a_dense_model_of_that_depth():
-    distilbert = make_trace(50, training="distilbert-3", encoder={**BERT, "layers": 3}, layers=[3])
-    assert dense(distilbert).flops == 3 * 1_811_939_328 + 41_975_808
-    assert dense(distilbert).mean_layers == 3
-    assert dense(distilbert).accuracy == 100 * distilbert.correct.mean()
+@pytest.mark.parametrize(
+    ("some_trace", "layer", "at"),
+    [
+        (make_trace(50), 6, 5),  # a student alone runs no other classifier
+        (make_trace(50, training="distilbert-3", encoder={**BERT, "layers": 3}, layers=[3]), None, 0),
+    ],
+)
+def test_one_layer_counts_as_a_dense_model_of_that_depth(some_trace, layer, at):
+    alone, depth = dense(some_trace, layer), layer or 3
+    assert (alone.flops, alone.mean_layers) == (DENSE - (12 - depth) * 1_811_939_328, depth)
+    assert alone.correct.tolist() == some_trace.correct[:, at].tolist()
 
 
 @pytest.mark.parametrize("speed", [-0.1, 1.1, float("nan"), "fast"])

@@ -41,24 +41,6 @@ def test_a_mask_tells_real_tokens():
     assert group([4, 1], 4).mask().tolist() == [[True] * 4, [True, False, False, False]]
 
 
-def test_survivors_of_several_groups_make_a_full_batch():
-    pool = Pool(Shapes(longest=64, tokens=4096, rows=4))
-    pool.add(group([24, 22, 20, 20], 24), np.array([True, False, True, False]))
-    assert pool.full_batch() is None
-    assert len(pool) == 2
-    pool.add(group([16, 16, 9, 9], 16, first=4), np.array([True, True, False, True]))
-    batch = pool.full_batch()
-    assert batch.samples.tolist() == [0, 2, 4, 5]
-    assert batch.hidden.shape == (4, 24, HIDDEN)
-    assert_whole(batch)
-    assert pool.full_batch() is None
-    left = pool.rest()
-    assert left.samples.tolist() == [7]
-    assert left.hidden.shape == (1, 16, HIDDEN)
-    assert_whole(left)
-    assert pool.rest() is None
-
-
 def test_a_buffer_that_begins_with_short_rows_of_a_wide_group_is_narrow():
     pool = Pool(Shapes(longest=64, tokens=4096, rows=2))
     pool.add(group([24, 24, 7], 24), np.array([True, True, True]))
@@ -120,13 +102,6 @@ def test_the_parts_of_a_batch_come_next_and_in_order():
     assert order == list(range(7))
 
 
-def test_a_full_group_that_nobody_leaves_goes_on_as_it_is():
-    pool = Pool(Shapes(longest=64, tokens=32))
-    whole = group([8, 8, 7, 6], 8)
-    pool.add(whole, np.ones(4, bool))
-    assert pool.full_batch() is whole
-
-
 def test_the_deepest_full_batch_goes_first_and_the_shallowest_rest():
     pool = Pool(Shapes(longest=64, tokens=4096, rows=2))
     for layer in (1, 3, 2, 3):
@@ -140,11 +115,3 @@ def test_the_deepest_full_batch_goes_first_and_the_shallowest_rest():
     while (batch := pool.rest()) is not None:
         layers.append(batch.layer)
     assert layers == [1, 2]
-
-
-def test_layers_do_not_mix():
-    pool = Pool(Shapes(longest=64, tokens=4096, rows=2))
-    pool.add(group([8, 8], 8, layer=1), np.array([True, False]))
-    pool.add(group([8, 8], 8, layer=2), np.array([True, False]))
-    assert pool.full_batch() is None
-    assert len(pool) == 2
