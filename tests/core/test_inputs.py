@@ -37,7 +37,6 @@ def table(n=60, **more):
         (("label", "text_a"), ("text_a", None, "label")),
         (("label", "text_a", "text_b"), ("text_a", "text_b", "label")),
         (("premise", "hypothesis", "gold_label"), ("premise", "hypothesis", "gold_label")),
-        (("sentence1", "sentence2", "label"), ("sentence1", "sentence2", "label")),
         (("title", "content", "category"), ("content", None, "category")),
         (("what", "class"), ("what", None, "class")),
         (("label", "category", "text"), ("text", None, "label")),
@@ -69,6 +68,7 @@ def test_named_columns_are_taken_and_others_refused_with_the_remedy():
         (["-1", "pos", "pos", "-1"], ("-1", "pos"), [0, 1, 1, 0]),
         ([float("nan"), "3.5", "4", "3.5"], ("3.5", "4"), [-1, 0, 1, 0]),
         ([True, False, True, False], ("False", "True"), [1, 0, 1, 0]),
+        (["[a]", "b", "[a]", "b"], ("[a]", "b"), [0, 1, 0, 1]),
     ],
 )
 def test_labels_are_classes_as_they_are_and_some_mean_none(values, classes, labels):
@@ -85,50 +85,53 @@ def test_names_of_classes_may_hold_what_is_not_printed(kind):
     assert prepare(table(label=[names[at % 2] for at in range(60)]), type=kind).classes == names
 
 
+LISTS_FOR_ONE = "data: found lists as labels, such as .*'a'.*--type multi-label reads several"
+NOT_FINITE = "row 3: found the score .*, expected a (finite )?number"
+NO_PLACE = "data, row 1: found nothing at a place in the tags, expected a name at each"
+YES_OR_NO = "data, row 1: found a 0 or 1 for each label, expected the names of those"
+
+
 @pytest.mark.parametrize(
-    ("kind", "columns", "labels", "message"),
+    ("kind", "labels", "message"),
     [
-        ("multi-label", ("text", "label"), [[]], "data: found no label, expected two classes at least$"),
-        ("multi-label", ("text", "label"), [["a"], []], "data: found no class but 'a', expected two classes at least$"),
-        ("sequence-labelling", ("tokens", "tags"), ["O O"], "data: found no class but 'O', expected two classes at"),
-        (
-            "sequence-labelling",
-            ("tokens", "tags"),
-            ["O O", "B-X  O"],
-            "data, row 2: found an empty tag, expected single",
-        ),
+        ("single-label", [f"{at}" for at in range(60)], "60 different labels in 60 rows.*--label COLUMN"),
+        ("single-label", ["a"], "found no class but 'a', expected two classes at least$"),
+        ("single-label", [-1, 1], "a label of -1 among integers means none: write a word"),
+        ("single-label", [["a"], ["a", "b"], []], LISTS_FOR_ONE),
+        ("multi-label", [[]], "data: found no label, expected two classes at least$"),
+        ("multi-label", [["a"], []], "data: found no class but 'a', expected two classes at least$"),
+        ("multi-label", [{"kind": 0}, {"kind": 1}], "data, row 1: found the list .*'kind': 0.*, expected names alone"),
+        *(("multi-label", [[type(yes)(0), yes, yes], [yes, yes, yes]], YES_OR_NO) for yes in (1, 1.0, True, "1")),
+        *(("regression", [0.0, 1.0, score], NOT_FINITE) for score in ("inf", "nan", float("inf"))),
+        ("sequence-labelling", ["O O"], "data: found no class but 'O', expected two classes at"),
+        ("sequence-labelling", ["O O", "B-X  O"], "data, row 2: found an empty tag, expected single"),
+        ("sequence-labelling", [["B-X", None], ["B-X", "O"]], NO_PLACE),
+        ("sequence-labelling", [("B-X", float("nan")), ("B-X", "O")], NO_PLACE),
     ],
 )
-def test_labels_of_other_types_that_can_be_no_classes(kind, columns, labels, message):
+def test_labels_that_a_type_cannot_have_are_refused(kind, labels, message):
+    columns = ("tokens", "tags") if kind == "sequence-labelling" else ("text", "label")
     rows = [dict(zip(columns, (f"row {at}", labels[at % len(labels)]), strict=True)) for at in range(60)]
     with pytest.raises(InputError, match=message):
         prepare(rows, type=kind)
 
 
-def test_what_can_be_no_classes_is_refused():
-    for labels, message in [
-        ([f"{at}" for at in range(60)], "60 different labels in 60 rows.*--label COLUMN"),
-        (["a"] * 60, "found no class but 'a', expected two classes at least$"),
-        ([-1, 1] * 30, "a label of -1 among integers means none: write a word"),
-    ]:
-        with pytest.raises(InputError, match=message):
-            prepare(table(label=labels))
-
-
-@pytest.mark.parametrize("text", ["", "  \u200b", None, float("nan"), 7])
-def test_a_row_without_text_is_named(text):
-    rows = table()
-    rows["text"][4] = text
-    with pytest.raises(InputError, match="data, row 5: found"):
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "an empty text, expected a visible character"),
+        ("  \u200b", "an empty text"),
+        (None, "no text"),
+        (float("nan"), "no text"),
+        (7, "the text 7, expected a text"),
+        ("cut \ud83d", "half a surrogate pair in text, expected a text"),
+    ],
+)
+def test_a_row_without_text_is_named(text, found):
+    rows = [{"text": f"row {at}", "label": ("no", "yes")[at % 2]} for at in range(60)]
+    rows[4]["text"] = text
+    with pytest.raises(InputError, match=f"data, row 5: found {found}"):
         prepare(rows)
-
-
-def test_half_a_surrogate_pair_is_named_with_its_line(tmp_path):
-    rows = ['{"text": "a whole one", "label": "a"}', r'{"text": "cut \ud83d", "label": "b"}']
-    (path := tmp_path / "rows.jsonl").write_text("\n".join(rows))
-    records = read_tables(path)["train"]
-    with pytest.raises(InputError, match=r"rows\.jsonl:2: found half a surrogate pair in text, expected a text"):
-        read_rows(records, choose_columns(records))
 
 
 def test_held_out_rows_are_seeded_and_of_each_class_alike():
@@ -168,8 +171,12 @@ def test_no_text_stands_in_two_splits():
 def test_too_few_rows_and_labels_that_only_another_split_has():
     with pytest.raises(InputError, match="found 10 rows to learn from, expected at least 20"):
         prepare(table(10))
+    with pytest.raises(InputError, match="held-out rows beside 60 whose texts stand in train or test too"):
+        prepare(table(), dev=table(), test={"text": ["new"], "label": ["no"]})
     with pytest.raises(InputError, match="data, row 1: found the label 'maybe', expected one of no, yes"):
         prepare(table(), test={"text": ["x"], "label": ["maybe"]})
+    with pytest.raises(InputError, match="found no label in the test rows"):
+        prepare(table(), test={"text": ["new", "newer"], "label": [None, None]})
 
 
 def test_rows_for_a_model_have_its_classes():
@@ -248,19 +255,12 @@ def test_scores_have_the_range_that_is_named_or_that_of_the_training_rows():
         prepare(train, scores=(0, 5))
 
 
-@pytest.mark.parametrize("score", ["inf", "nan", float("inf")])
-def test_a_score_is_finite(score):
-    with pytest.raises(InputError, match=r"expected a finite number|expected a number"):
-        prepare(table(label=[0.0, 1.0, score] * 20), type="regression")
-
-
 def test_tables_of_pandas_are_read_as_files_are():
     frame = pd.DataFrame(table(label=[(1, 0, None)[at % 3] for at in range(60)])).convert_dtypes()
     assert prepare(frame).classes == ("0", "1")
-    words = pd.DataFrame({"tokens": [np.array(["a", "b"])] * 40, "tags": [np.array(["O", "B-X"])] * 40})
-    words["tokens"] = [np.array([f"w{at}", "b"]) for at in range(40)]
-    assert prepare(words, type="sequence-labelling").classes == ("O", "B-X")
-    assert prepare(words.to_dict("records"), type="sequence-labelling").classes == ("O", "B-X")
+    words = [{"tokens": np.array([f"w{at}", "b"]), "tags": np.array(["O", "B-X"])} for at in range(40)]
+    for tagged in (words, pd.DataFrame(words), [{name: tuple(row[name]) for name in row} for row in words]):
+        assert prepare(tagged, type="sequence-labelling").classes == ("O", "B-X")
     with pytest.raises(InputError, match="found the column label twice"):
         prepare(pd.DataFrame([["a", "x", "y"]], columns=["text", "label", "label"]))
     for columns in ({"text": ["a", "b"], "label": [1]}, {"text": "a", "label": 1}):
@@ -277,20 +277,25 @@ def test_names_in_a_list_may_hold_commas(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "columns", "labels"),
+    ("kind", "labels"),
     [
-        ("multi-label", ("text", "labels"), (["a", "b"], ["c"])),
-        ("multi-label", ("text", "labels"), ([0, 2], [])),
-        ("multi-label", ("text", "labels"), ({"a", "b"}, {"c"})),
-        ("multi-label", ("text", "labels"), (("a", "b"), ("c",))),
-        ("sequence-labelling", ("tokens", "tags"), (["O", "B-X"], ["O", "O"])),
+        ("multi-label", (["a", "b"], ["c"])),
+        ("multi-label", ([0, 2], [])),
+        ("multi-label", ({"a", "b"}, {"c"})),
+        ("multi-label", (("a", "b"), ("c",))),
+        ("sequence-labelling", (["O", "B-X"], ["O", "O"])),
     ],
 )
-def test_a_list_that_was_written_as_a_text_is_refused(tmp_path, kind, columns, labels):
+def test_a_list_that_was_written_as_a_text_is_refused(tmp_path, kind, labels):
     path, rows = tmp_path / "rows.csv", [(f"row {at}", labels[at % 2]) for at in range(60)]
-    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    pd.DataFrame(rows, columns=TASK_TYPES[kind].columns).to_csv(path, index=False)
     with pytest.raises(InputError, match=r"rows\.csv:2: found the list .* as a text, expected names alone"):
         prepare(path, type=kind)
+
+
+def test_a_list_makes_a_text_whose_words_may_hold_spaces():
+    rows = [{"tokens": ["w0", "New York"], "tags": ["O", "B-X"]}]
+    assert read_rows(read_tables(rows)["train"], Columns("tokens")).texts == ["w0 New York"]
 
 
 def test_words_and_their_tags_have_no_second_text():
@@ -301,68 +306,11 @@ def test_words_and_their_tags_have_no_second_text():
         prepare(rows, type="sequence-labelling")
 
 
-@pytest.mark.parametrize("kind", [list, tuple])
-@pytest.mark.parametrize("nothing", [None, float("nan")])
-def test_a_list_of_tags_has_one_at_each_place(kind, nothing):
-    rows = [{"tokens": kind([f"w{at}", "b"]), "tags": kind(["B-X", "O" if at else nothing])} for at in range(40)]
-    with pytest.raises(InputError, match="data, row 1: found nothing at a place in the tags, expected a name at each"):
-        prepare(rows, type="sequence-labelling")
-    data = prepare(rows[1:], type="sequence-labelling")
-    assert data.classes == ("O", "B-X")
-    assert set(data.train.labels) == {(1, 0)}
-
-
-def test_a_word_of_a_list_holds_no_space():
-    rows = [{"tokens": [f"w{at}", "New York"], "tags": ["O", "B-X"]} for at in range(40)]
-    with pytest.raises(InputError, match="data, row 1: found a space in the word 'New York' of tokens, expected none"):
-        prepare(rows, type="sequence-labelling")
-    assert read_rows(read_tables(rows)["train"], Columns("tokens")).texts[0] == "w0 New York"
-
-
-def test_an_object_is_no_label():
-    rows = [{"text": f"row {at}", "labels": {"kind": at % 2, "rude": 1}} for at in range(60)]
-    with pytest.raises(InputError, match=r"data, row 1: found the list .*'kind': 0.* as a text, expected names alone"):
-        prepare(rows, type="multi-label")
-    many = TASK_TYPES["multi-label"]
-    assert not many.known(rows_for(rows, ("kind", "rude"), labelled=False, kind=many).labels).any()
-
-
-def test_lists_are_no_classes_of_one_label():
-    rows = [{"text": f"row {at}", "labels": (["a"], ["a", "b"], [])[at % 3]} for at in range(60)]
-    with pytest.raises(
-        InputError, match=r"data: found lists as labels, such as .*'a'.*--type multi-label reads several"
-    ):
-        prepare(rows)
-    assert prepare(table(label=["[a]", "b"] * 30)).classes == ("[a]", "b")
-
-
-@pytest.mark.parametrize("yes", [1, 1.0, True, "1"])
-def test_a_yes_or_no_for_each_label_is_refused(yes):
-    rows = [{"text": f"row {at}", "labels": [type(yes)(at % 2), yes, yes]} for at in range(60)]
-    with pytest.raises(InputError, match="data, row 1: found a 0 or 1 for each label, expected the names of those"):
-        prepare(rows, type="multi-label")
-
-
 def test_a_folder_without_rows_to_train_on_is_named(tmp_path):
     pd.DataFrame(table(4)).to_csv(tmp_path / "test.csv", index=False)
     with pytest.raises(InputError, match="found the rows of test alone, expected some of train"):
         prepare(str(tmp_path))
     assert len(rows_for(str(tmp_path), ("no", "yes"), labelled=True)) == 4
-
-
-def test_held_out_rows_that_are_training_rows_are_told():
-    message = r"found 0 held-out rows beside 60 whose texts stand in train too, expected 4 or more; .* --dev FILE"
-    with pytest.raises(InputError, match=message):
-        prepare(table(), dev=table())
-    with pytest.raises(InputError, match="held-out rows beside 60 whose texts stand in train or test too"):
-        prepare(table(), dev=table(), test={"text": ["new"], "label": ["no"]})
-
-
-def test_test_rows_leave_rows_to_learn_from_and_have_labels():
-    with pytest.raises(InputError, match="found 0 rows to learn from beside 60 whose texts stand in test too"):
-        prepare(table(), test=table())
-    with pytest.raises(InputError, match="found no label in the test rows"):
-        prepare(table(), test={"text": ["new", "newer"], "label": [None, None]})
 
 
 def test_a_data_set_whose_test_labels_its_owner_keeps_can_be_trained_on():
