@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastbert_core.joining import Waiting, joined, together
@@ -44,19 +44,6 @@ def test_the_oldest_s_layer_runs_next():
     assert queue.next() is None
 
 
-def test_who_is_one_layer_behind_joins():
-    queue = waiting()
-    begun(queue, 3)
-    queue.admit(3, 16)
-    newcomer = queue.next()
-    assert newcomer.samples.tolist() == [3]
-    newcomer.layer += 1
-    queue.put_back(newcomer, np.ones(1, bool))
-    batch = queue.next()
-    assert batch.samples.tolist() == [0, 1, 2, 3]
-    assert_whole(batch)
-
-
 def test_who_fills_a_batch_waits_for_nobody():
     queue = waiting()
     begun(queue, 16)
@@ -94,21 +81,7 @@ def test_a_text_alone_is_not_padded():
     assert joined([group([9], 9)], SHAPES).hidden.shape[1] == 9
 
 
-def test_dropped_requests_are_forgotten_wherever_they_wait():
-    queue = waiting()
-    queue.admit(7, 16)
-    queue.admit(8, 16)
-    queue.put_back(group([16, 16, 16], 16), np.ones(3, bool))
-    queue.put_back(group([16], 16, layer=2, first=3), np.ones(1, bool))
-    queue.drop({1, 3, 8, 100})
-    assert len(queue) == 3
-    assert queue.next().samples.tolist() == [7]
-    batch = queue.next()
-    assert batch.samples.tolist() == [0, 2]
-    assert_whole(batch)
-    assert queue.next() is None
-
-
+@settings(max_examples=50)
 @given(
     lengths=st.lists(st.integers(1, 128), min_size=1, max_size=60),
     tokens=st.integers(1, 600),
@@ -127,6 +100,7 @@ def test_a_batch_holds_the_oldest_and_no_more_than_fits(lengths, tokens, seed):
         assert not any(shapes.width(lengths[row]) == shapes.width(oldest) for row in left)
 
 
+@settings(max_examples=50)
 @given(
     arrivals=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 4), st.integers(0, 3)), max_size=50),
     tokens=st.integers(1, 300),
