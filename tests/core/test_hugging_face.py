@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Dataset
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -95,31 +94,14 @@ def test_pipeline_classifies_as_the_engine_does_at_full_depth(folder, texts):
     assert [item["label"] for item in found] == [prediction.label for prediction in expected]
 
 
-class Rows(Dataset):
-    def __init__(self, encoded, labels):
-        self.encoded, self.labels = encoded, labels
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, row):
-        return {name: values[row] for name, values in self.encoded.items()} | {"labels": self.labels[row]}
-
-
 def test_trainer_trains_every_exit(folder, texts, tmp_path):
     model, tokenizer = FastBertModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    rows = Rows(dict(tokenizer(texts, padding=True, return_tensors="pt")), torch.arange(len(texts)) % 3)
+    encoded = tokenizer(texts, padding=True)
+    rows = [{name: encoded[name][at] for name in encoded} | {"labels": at % 3} for at in range(len(texts))]
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    options = {
-        "max_steps": 2,
-        "per_device_train_batch_size": 4,
-        "report_to": [],
-        "use_cpu": True,
-        "save_strategy": "no",
-    }
-    trainer = Trainer(
-        model, TrainingArguments(str(tmp_path / "trainer"), **options), train_dataset=rows, eval_dataset=rows
-    )
+    options = {"max_steps": 2, "per_device_train_batch_size": 4, "report_to": [], "use_cpu": True}
+    arguments = TrainingArguments(str(tmp_path / "trainer"), save_strategy="no", **options)
+    trainer = Trainer(model, arguments, train_dataset=rows, eval_dataset=rows)
     trainer.train()
     unmoved = [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])]
     assert not [name for name in unmoved if name.startswith("classifiers")]

@@ -1,6 +1,5 @@
 """Requests one at a time: the answers of `predict`, and what becomes of each request when something goes wrong."""
 
-import asyncio
 import gc
 import subprocess
 import sys
@@ -13,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from fastbert_core import adaptive, online
+from fastbert_core import adaptive
 from fastbert_core.engine import TOKEN_BUDGET, Engine
 from fastbert_core.errors import Closed, DeadlinePassed, InputError, QueueFull, RunError
-from fastbert_core.exit_rules import RULES, get_rule
+from fastbert_core.exit_rules import RULES
 from tests.core.small import LAYERS, WORDS, make_model, texts_of
 from tests.core.test_engine import limited
 
@@ -69,13 +68,15 @@ def assert_same(found, expected):
 # --- answers ---
 
 
-@pytest.mark.parametrize("rule", ["entropy", "patience", "energy"])
-def test_many_threads_get_what_predict_answers(engine, rule):
-    texts = texts_of(120)
+# A batch ahead: as on a GPU, whose answers are read when the next batch is on its way.
+@pytest.mark.parametrize(("rule", "ahead"), [("entropy", 0), ("entropy", 1), ("patience", 0), ("energy", 0)])
+def test_many_threads_get_what_predict_answers_beside_them(engine, monkeypatch, rule, ahead):
+    monkeypatch.setitem(adaptive.AHEAD, "cpu", ahead)
+    texts = texts_of(60)
     speeds = [SPEEDS[at % len(SPEEDS)] for at in range(len(texts))]
-    by_speed = {speed: engine.predict(texts, speed, rule=rule, batch_size=1) for speed in SPEEDS}
     with ThreadPoolExecutor(8) as pool:
         futures = list(pool.map(lambda text, speed: engine.submit(text, speed, rule=rule), texts, speeds))
+    by_speed = {speed: engine.predict(texts, speed, rule=rule) for speed in SPEEDS}
     for at, (future, speed) in enumerate(zip(futures, speeds, strict=True)):
         assert_same(future.result(TIMEOUT), by_speed[speed][at])
     assert len({future.result().exit_layer for future in futures}) > 1
@@ -96,25 +97,20 @@ def test_requests_of_several_rules_and_depths_run_together(engine, monkeypatch):
     assert (1, len(wanted)) in gate.layers
 
 
-def test_pairs_and_long_texts(engine):
+def test_pairs_and_long_texts_run_together_with_others(engine, monkeypatch):
     long = " ".join(WORDS * 3)
     texts, pairs = ["word1 word2", long, "word3"], ["word9", "word4 word5", long]
+    expected = [*engine.predict(texts, 0.4, pairs=pairs), *engine.predict(texts, 0.4)]
+    gate = Gate(engine.model, monkeypatch)
+    engine.submit("word1", 0)
+    gate.reached()
     futures = [engine.submit(text, 0.4, pair) for text, pair in zip(texts, pairs, strict=True)]
     futures += [engine.submit(text, 0.4) for text in texts]
-    expected = [*engine.predict(texts, 0.4, pairs=pairs), *engine.predict(texts, 0.4)]
+    gate.pass_all()
     for future, answer in zip(futures, expected, strict=True):
         assert_same(future.result(TIMEOUT), answer)
     assert [answer.truncated for answer in expected] == [False, True, True, False, True, False]
-
-
-def test_in_asyncio(engine):
-    texts = texts_of(30)
-
-    async def ask():
-        return await asyncio.gather(*(asyncio.wrap_future(engine.submit(text, 0.5)) for text in texts))
-
-    for found, expected in zip(asyncio.run(ask()), engine.predict(texts, 0.5), strict=True):
-        assert_same(found, expected)
+    assert gate.layers[:3] == [(1, 1), (1, 3), (1, 3)]  # the short ones, then the long ones, pairs and single texts
 
 
 def test_who_arrives_during_a_layer_joins(engine, monkeypatch):
@@ -130,23 +126,6 @@ def test_who_arrives_during_a_layer_joins(engine, monkeypatch):
     assert engine.online.counts.rows == 5 * LAYERS
 
 
-def test_a_batch_ahead_changes_no_answer(engine, monkeypatch):
-    """As on a GPU, whose answers are read when the next batch is on its way."""
-    monkeypatch.setitem(adaptive.AHEAD, "cpu", 1)
-    texts = texts_of(80)
-    futures = [engine.submit(text, 0.5) for text in texts]
-    for future, expected in zip(futures, engine.predict(texts, 0.5), strict=True):
-        assert_same(future.result(TIMEOUT), expected)
-
-
-def test_predict_goes_on_beside_it(engine):
-    texts = texts_of(60)
-    futures = [engine.submit(text, 0.5) for text in texts]
-    expected = engine.predict(texts, 0.5)
-    for future, answer in zip(futures, expected, strict=True):
-        assert_same(future.result(TIMEOUT), answer)
-
-
 # --- what is refused ---
 
 
@@ -155,9 +134,6 @@ def test_predict_goes_on_beside_it(engine):
     [
         ({"speed": 2}, "speed: found 2"),
         ({}, "found none of them, expected one of speed"),
-        ({"speed": 0.5, "speedup": 2}, "found speed and speedup"),
-        ({"speedup": 2}, "found no operating_points.json, expected operating points; `fastbert calibrate"),
-        ({"speed": 0.5, "rule": "entropi"}, "did you mean 'entropy'"),
         ({"speed": 0.5, "text": " "}, "texts: found nothing to be seen"),
         ({"speed": 0.5, "text": ["a"]}, "texts: found list at sample 1, expected a text"),
         ({"speed": 0.5, "pair": 5}, "pairs: found int at sample 1"),
@@ -223,20 +199,9 @@ def test_a_request_past_its_deadline_costs_no_further_layer(engine, monkeypatch)
     gate.pass_all()
     with pytest.raises(DeadlinePassed, match="the deadline passed before the request had an answer"):
         hasty.result(TIMEOUT)
+    assert issubclass(DeadlinePassed, TimeoutError)
     assert patient.result(TIMEOUT).exit_layer == LAYERS
     assert gate.layers == [(layer, 1) for layer in range(1, LAYERS + 1)]
-
-
-def test_a_deadline_passes_between_layers_too(engine, monkeypatch):
-    gate = Gate(engine.model, monkeypatch)
-    hasty = engine.submit("word2", 0, deadline=0.2)
-    gate.reached()
-    time.sleep(0.25)
-    gate.pass_all()
-    with pytest.raises(DeadlinePassed):
-        hasty.result(TIMEOUT)
-    assert gate.layers == [(1, 1)]
-    assert issubclass(DeadlinePassed, TimeoutError)
 
 
 def test_a_cancelled_request_costs_no_further_layer(engine, monkeypatch):
@@ -363,37 +328,34 @@ def test_a_rule_that_was_fitted_on_other_classes_fails_its_own_requests_alone(en
     assert engine.submit("word1", 0).result(TIMEOUT).exit_layer == LAYERS
 
 
-@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
-def test_out_of_memory_tries_smaller_batches(model, tokenizer, monkeypatch, error, caplog):
+# Which errors are such ones, test_engine.py holds.
+def test_out_of_memory_tries_smaller_batches(model, tokenizer, monkeypatch, caplog):
     text = " ".join(WORDS[:6])  # of 8 tokens
     monkeypatch.setitem(TOKEN_BUDGET, "cpu", 64)
     with Engine(model, tokenizer) as engine:
         expected = engine.predict(text, 0.3)
-        limited(engine.model, monkeypatch, 2, error)
+        limited(engine.model, monkeypatch, 2, MemoryError())
         futures = [engine.submit(text, 0.3) for _ in range(40)]
         for future in futures:
             assert_same(future.result(TIMEOUT), expected)
     assert "memory ran out; going on with smaller batches" in caplog.text
 
 
-def test_out_of_memory_for_small_batches_too_fails_those_and_no_others(model, tokenizer, monkeypatch):
-    with Engine(model, tokenizer) as engine:
-        with monkeypatch.context() as patch:
-            limited(engine.model, patch, 0, MemoryError())
-            futures = [engine.submit("word1", 0) for _ in range(3)]
-            for future in futures:
-                with pytest.raises(RunError, match="memory ran out, even for smaller batches"):
-                    future.result(TIMEOUT)
-        assert engine.submit("word1", 1).result(TIMEOUT).exit_layer == 1
-
-
-def test_what_a_layer_raises_reaches_its_requests(model, tokenizer, monkeypatch):
-    with Engine(model, tokenizer) as engine:
-        with monkeypatch.context() as patch:
-            limited(engine.model, patch, 0, RuntimeError("something else"))
-            with pytest.raises(RuntimeError, match="something else"):
-                engine.submit("word1", 0).result(TIMEOUT)
-        assert engine.submit("word1", 1).result(TIMEOUT).exit_layer == 1
+@pytest.mark.parametrize(
+    ("error", "told", "message"),
+    [
+        (MemoryError(), RunError, "memory ran out, even for smaller batches"),
+        (RuntimeError("something else"), RuntimeError, "something else"),
+    ],
+)
+def test_what_a_layer_raises_reaches_its_requests_and_no_others(engine, monkeypatch, error, told, message):
+    with monkeypatch.context() as patch:
+        limited(engine.model, patch, 0, error)
+        futures = [engine.submit("word1", 0) for _ in range(3)]
+        for future in futures:
+            with pytest.raises(told, match=message):
+                future.result(TIMEOUT)
+    assert engine.submit("word1", 1).result(TIMEOUT).exit_layer == 1
 
 
 def test_a_thread_that_fails_leaves_nobody_waiting(model, tokenizer, monkeypatch, caplog):
@@ -433,16 +395,3 @@ def test_nothing_is_lost_among_deadlines_and_cancellations(model, tokenizer, mon
             assert isinstance(future.exception(0), DeadlinePassed)
     assert answered > 50
     assert engine.online.under_way == 0
-
-
-def test_single_samples_together():
-    encoded = [
-        online.Encoded(np.array([2, 8, 3], np.int32), None, np.array([0, 3])),
-        online.Encoded(np.array([2, 9], np.int32), np.array([0, 1], np.int8), np.array([0, 2])),
-    ]
-    both = online.together(encoded)
-    assert both.ids.tolist() == [2, 8, 3, 2, 9]
-    assert both.segments.tolist() == [0, 0, 0, 0, 1]
-    assert both.lengths.tolist() == [3, 2]
-    assert online.together(encoded[:1]).segments is None
-    assert isinstance(online.Request(encoded[0], adaptive.Leaving(get_rule("entropy"), 0, 4)).future, Future)
