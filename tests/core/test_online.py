@@ -260,13 +260,6 @@ def test_closing_without_finishing_refuses_each(model, tokenizer, monkeypatch):
     assert engine.online.under_way == 0
 
 
-def test_closing_what_never_began(model, tokenizer):
-    with Engine(model, tokenizer) as engine:
-        pass
-    with pytest.raises(Closed):
-        engine.submit("word1", 0)
-
-
 def test_an_engine_that_nobody_holds_ends_its_thread(model, tokenizer):
     engine = Engine(model, tokenizer)
     future, thread = engine.submit("word1", 0), engine.online._thread
