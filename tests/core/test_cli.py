@@ -125,6 +125,8 @@ FAULTS = [
     (["train", "reviews.csv", "--out", "model", *QUICK], "model: found a trained model.*--replace"),
     (["train", "reviews.csv", "--out", "m", "--training", "pkd", *QUICK], "training: found 'pkd'"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--training", "imitation"], "without a classifier"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--test", "reviews.csv"], "whose texts stand in test too"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--dev", "reviews.csv"], "0 held-out rows beside 240 whose texts"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--max-tokens", "900"], "an encoder for 128 tokens, expected one"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--epochs", "0"], "--epochs: found '0', expected a whole number"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--seed", "-1"], "seed: found -1, expected a whole number from 0"),

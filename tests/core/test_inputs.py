@@ -293,9 +293,11 @@ def test_a_list_that_was_written_as_a_text_is_refused(tmp_path, kind, labels):
         prepare(path, type=kind)
 
 
-def test_a_list_makes_a_text_whose_words_may_hold_spaces():
-    rows = [{"tokens": ["w0", "New York"], "tags": ["O", "B-X"]}]
-    assert read_rows(read_tables(rows)["train"], Columns("tokens")).texts == ["w0 New York"]
+def test_a_list_makes_a_text_whose_words_may_hold_spaces_but_not_where_each_has_a_tag():
+    rows = [{"tokens": [f"w{at}", "New York"], "tags": ["O", "B-X"]} for at in range(40)]
+    with pytest.raises(InputError, match="data, row 1: found a space in the word 'New York' of tokens, expected none"):
+        prepare(rows, type="sequence-labelling")
+    assert read_rows(read_tables(rows)["train"], Columns("tokens")).texts[0] == "w0 New York"
 
 
 def test_words_and_their_tags_have_no_second_text():
