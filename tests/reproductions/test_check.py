@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions import check, check_training, cli, flops
+from reproductions import check, check_training, cli, flops, pages
 from reproductions.check_training import above_baseline, repeated, trained_numbers
-from reproductions.claims import Claim, held, read_claims, updated
+from reproductions.claims import Claim, held, read_claims, same_files, updated
 from reproductions.measure import measure
 from reproductions.tables import read_table, table_path, write_table
 from tests.factories import change_run, make_trace, store, trace_file
@@ -21,6 +21,7 @@ from tests.factories import change_run, make_trace, store, trace_file
 PROJECT = Path(__file__).parents[2]
 PLACE = ("live", "dbpedia", "smoke")
 GOOD = "live,dbpedia,smoke,accuracy,71.5,1,a run,noise,"
+pytestmark = pytest.mark.usefixtures("few_draws")
 
 
 def replace(path, old, new):
@@ -31,7 +32,7 @@ def replace(path, old, new):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(tmp_path_factory, few_draws):
     """A results folder in order: one small task of the smoke profile, quick to measure."""
     results = tmp_path_factory.mktemp("kept")
     traces = [make_trace(40, training=training) for training in ("self-distillation", "labels", "reverse-kl")]
@@ -63,6 +64,11 @@ def gate(tmp_path):
     return checked
 
 
+def doubted(folder):
+    """What the gate says of a profile's runs and traces that are not in order, by metric."""
+    return {finding.metric: finding.found for finding in check.provenance(folder) if finding.ok != "yes"}
+
+
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A copy of the claims, which the gate reads and updates."""
@@ -92,23 +98,31 @@ def test_a_changed_digit_is_named_by_line_and_column(copy, gate, capsys):
     assert all(text in printed for text in (*failed, "expected", "found", "difference", "allowed"))
 
 
-def test_a_missing_row_is_named(copy, gate):
-    path = table_path(copy, "speed_accuracy")
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[:3] + lines[4:]))
-    code, failed = gate(copy)
-    assert (code, list(failed)) == (1, ["speed_accuracy.csv, line 4, speed"])
-    path.write_text("".join(lines[:-1]))
-    assert list(gate(copy)[1]) == [f"speed_accuracy.csv, line {len(lines)}, task"]
+@pytest.mark.parametrize(
+    ("spoilt", "named"),
+    [
+        ("a,b\n1,2\n5,6\n", "line 3, a"),
+        ("a,b\n1,2\n3,4\n", "line 4, a"),
+        ("a,b\r\n1,2\n3,4\n5,6\n", "line 1"),
+        ("a,ba\rb1,2\n3,4\n5,6\n", "line 1"),
+        ('a,b"1,2\n3,4\n5,6\n', 'line 1, b"1'),
+    ],
+)
+def test_a_missing_row_and_a_line_that_is_none_of_a_csv_are_named(tmp_path, spoilt, named):
+    paths = tmp_path / "kept.csv", tmp_path / "made.csv"
+    for path, text in zip(paths, (spoilt, "a,b\n1,2\n3,4\n5,6\n"), strict=True):
+        path.write_bytes(text.encode())
+    finding = same_files(PLACE, "t.csv", *paths)
+    assert (finding.metric, finding.ok) == (f"t.csv, {named}", "no")
 
 
-@pytest.mark.parametrize("spoil", ["\r\n", "a\rb", '"'])
-def test_a_line_that_is_none_of_a_csv_is_named(copy, gate, spoil):
-    path = table_path(copy, "exit_layers")
-    path.write_bytes(path.read_bytes().replace(b"\n", spoil.encode(), 1))
-    code, failed = gate(copy)
-    assert code == 1
-    assert "exit_layers.csv, line 1" in next(iter(failed))
+def test_a_page_whose_block_is_not_of_the_tables_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(pages.BLOCKS, "mine", lambda tables: "new")
+    page = tmp_path / "page.md"
+    page.write_text(f"a\n{pages.BEGIN}mine -->\n\nold\n\n{pages.END}\n")
+    (finding,) = check.made_page(page)
+    assert finding.metric.endswith("page.md, line 4")
+    assert (finding.expected, finding.found, finding.ok) == ("old", "new", "no")
 
 
 def test_missing_and_foreign_files_are_named(copy, gate):
@@ -141,34 +155,23 @@ def test_a_flipped_byte_of_a_trace_is_named(copy, gate):
     assert failed["measured from the traces"]["found"].startswith(f"{path}: ")
 
 
-def test_missing_and_foreign_traces_are_named(copy, gate):
+def test_missing_and_foreign_traces_are_named(copy):
     path = trace_file(copy, "epoch-3.npz")
     moved = path.rename(path.with_name("epoch-33.npz"))
-    failed = gate(copy)[1]
-    assert failed[path.relative_to(copy).as_posix()]["found"] == "no file"
-    assert failed[moved.relative_to(copy).as_posix()]["expected"] == "a file that a run lists"
-    moved.rename(path)
-    path = trace_file(copy, "run.json")
-    replace(path, '"task"', '"tusk"')
-    code, failed = gate(copy)
-    assert (code, set(failed)) == (1, {"measured from the traces", "runs"})
-    assert failed["runs"]["found"].startswith(f"{path}: found task, tusk missing or unknown")
+    missing, foreign = (name.relative_to(copy).as_posix() for name in (path, moved))
+    assert doubted(copy) == {missing: "no file", foreign: "a file"}
 
 
-def test_a_run_must_name_clean_code_and_leave_a_test_trace(copy, gate):
+def test_a_run_must_name_clean_code_and_leave_a_test_trace(copy):
     runs, trainings = read_table(copy, "runs"), ("self-distillation", "labels", "reverse-kl")
     changes = ({"git_dirty": "yes"}, {"git_sha": None, "git_dirty": None}, {"git_dirty": None})
     for training, change in zip(trainings, changes, strict=True):
         change_run(copy, change, training=training)
-    measure(copy)
-    code, failed = gate(copy)
     dirty, bare, unknown = (f"run {run}, code" for run in runs.set_index("training")["run_id"][[*trainings]])
-    assert (code, set(failed)) == (1, {dirty, bare, unknown})
-    assert failed[dirty]["found"] == f"{'0' * 40} and changes to it"
-    assert failed[bare]["found"] == failed[unknown]["found"] == "no commit"
+    assert doubted(copy) == {dirty: f"{'0' * 40} and changes to it", bare: "no commit", unknown: "no commit"}
     change_run(copy, {"traces": {}}, training="labels")
     run_id = runs.loc[runs["training"] == "labels", "run_id"].iloc[0]
-    assert gate(copy)[1][f"run {run_id}, test trace"]["found"] == "no file"
+    assert doubted(copy)[f"run {run_id}, test trace"] == "no file"
 
 
 def test_a_table_of_trainings_without_traces_keeps_its_form_and_must_name_clean_code(copy, gate):
@@ -176,9 +179,9 @@ def test_a_table_of_trainings_without_traces_keeps_its_form_and_must_name_clean_
     sha = read_table(copy, "grid")["git_sha"].iloc[0]
     assert gate(copy) == (0, {})
     replace(path, f"{sha},no,", f"{sha},yes,")
-    assert gate(copy)[1]["grid.csv, code"]["found"] == "a commit and changes to it"
+    assert doubted(copy) == {"grid.csv, code": "a commit and changes to it"}
     replace(path, f"{sha},yes,", f"{sha},perhaps,")
-    assert f"{path}, line" in gate(copy)[1]["runs"]["found"]
+    assert f"{path}, line" in doubted(copy)["runs"]
 
 
 def test_runs_out_of_order_are_named(copy, gate):
@@ -186,10 +189,6 @@ def test_runs_out_of_order_are_named(copy, gate):
     code, failed = gate(copy)
     assert (code, set(failed)) == (1, {"measured from the traces", "runs"})
     assert all("run.json: profile: found quick" in row["found"] for row in failed.values())
-    change_run(copy, {"profile": "smoke"})
-    replace(table_path(copy, "runs"), "smoke", "quick")
-    code, failed = gate(copy)
-    assert (code, set(failed)) == (1, {"runs.csv, line 2, profile"})
 
 
 def test_the_committed_count_is_held_against_todays(copy, gate, monkeypatch):
@@ -205,7 +204,6 @@ def test_the_committed_count_is_held_against_todays(copy, gate, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--tier", "exact", "--results-dir", "nowhere"], "standard: found no such folder"),
         (["--update"], "expected --update and --reason together"),
         (["--reason", "why"], "expected --update and --reason together"),
         (["--update", "--reason", " \n "], "expected --update and --reason together"),
@@ -267,8 +265,6 @@ def test_a_claim_that_nothing_is_found_for_fails_and_no_update_helps(copy, gate,
     [
         ("slow" + GOOD[4:], "line 3: tier: found 'slow', expected one of exact, live"),
         (GOOD.replace("71.5", "nan"), "line 3: expected: found 'nan', expected a number"),
-        (GOOD.replace("71.5", "1e999999"), "line 3: expected: found '1e999999', expected a number"),
-        (GOOD.replace("71.5", ""), "line 3: expected: found '', expected a number"),
         (GOOD.replace(",1,", ",-1,"), "line 3: tolerance: found '-1', expected a number of at least 0"),
         (GOOD.replace(",1,", ",inf,"), "line 3: tolerance: found 'inf', expected a number"),
         (GOOD.replace("noise", " "), "line 3: reason: found ' ', expected a text"),
