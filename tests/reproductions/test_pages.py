@@ -7,16 +7,9 @@ import pytest
 from fastbert_core.errors import InputError
 from fastbert_core.uncertainty import uncertainty
 from reproductions import blocks, pages
-from reproductions.checkout import ROOT
 from reproductions.columns import TABLES
 from reproductions.figure4_luha import check
 from tests.factories import binary_trace
-
-
-@pytest.mark.parametrize("path", pages.pages(), ids=str)
-def test_a_committed_page_is_of_the_committed_tables(path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    assert pages.made(path) == path.read_text(encoding="utf-8")  # else: python -m reproductions.pages
 
 
 def test_every_block_stands_on_a_page():
@@ -71,31 +64,6 @@ def shown(name, **tables):
     lines = blocks.BLOCKS[name](Empty(tables)).splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
-
-
-def test_measured_stands_over_reported_and_what_is_missing_is_empty():
-    columns = ["task", "model", "setting", "accuracy", "speedup", "reported_accuracy", "reported_speedup", "train_rows"]
-    rows = pd.DataFrame(
-        [
-            ("dbpedia", "BERT", "12 layers", 98.3, 1.0, 99.31, 1.0, 12022),
-            ("dbpedia", "FastBERT", "speed=0.1", 98.2, 3.681, np.nan, np.nan, 12022),
-            ("book-review", "DistilBERT", "1 layers", 80.0, 12.023, 81.33, np.nan, 4000),
-            ("mine", "BERT", "12 layers", 50.0, 1.0, np.nan, np.nan, 10),
-        ],
-        columns=columns,
-    ).assign(test_rows=7600)
-    found = [{key: cell for key, cell in row.items() if cell} for row in shown("table2", table2=rows)]
-    assert found == [
-        {"task": "book-review", "": "measured, 4,000 / 7,600 rows", "DistilBERT, 1 layers": "80.00 · 12.02x"},
-        {"": "paper", "DistilBERT, 1 layers": "81.33"},
-        {
-            "task": "dbpedia",
-            "": "measured, 12,022 / 7,600 rows",
-            "BERT": "98.30 · 1.00x",
-            "FastBERT, speed 0.1": "98.20 · 3.68x",
-        },
-        {"": "paper", "BERT": "99.31 · 1.00x"},
-    ]
 
 
 def test_a_student_that_is_rarely_sure_loses_by_its_shares():
@@ -158,36 +126,6 @@ def test_luha_counts_classifiers_that_fall_and_leaves_few_samples_out():
     assert row["at"] == "seed 7, layer 2: 0.2-0.3 to 0.3-0.4"  # they fall, by 5 points, least of all
 
 
-def test_the_headline_of_luha_tells_of_tests_and_of_the_bound():
-    rows = luha_rows((90, 80, 70, 60), (90, 50, 80, 60))
-    (row,) = [row for row in shown("headline", luha=rows) if "LUHA" in row["what"]]
-    bound = rows["largest_rise_high"].max()
-    told = f"it rises significantly between bins with 1, but rises of up to {bound:.1f} points between small bins"
-    assert row["found"].startswith(f"as a trend for 1 of 2 classifiers; {told}")
-
-
-def test_how_far_from_a_line():
-    speed = np.arange(101) / 100
-    rows = pd.DataFrame({"task": "dbpedia", "model": "FastBERT", "speed": speed, "speedup": 1 + speed**2})
-    (row,) = shown("linear", speed_accuracy=rows)
-    assert row["speed 0.5"] == "1.25x"
-    assert row["farthest from the line"] == "-0.25x at speed 0.5"
-    assert row["R²"] == f"{np.corrcoef(speed, speed**2)[0, 1] ** 2:.3f}"
-
-
-def test_many_classes_shows_what_each_threshold_does_and_which_doubles_speed():
-    curve = pd.DataFrame(
-        [(0.0, 93.0, 12.0, 0.95), (0.09, 92.5, 8.0, 1.4), (0.2, 90.0, 5.0, 2.2), (0.6, 80.0, 2.0, 5.0)],
-        columns=["threshold", "accuracy", "mean_layers", "speedup"],
-    ).assign(training="self-distillation")
-    rules = ("entropy", "entropy-tempered", "max-prob", "max-prob-tempered")
-    rows = pd.concat(curve.assign(task=task, rule=rule) for task in ("banking77", "trec6") for rule in rules)
-    found = [[*row.values()] for row in shown("many_classes", **{"more/exit_rules": rows})]
-    assert [row[:3] for row in found] == [["banking77", "77", rule] for rule in rules]
-    threshold = ["92.50, 8.0 layers", "90.00, 5.0 layers", "90.00, 5.0 layers", "80.00, 2.0 layers"]
-    assert found[0][3:] == [*threshold, "0.2000", "0.6000"]
-
-
 def test_what_others_print_stands_beside_ours_of_the_same_task():
     rows = pd.DataFrame(
         [
@@ -205,32 +143,3 @@ def test_what_others_print_stands_beside_ours_of_the_same_task():
     assert found[2:5] == ["ALBERT-base", "58.9", "61.2 at 1.57x"]
     theirs, own = "+3.00 [-1.00, +4.00], 6.1 layers", "entropy: +1.00 [-1.00, +4.00], 5.9 layers"
     assert found[5:] == ["matthews 55.00", theirs, own]
-
-
-def timed(batch, speed, efficiency, overhead=np.nan):
-    place = {"task": "dbpedia", "device": "cpu", "precision": "fp32", "machine": "m; 2 threads; avx2; torch 2"}
-    return place | {"batch": batch, "speed": speed, "efficiency": efficiency, "overhead_at_speed_0": overhead}
-
-
-def test_seconds_in_short_are_of_early_exits_and_their_overhead_of_none():
-    rows = [timed(32, 0.0, 1.0, 1.06), timed(32, 0.1, 0.9), timed(32, 0.5, 0.97), timed(1, 0.0, 1.0, 1.2)]
-    (found,) = shown("in_short", efficiency=pd.DataFrame([*rows, timed(1, 0.2, 1.02)]))
-    assert found == {
-        "task, device, precision": "dbpedia, cpu, fp32",
-        "efficiency, batch 32": "0.90 to 0.97",
-        "overhead, batch 32": "1.06",
-        "efficiency, batch 1": "1.02 to 1.02",
-        "overhead, batch 1": "1.20",
-    }
-
-
-def test_a_long_table_of_a_bench_is_folded_by_class_of_machine():
-    rows = pd.DataFrame([timed(32, speed, 0.9) for speed in (0.1, 0.2, 0.5, 0.9)]).reindex(
-        columns=[*TABLES["efficiency"]]
-    )
-    short, long = (
-        blocks.BLOCKS["efficiency"](blocks.Tables(efficiency=table)) for table in (rows, pd.concat([rows] * 3))
-    )
-    assert "<details>" not in short
-    assert long.startswith("<details>\n<summary>AVX2 (m; 2 threads; avx2; torch 2)</summary>\n\n| task")
-    assert long.endswith("|\n\n</details>")
