@@ -11,11 +11,12 @@ from reproductions.tables import read_table, write_table
 from reproductions.task_metrics import task_metrics
 from tests.factories import make_task, make_trace, store
 
+pytestmark = pytest.mark.usefixtures("few_draws")
 TINY = {"layers": 12, "hidden": 16, "intermediate": 32, "heads": 2}  # beside which a student is large
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["tiny", "base"])
-def printed(request, tmp_path_factory):
+def printed(request, tmp_path_factory, few_draws):
     """(whether the encoder is tiny, what `run` prints of a task of one's own, table 2, the results folder)"""
     encoder = {"encoder": TINY} if request.param else {}
     folder = store(tmp_path_factory.mktemp("results") / "smoke", make_task("tickets", samples=40, **encoder))
