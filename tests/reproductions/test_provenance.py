@@ -104,11 +104,6 @@ def test_the_machine_tells_its_arithmetic(monkeypatch):
     assert [provenance.machine(CPU)["arithmetic"] for _ in range(2)] == ["AVX2, 1 thread", "AVX2, 2 threads"]
 
 
-def test_one_commit_is_named_once(tmp_path, code):
-    code("a")
-    assert worked(tmp_path / "own").columns(worked(tmp_path / "first"), *STAGES)["resumed_at"] is None
-
-
 def test_results_and_a_users_files_do_not_make_the_code_dirty(tmp_path, monkeypatch):
     def git(*arguments):
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]

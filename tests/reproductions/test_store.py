@@ -1,7 +1,6 @@
 """The runs of a results folder: whole or not there, and refused in one line where one is not in order."""
 
 import itertools
-import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from fastbert_core.errors import InputError
 from fastbert_core.files import remove_partial, sha256
 from reproductions.columns import TABLES
-from reproductions.store import find_runs, load_traces, put_run, run_folder, runs_table
+from reproductions.store import find_runs, load_traces, put_run, run_folder
 from reproductions.tables import read_table
 from tests.factories import BACKBONE, change_run, make_task, make_trace, run_row, store, trace_file
 
@@ -43,24 +42,6 @@ def test_a_run_comes_back_as_it_was_put(tmp_path):
     (loaded,) = run.traces(split="test")
     assert np.array_equal(loaded.probabilities, trace.probabilities)
     assert loaded.metadata == trace.metadata
-
-
-def test_equal_runs_give_equal_bytes(tmp_path):
-    folders = [store(tmp_path / name, make_task(samples=5)) for name in "ab"]
-    first, second = (
-        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
-        for folder in folders
-    )
-    assert first == second
-    assert len(first) == 1 + 7 + 17  # runs.csv, a run.json each, traces
-
-
-def test_the_table_of_runs_is_theirs(tmp_path):
-    store(tmp_path, [make_trace(20), make_trace(20, seed=8), make_trace(20, task="lcqmc")])
-    table = runs_table(find_runs(tmp_path))
-    assert sorted(table["run_id"]) == sorted(read_table(tmp_path, "runs")["run_id"])
-    assert set(table["train_rows"]) == {20000}
-    assert json.loads(table["hyperparameters"][0]) == {"batch": 32}
 
 
 @pytest.mark.parametrize(
