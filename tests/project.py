@@ -9,10 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-@cache
 def modules(*folders: str) -> dict[str, ast.Module]:
     """Every Python file below the folders, parsed, by its path."""
-    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return {path: tree for folder in folders for path, tree in _parsed(folder).items()}
+
+
+@cache
+def _parsed(folder: str) -> dict[str, ast.Module]:
+    paths = sorted((ROOT / folder).rglob("*.py"))
     return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
