@@ -67,7 +67,7 @@ def paper(monkeypatch):
 
 
 @given(odd_traces())
-@fuzz(8)
+@fuzz(5)
 def test_odd_traces(tmp_path, paper, traces):
     folder = tmp_path / "standard"
     shutil.rmtree(folder, ignore_errors=True)
@@ -95,7 +95,7 @@ def measured(tmp_path_factory):
 
 
 @given(st.data())
-@fuzz(12)
+@fuzz(8)
 def test_figures_of_incomplete_tables(measured, tmp_path, monkeypatch, capsys, data):
     drawn = [name for name in FIGURES if all(table_path(measured, table).is_file() for table in FIGURES[name].tables)]
     name = data.draw(st.sampled_from(sorted(set(drawn) - {"ablation"})))

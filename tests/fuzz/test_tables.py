@@ -66,7 +66,7 @@ def as_text(rows, quoting=csv.QUOTE_MINIMAL):
 
 
 @given(tables())
-@fuzz(50)
+@fuzz(25)
 def test_what_is_in_order_comes_back(tmp_path, table):
     name, rows = table
     path = table_path(tmp_path, name)
@@ -91,14 +91,14 @@ def changed_cells(draw):
 
 
 @given(changed_cells(), st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))
-@fuzz(120)
+@fuzz(60)
 def test_changed_cells(tmp_path, table, quoting):
     name, rows = table
     check(tmp_path, name, as_text(rows, quoting).encode("utf-8", "surrogatepass"))
 
 
 @given(st.data())
-@fuzz(160)
+@fuzz(80)
 def test_damaged_bytes(tmp_path, data):
     name, rows = data.draw(tables())
     check(tmp_path, name, data.draw(damaged(as_text(rows).encode(), tokens)))

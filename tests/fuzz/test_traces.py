@@ -46,7 +46,7 @@ def write(path, arrays):
 
 
 @given(traces())
-@fuzz(100)
+@fuzz(60)
 def test_what_is_in_order_comes_back(tmp_path, trace):
     path = tmp_path / "t.npz"
     save_trace(trace, path)
@@ -94,18 +94,18 @@ def wrong_array(draw):
     traces(),
     st.lists(st.tuples(st.sampled_from(("probabilities", "labels", "tokens")), wrong_array()), min_size=1, max_size=2),
 )
-@fuzz(250)
+@fuzz(150)
 def test_changed_arrays(tmp_path, trace, changes):
     arrays, path = arrays_of(trace), tmp_path / "t.npz"
     for name, change in changes:
-        if arrays[name].size:
+        if arrays[name].size and arrays[name].ndim:  # a second change may find nothing left, or a number
             arrays[name] = np.asarray(change(arrays[name]))
     write(path, arrays)
     check(path, arrays)
 
 
 @given(traces(), st.data())
-@fuzz(250)
+@fuzz(150)
 def test_changed_metadata(tmp_path, trace, data):
     arrays, path = arrays_of(trace), tmp_path / "t.npz"
     metadata, junk = arrays["metadata"], st.sampled_from(JUNK)
@@ -132,7 +132,7 @@ def test_changed_metadata(tmp_path, trace, data):
 
 
 @given(traces(), st.booleans(), st.data())
-@fuzz(200)
+@fuzz(120)
 def test_damaged_bytes(tmp_path, trace, ours, data):
     path = tmp_path / "t.npz"
     if ours:

@@ -136,10 +136,3 @@ def test_huge_lines(tmp_path, size, filler, column):
     huge = filler * (size // len(filler.encode()))
     line = f"{huge}\tone" if column else f"1\t{huge}"
     check(tmp_path, "tsv", f"label\ttext_a\n0\tone\n{line}\n2\ttwo\n".encode(), SINGLE)
-
-
-@pytest.mark.parametrize("suffix", PACK)
-@given(data=st.binary(max_size=60) | st.sampled_from([b"", b"\n", b"\xef\xbb\xbf", b"\x1f\x8b", b"\xfd7zXZ\0"]))
-@fuzz(60)
-def test_any_bytes(tmp_path, suffix, data):
-    check(tmp_path, suffix, data, SINGLE)
