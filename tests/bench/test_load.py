@@ -1,29 +1,24 @@
 """The load bench: its arrivals, its ways of serving, and the whole command on the smoke model."""
 
-import os
-import subprocess
-import sys
 import time
 from concurrent.futures import Future
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bench.load.__main__ import STEPS, main
+from bench import tables
+from bench.load.__main__ import main
 from bench.load.arrivals import BURST, arrivals, observe
 from bench.load.ways import WAYS, server
 from fastbert_core.engine import Engine
 from fastbert_core.errors import QueueFull
 from plots.load import draw
-from reproductions.bench_blocks import BLOCKS, Tables
-from reproductions.columns import TABLES
 from reproductions.machines import class_of
 from reproductions.tables import check_table
 from tests.core.small import LAYERS, make_model, make_tokenizer, texts_of
 
-ROOT = Path(__file__).parents[2]
+STEPS = (0.25, 0.9, 2.5)  # fewer than the command has, below the ceiling and above
 
 
 @pytest.mark.parametrize("kind", ["poisson", "bursty"])
@@ -79,13 +74,13 @@ def test_every_way_answers_all(way):
     assert exits == expected
 
 
-def test_the_command_runs(tmp_path):
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("FASTBERT_")}
-    command = [sys.executable, "-m", "bench.load", "--quick", "--precision", "fp32"]
-    done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "THE SMOKE MODEL" in done.stdout
-    table = pd.read_csv(done.stdout.splitlines()[-1]).query("precision == 'fp32'")
+def test_the_command_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr("bench.load.__main__.STEPS", STEPS)
+    assert main(["--quick", "--precision", "fp32"]) == 0
+    said = capsys.readouterr().out
+    assert "THE SMOKE MODEL" in said
+    table = pd.read_csv(said.splitlines()[-1])
     assert set(table["way"]) == set(WAYS)
     assert set(table["arrivals"]) == {"poisson", "bursty"}
     dense = table[table["way"] == "dense"]
@@ -120,30 +115,3 @@ def test_bad_options(words, capsys):
 )
 def test_classes_of_machines(machine, expected):
     assert class_of(machine) == expected
-
-
-def row(way, rate, p99, machine="m; 2 threads; avx2; torch 2"):
-    numbers = dict.fromkeys(TABLES["load"], 1.0) | {"p99_ms": p99, "rate": rate, "objective_ms": 50.0, "goodput": rate}
-    return numbers | {"task": "t", "precision": "fp32", "arrivals": "poisson", "way": way, "machine": machine}
-
-
-def test_the_page_says_how_far_each_way_gets_by_machine():
-    steps = [
-        ("dense", 10, 50),
-        ("dense", 20, 80),
-        ("waiting", 10, 60),
-        ("ours", 10, 20),
-        ("ours", 25, 49),
-        ("ours", 40, 99),
-    ]
-    rows = [row(*step) for step in steps] + [row(*step, machine="n; 1 threads; amx_bf16; torch 2") for step in steps]
-    tables = Tables()
-    tables["load"] = pd.DataFrame(rows)
-    text = BLOCKS["load"](tables)
-    assert [line for line in text.splitlines() if line.endswith("):")] == [
-        "AMX (n; 1 threads; amx_bf16; torch 2):",
-        "AVX2 (m; 2 threads; avx2; torch 2):",
-    ]
-    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if "| ours " in line]
-    assert len(cells) == 2
-    assert cells[0][4:8] == ["ours", "50", "25.0", "2.50"]

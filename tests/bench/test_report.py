@@ -307,15 +307,6 @@ def test_a_report_without_sound_numbers_is_refused_by_name_and_leaves_no_table(t
     assert [file.name for file in tmp_path.rglob("*")] == ["report.json"]
 
 
-def test_a_table_in_the_way_is_refused_in_one_line(tmp_path, capsys):
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "efficiency.csv").write_text("task\n")
-    path = tmp_path / "report.json"
-    path.write_text(json.dumps(report_of(timed(way(0.0, 12, 24.0), way(None, 12, 20.0)))))
-    assert report.main([str(path)]) == 2
-    assert "efficiency.csv, line 1: column 2: found none, expected device" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("name", "begin", "words"),
     [("rivals", rivals, [models.SMOKE]), ("load", load, ["--quick"]), ("scaling", scale.main, ["--smoke"])],
