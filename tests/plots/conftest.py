@@ -19,6 +19,8 @@ from reproductions.tables import read_table, write_tables
 from tests.factories import BACKBONE, BERT, make_task, on_encoder, store
 from tests.plots.report_page import Page
 
+TWO = ("overview", "exit_layers")
+
 
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory):
@@ -81,35 +83,46 @@ def draw(measured):
     return drawn
 
 
+def blank(tables):
+    figure = Figure((1, 1))
+    figure.text(0, 0, "50% of #1 isn't")
+    return figure
+
+
+def only(patch, *names):
+    """Let there be the figures of these names and no more, and blank ones, which are quick."""
+    for registry, figures in (("FIGURES", FIGURES), ("BENCH_FIGURES", BENCH_FIGURES)):
+        few = {name: drawing._replace(draw=blank) for name, drawing in figures.items() if name in names}
+        patch.setattr(gallery, registry, few)
+
+
 @pytest.fixture
 def blank_figures(monkeypatch):
-    """Lets there be the figures of these names and no more, and blank ones, which are quick."""
-
-    def blank(tables):
-        figure = Figure((1, 1))
-        figure.text(0, 0, "50% of #1 isn't")
-        return figure
-
-    def only(*names):
-        for registry, figures in (("FIGURES", FIGURES), ("BENCH_FIGURES", BENCH_FIGURES)):
-            few = {name: drawing._replace(draw=blank) for name, drawing in figures.items() if name in names}
-            monkeypatch.setattr(gallery, registry, few)
-
-    return only
+    return functools.partial(only, monkeypatch)
 
 
 @pytest.fixture
 def two_figures(blank_figures):
-    blank_figures("overview", "exit_layers")
+    blank_figures(*TWO)
 
 
 @pytest.fixture
 def report(results, two_figures, tmp_path, capsys):
     """Builds the report on the results that a test may have spoilt: (exit code, page, lines on stderr)."""
 
-    def built(*arguments):
+    def built(*arguments, results_dir=results.parent):
         path = tmp_path / "report.html"
-        code = cli.main(["--results-dir", str(results.parent), "--output", str(path), *arguments])
+        code = cli.main(["--results-dir", str(results_dir), "--output", str(path), *arguments])
         return code, Page(path.read_text(encoding="utf-8")), capsys.readouterr().err.splitlines()
 
     return built
+
+
+@pytest.fixture(scope="session")
+def page(measured, tmp_path_factory):
+    """The report on the results as they were measured."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    with pytest.MonkeyPatch.context() as patch:
+        only(patch, *TWO)
+        assert cli.main(["--results-dir", str(measured.parent), "--output", str(path)]) == 0
+    return Page(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""`python -m plots`: exit codes, messages and where the figures go."""
+"""`python -m plots`: exit codes, messages and where the figures go. What a broken table costs is test_gallery.py's."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from plots.cli import main
+from plots.report.cli import main as report
 from reproductions.checkout import ROOT
 
 
@@ -30,32 +31,14 @@ def test_the_committed_profiles_are_drawn_into_plots_and_others_beside_their_res
     assert "results/standard: 2 files in plots/figures/standard" in capsys.readouterr().out
 
 
-def test_results_elsewhere_keep_their_figures(results, capsys):
-    assert main(["--results-dir", str(results.parent), "--profile", "standard"]) == 0
-    assert (results / "figures" / "book-review" / "exit_layers.png").exists()
-
-
-def test_a_broken_table_is_one_line_and_exit_code_1(results, capsys):
-    (results / "exit_layers.csv").write_text("task\n")
-    assert main(["--results-dir", str(results.parent)]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: not drawn: exit_layers: ")
-    assert "exit_layers.csv, line 1: column 2: found none, expected speed" in line
-
-
-def test_a_profile_without_a_run_is_said_and_no_error(tmp_path, capsys):
-    (tmp_path / "paper").mkdir()
-    assert main(["--results-dir", str(tmp_path)]) == 0
-    assert "not drawn: exit_layers (no trace *-self-distillation-seed*/test.npz)" in capsys.readouterr().out
-
-
+@pytest.mark.parametrize("command", [main, report])
 @pytest.mark.parametrize("arguments", [["--profile", "huge"], ["--profile", "paper"], ["--results-dir", "nowhere"]])
-def test_bad_arguments_are_exit_code_2(arguments, tmp_path, monkeypatch, capsys):
+def test_bad_arguments_are_exit_code_2(command, arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tox.ini").touch()  # a checkout without results
     monkeypatch.setattr("reproductions.checkout.ROOT", tmp_path)
     with pytest.raises(SystemExit) as stop:
-        main(arguments)
+        command(arguments)
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

@@ -8,6 +8,7 @@ import pytest
 
 import plots
 from plots.registry import BENCH_FIGURES, FIGURES
+from plots.report.tables import OF_A_TASK, OF_ALL_TASKS, RUNS
 from plots.style import applied
 from reproductions.columns import TABLES
 from reproductions.tables import read_table, write_table
@@ -17,7 +18,7 @@ OPTIONAL = [(table, name) for table, columns in TABLES.items() for name, column 
 DRAWN = {table for drawing in FIGURES.values() for table in drawing.tables} | {"runs", "efficiency"}
 SOURCES = "".join(path.read_text(encoding="utf-8") for path in Path(plots.__file__).parent.rglob("*.py"))
 NAMED = [pair for pair in OPTIONAL if pair[0] in DRAWN and re.search(rf"\b{pair[1]}\b", SOURCES)]  # no other is read
-IN_REPORT = DRAWN | {"table3", "comparisons", "true_macs"}
+IN_REPORT = {shown.table for shown in (RUNS, *OF_ALL_TASKS, *OF_A_TASK)} | {"speed_accuracy", "efficiency"}
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,8 @@ from plots.style import METHODS, PAPER
 from reproductions.figure3_speed_accuracy import MODELS
 from reproductions.tables import read_table
 
-UNNAMED = (
-    "grid",
-    "encoders",
-    "trainings",
-    "speed_speedup",
-    "leaderboard",
-    "exit_rules",
-    "exits",
-    "budget",
-    "guarantees",
-)  # of no figure or table
+# Of no figure or table of the paper.
+UNNAMED = "grid encoders trainings speed_speedup leaderboard exit_rules exits budget guarantees".split()
 
 
 @pytest.fixture(scope="module")
