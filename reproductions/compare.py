@@ -5,13 +5,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.metrics import Outcome, describe
 from fastbert_core.task_metrics import METRICS
 from fastbert_core.trace import Trace
 from reproductions.names import SELF_DISTILLATION
-from reproductions.statistics import Interval, accuracy_interval, paired_interval, paired_p
+from reproductions.statistics import Interval, accuracy_interval, holm, paired_interval, paired_p
 
 
 def select(traces: Sequence[Trace], task: str, training: str = SELF_DISTILLATION, split: str = "test") -> list[Trace]:
@@ -143,6 +144,14 @@ def compared(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
         "difference_high": 100 * high,
         "mcnemar_p": paired_p(first[0], second[0]),
     }
+
+
+def with_holm(rows: Sequence[dict], family: list[str]) -> pd.DataFrame:
+    """Rows of `compared` as a table, McNemar's p-values Holm-corrected over all rows that are alike in `family`."""
+    table = pd.DataFrame(rows)
+    if rows:
+        table["mcnemar_p_holm"] = table.groupby(family)["mcnemar_p"].transform(holm)
+    return table
 
 
 def seeds_and_runs(*groups: Sequence[Trace], seeds: Sequence[int] | None = None) -> dict[str, str]:

@@ -9,10 +9,10 @@ import pandas as pd
 from fastbert_core.flops import paper_flops
 from fastbert_core.metrics import at_flops, at_speed, dense
 from fastbert_core.trace import Trace
-from reproductions.compare import Averaged, compared, paired, seeds_and_runs, select, tasks_of
+from reproductions.compare import Averaged, compared, paired, seeds_and_runs, select, tasks_of, with_holm
 from reproductions.figure3_speed_accuracy import MODELS
 from reproductions.speeds import CHOSEN
-from reproductions.statistics import crossed_bootstrap, holm
+from reproductions.statistics import crossed_bootstrap
 from reproductions.table2 import STUDENTS, full_depth
 from reproductions.table3 import PAPER_SPEEDS
 
@@ -42,10 +42,7 @@ def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
                 rows.append({"task": task, "against": against, "against_setting": setting} | numbers)
         if area := _area(fastbert, select(traces, task, "labels")):
             rows.append({"task": task, "against": ON_LABELS, "against_setting": ALL_DEPTHS} | area)
-    if not rows:
-        return pd.DataFrame()
-    table = pd.DataFrame(rows)
-    return table.assign(mcnemar_p_holm=table.groupby("against")["mcnemar_p"].transform(holm))
+    return with_holm(rows, ["against"])
 
 
 def _others(task: str, traces: Sequence[Trace]) -> Iterator[tuple[str, str, Averaged]]:

@@ -20,11 +20,11 @@ from fastbert_core.sweep import Sweep, lowest, mean_costs
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
-from reproductions.compare import compared, seeds_and_runs, tasks_of, trained
+from reproductions.compare import compared, seeds_and_runs, tasks_of, trained, with_holm
 from reproductions.parallel import each
 from reproductions.repeats import counted_once
 from reproductions.seeds import comparable
-from reproductions.statistics import ALPHA, holm
+from reproductions.statistics import ALPHA
 from reproductions.store import find_runs, load_traces, runs_table
 
 log = logging.getLogger(__name__)
@@ -105,12 +105,8 @@ def measured(traces: Sequence[Trace]) -> dict[str, pd.DataFrame]:
         log.warning(line)
     found = each(_of_training, list(trained([trace for trace in traces if trace.has_exits])))
     points, rows = (list(chain.from_iterable(part)) for part in zip(*found, strict=True)) if found else ([], [])
-    leaderboard = pd.DataFrame(rows, columns=None if rows else list(TABLES["leaderboard"]))
-    tables = {"exit_rules": pd.concat(points) if points else pd.DataFrame(), "leaderboard": leaderboard}
-    if rows:
-        p = tables["leaderboard"].groupby(["training", "rule"])["mcnemar_p"]
-        tables["leaderboard"]["mcnemar_p_holm"] = p.transform(holm)
-    return tables
+    leaderboard = with_holm(rows, ["training", "rule"]) if rows else pd.DataFrame(columns=list(TABLES["leaderboard"]))
+    return {"exit_rules": pd.concat(points) if points else pd.DataFrame(), "leaderboard": leaderboard}
 
 
 def _of_training(

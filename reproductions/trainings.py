@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.trace import Trace
-from reproductions.compare import compared, seeds_and_runs, select, tasks_of
+from reproductions.compare import compared, seeds_and_runs, select, tasks_of, with_holm
 from reproductions.names import SELF_DISTILLATION
 from reproductions.rules import Side
-from reproductions.statistics import holm
 
 BASE, PATIENCE = "entropy", "patience"  # FastBERT's rule, PABEE's
 ITSELF = "itself"  # what patience is held against beside FastBERT's own training: the same one, under entropy
@@ -23,17 +22,14 @@ LAST = "none"  # the rule of the last layer alone, which a shallow model has too
 
 def trainings(traces: Sequence[Trace]) -> pd.DataFrame:
     """`trainings.csv`: of each task with another training than FastBERT's; Holm-corrected over tasks and trainings."""
-    tables = []
+    rows = []
     for task in tasks_of(traces):
         names = sorted({trace.metadata["training"] for trace in traces if trace.metadata["task"] == task})
         of = {name: tests for name in names if (tests := select(traces, task, training=name))}
         if len(of) > 1:
             base = {test.metadata["seed"]: Side(BASE, test, None) for test in of[SELF_DISTILLATION]}
-            tables += [_of_training(task, name, tests, base) for name, tests in of.items()]
-    table = pd.DataFrame([row for rows in tables for row in rows])
-    if not table.empty:
-        table["mcnemar_p_holm"] = table.groupby(["rule", "layers", "against"])["mcnemar_p"].transform(holm)
-    return table
+            rows += [row for name, tests in of.items() for row in _of_training(task, name, tests, base)]
+    return with_holm(rows, ["rule", "layers", "against"])
 
 
 def _of_training(task: str, name: str, tests: Sequence[Trace], base: Mapping[int, Side]) -> Iterator[dict]:
