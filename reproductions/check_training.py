@@ -14,7 +14,7 @@ from pathlib import Path
 from reproductions.claims import Finding, Numbers, held, same_files
 from reproductions.names import RUNS
 from reproductions.store import RECORD
-from reproductions.tables import read_table
+from reproductions.tables import read_or_empty, read_table
 
 # What claims are about, and what runs.csv holds of when and how a run was made.
 TABLES, MEASURES = ("table2", "table3"), ("accuracy", "mean_layers", "mflops")
@@ -67,17 +67,15 @@ def _run(tier: str, task: str, folder: Path) -> Finding:
 
 def trained_numbers(tier: str, folder: Path, task: str) -> Numbers:
     """The measures of a task in tables 2 and 3, and its baseline's accuracy; none of a missing table."""
-    tables = [read_table(folder, name) for name in TABLES if (folder / f"{name}.csv").is_file()]
+    *tables, runs = (read_or_empty(folder, name) for name in (*TABLES, "runs"))
     numbers = {
         f"{row.model}, {row.setting}: {measure}": str(getattr(row, measure))
         for table in tables
         for row in table[table["task"] == task].itertuples()
         for measure in MEASURES
     }
-    if (folder / "runs.csv").is_file():
-        runs = read_table(folder, "runs")
-        baselines = runs.loc[runs["task"] == task, "baseline_accuracy"].dropna()
-        numbers |= {BASELINE: str(baselines.max())} if len(baselines) else {}
+    baselines = runs.loc[runs["task"] == task, "baseline_accuracy"].dropna()
+    numbers |= {BASELINE: str(baselines.max())} if len(baselines) else {}
     return {(tier, task, TRAINED[tier].profile, metric): number for metric, number in numbers.items()}
 
 
