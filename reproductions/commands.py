@@ -235,7 +235,7 @@ def _measure_foreign(options: argparse.Namespace) -> None:
     from fastbert_core.foreign import calibrating, load_foreign
     from reproductions import rules
     from reproductions.exits import exits
-    from reproductions.tables import table_path, write_tables
+    from reproductions.tables import write_or_remove
 
     if options.trace is None or options.publish:
         raise InputError("measure: expected --trace with --calibration, and neither with --publish")
@@ -244,9 +244,7 @@ def _measure_foreign(options: argparse.Namespace) -> None:
     tables = rules.measured(traces) | {"exits": exits([test])}
     folder = options.results_dir / FOREIGN / test.metadata["task"]
     folder.mkdir(parents=True, exist_ok=True)
-    written = write_tables(folder, {name: table for name, table in tables.items() if not table.empty})
-    for name in (name for name, table in tables.items() if table.empty):  # of another file of that name
-        table_path(folder, name).unlink(missing_ok=True)
+    written = write_or_remove(folder, tables)
     print(rules.board_text(tables["leaderboard"]) if options.calibration else "no leaderboard without --calibration")
     print(tables["exits"].drop(columns=["task", "training", "seeds", "run_id"]).round(3).to_string(index=False))
     for path in written:

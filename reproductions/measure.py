@@ -23,7 +23,7 @@ from reproductions.seeds import check_seeds, comparable
 from reproductions.store import find_runs, runs_table
 from reproductions.table2 import comparisons, table2
 from reproductions.table3 import table3
-from reproductions.tables import table_path, write_table
+from reproductions.tables import write_or_remove
 from reproductions.task_metrics import task_metrics
 from reproductions.trainings import trainings
 from reproductions.true_macs import hidden_cost
@@ -81,7 +81,4 @@ def measure(results_dir: Path) -> list[Path]:
         "task_metrics": task_metrics(every),
         "out_of_scope": out_of_scope(traces),
     }
-    written = [write_table(results_dir, name, table) for name, table in tables.items() if not table.empty]
-    for name in (name for name, table in tables.items() if table.empty):
-        table_path(results_dir, name).unlink(missing_ok=True)
-    return written
+    return write_or_remove(results_dir, tables)

@@ -61,6 +61,14 @@ def write_tables(results_dir: Path, tables: Mapping[str, pd.DataFrame]) -> list[
     return [write_table(results_dir, name, table) for name, table in tables.items()]
 
 
+def write_or_remove(results_dir: Path, tables: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Write the tables that have rows, return where they lie, and remove what is stored of the others."""
+    written = write_tables(results_dir, {name: table for name, table in tables.items() if not table.empty})
+    for name in tables.keys() - {path.stem for path in written}:
+        table_path(results_dir, name).unlink(missing_ok=True)
+    return written
+
+
 def check_table(name: str, frame: pd.DataFrame, where: str, places: Sequence[str] | None = None) -> pd.DataFrame:
     """`frame`, its columns in any order and its missing values of any kind, as `read_table` would give it.
 
