@@ -74,9 +74,8 @@ def by_openvino(subject: Subject, precision: str) -> Forward:
     """OpenVINO's CPU plugin on encoder and teacher, converted from PyTorch, in fp32 or bf16."""
     import openvino  # here, so that the command line and its tests do without the rivals' packages
 
-    ids, mask = _example(subject)
     converted = openvino.convert_model(
-        Dense(subject.model).eval(), example_input=(ids, mask, torch.zeros_like(ids)), input=[[-1, -1]] * 3
+        Dense(subject.model).eval(), example_input=_example(subject), input=[[-1, -1]] * 3
     )
     options = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "NUM_STREAMS": 1}
     options["INFERENCE_PRECISION_HINT"] = {"fp32": "f32", "bf16": "bf16"}[precision]
@@ -114,12 +113,11 @@ def by_onnxruntime(subject: Subject, precision: str) -> Forward:
 
 
 def _exported(subject: Subject, folder: Path) -> Path:
-    ids, mask = _example(subject)
     size = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=subject.shape.max_tokens)}
     path = folder / "dense.onnx"
     torch.onnx.export(
         Dense(subject.model).eval(),
-        (ids, mask, torch.zeros_like(ids)),
+        _example(subject),
         path,
         input_names=ONNX_INPUTS,
         output_names=["logits"],
@@ -131,7 +129,8 @@ def _exported(subject: Subject, folder: Path) -> Path:
     return path
 
 
-def _example(subject: Subject) -> tuple[Tensor, Tensor]:
-    """Ids and mask, int64 [3, tokens], of short texts."""
+def _example(subject: Subject) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids, mask and segments, int64 [3, tokens], of short texts."""
     first = collate(subject.encoded, np.argsort(subject.encoded.lengths)[:3], subject.tokenizer.pad_token_id)
-    return first.input_ids, torch.ones_like(first.input_ids) if first.mask is None else first.mask.long()
+    mask = torch.ones_like(first.input_ids) if first.mask is None else first.mask.long()
+    return first.input_ids, mask, torch.zeros_like(first.input_ids)
