@@ -139,11 +139,8 @@ def distances(subject: Subject, found: Predictions, speed: float) -> list[float]
     Ascending; up to the earlier of the two exits.
     """
     expected = subject.trace_exits(speed)
-    nearest = []
-    for sample in np.flatnonzero(found.exit_layers != expected):
-        decided = min(expected[sample], found.exit_layers[sample])
-        nearest.append(float(np.abs(subject.trace.uncertainties[sample, :decided] - speed).min()))
-    return sorted(nearest)
+    away, earlier = np.abs(subject.trace.uncertainties - speed), np.minimum(expected, found.exit_layers)
+    return sorted(float(away[row, : earlier[row]].min()) for row in np.flatnonzero(found.exit_layers != expected))
 
 
 def rate(subject: Subject, what: str, encoded: Encoded, engine: Engine | None = None) -> dict:
