@@ -6,8 +6,8 @@ import pytest
 from bench import models, report, scale, tables
 from bench.clock import clocked
 from bench.load.__main__ import main as load
-from bench.naive import compacting
 from bench.rivals.__main__ import main as rivals
+from bench.test_stations import compacting
 from fastbert_core.errors import InputError
 from reproductions.columns import TABLES, key_of
 from reproductions.tables import read_or_empty
