@@ -25,7 +25,7 @@ def measured(tables: Tables) -> str:
     return markdown(every.groupby(["machine", "commit", "date"])["table"].agg(", ".join).reset_index())
 
 
-def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str], folded: bool = False) -> str:
+def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str], folded: bool) -> str:
     """What is told of each class of machines, under its name and its machines; `folded`, to be opened by a click."""
     parts = []
     for kind, mine in rows.groupby(rows["machine"].map(class_of)):
@@ -39,15 +39,15 @@ def _by_class(rows: pd.DataFrame, told: Callable[[pd.DataFrame], str], folded: b
 def block_by_class(name: str, folded: bool = False) -> Callable:
     """Register a block of the table `name` under the function's name, which tells of one class of machines."""
 
-    def register(told: Callable[[pd.DataFrame, Tables], str]) -> Callable:
-        BLOCKS[told.__name__] = lambda tables: _by_class(tables[name], partial(told, tables=tables), folded)
+    def register(told: Callable[[pd.DataFrame], str]) -> Callable:
+        BLOCKS[told.__name__] = lambda tables: _by_class(tables[name], told, folded)
         return told
 
     return register
 
 
 @block_by_class("efficiency")
-def in_short(rows: pd.DataFrame, tables: Tables) -> str:
+def in_short(rows: pd.DataFrame) -> str:
     """By model, how far seconds follow FLOPs, and what exits cost where none is taken."""
     lines = []
     for place, mine in rows.groupby(["task", "device", "precision"]):
@@ -61,7 +61,7 @@ def in_short(rows: pd.DataFrame, tables: Tables) -> str:
 
 
 @block_by_class("stations", folded=True)
-def stations(rows: pd.DataFrame, tables: Tables) -> str:
+def stations(rows: pd.DataFrame) -> str:
     """Milliseconds of each station by engine and speed, then of each layer."""
     rows = rows.assign(ms=lambda t: 1000 * t["seconds"])
     rows["what"] = rows["station"] + rows["layer"].map(lambda layer: "" if pd.isna(layer) else f" {layer:2}")
@@ -75,7 +75,7 @@ def stations(rows: pd.DataFrame, tables: Tables) -> str:
 
 
 @block_by_class("rivals")
-def best_dense(rows: pd.DataFrame, tables: Tables) -> str:
+def best_dense(rows: pd.DataFrame) -> str:
     """For each task the fastest model without exits, at most TOLERATED_LOSS points less accurate on all test texts."""
     lines, near = [], rows["whole_accuracy"] >= rows["ours_whole_accuracy"] - TOLERATED_LOSS
     for task, mine in rows[near & ~rows["rival"].str.startswith("fastbert==")].groupby("task"):
@@ -87,7 +87,7 @@ def best_dense(rows: pd.DataFrame, tables: Tables) -> str:
 
 
 @block_by_class("rule_rates")
-def rule_rates(rows: pd.DataFrame, tables: Tables) -> str:
+def rule_rates(rows: pd.DataFrame) -> str:
     """By model, samples a second with entropy, and how much slower the engine is with other rules."""
     lines = []
     for place, mine in rows.groupby(["task", "device", "precision"]):
@@ -102,7 +102,7 @@ def rule_rates(rows: pd.DataFrame, tables: Tables) -> str:
 
 
 @block_by_class("load")
-def load(rows: pd.DataFrame, tables: Tables) -> str:
+def load(rows: pd.DataFrame) -> str:
     """By model and arrivals: how far each way gets within the objective, and its median at low load."""
     lines = []
     for key, mine in rows.groupby(["task", "precision", "arrivals"]):
@@ -119,10 +119,14 @@ def load(rows: pd.DataFrame, tables: Tables) -> str:
     return markdown(lines)
 
 
-@block_by_class("efficiency")
-def backlog(rows: pd.DataFrame, tables: Tables) -> str:
+@block
+def backlog(tables: Tables) -> str:
     """What a backlog of BACKLOG texts takes: the measured rates of the largest batch, multiplied out."""
-    rows, rates, lines = rows.query("mode == 'throughput'"), tables["rates"], []
+    return _by_class(tables["efficiency"], partial(_backlog, tables["rates"]), folded=False)
+
+
+def _backlog(rates: pd.DataFrame, rows: pd.DataFrame) -> str:
+    rows, lines = rows.query("mode == 'throughput'"), []
     mine = rates[rates["machine"].isin(rows["machine"]) & (rates["what"] == "tracing")]
     tokens = mine.groupby("task")["mean_tokens"].first()
     for place, mine in rows.groupby(["task", "device", "precision"]):
