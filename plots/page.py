@@ -85,25 +85,20 @@ def note(rows: pd.DataFrame, runs: pd.DataFrame, *about: str, samples: str = "")
 
     samples: said in place of the number of test samples
     """
-    behind = runs_behind(rows, runs)
+    behind, said = runs_behind(rows, runs), " ".join(about)
     if behind.empty:  # of a model that is not ours
-        return "\n".join(
-            [f"A trace from elsewhere: {_listed(rows['task'])}, {_listed(rows['run_id'])}.", " ".join(about)]
-        )
+        return f"A trace from elsewhere: {_listed(rows['task'])}, {_listed(rows['run_id'])}.\n{said}"
     names = list(dict.fromkeys(behind["run_id"]))
     code = [
         (sha or "unknown")[:7] + (" with changes" if dirty == "yes" else "")
         for sha, dirty in zip(behind["git_sha"], behind["git_dirty"], strict=True)
     ]
-    return "\n".join(
-        [
-            f"n = {samples or f'{span(behind.test_rows)} test samples'}; seed {_listed(behind['seed'])}; "
-            f"{span(behind['train_rows'])} training rows. Encoder: {_listed(behind['backbone'])}. "
-            f"Text: {_listed(behind['data_source'])}.",
-            f"Profile {_listed(behind['profile'])}; {'run' if len(names) == 1 else 'runs'} "
-            f"{', '.join(names) if len(names) <= MANY else f'{len(names)}, see runs.csv'}; code {_listed(code)}.",
-            " ".join(about),
-        ]
+    return (
+        f"n = {samples or f'{span(behind.test_rows)} test samples'}; seed {_listed(behind['seed'])}; "
+        f"{span(behind['train_rows'])} training rows. Encoder: {_listed(behind['backbone'])}. "
+        f"Text: {_listed(behind['data_source'])}.\n"
+        f"Profile {_listed(behind['profile'])}; {'run' if len(names) == 1 else 'runs'} "
+        f"{', '.join(names) if len(names) <= MANY else f'{len(names)}, see runs.csv'}; code {_listed(code)}.\n{said}"
     )
 
 
