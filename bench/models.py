@@ -5,7 +5,7 @@ import os
 import statistics
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -144,17 +144,16 @@ def usual() -> list[str]:
 
 
 def asked(names: list[str]) -> list[str]:
-    """The names of `available()`, or SMOKE alone, of which it is told what that means.
+    """The names, each one of `available()`; or SMOKE alone, and then a line says what that means.
 
     Raises InputError for a name without a trained model.
     """
-    trained = available()
-    if names != [SMOKE] and (missing := [name for name in names if name not in trained]):
-        raise InputError(
-            f"found no trained model of {', '.join(missing)}, expected one of {', '.join(trained) or 'none'}"
-        )
     if names == [SMOKE]:
         print("THE SMOKE MODEL, which says nothing of FastBERT; trained ones are in FASTBERT_RUNS, with FASTBERT_DATA")
+        return names
+    trained = available()
+    if missing := ", ".join(name for name in names if name not in trained):
+        raise InputError(f"found no trained model of {missing}, expected one of {', '.join(trained) or 'none'}")
     return names
 
 
@@ -193,7 +192,7 @@ def _smoke() -> Subject:
         torch.manual_seed(SEED)
         model, tokenizer = FastBertModel.from_backbone(backbone.source, data.task.classes), load_tokenizer(folder)
     encoded = encode(tokenizer, data.test.texts, None, 128)
-    metadata = {"layers": list(range(1, model.layers + 1)), "encoder": asdict(EncoderShape.from_config(model.config))}
+    metadata = {"layers": list(range(1, model.layers + 1)), "encoder": EncoderShape.from_config(model.config).described}
     p = probabilities(model, encoded, tokenizer.pad_token_id)
     trace = Trace(p, data.test.labels, encoded.lengths, metadata)
     return Subject(SMOKE, model.eval(), tokenizer, data.test, trace)
