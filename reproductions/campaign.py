@@ -24,7 +24,7 @@ PACKAGES = ("fastbert_core", "reproductions")
 RETRIES = 10  # times that a run's worker may die
 
 
-def on_cluster(runs: Sequence[Run], log: Log, cpus: int = 1) -> Iterator[tuple[Run, dict, list[Trace]]]:
+def on_cluster(runs: Sequence[Run], log: Log, cpus: int) -> Iterator[tuple[Run, dict, list[Trace]]]:
     """Make the runs on the Ray cluster that has been joined: each as it is done, with its row and its traces.
 
     A run has `cpus` CPUs, and a GPU if that is its device. Those that share their first stage come one after the other,

@@ -27,10 +27,10 @@ def speed_accuracy(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFr
     `reported` holds figure 3 (task, speed, accuracy, speedup), which is of FastBERT at 20 of the speeds.
     """
     curves = [
-        _averaged_curve(select(traces, task, training)).assign(task=task, model=model)
+        _averaged_curve(mine).assign(task=task, model=model)
         for task in tasks_of(traces)
         for training, model in MODELS.items()
-        if select(traces, task, training)
+        if (mine := select(traces, task, training))
     ]
     printed = reported.rename(columns={"accuracy": "reported_accuracy", "speedup": "reported_speedup"})
     printed = printed.assign(model="FastBERT", speed=printed["speed"].round(2)).drop(columns="source")

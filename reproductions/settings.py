@@ -66,7 +66,7 @@ class Settings:
     @property
     def first(self) -> Stage:
         """The first stage of all: of a shallow training, that of its deep teacher."""
-        return self._stages(SELF_DISTILLATION)[0] if self.layers else self._stages(self.training)[0]
+        return self._stages(SELF_DISTILLATION if self.layers else self.training)[0]
 
     @property
     def later(self) -> tuple[Stage, ...]:
