@@ -1,4 +1,4 @@
-"""A stopwatch on the parts of a model; and works timed in turns, so short that a drift of the machine's pace meets all.
+"""A stopwatch on the parts of a model; and works that are timed in short turns, so that a drift of pace meets them all.
 
 A GPU is waited for before and after each part.
 """

@@ -1,4 +1,4 @@
-"""Where seconds were measured: classes of machines, since seconds of one say little of another."""
+"""Classes of machines: seconds that one machine measured say little of a machine of another class."""
 
 from reproductions.columns import TABLES
 

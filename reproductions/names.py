@@ -1,4 +1,4 @@
-"""Names of results' folders, which are the profiles and two more, of FastBERT's training, and of variables."""
+"""Names of the profiles, of other folders of results, of FastBERT's own training, and of environment variables."""
 
 # A profile says what a run is for, which decides its encoder, its text and its size (settings.toml).
 PROFILES = ("smoke", "standard", "packaged", "paper")

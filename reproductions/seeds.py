@@ -35,7 +35,7 @@ def check_seeds(runs: pd.DataFrame, where: object) -> None:
 
 
 def giving_way(runs: pd.DataFrame, run: dict) -> pd.Series:
-    """Which rows of `runs` cannot stand beside `run`: of its model, its own seed and those no average is of with it."""
+    """Which rows of `runs` go when `run` is stored: of its model, its own seed and those that learnt otherwise."""
 
     def agree(columns: list[str]) -> pd.Series:
         return (runs[columns].astype(object) == pd.Series(run)[columns]).all(axis=1)
