@@ -19,12 +19,12 @@ def doubts(trace: Trace, baseline: float | None = None, dev: Trace | None = None
 
     baseline: the baseline's accuracy, per cent; dev: the same model's trace of the rows that choose speeds
     """
-    yield from _never_right(trace)
-    if trace.kind is SINGLE:
-        yield from _confidence(trace)
-    yield from _never_right(dev, " on dev") if dev else ()
     right = trace.correct[:, -1]  # [samples]
     accuracy = 100 * right.mean()
+    yield from _never_right(trace)
+    if trace.kind is SINGLE and abs((sure := confidence(trace)) - accuracy) > CONFIDENCE_GAP:
+        yield f"its last exit is right on {accuracy:.1f}% and {sure:.1f}% sure of itself"
+    yield from _never_right(dev, " on dev") if dev else ()
     constant = 100 * trace.kind.constant(trace.labels, trace.words, trace.metadata["classes"])
     if trace.kind is not SINGLE and accuracy <= constant:
         yield f"one answer for all is as good, {constant:.1f}, as its last exit, {accuracy:.1f}"
@@ -38,13 +38,6 @@ def doubts(trace: Trace, baseline: float | None = None, dev: Trace | None = None
         yield f"{of} are one text to the encoder; {share:.1f} points hang on its answer, which tables count once"
     if baseline is not None and accuracy < baseline:
         yield f"logistic regression on the frozen encoder has {baseline:.2f}%, its last exit {accuracy:.2f}%"
-
-
-def _confidence(trace: Trace) -> Iterator[str]:
-    """Whether a model of texts with one class is as sure as it is right."""
-    accuracy, sure = 100 * trace.correct[:, -1].mean(), confidence(trace)
-    if abs(sure - accuracy) > CONFIDENCE_GAP:
-        yield f"its last exit is right on {accuracy:.1f}% and {sure:.1f}% sure of itself"
 
 
 def _never_right(trace: Trace, where: str = "") -> Iterator[str]:
