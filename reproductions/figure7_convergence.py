@@ -34,10 +34,9 @@ def convergence(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFrame
 
 
 def _row(task: str, stage: str, epoch: int, traces: list[Trace]) -> dict:
-    use = dense if stage == TUNING else partial(at_speed, speed=SPEED)
+    speed, use = (None, dense) if stage == TUNING else (SPEED, partial(at_speed, speed=SPEED))
     row = Averaged(traces, use).row(dense(traces[0]).flops)
     del row["accuracy_min"], row["accuracy_max"]
-    speed = None if stage == TUNING else SPEED
     return {"task": task, "epoch": epoch, "stage": stage, "speed": speed, "samples": len(traces[0]), **row}
 
 
