@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastbert_core.arguments import ArgumentParser, exit_code
+from fastbert_core.arguments import ArgumentParser, command_line
 from fastbert_core.errors import InputError
 from fastbert_core.files import write_whole
 from reproductions import bench_blocks, reference_blocks, result_blocks, rule_blocks  # noqa: F401 - register blocks
@@ -54,10 +54,12 @@ def write() -> list[Path]:
     return changed
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pages, print which have changed, and return the exit code."""
     ArgumentParser(prog="python -m reproductions.pages", description=__doc__).parse_args(arguments)
-    return exit_code(lambda: print(*write(), sep="\n") or 0)
+    print(*write(), sep="\n")
+    return 0
 
 
 if __name__ == "__main__":
