@@ -8,7 +8,6 @@ import pandas as pd
 from fastbert_core.exit_metrics import failure_auroc
 from fastbert_core.trace import Trace
 from reproductions.compare import select, tasks_of
-from reproductions.monotone import isotonic_p, largest_rise
 from reproductions.reported import beside
 from reproductions.statistics import ALPHA, Trend, cochran_armitage, holm, rise, spearman, wilson
 
@@ -17,6 +16,8 @@ EDGES = np.arange(1, BINS) / BINS
 MIDDLES = (np.arange(BINS) + 0.5) / BINS
 NAMES = [f"{low / BINS:.1f}-{(low + 1) / BINS:.1f}" for low in range(BINS)]
 FEW = 30  # samples, below which a bin's note says so
+RESAMPLES = 2_000  # of the bootstraps of how accuracy rises from bin to bin
+LEVEL = 0.95  # of the upper bound on the largest rise
 
 
 def luha(traces: Sequence[Trace], reported: pd.DataFrame) -> pd.DataFrame:
@@ -73,7 +74,7 @@ def check(trace: Trace) -> pd.DataFrame:
 def _whole(trace: Trace, index: int, right: np.ndarray, samples: np.ndarray) -> dict:
     """What is said of the classifier at `index` as a whole, p-values uncorrected; right, samples: counts [bins].
 
-    `monotone` tests the bins with samples, and takes its rise of those with FEW or more.
+    The isotonic test is of the bins with samples, the largest rise of those with FEW or more.
     """
     uncertainty, correct = trace.uncertainties[:, index], trace.correct[:, index]
     trend, filled, many = cochran_armitage(right, samples, MIDDLES), samples > 0, samples >= FEW
@@ -106,3 +107,60 @@ def verdict(trend: Trend, rises: np.ndarray) -> str:
     if (significant and trend.z > 0) or np.any(rises < ALPHA):
         return "fails"
     return "holds" if significant else "undecided"
+
+
+def falling(successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """The likeliest shares [..., groups] that never rise from group to group (isotonic regression, min-max formula).
+
+    successes, trials: [..., groups], no trials 0.
+    """
+    zero = np.zeros((*successes.shape[:-1], 1))
+    hits, sizes = (np.concatenate([zero, counts.cumsum(axis=-1)], axis=-1) for counts in (successes, trials))
+    first, last = np.triu_indices(successes.shape[-1])  # of every run of groups first..last
+    means = np.full((*successes.shape[:-1], *2 * successes.shape[-1:]), -np.inf)
+    means[..., first, last] = (hits[..., last + 1] - hits[..., first]) / (sizes[..., last + 1] - sizes[..., first])
+    # Largest mean of the runs that begin at a and end at i or later; the share at i is its least over a up to i.
+    best = np.maximum.accumulate(means[..., ::-1], axis=-1)[..., ::-1]
+    return np.where(np.triu(np.ones(best.shape[-2:], bool)), best, np.inf).min(axis=-2)
+
+
+def isotonic_p(successes: np.ndarray, trials: np.ndarray) -> float:
+    """p of the likelihood-ratio test that shares never rise, against any shares, int [groups]; NaN of a single group.
+
+    The statistic's distribution is a bootstrap's from the likeliest shares that never rise.
+    """
+    if len(trials) < 2:
+        return float("nan")
+    fitted = falling(successes, trials)
+    drawn = np.random.default_rng(0).binomial(trials, np.clip(fitted, 0, 1), size=(RESAMPLES, len(trials)))
+    observed, resampled = (_ratio(counts, trials) for counts in (successes, drawn))
+    return float((1 + (resampled >= observed - 1e-9).sum()) / (1 + RESAMPLES))
+
+
+def _ratio(successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Twice the log-likelihood that free shares have over shares that never rise, [...]."""
+    fitted, shares = falling(successes, np.broadcast_to(trials, successes.shape)), successes / trials
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = [
+            np.where(counts > 0, counts * (np.log(free) - np.log(bound)), 0.0)
+            for counts, free, bound in ((successes, shares, fitted), (trials - successes, 1 - shares, 1 - fitted))
+        ]
+    return 2 * (gain[0] + gain[1]).sum(axis=-1)
+
+
+def largest_rise(successes: np.ndarray, trials: np.ndarray) -> tuple[float, float]:
+    """The largest rise of a share from a group to any later one, and an upper 95% bound on it; NaN of a single group.
+
+    The bound is a bootstrap's from the shares themselves, so it counts noise as rise, and rather says too much.
+    """
+    if len(trials) < 2:
+        return float("nan"), float("nan")
+    drawn = np.random.default_rng(0).binomial(trials, successes / trials, size=(RESAMPLES, len(trials)))
+    observed, resampled = (_rise(counts / trials) for counts in (successes, drawn))
+    return float(observed), float(np.quantile(resampled, LEVEL))
+
+
+def _rise(shares: np.ndarray) -> np.ndarray:
+    """The largest share of a later group minus that of an earlier one, [...]; negative where all fall."""
+    later = np.maximum.accumulate(shares[..., ::-1], axis=-1)[..., ::-1][..., 1:]
+    return (later - shares[..., :-1]).max(axis=-1)

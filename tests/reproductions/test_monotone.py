@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import isotonic_regression
 
-from reproductions.monotone import falling, isotonic_p, largest_rise
+from reproductions.figure4_luha import falling, isotonic_p, largest_rise
 
 counts = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 40)), min_size=1, max_size=10)
 
