@@ -63,7 +63,7 @@ def clocked(model: FastBertModel, *parts: str) -> Iterator[dict[tuple[str, int |
 
 @dataclass
 class Work:
-    """What is to be done, and after that what it answered, and its seconds, of which some for the embedding.
+    """Something to do; once it is done, its answer and the seconds it took, and how many of them the embedding took.
 
     share: its turns last so many times TURN. With shares as the works' own seconds they all end at about one time.
     """

@@ -98,7 +98,7 @@ def _size(folder: Path) -> int:
 
 
 def _found(of: Callable[[Path], Iterable[Finding]], path: Path) -> list[Finding]:
-    """What another process can hand back."""
+    """What `of` says of a path, as a list: an iterator cannot leave the process that made it."""
     return list(of(path))
 
 

@@ -38,7 +38,7 @@ TRAINED = {
 
 
 def trained(tier: str, task: str) -> tuple[Numbers, list[Finding]]:
-    """Run `task` from nothing as TRAINED says; what the first run measured, and whether others did it to the bit."""
+    """Run `task` from nothing as TRAINED says; what the first run measured, and whether others made the same files."""
     training = TRAINED[tier]
     with tempfile.TemporaryDirectory() as temporary:
         folders = [Path(temporary) / str(number) for number in range(1, training.times + 1)]

@@ -155,7 +155,7 @@ def with_holm(rows: Sequence[dict], family: list[str]) -> pd.DataFrame:
 
 
 def seeds_and_runs(*groups: Sequence[Trace], seeds: Sequence[int] | None = None) -> dict[str, str]:
-    """The columns `seeds` and `run_id`: of each, the different ones of all `groups`, or their `seeds`, joined by ;."""
+    """The columns `seeds` and `run_id`: of all traces, or of those with these `seeds`, each once, joined by ;."""
     traces = [trace.metadata for group in groups for trace in group if seeds is None or trace.metadata["seed"] in seeds]
     found = sorted({trace["seed"] for trace in traces})
     runs = dict.fromkeys(trace["run_id"] for trace in traces)

@@ -34,7 +34,7 @@ def dry_run(
     results_dir: Path,
     replace: bool,
 ) -> list[InputError]:
-    """Print each task's runs and their total; return what is wrong, since what is wrong with one task hides no other.
+    """Print each task's runs and their total; return all errors, so that one task's does not hide another's.
 
     trainings: those asked for, none for the profile's; planned: the runs of tasks whose data and encoder are at hand
     """

@@ -23,8 +23,8 @@ ALL_DEPTHS = "all mean layers"  # the area between two curves: their mean over m
 def equal_flops(traces: Sequence[Trace]) -> pd.DataFrame:
     """`equal_flops.csv`: FastBERT at the slowest speed whose mean FLOPs are at most the other's, against the other.
 
-    All but the FLOPs is of the seeds that both have. McNemar's p-values are Holm-corrected over all rows against the
-    same other model.
+    Everything but the FLOPs is of the seeds that both have. McNemar's p-values are Holm-corrected over all rows
+    against the same other model.
     """
     rows = []
     for task in tasks_of(traces):

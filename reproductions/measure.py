@@ -30,7 +30,7 @@ from reproductions.true_macs import hidden_cost
 
 
 def groups(results_dir: Path) -> list[Path]:
-    """A profile's folder, and within it those of tasks beside the paper's: of each that has runs, the first at least.
+    """The folders that have runs: a profile's own, and those of other tasks within it; its own where none has.
 
     So the paper's tables, and what is corrected over all of its tasks, stay what they are whatever else is run.
     """

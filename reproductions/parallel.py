@@ -1,4 +1,4 @@
-"""Pieces of work that know nothing of each other, on all cores."""
+"""Independent pieces of work, on all cores."""
 
 import os
 import signal

@@ -33,7 +33,7 @@ class RunRecord:
     """
 
     def __init__(self, folder: Path, device: torch.device, processes: int = 1) -> None:
-        """Open the record in `folder`, as it is, or begin it. So many processes work on what it is of."""
+        """Open the record in `folder`, or begin one; so many `processes` work on the run together."""
         self.path = folder / "run.json"
         self._code, self._machine = git_state(), machine(device, processes)
         self._seen = time.monotonic()

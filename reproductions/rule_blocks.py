@@ -99,7 +99,7 @@ def _held(row: dict) -> str:
 
 @block
 def exits(tables: Tables) -> str:
-    """Of each task's first, middle and last layer, and of overthinking, by FastBERT's own training."""
+    """By task, for FastBERT's own training: AUROC at the first, middle and last layer, and overthinking."""
     lines = []
     for task, mine in tables["exits"][tables["exits"]["training"] == SELF_DISTILLATION].groupby("task"):
         some = mine.iloc[[0, len(mine) // 2 - 1, -1]]

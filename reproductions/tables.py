@@ -72,7 +72,7 @@ def write_or_remove(results_dir: Path, tables: Mapping[str, pd.DataFrame]) -> li
 def check_table(name: str, frame: pd.DataFrame, where: str, places: Sequence[str] | None = None) -> pd.DataFrame:
     """`frame`, its columns in any order and its missing values of any kind, as `read_table` would give it.
 
-    Raises InputError, beginning with `where`, as `write_table` does; `places`: where each row comes from, if not there.
+    Raises InputError, beginning with `where`, as `write_table` does; places: where each row comes from, if elsewhere.
     """
     columns = list(TABLES[name])
     _check_header(sorted(frame, key=lambda column: columns.index(column) if column in columns else -1), columns, where)

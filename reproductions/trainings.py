@@ -70,5 +70,5 @@ def _within(sides: Sequence[Side], layers: int) -> list[np.ndarray] | None:
 def _against(mine: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> dict:
     mine, theirs = np.stack(mine), np.stack(theirs)  # [seeds, samples]
     found = {"accuracy": 100 * float(mine.mean()), **compared(mine, theirs)}
-    # Of FastBERT's own beside itself nothing is tested.
+    # FastBERT's own training beside itself is no test.
     return found | ({"mcnemar_p": np.nan} if np.array_equal(mine, theirs) else {})

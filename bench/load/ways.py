@@ -68,7 +68,7 @@ class WholeBatches(Online):
 
 
 def server(way: str, engine: Engine, speed: float) -> tuple[Callable[[str], Future], Callable[[], None]]:
-    """What takes a text, and what ends what was begun for this server."""
+    """Two functions: one submits a text, the other ends what was begun for this server."""
     if way == "ours":
         return lambda text: engine.submit(text, speed), lambda: None
     whole = WholeBatches(engine, exits=way == "waiting")
