@@ -47,7 +47,9 @@ def time_speeds(benchmark: BenchmarkFixture, engine: Engine, subject: Subject, b
             work.do()
     timed = works(subject)
     benchmark.pedantic(in_turns, (engine.model, timed), rounds=1)
-    executed = [_executed_by_all(engine, subject)]
+    classes = len(engine.model.config.class_names)
+    macs = dense_true_macs(subject.shape, subject.encoded.lengths, classes).sum()
+    executed = [{"speed": None, "mean_layers": engine.model.layers, "macs": int(macs)}]
     executed += [_executed(engine, subject, speed, work.answer) for speed, work in zip(speeds, timed[1:], strict=True)]
     ways = [
         {"seconds": work.seconds, "embedding_seconds": work.embedding_seconds} | more
@@ -62,12 +64,6 @@ def _executed(engine: Engine, subject: Subject, speed: float, found: Predictions
     classes = len(engine.model.config.class_names)
     macs = true_macs(subject.shape, found.exit_layers, subject.encoded.lengths, classes)
     return agreed | {"mean_layers": float(found.exit_layers.mean()), "macs": int(macs.sum())}
-
-
-def _executed_by_all(engine: Engine, subject: Subject) -> dict:
-    classes = len(engine.model.config.class_names)
-    macs = dense_true_macs(subject.shape, subject.encoded.lengths, classes)
-    return {"speed": None, "mean_layers": engine.model.layers, "macs": int(macs.sum())}
 
 
 @torch.inference_mode()
