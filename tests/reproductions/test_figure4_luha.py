@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from fastbert_core.uncertainty import uncertainty
-from reproductions import reported
+from reproductions import figure4_luha, reported, statistics
 from reproductions.figure4_luha import NAMES, bin_of, check, luha, verdict
 from reproductions.statistics import Trend, spearman, wilson
 from tests.factories import binary_trace, make_trace
@@ -50,7 +50,9 @@ def test_it_is_undecided_where_uncertainty_says_nothing():
     assert verdicts(trace_where(lambda u: np.full_like(u, 0.8), seed=1)) == ["undecided"] * 12
 
 
-def test_a_trend_that_chance_alone_made_does_not_hold():
+def test_a_trend_that_chance_alone_made_does_not_hold(monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 1000)  # enough for Holm's 0.05 / 12
+    monkeypatch.setattr(figure4_luha, "RESAMPLES", 200)
     # Twelve classifiers that know nothing: uncorrected, a falling trend would be "found" in every third trace.
     found, uncorrected = 0, 0
     for seed in range(20):
