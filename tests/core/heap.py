@@ -1,12 +1,10 @@
-"""What glibc does with blocks of memory, told by a process of its own: `python -m tests.core.heap NAME BYTES`.
+"""What glibc does with blocks of memory, told by functions that a process of its own calls.
 
-What other tests left in the heap would decide where a block lies. It finds BYTES of memory, whatever this machine has.
+What other tests left in the heap would decide where a block lies.
 """
 
 import resource
-import sys
 
-from fastbert_core import memory
 from fastbert_core.memory import freed_memory_kept
 
 SIZE = 64 * 2**20  # bytes, more than glibc would ever keep by itself
@@ -50,8 +48,3 @@ def grown_beside_holes() -> tuple[int, ...]:
         del blocks[::2]
         blocks += [b"x" * (SIZE // 2 + 2**20) for _ in range(4)]
         return (resident() - before - sum(map(len, blocks)),)
-
-
-if __name__ == "__main__":
-    memory.available = lambda: int(sys.argv[2])
-    print(*globals()[sys.argv[1]]())
