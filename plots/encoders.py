@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from plots.page import INTERVALS, finish, note, sheet
-from plots.style import PALETTE
+from plots.style import PALETTE, distances
 from reproductions.speeds import EQUAL_FLOPS
 
 
@@ -19,9 +19,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
         whole = mine["setting"].str.endswith(" layers")
         dense, exits = mine[whole], mine[~whole].sort_values("mflops")
         for points, form in ((exits, {"fmt": "o-", "ms": 3}), (dense, {"fmt": "D", "ms": 5})):
-            ends = [points["accuracy"] - points["accuracy_low"], points["accuracy_high"] - points["accuracy"]]
             what = f"{name} ({points['family'].iloc[0]}), " + ("early exit" if points is exits else "all layers")
-            panel.errorbar(points["mflops"], points["accuracy"], ends, color=color, elinewidth=0.8, label=what, **form)
+            form |= {"color": color, "elinewidth": 0.8, "label": what}
+            panel.errorbar(points["mflops"], points["accuracy"], distances(points, "accuracy"), **form)
     panel.set_xscale("log")
     panel.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator(), major_formatter="{x:g}")
     about = "Early exit by entropy: table 2's speeds, and the FLOPs of all layers of a smaller encoder.", INTERVALS

@@ -80,10 +80,14 @@ def points(
 ) -> None:
     """Measured accuracies of `rows` with their 95% intervals: the markers of `model`, unless `form` names others."""
     look = METHODS[model]
-    distances = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
-    distances = [side.clip(lower=0) for side in distances]  # rounding may leave an end on the wrong side
     form = {"fmt": look.marker, "color": look.color, "ms": size, "elinewidth": 0.8} | form
-    axes.errorbar(rows[x], rows["accuracy"], distances, label=label, zorder=4, **form)
+    axes.errorbar(rows[x], rows["accuracy"], distances(rows, "accuracy"), label=label, zorder=4, **form)
+
+
+def distances(rows: pd.DataFrame, column: str) -> list[pd.Series]:
+    """How far the ends of a column's intervals lie from it, for `errorbar`, which refuses one on the wrong side."""
+    ends = rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]
+    return [side.clip(lower=0) for side in ends]
 
 
 def layer_ticks(axes: Axes, layers: int) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from plots.page import INTERVALS, finish, note, sheet
-from plots.style import GREY, PALETTE
+from plots.style import GREY, PALETTE, distances
 from reproductions.names import SELF_DISTILLATION
 
 LAST, COLUMNS = "last layer", 4
@@ -25,7 +25,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     figure.set_figheight(math.ceil(len(names) / COLUMNS) * (0.7 + 0.2 * len(order)))
     for panel, name in zip(axes, names, strict=False):
         mine = rows[rows["panel"] == name]
-        ends = [mine["difference"] - mine["difference_low"], mine["difference_high"] - mine["difference"]]
+        ends = distances(mine, "difference")
         panel.errorbar(mine["difference"], [*map(order.index, mine["training"])], xerr=ends, fmt="o", color=PALETTE[0])
         panel.axvline(0, color=GREY, lw=0.8)
         panel.set_title(name)

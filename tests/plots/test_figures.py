@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from fastbert_core.task_types import TASK_TYPES
 from plots.curves import PAPER_DENSE, PAPER_LAYER
 from plots.registry import FIGURES
-from plots.style import METHODS, PAPER
+from plots.style import METHODS, PAPER, distances
 from reproductions.figure3_speed_accuracy import MODELS
 from reproductions.tables import read_table
 
@@ -49,6 +49,11 @@ def test_the_curve_is_the_tables(draw, table):
         bands = [c for c in axes.collections if isinstance(c, FillBetweenPolyCollection)]
         heights = np.concatenate([path.vertices[:, 1] for band in bands for path in band.get_paths()])
         assert (heights.min(), heights.max()) == (rows["accuracy_low"].min(), rows["accuracy_high"].max())
+
+
+def test_an_end_on_the_wrong_side_of_its_point_has_no_distance():
+    rows = pd.DataFrame({"gain": [2.0, 0.0], "gain_low": [1.0, 0.25], "gain_high": [4.0, 0.5]})
+    assert [side.tolist() for side in distances(rows, "gain")] == [[1, 0], [2, 0.5]]
 
 
 def test_a_curve_is_broken_where_no_speed_is_measured_between(draw):
