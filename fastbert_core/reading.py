@@ -265,7 +265,7 @@ def _of_python(data: Any) -> dict[str, Records]:
         import pandas as pd
 
         try:
-            data = pd.DataFrame(data)
+            data = pd.DataFrame(data, dtype=object)  # its strings would refuse half a surrogate pair unnamed
         except ValueError as error:
             raise InputError(
                 f"data: found columns that make no table ({error}), expected lists of one length"

@@ -130,8 +130,9 @@ def test_labels_that_a_type_cannot_have_are_refused(kind, labels, message):
 def test_a_row_without_text_is_named(text, found):
     rows = [{"text": f"row {at}", "label": ("no", "yes")[at % 2]} for at in range(60)]
     rows[4]["text"] = text
-    with pytest.raises(InputError, match=f"data, row 5: found {found}"):
-        prepare(rows)
+    for data in (rows, {name: [row[name] for row in rows] for name in ("text", "label")}):
+        with pytest.raises(InputError, match=f"data, row 5: found {found}"):
+            prepare(data)
 
 
 def test_held_out_rows_are_seeded_and_of_each_class_alike():
