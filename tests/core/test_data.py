@@ -14,6 +14,7 @@ from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split
 
 SINGLE = Task("mine", "en", ("no", "maybe", "yes"))
+PAIR = Task("mine", "en", ("no", "yes"), pair=True)
 GOOD = "label\ttext_a\n0\tone\n1\ttwo\n2\tthree\n"
 OPENERS = {"tsv": open, "tsv.gz": gzip.open, "tsv.xz": lzma.open}
 
@@ -56,6 +57,10 @@ def test_quotes_and_unicode_line_ends_are_plain_characters(tmp_path):
         (GOOD + "0\t\u200b\u2060 \ufeff\n", ":5", "empty text_a"),
         (GOOD + "yes\tone\n", ":5", "found the label 'yes', expected an integer from 0 to 2"),
         (GOOD + "3\tone\n", ":5", "found the label '3', expected an integer from 0 to 2"),
+        (GOOD + "-1\tone\n", ":5", "found the label '-1'"),
+        (GOOD + "1.0\tone\n", ":5", "found the label '1.0'"),
+        (GOOD + " 1\tone\n", ":5", "found the label ' 1'"),
+        (GOOD + "\tone\n", ":5", "found the label ''"),
         (GOOD + "1_0\tone\n", ":5", "found the label '1_0'"),
         (GOOD + "\uff11\tone\n", ":5", "found the label '\uff11'"),
         (GOOD + "9" * 5000 + "\tone\n", ":5", "found the label '9999"),
@@ -69,6 +74,18 @@ def test_bad_content_is_refused_with_file_and_line(tmp_path, text, place, reason
         read_tsv(path, SINGLE)
     assert str(caught.value).startswith(f"{path}{place}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("row", ["1\t\tb", "1\ta\t", "1\ta\t \t"])
+def test_pairs_need_both_sides(tmp_path, row):
+    path = write(tmp_path / "x.tsv", f"label\ttext_a\ttext_b\n0\ta\tb\n{row}\n")
+    with pytest.raises(InputError, match=r"x\.tsv:3: found (an empty text_|4 fields)"):
+        read_tsv(path, PAIR)
+
+
+def test_a_suffix_may_be_in_capitals(tmp_path):
+    (tmp_path / "X.TSV.GZ").write_bytes(gzip.compress(GOOD.encode()))
+    assert read_tsv(tmp_path / "X.TSV.GZ", SINGLE).labels.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("suffix", ["tsv.gz", "tsv.xz"])
