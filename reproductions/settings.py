@@ -24,7 +24,7 @@ OF_TASK_FILES = {
     "student_rate": "distillation_rate",
 }
 BY_TYPE = "by-type"  # a `classifier_init`: that of the task's type
-SHALLOW = re.compile(r"[a-z]+-(\d+)")
+SHALLOW = re.compile(r"[a-z-]+-(\d+)")
 
 
 @dataclass(frozen=True)

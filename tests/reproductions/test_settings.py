@@ -97,6 +97,18 @@ def test_joint_training_can_have_as_many_epochs_and_the_rate_of_the_students():
     assert [stage.name for stage in (longer.first, *longer.later)] == ["labels"]
 
 
+def test_a_shallow_model_can_have_as_many_epochs_as_fastbert_and_the_same_teacher():
+    fastbert, usual, longer = (
+        settings_for("standard", TASKS["ag-news"], name, "fp32", hidden=384)
+        for name in ("self-distillation", "distilbert-6", "distilbert-longer-6")
+    )
+    assert longer.layers == 6
+    assert longer.first_id("data", "backbone") == fastbert.first_id("data", "backbone")
+    stages = fastbert.first, *fastbert.later
+    assert [stage.schedule.epochs for stage in longer.later] == [sum(stage.schedule.epochs for stage in stages)]
+    assert dataclasses.replace(longer.later[0], schedule=usual.later[0].schedule) == usual.later[0]
+
+
 def test_classifiers_learn_at_the_encoders_rate_unless_told():
     assert standard().classifier_rate == standard().fine_tuning_rate
     assert standard(classifier_rate=1.0).schedules.fine_tuning.classifier_rate == 1.0
