@@ -94,7 +94,7 @@ def note(rows: pd.DataFrame, runs: pd.DataFrame, *about: str, samples: str = "")
         for sha, dirty in zip(behind["git_sha"], behind["git_dirty"], strict=True)
     ]
     return (
-        f"n = {samples or f'{span(behind.test_rows)} test samples'}; seed {_listed(behind['seed'])}; "
+        f"n = {samples or f'{span(behind.test_rows)} test samples'}; seed {_listed(sorted(behind['seed']))}; "
         f"{span(behind['train_rows'])} training rows. Encoder: {_listed(behind['backbone'])}. "
         f"Text: {_listed(behind['data_source'])}.\n"
         f"Profile {_listed(behind['profile'])}; {'run' if len(names) == 1 else 'runs'} "
