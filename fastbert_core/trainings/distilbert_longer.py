@@ -8,9 +8,9 @@ from fastbert_core.trainings.distilbert import shallow
 
 def longer(schedules: Schedules) -> tuple[Stage, ...]:
     """The stage of `distilbert` with the epochs of fine-tuning and the least of distillation."""
-    stage = shallow(schedules)
-    epochs = schedules.fine_tuning.epochs + schedules.distillation.epochs
-    return (dataclasses.replace(stage, schedule=dataclasses.replace(stage.schedule, epochs=epochs)),)
+    both = schedules.fine_tuning.epochs + schedules.distillation.epochs
+    fine_tuning = dataclasses.replace(schedules.fine_tuning, epochs=both)
+    return (shallow(dataclasses.replace(schedules, fine_tuning=fine_tuning)),)
 
 
 TRAININGS.register("distilbert-longer", longer)
