@@ -120,9 +120,10 @@ def _dense_ways(subject: Subject, timed: Subject, precisions: list[str]) -> list
         found += [("torch.compile", p, full, by_torch(made(timed.model), p, compiled=True)) for p in floats]
     found += [("onnxruntime", p, full, dense.by_onnxruntime(timed, p)) for p in ("fp32", "int8")]
     found += [("openvino", p, full, dense.by_openvino(timed, p)) for p in floats]
-    if compact := _compact(subject, timed):
+    name = f"distilbert-{subject.shape.layers // 2}"
+    if compact := _compact(name, subject, timed):
         model, known = compact
-        found += [("distilbert-6", p, known, by_torch(made(model), p)) for p in precisions]
+        found += [(name, p, known, by_torch(made(model), p)) for p in precisions]
     pad_id = timed.tokenizer.pad_token_id
     return [
         Way(name, precision, batch, partial(dense.labels, forward, pad_id=pad_id, batch=batch), known)
@@ -135,14 +136,14 @@ def _accuracy(subject: Subject, labels: np.ndarray) -> float:
     return 100 * float((labels == subject.trace.labels).mean())
 
 
-def _compact(subject: Subject, timed: Subject) -> tuple[FastBertModel, Accuracies] | None:
-    """The 6-layer DistilBERT of the task, where it has been trained; the smoke model's is cut out of it."""
+def _compact(training: str, subject: Subject, timed: Subject) -> tuple[FastBertModel, Accuracies] | None:
+    """The task's DistilBERT of half the layers, where it has been trained; the smoke model's is cut out of it."""
     if subject.is_smoke:
-        model = subject.model.first_of_blocks(6)
+        model = subject.model.first_of_blocks(subject.shape.layers // 2)
         engine = Engine(model, subject.tokenizer)
         found = (engine.predict(each.encoded, 0.0).labels for each in (subject, timed))
         return model, Accuracies(*map(_accuracy, (subject, timed), found))
-    folder = models.available("distilbert-6").get(subject.name)
+    folder = models.available(training).get(subject.name)
     if folder is None:
         return None
     trace = models.trace_of(folder, "test")
