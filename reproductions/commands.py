@@ -193,7 +193,6 @@ def train_grid(options: argparse.Namespace) -> None:
     from reproductions.blocks import markdown
     from reproductions.grid import grid
     from reproductions.grid_effects import effects
-    from reproductions.lock import locked
     from reproductions.plan import plan
 
     quiet()
@@ -204,8 +203,7 @@ def train_grid(options: argparse.Namespace) -> None:
     (run,) = plan([task], profile, named, device, precision, tqdm.write, **given)
     results_dir = _place(options.results_dir / profile, task.name)
     results_dir.mkdir(parents=True, exist_ok=True)
-    with locked(results_dir, tqdm.write):
-        rows = grid(run, results_dir, tqdm.write)
+    rows = grid(run, results_dir, tqdm.write)
     if options.publish:
         pages.write()
     print(markdown(effects(rows)))

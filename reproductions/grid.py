@@ -15,6 +15,7 @@ from fastbert_core.trace import Trace
 from reproductions.calibration import confidence
 from reproductions.execute import calibrated
 from reproductions.grid_effects import AXES, SPEEDS, written
+from reproductions.lock import locked
 from reproductions.plan import Log, Run
 from reproductions.tables import read_or_empty, read_table, write_table
 
@@ -36,12 +37,14 @@ def grid(run: Run, results_dir: Path, log: Log) -> pd.DataFrame:
         raise InputError(f"{run.settings.task}: found a task that is {kind}, expected one that is {SINGLE.name}")
     wanted = list(variants(run))
     for number, variant in enumerate(wanted, 1):
-        held = read_or_empty(results_dir, "grid")
-        if variant.run_id in set(held["variant"]):
+        if variant.run_id in set(read_or_empty(results_dir, "grid")["variant"]):
             log(f"{variant.run_id}: done")
             continue
         rows = pd.DataFrame(_rows(variant, *calibrated(variant, lambda line: None)))
-        write_table(results_dir, "grid", pd.concat([held, rows]) if len(held) else rows)
+        with locked(results_dir, log):  # other grids may have written meanwhile
+            held = read_or_empty(results_dir, "grid")
+            held = held[held["variant"] != variant.run_id]
+            write_table(results_dir, "grid", pd.concat([held, rows]) if len(held) else rows)
         first = rows.iloc[0]
         said = ", ".join(f"{name} {getattr(variant.settings, name)}" for name in AXES)
         log(

@@ -32,8 +32,8 @@ def run(
     looks at `results_dir` and writes there
 
     All keys are looked at before anything is trained. Raises InputError if one is held by another run, or other seeds
-    of it learnt from something else, and `replace` does not say that it may go. While another process works on
-    `results_dir`, waits.
+    of it learnt from something else, and `replace` does not say that it may go; so too if that came to be meanwhile,
+    since other processes may write to `results_dir` while a run is made.
     """
     if not processes.main:
         for at in processes.told():
@@ -42,18 +42,20 @@ def run(
     results_dir.mkdir(parents=True, exist_ok=True)
     with locked(results_dir, log):
         stored = find_runs(results_dir)
-        todo = [run for run in runs if not is_done(run, stored, replace)]
-        processes.told([runs.index(run) for run in todo])
-        for done in (run for run in runs if run not in todo):
-            log(f"{done.name}: run {done.run_id} stands in {results_dir} already, skipped")
-        left = Counter(run.settings.task for run in todo)
-        for run, row, traces in make(todo, log) if make else _one_by_one(todo, log, processes):
-            _store(run, row, traces, results_dir, log)
-            left[task := run.settings.task] -= 1
+    todo = [run for run in runs if not is_done(run, stored, replace)]
+    processes.told([runs.index(run) for run in todo])
+    for done in (run for run in runs if run not in todo):
+        log(f"{done.name}: run {done.run_id} stands in {results_dir} already, skipped")
+    left = Counter(run.settings.task for run in todo)
+    for run, row, traces in make(todo, log) if make else _one_by_one(todo, log, processes):
+        left[task := run.settings.task] -= 1
+        with locked(results_dir, log):
+            _store(run, row, traces, results_dir, replace, log)
             if not left[task]:
                 log(f"{task}: measuring")
                 measure(results_dir)
-        if not todo:  # the last run may have been killed before it was measured
+    if not todo:  # the last run may have been killed before it was measured
+        with locked(results_dir, log):
             measure(results_dir)
 
 
@@ -63,9 +65,11 @@ def _one_by_one(runs: Sequence[Run], log: Log, processes: Alone) -> Made:
         yield run, *execute(run, log, processes)
 
 
-def _store(run: Run, row: dict, traces: list[Trace], results_dir: Path, log: Log) -> None:
+def _store(run: Run, row: dict, traces: list[Trace], results_dir: Path, replace: bool, log: Log) -> None:
     """Put a run into `results_dir`, in the place of those that give way to it."""
     others = find_runs(results_dir)
+    if is_done(run, others, replace):  # by another process, meanwhile
+        return
     going = [other for other, goes in zip(others, giving_way(runs_table(others), row), strict=True) if goes]
     put_run(results_dir, row, traces, [other.folder for other in going])
     for seed in sorted({other.row["seed"] for other in going} - {run.settings.seed}):

@@ -1,5 +1,6 @@
 """The command line from end to end on the smoke profile, and every kind of bad input it must answer in one line."""
 
+import contextlib
 import dataclasses
 import re
 import shutil
@@ -21,11 +22,12 @@ from fastbert_core.tasks import TASKS
 from fastbert_core.tracing import probabilities, scaled_probabilities
 from reproductions import cli, provenance
 from reproductions.execute import execute
+from reproductions.lock import locked
 from reproductions.plan import plan
 from reproductions.run import run
 from reproductions.settings import check_trainings, lookup
 from reproductions.sources import Named
-from reproductions.store import find_runs, load_traces
+from reproductions.store import find_runs, load_traces, put_run
 from reproductions.tables import read_table
 from tests.core.small import assert_agrees
 from tests.fuzz.harness import contents
@@ -134,24 +136,50 @@ def test_each_model_has_a_card_of_what_it_learnt_from_and_comes_to(smoke, tmp_pa
         assert re.search(f"{row.accuracy:.2f} +[|] {row.mean_layers:.2f} ", cards[name])
 
 
-@pytest.mark.smoke
-def test_a_second_seed_is_averaged_with_the_first(smoke, tmp_path, monkeypatch):
+@pytest.fixture
+def seeded(smoke, tmp_path):
+    """A copy of the smoke run's results, FastBERT's run of another seed as planned, and what makes runs of others."""
     results = shutil.copytree(smoke / "smoke", tmp_path / "smoke")
     (first,) = (one for one in find_runs(results) if one.row["training"] == "self-distillation")
+    job, *_ = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print, seed=8, train_rows=ROWS)
 
-    def execute(job, *_):
-        """As if it had been trained: the first seed's traces under the second's name, the test set's before others."""
-        own = {"seed": 8, "run_id": job.run_id}
+    def made(**own):
+        """As if it had been trained: the first seed's traces under another's name, the test set's before others."""
         traces = [dataclasses.replace(trace, metadata=trace.metadata | own) for trace in first.traces()]
         return first.row | own, sorted(traces, key=lambda trace: trace.metadata["split"], reverse=True)
 
-    monkeypatch.setattr("reproductions.run.execute", execute)
-    default, *_ = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print, seed=8, train_rows=ROWS)
-    run([default], results, False, print)
+    return results, job, made
+
+
+@pytest.mark.smoke
+def test_a_second_seed_is_averaged_with_the_first(seeded, monkeypatch):
+    results, job, made = seeded
+    monkeypatch.setattr("reproductions.run.execute", lambda job, *_: made(seed=8, run_id=job.run_id))
+    run([job], results, False, print)
     seeds = read_table(results, "table2").set_index(["model", "setting"])["seeds"]
     assert seeds["FastBERT", "speed=0.5"] == "7;8"
     assert seeds["DistilBERT", "3 layers"] == "7"
     assert set(read_table(results, "convergence")["seeds"]) == {"7;8"}
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("seed", [8, 9])
+def test_another_process_may_write_to_the_results_while_a_run_is_made(seed, seeded, monkeypatch):
+    results, job, made = seeded
+
+    def execute(job, *_):
+        with locked(results, pytest.fail):
+            put_run(results, *made(seed=seed, run_id="0" * 16))
+        return made(seed=8, run_id=job.run_id)
+
+    monkeypatch.setattr("reproductions.run.execute", execute)
+    taken = pytest.raises(InputError, match=f"is held by run {'0' * 16}, this is {job.run_id}; --replace lets it go")
+    with taken if seed == job.settings.seed else contextlib.nullcontext():
+        run([job], results, False, print)
+    own = [one.row for one in find_runs(results) if one.row["training"] == job.settings.training]
+    stored = {row["seed"]: row["run_id"] for row in own}
+    assert stored[seed] == "0" * 16
+    assert set(stored) == {7, 8, seed}
 
 
 @pytest.mark.smoke
