@@ -50,7 +50,8 @@ def run(
     for run, row, traces in make(todo, log) if make else _one_by_one(todo, log, processes):
         left[task := run.settings.task] -= 1
         with locked(results_dir, log):
-            _store(run, row, traces, results_dir, replace, log)
+            if not is_done(run, find_runs(results_dir), replace):  # by another process, meanwhile
+                _store(run, row, traces, results_dir, log)
             if not left[task]:
                 log(f"{task}: measuring")
                 measure(results_dir)
@@ -65,11 +66,9 @@ def _one_by_one(runs: Sequence[Run], log: Log, processes: Alone) -> Made:
         yield run, *execute(run, log, processes)
 
 
-def _store(run: Run, row: dict, traces: list[Trace], results_dir: Path, replace: bool, log: Log) -> None:
+def _store(run: Run, row: dict, traces: list[Trace], results_dir: Path, log: Log) -> None:
     """Put a run into `results_dir`, in the place of those that give way to it."""
     others = find_runs(results_dir)
-    if is_done(run, others, replace):  # by another process, meanwhile
-        return
     going = [other for other, goes in zip(others, giving_way(runs_table(others), row), strict=True) if goes]
     put_run(results_dir, row, traces, [other.folder for other in going])
     for seed in sorted({other.row["seed"] for other in going} - {run.settings.seed}):
