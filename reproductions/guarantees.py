@@ -16,7 +16,7 @@ from fastbert_core.layer_thresholds import by_layer, lost_so_far
 from fastbert_core.metrics import judged
 from fastbert_core.out_of_bag import draws
 from fastbert_core.sweep import by_sample, totals
-from fastbert_core.thresholds import ERROR, GRID, certified, disagreement, harm, learn_then_test, within
+from fastbert_core.thresholds import ERROR, GRID, certified, disagreement, harm, within
 from fastbert_core.trace import Trace
 
 TOLERATED = (0.005, 0.01, 0.02)
@@ -25,12 +25,7 @@ DRAWS = 200
 LAYER_ROWS, LAYER_DRAWS = 2000, 50  # where thresholds of each layer are chosen, which takes longer
 AGREEMENT, EXCESS = "agreement", "excess error"
 METHODS = {"naive": within, "learn-then-test": certified}
-LAYER_METHODS = {
-    "one threshold": lambda losses, scores, tolerated: np.full(  # on every layer but the last
-        scores.shape[1] - 1, learn_then_test(losses, scores, tolerated).threshold or 0.0
-    ),
-    "by layer": by_layer,
-}
+LAYER_METHODS = ("one threshold", "by layer")
 
 
 def promises(test: Trace, dev: Trace) -> Iterator[dict]:
@@ -74,9 +69,17 @@ def layer_promises(test: Trace) -> Iterator[dict]:
     """Rows of layer_guarantees.csv, of the task type's own rule and disagreement, for each tolerance and method."""
     scores, losses = _lost(test, AGREEMENT)
     drawn = np.random.default_rng(2).integers(len(scores), size=(LAYER_DRAWS, LAYER_ROWS))
+    counts = np.stack([np.bincount(rows, minlength=len(scores)) for rows in drawn])
+    lost_at = counts @ by_sample(scores, losses, GRID)  # [draws, thresholds]
+    samples = [(losses[rows], scores[rows]) for rows in drawn]
     for tolerated in TOLERATED:
-        for method, choose in LAYER_METHODS.items():
-            thresholds = [choose(losses[rows], scores[rows], tolerated) for rows in drawn]
+        passed = certified(lost_at, LAYER_ROWS, tolerated)
+        of_all_layers = np.where(passed > 0, GRID[passed - 1], 0.0)  # but the last
+        chosen = (
+            [np.full(scores.shape[1] - 1, threshold) for threshold in of_all_layers],
+            [by_layer(*sample, tolerated) for sample in samples],
+        )
+        for method, thresholds in zip(LAYER_METHODS, chosen, strict=True):
             found = [_judged(losses, scores, these, tolerated) for these in thresholds]
             layers, lost, broken = np.mean(found, axis=0)
             yield {
