@@ -5,6 +5,7 @@ on the CPU, whatever it multiplies in hardware: no test may depend on it. Tests 
 this file by `-p tests.conftest`.
 """
 
+import gc
 import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; before anything imports torch
@@ -13,6 +14,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; before anyth
 from hypothesis import settings
 
 from fastbert_core import precision
+
+# torch and transformers make a million objects that stay: looking through them takes a sixth of their import's time.
+gc.set_threshold(100_000)
 
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
