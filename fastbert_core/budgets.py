@@ -3,6 +3,7 @@
 Both know nothing but scores of exit rules and executed layers, so that an engine and a trace use them alike.
 """
 
+import math
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from fastbert_core.exit_rules import exit_layers
 from fastbert_core.sweep import mean_costs
 
 GAIN = 0.01  # layers that are asked more or less, for each layer that a sample saved or overspent
-BETS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # on which side of calibration a stream lies, and how surely
+BETS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # on which side of calibration a stream lies, and how surely
 JUMP = 1e-3  # share of the capital that is spread over all bets again at each sample, since streams change late too
 
 
@@ -154,7 +155,7 @@ class Alarm:
         if not 0 < level < 1:
             raise InputError(f"level: found {level!r}, expected a number between 0 and 1")
         self._seen, self._random = sorted(np.asarray(calibration).tolist()), np.random.default_rng(seed)
-        self._shares, self._gain, self._enough = np.full(len(BETS), 1 / len(BETS)), 0.0, -np.log(level)
+        self._shares, self._gain, self._enough = [1 / len(BETS)] * len(BETS), 0.0, -math.log(level)
         self.samples, self.raised_at = 0, None
 
     def watch(self, values: np.ndarray) -> bool:
@@ -169,10 +170,11 @@ class Alarm:
         below, others = bisect_left(self._seen, value), bisect_right(self._seen, value)
         rank = (below + lot * (others - below + 1)) / (len(self._seen) + 1)  # equal ones are ordered by lot
         insort(self._seen, value)
-        self._shares = (1 - JUMP) * self._shares + JUMP / len(BETS)
-        won = self._shares * (1 + BETS * (rank - 0.5))
-        self._gain += float(np.log(won.sum()))
-        self._shares = won / won.sum()
+        before = [(1 - JUMP) * share + JUMP / len(BETS) for share in self._shares]
+        won = [share * (1 + bet * (rank - 0.5)) for share, bet in zip(before, BETS, strict=True)]
+        capital = sum(won)
+        self._gain += math.log(capital)
+        self._shares = [share / capital for share in won]
         self.samples += 1
         if self._gain >= self._enough:
             self.raised_at = self.samples
@@ -180,4 +182,4 @@ class Alarm:
     @property
     def above(self) -> bool:
         """Whether the samples' numbers lie above those of calibration, or else below."""
-        return bool(BETS @ self._shares > 0)
+        return sum(bet * share for bet, share in zip(BETS, self._shares, strict=True)) > 0

@@ -1,6 +1,6 @@
 """`check`, the gate: does the suite still say what it said? Three tiers, by what they cost.
 
-exact: two to three minutes. FLOPs to the unit; every committed table made again from its traces, to the same bytes;
+exact: two to five minutes. FLOPs to the unit; every committed table made again from its traces, to the same bytes;
 each row's run and each run's commit known; every trace as it was published.
 live: a minute. The smoke profile trained twice: the same bits, and accuracy and FLOPs where expected.csv has them.
 real: 3 to 11 minutes, where it is asked for. Real text trained once, as the README's main job does: the same.
