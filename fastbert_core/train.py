@@ -105,6 +105,7 @@ def train(
     result, best, checkpoint = (place.folder / f"{stage.name}{end}.safetensors" for end in ("", "-best", "-checkpoint"))
     learning = learning_of(model, stage)
     if together.told(result.is_file()):
+        place.log(f"{stage.name}: trained before, loaded from {place.folder}")
         return _load_into(learning, result)
     begun = together.main and checkpoint.is_file() and not best.is_file()
     if begun and "best_epoch" in load_checkpoint(checkpoint)[1]["notes"]:

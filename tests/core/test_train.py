@@ -283,6 +283,15 @@ def test_a_stage_keeps_what_it_has_learnt_and_no_more(whole):
     assert kept == {"fine-tuning": every - students, "self-distillation": students}
 
 
+def test_what_was_trained_before_is_loaded_and_said_to_be(task, model, place):
+    said = []
+    noted = dataclasses.replace(place, log=said.append)
+    notes = train(model, FINE_TUNING, task[1], task[1], noted)
+    epochs = len(said)
+    assert train(model, FINE_TUNING, task[1], task[1], noted) == notes
+    assert said[epochs:] == [f"fine-tuning: trained before, loaded from {place.folder}"]
+
+
 def test_a_loss_that_is_not_finite_stops_at_its_step(task, model, place, monkeypatch):
     losses, cross_entropy = [], LOSSES["cross-entropy"]
 
