@@ -74,7 +74,7 @@ def layer_promises(test: Trace) -> Iterator[dict]:
     samples = [(losses[rows], scores[rows]) for rows in drawn]
     for tolerated in TOLERATED:
         passed = certified(lost_at, LAYER_ROWS, tolerated)
-        of_all_layers = np.where(passed > 0, GRID[passed - 1], 0.0)  # but the last
+        of_all_layers = GRID[np.maximum(passed - 1, 0)]  # but the last; the first of GRID never exits
         chosen = (
             [np.full(scores.shape[1] - 1, threshold) for threshold in of_all_layers],
             [by_layer(*sample, tolerated) for sample in samples],

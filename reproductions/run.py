@@ -12,7 +12,7 @@ from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.plan import Log, Run, is_done
 from reproductions.seeds import giving_way
-from reproductions.store import find_runs, put_run, runs_table
+from reproductions.store import StoredRun, find_runs, put_run, runs_table
 
 # From runs to each of them, as it is done, with its row of runs.csv and its traces.
 Made = Iterator[tuple[Run, dict, list[Trace]]]
@@ -50,8 +50,9 @@ def run(
     for run, row, traces in make(todo, log) if make else _one_by_one(todo, log, processes):
         left[task := run.settings.task] -= 1
         with locked(results_dir, log):
-            if not is_done(run, find_runs(results_dir), replace):  # by another process, meanwhile
-                _store(run, row, traces, results_dir, log)
+            others = find_runs(results_dir)
+            if not is_done(run, others, replace):  # by another process, meanwhile
+                _store(run, row, traces, others, results_dir, log)
             if not left[task]:
                 log(f"{task}: measuring")
                 measure(results_dir)
@@ -66,9 +67,8 @@ def _one_by_one(runs: Sequence[Run], log: Log, processes: Alone) -> Made:
         yield run, *execute(run, log, processes)
 
 
-def _store(run: Run, row: dict, traces: list[Trace], results_dir: Path, log: Log) -> None:
-    """Put a run into `results_dir`, in the place of those that give way to it."""
-    others = find_runs(results_dir)
+def _store(run: Run, row: dict, traces: list[Trace], others: Sequence[StoredRun], results_dir: Path, log: Log) -> None:
+    """Put a run beside the `others` of `results_dir`, in the place of those that give way to it."""
     going = [other for other, goes in zip(others, giving_way(runs_table(others), row), strict=True) if goes]
     put_run(results_dir, row, traces, [other.folder for other in going])
     for seed in sorted({other.row["seed"] for other in going} - {run.settings.seed}):

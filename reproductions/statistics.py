@@ -76,15 +76,14 @@ def tango(only_first: float, only_second: float, samples: int, level: float = CO
 
 
 def crossed_bootstrap(values: np.ndarray, level: float = CONFIDENCE, seed: int = 0) -> Interval:
-    """Percentile bootstrap interval of the mean of `values`, int64 [seeds, samples], crossed: both are drawn.
+    """Percentile bootstrap interval of the mean of `values` [seeds, samples], crossed: seeds and samples are drawn.
 
     Samples whose values are alike in all seeds are drawn together, so that the number of samples costs nothing.
     """
     seeds, samples = values.shape
-    lowest, digits = values.min(), (int(np.ptp(values)) + 1,) * seeds
-    # A column as one number, whose digits are its values: `np.unique` of columns takes ten times as long.
-    found, counts = np.unique(np.ravel_multi_index(values - lowest, digits), return_counts=True)
-    patterns = np.stack(np.unravel_index(found, digits)) + lowest  # [seeds, patterns]
+    columns = values[:, np.lexsort(values[::-1])]  # `np.unique` of columns takes several times as long
+    first = np.flatnonzero(np.append(True, (columns[:, 1:] != columns[:, :-1]).any(axis=0)))
+    patterns, counts = columns[:, first], np.diff(first, append=samples)  # [seeds, patterns]
     generator = np.random.default_rng(seed)
     of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds  # [resamples, seeds]
     of_samples = generator.multinomial(samples, counts / samples, size=RESAMPLES) / samples  # [resamples, patterns]

@@ -65,9 +65,9 @@ def test_a_run_tells_of_its_dev_trace_and_not_of_those_of_epochs(tmp_path):
         trace.metadata.update(more)
     run, lines = SimpleNamespace(name="mine", settings=SimpleNamespace(seed=7)), []
     row = run_row(traces[0], baseline_accuracy=50.0)
-    _store(run, row, traces, tmp_path, lines.append)
+    _store(run, row, traces, [], tmp_path, lines.append)
     assert lines == ["mine: DOUBTFUL: its last exit is never right on dev on 1 of 4 classes: class 2"]
-    _store(run, row, [traces[0], traces[2]], tmp_path, lines.append)
+    _store(run, row, [traces[0], traces[2]], [], tmp_path, lines.append)
     assert len(lines) == 1
 
 
