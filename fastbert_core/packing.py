@@ -12,7 +12,8 @@ from scipy.special import entr, expit
 from fastbert_core.task_types import TaskType
 
 BITS = range(9, 25)  # a step of a probability is 2 to the power of minus so many; beyond, float32 has no more
-SCALE_BITS = range(4, 15)  # the same of a logsumexp; its energy moves by an eighth of a step at most, so by < 1e-5
+SCALE_BITS = range(4, 12)  # the same of a logsumexp; its energy moves by an eighth of a step at most
+ENERGY_KEPT_TO = 1e-4
 LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
 PACKED = ("steps", "bits", "largest", "scale", "scale_bits")
 
@@ -108,8 +109,8 @@ def _rounded(whole: np.ndarray, bits: int, largest: np.ndarray | None = None) ->
     return steps
 
 
-def packed_scale(z: np.ndarray, limit: float) -> dict[str, np.ndarray]:
-    """The members for a logsumexp `z`, in the coarsest steps that move no energy, 1 / (1 + e^z), by more than `limit`.
+def packed_scale(z: np.ndarray) -> dict[str, np.ndarray]:
+    """The members for a logsumexp `z`, in the coarsest steps that keep its energies, 1 / (1 + e^z), to ENERGY_KEPT_TO.
 
     What a file kept is kept as it is.
 
@@ -120,7 +121,7 @@ def packed_scale(z: np.ndarray, limit: float) -> dict[str, np.ndarray]:
     exact = whole_bits(z, SCALE_BITS)
     for bits in SCALE_BITS if exact is None else [exact]:
         steps = np.rint((z + LARGEST_LOGSUMEXP) * 2.0**bits)
-        if np.abs(expit(LARGEST_LOGSUMEXP - steps * 2.0**-bits) - expit(-z)).max() <= limit:
+        if np.abs(expit(LARGEST_LOGSUMEXP - steps * 2.0**-bits) - expit(-z)).max() <= ENERGY_KEPT_TO:
             break
     return {"scale": _apart(steps), "scale_bits": np.array([bits], np.uint8)}
 

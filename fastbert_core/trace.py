@@ -105,7 +105,7 @@ def trace_bytes(trace: Trace, path: Path) -> bytes:
     check_trace(trace, str(path))
     arrays = _said(trace) | {"labels": trace.labels, "tokens": trace.tokens}
     if trace.logsumexp is not None:
-        arrays |= packed_scale(trace.logsumexp, trace.kept_to)
+        arrays |= packed_scale(trace.logsumexp)
     if trace.words is not None:
         arrays["words"] = trace.words
     text = json.dumps(trace.metadata, sort_keys=True, ensure_ascii=False)
