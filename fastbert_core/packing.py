@@ -1,7 +1,8 @@
 """What a trace says, as its file keeps it: whole steps, whose bytes stand apart, in under half of float32's room.
 
 The last bits of a float32 are noise that nothing packs. Each layer's answer to a text takes the coarsest steps of which
-it does not change, and no probability or uncertainty moves by more than the trace is kept to.
+it does not change, no probability or uncertainty moves by more than the trace is kept to, and none near 0 by much of
+itself.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from fastbert_core.task_types import TaskType
 
 BITS = range(9, 25)  # a step of a probability is 2 to the power of minus so many; beyond, float32 has no more
 SCALE_BITS = range(4, 12)  # the same of a logsumexp; its energy moves by an eighth of a step at most
+SHARE = 1 / 256  # of itself, that an uncertainty near 0 may move by: there the thresholds of sure models lie
+LEAST = 1e-6  # which it always may
 ENERGY_KEPT_TO = 1e-4
 LARGEST_LOGSUMEXP = 700.0  # in size: beyond, e^z is no float64
 PACKED = ("steps", "bits", "largest", "scale", "scale_bits")
@@ -27,7 +30,8 @@ def packed(p: np.ndarray, kind: TaskType, limit: float) -> dict[str, np.ndarray]
     Args:
         p: float32 [units, layers, classes], in [0, 1]
         kind: what is answered, and how unsure a row is
-        limit: how far a probability, and a row's uncertainty, may move
+        limit: how far a probability, and a row's uncertainty, may move; the latter by a SHARE of itself at most, or
+            by LEAST
 
     Returns: `bits` uint8 [units, layers], a row's step being 2 to the power of minus so many; `steps` uint8
         [4, units, classes, layers], lowest byte first; and where rows sum to one `largest` uint16 [units, layers], the
@@ -42,9 +46,10 @@ def packed(p: np.ndarray, kind: TaskType, limit: float) -> dict[str, np.ndarray]
         row, of_row = rows[left], None if largest is None else largest[left]
         found = _rounded(row * 2.0**tried, tried, of_row)
         kept = _probabilities(found, np.full(len(row), tried)[:, None], of_row)
-        moved = np.maximum(np.abs(kept - row).max(axis=(1, 2)), np.abs(_unsure(kind, kept) - before[left]))
+        moved, unsure = np.abs(kept - row).max(axis=(1, 2)), before[left]
+        close = np.abs(_unsure(kind, kept) - unsure) <= np.clip(unsure * SHARE, LEAST, limit)
         same = kind.answer(kept) == answers[left]
-        near = (moved <= limit) & same.all(axis=tuple(range(1, same.ndim)))
+        near = (moved <= limit) & close & same.all(axis=tuple(range(1, same.ndim)))
         steps[left[near]], bits[left[near]] = found[near], tried
         left = left[~near]
         if not len(left):

@@ -27,18 +27,20 @@ def trace():
 
 @pytest.mark.parametrize("epoch", [None, 0])
 @pytest.mark.parametrize("spread", [0.02, 1, 50])
-@pytest.mark.parametrize("classes", [2, 9, 10, 40])
+@pytest.mark.parametrize("classes", [2, 9, 40])
 def test_a_file_keeps_uncertainties(trace, tmp_path, classes, spread, epoch):
-    limit = 1e-3 if epoch == 0 else 1e-5 if classes < 10 else 1e-4
+    limit = 1e-3 if epoch == 0 else 1e-4
     drawn = np.random.default_rng(2).dirichlet([spread] * classes, (50, 4)).astype(np.float32)
     named = [str(number) for number in range(classes)]
     arrays = {"labels": np.zeros(50, np.int64), "tokens": np.full(50, 9, np.int32)}
     drawn_trace = Trace(drawn, metadata=trace.metadata | {"classes": named, "epoch": epoch}, **arrays)
     save_trace(drawn_trace, tmp_path / "t.npz")
     kept = load_trace(tmp_path / "t.npz")
-    moved = np.abs(kept.uncertainties - drawn_trace.uncertainties).max()
+    unsure = drawn_trace.uncertainties
+    moved = np.abs(kept.uncertainties - unsure)
     assert kept.probabilities.dtype == np.float32
-    assert 0 < moved <= limit
+    assert moved.max() > 0
+    assert (moved <= np.clip(unsure / 256, 1e-6, limit)).all()
     assert np.abs(kept.probabilities - drawn).max() <= limit
     assert (kept.probabilities.sum(axis=-1, dtype=np.float64) == 1).all()
     np.testing.assert_array_equal(kept.predictions, drawn_trace.predictions)
@@ -61,7 +63,7 @@ def test_no_answer_changes_in_a_file(parts, seed):
     near = np.float32(parts) / sum(parts) + np.random.default_rng(seed).normal(0, 1e-8, (20, 1, len(parts)))
     p = (near / near.sum(axis=-1, keepdims=True)).astype(np.float32)
     p[:10] = np.float32(parts) / sum(parts)
-    for limit in (1e-2, EPOCH_KEPT_TO, 1e-4, KEPT_TO, 1e-6):
+    for limit in (1e-2, EPOCH_KEPT_TO, KEPT_TO, 1e-5, 1e-6):
         kept = unpacked(packed(p, SINGLE, limit))["probabilities"]
         np.testing.assert_array_equal(kept.argmax(axis=-1), p.argmax(axis=-1))
         assert np.abs(kept - p).max() <= limit
@@ -82,7 +84,7 @@ def test_each_row_takes_the_coarsest_steps_that_keep_it(kind):
     assert np.abs(kept - p).max() <= KEPT_TO
     assert np.abs(kind.score(kind.rule(), kept, words) - unsure).max() <= KEPT_TO
     assert members["bits"].shape == (200, 2)
-    assert members["bits"].mean() < 17.5
+    assert members["bits"].mean() < 15
     again = packed(kept, kind, KEPT_TO)
     np.testing.assert_array_equal(unpacked(again)["probabilities"], kept)
     np.testing.assert_array_equal(again["bits"], members["bits"])
