@@ -139,20 +139,20 @@ def whole_bits(values: np.ndarray, tried: range = BITS) -> int | None:
 def unpacked(members: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The fields `probabilities` and, if it is kept, `logsumexp` of the trace whose file has `members`.
 
-    Raises ValueError or IndexError for members of another form.
+    Raises ValueError, IndexError or KeyError for members of another form.
     """
     fields = {name: members[name] for name in ("probabilities", "logsumexp") if name in members}
     if "steps" in members:
-        steps, bits = _together(members["steps"]), members["bits"]
-        if bits.ndim > 1:  # else it is of files from before each row had its own
-            steps = steps.swapaxes(-1, -2)
+        steps, bits = _together(members["steps"]).swapaxes(-1, -2), members["bits"]
+        if bits.shape != steps.shape[:-1]:
+            raise ValueError(f"bits of shape {bits.shape}")
         if bits.min() < min(BITS) or bits.max() > max(BITS):
             raise ValueError(f"steps of {bits.min()} to {bits.max()} bits")
         largest = members["largest"].astype(np.int64, casting="safe")[..., None] if "largest" in members else None
         fields["probabilities"] = _probabilities(steps, bits, largest)
     if "scale" in members:
-        bits = members["scale_bits"].item() if "scale_bits" in members else 17  # of files from before it was named
-        fields["logsumexp"] = (_together(members["scale"]) * 2.0**-bits - LARGEST_LOGSUMEXP).astype(np.float32)
+        steps = _together(members["scale"]) * 2.0 ** -members["scale_bits"].item()
+        fields["logsumexp"] = (steps - LARGEST_LOGSUMEXP).astype(np.float32)
     return fields
 
 
