@@ -302,7 +302,9 @@ def _note_epoch(
     loss_of = kind.losses["cross-entropy" if stage.loss in OF_A_DEEP_TEACHER else stage.loss]
     held_out = loss_of(logits, dev.targets(slice(None))).item()
     accuracy = float(kind.quality(kind.answer(p[:, -1:]), dev.labels, dev.encoded.word_counts, classes).mean())
-    best = accuracy > max(notes.get("dev_accuracy", []), default=-1.0)
+    # Hundreds of held-out rows often tie, and of equals the first is not the best: their loss tells them apart.
+    earlier = zip(notes.get("dev_accuracy", []), (-loss for loss in notes.get("held_out_loss", [])), strict=True)
+    best = all((accuracy, -held_out) > one for one in earlier)
     for name, value in (("train_loss", loss), ("held_out_loss", held_out), ("dev_accuracy", accuracy)):
         notes.setdefault(name, []).append(value)
     notes["epochs"] = len(notes["train_loss"])
