@@ -55,7 +55,7 @@ FIGURES = {
     "luha": Drawing(luha.draw, ("luha",)),
     "exit_layers": Drawing(exit_layers.draw, ("exit_layers",)),
     "exits": Drawing(exits.draw, ("exits",), by_task=False),
-    "uncertainty": Drawing(uncertainty.draw, ("uncertainty",)),
+    "uncertainty": Drawing(uncertainty.draw, ("uncertainty", "exit_layers")),
     "convergence": Drawing(convergence.draw, ("convergence",), traces=EPOCH_TRACES),
     "ablation": Drawing(ablation.draw, ("speed_accuracy", "table3", "table2")),
     "trainings": Drawing(trainings.draw, ("trainings",), traces=""),

@@ -18,7 +18,7 @@ ABOUT = "Above each layer: the share of the test samples that reach it (%). Bins
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
-    """From one task's rows of uncertainty.csv: a panel for each speed."""
+    """From one task's rows of uncertainty.csv: a panel for each speed. exit_layers.csv names the runs behind them."""
     rows = tables["uncertainty"]
     speeds = sorted(rows["speed"].unique())
     figure, axes = sheet("layer", "uncertainty", len(speeds), 2, sharex=True, sharey=True)
@@ -38,7 +38,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     reach = rows[rows["speed"] == speed].groupby("layer")["samples"].sum()
     sure = 100 * (1 - reach.get(2, 0) / reach[1])
     text = f"at speed {speed:g} layer 1 is sure enough of {sure:.1f}% of the samples"
-    return finish(figure, heading(rows, text, "figure 6"), note(rows, tables["runs"], ABOUT))
+    return finish(figure, heading(rows, text, "figure 6"), note(tables["exit_layers"], tables["runs"], ABOUT))
 
 
 def _panel(axes: Axes, counts: pd.DataFrame, speed: float, norm: LogNorm) -> QuadMesh:

@@ -37,6 +37,6 @@ def _by_layer(traces: list[Trace], speed: float) -> pd.DataFrame:
             "bin_high": (low + 1) / BINS,
             "samples": counts[layer, low],
             "percent": 100 * counts[layer, low] / counts.sum(axis=1)[layer],
-            **seeds_and_runs(traces),
+            "seeds": seeds_and_runs(traces)["seeds"],
         }
     )

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 BASES = {kind.base for kind in TASK_TYPES.values()}  # of each task type the rule that all others are compared with
 TARGETS = (2, 3, 4, 6)  # speedups of the leaderboard
 SHARE = 1 / 3  # of the layers, which a sample executes on average where rules are compared
-ROUND, SPREAD = np.arange(21) / 20, 20  # thresholds that every curve has, and how many more spread its cost evenly
+ROUND, SPREAD = np.arange(11) / 10, 20  # thresholds that every curve has, and how many more spread its cost evenly
 DECIMALS = 8  # of a threshold
 
 BOARD = {  # what is shown of the leaderboard, and as what

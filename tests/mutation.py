@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from fastbert_core.arguments import ArgumentParser
 from fastbert_core.files import atomic_write
+from tests.project import ROOT, files
 
-ROOT = Path(__file__).parents[1]
 MUTANTS = Path(__file__).parent / "mutants.toml"
 PACKAGES = ("fastbert_core", "reproductions")
 PYTEST = ("pytest", "-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider")
@@ -113,12 +113,9 @@ def caught_by(root: Path, tier: str, mutant: Mutant | None = None) -> str:
 
 def _copy(root: Path, tree: Path) -> None:
     """Copy the files that git knows, or would take in."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (root / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, tree / name)
+    for name in files(root):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / name, tree / name)
 
 
 def _tests(tree: Path, selection: str) -> str:

@@ -1,12 +1,20 @@
 """The project as files, for the tests that hold it together: its modules and what they import, and tox.ini."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from configparser import ConfigParser
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+
+
+def files(root: Path = ROOT) -> list[str]:
+    """The files that git knows, or would take in, by their paths from the root."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.split("\0") if (root / name).is_file()]
 
 
 def modules(*folders: str) -> dict[str, ast.Module]:

@@ -4,13 +4,12 @@ import os
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from fastbert_core.tasks import TASKS
+from tests.project import ROOT, files
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = ("fastbert_core", "reproductions", "plots", "bench", "tests")
 
 
@@ -34,10 +33,7 @@ def python(*words, cwd, **options):
 
 def times():
     """When each file that git knows, or would take in, was last written; other tests may write ignored ones."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    paths = [ROOT / name for name in listed.split("\0")]
-    return {path: path.stat().st_mtime_ns for path in paths if path.is_file()}
+    return {name: (ROOT / name).stat().st_mtime_ns for name in files()}
 
 
 def test_help_is_printed_and_nothing_is_written(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,7 @@
-"""What holds the project together: imports go down only, tox knows every task, and a page every command."""
+"""What holds the project together: imports go down only, tox knows every task, and a page every command.
+
+And it stays small enough to clone.
+"""
 
 import re
 from graphlib import TopologicalSorter
@@ -7,7 +10,7 @@ import pytest
 
 from fastbert_core.tasks import PAPER_TASKS
 from reproductions import cli
-from tests.project import ROOT, imported, modules, tox
+from tests.project import ROOT, files, imported, modules, tox
 
 ALLOWED = {
     "fastbert_core": {"fastbert_core"},
@@ -73,3 +76,7 @@ def test_the_page_of_commands_names_every_one():
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     (commands,) = (action.choices for action in cli._parser()._actions if action.choices)
     assert set(re.findall(r"python -m reproductions (\w+)", page)) == set(commands)
+
+
+def test_all_files_together_are_less_than_70_megabytes():
+    assert sum((ROOT / name).stat().st_size for name in files()) < 70e6
