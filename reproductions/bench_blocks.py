@@ -14,6 +14,7 @@ from reproductions.tables import printed
 BACKLOG = 10**9  # texts
 RULES_MAY_COST = 0.03  # of entropy's rate
 FEW = 8  # rows of a bench that are shown unfolded
+PLACE = ["task", "device", "precision"]  # what tells the models of a machine apart
 
 
 @block
@@ -50,7 +51,7 @@ def block_by_class(name: str, folded: bool = False) -> Callable:
 def in_short(rows: pd.DataFrame) -> str:
     """By model, how far seconds follow FLOPs, and what exits cost where none is taken."""
     lines = []
-    for place, mine in rows.groupby(["task", "device", "precision"]):
+    for place, mine in rows.groupby(PLACE):
         line = {"task, device, precision": ", ".join(place)}
         for batch, of in sorted(mine.groupby("batch"), reverse=True):
             early = of.loc[of["speed"] > 0, "efficiency"]
@@ -62,16 +63,33 @@ def in_short(rows: pd.DataFrame) -> str:
 
 @block_by_class("stations", folded=True)
 def stations(rows: pd.DataFrame) -> str:
-    """Milliseconds of each station by engine and speed, then of each layer."""
-    rows = rows.assign(ms=lambda t: 1000 * t["seconds"])
-    rows["what"] = rows["station"] + rows["layer"].map(lambda layer: "" if pd.isna(layer) else f" {layer:2}")
-    rows["way"] = rows["engine"] + ", speed " + rows["speed"].map("{:.4f}".format)
-    parts = []
-    for place, mine in rows.groupby(["task", "device", "precision"]):
-        whole, layers = (mine.pivot_table("ms", key, "way", "sum") for key in ("station", "what"))
-        table = pd.concat([whole, whole.sum().to_frame("all").T, layers[layers.index.str.match(r"layer \s*\d")]])
-        parts.append(f"{', '.join(place)}:\n\n{markdown(table.map('{:.0f}'.format).rename_axis('ms').reset_index())}")
-    return "\n\n".join(parts)
+    """By model, engine and speed, the milliseconds of each station."""
+    table = 1000 * rows.pivot_table("seconds", [*PLACE, "engine", "speed"], "station", "sum")
+    table = table.assign(all=table.sum(axis=1)).map("{:.0f}".format).reset_index()
+    return markdown(table.assign(speed=table["speed"].map("{:.4f}".format)))
+
+
+@block_by_class("rates")
+def rates(rows: pd.DataFrame) -> str:
+    """By model, samples a second of each kind of work; tokenisation has no precision."""
+    rows = rows.assign(precision=rows["precision"].fillna(""), rate=rows["samples_per_second"].map("{:.1f}".format))
+    return markdown(rows.pivot(index=PLACE, columns="what", values="rate").fillna("").reset_index())
+
+
+@block_by_class("agreement")
+def agreement(rows: pd.DataFrame) -> str:
+    """By model, over all batches and speeds, how often the engine and the fp32 trace differ, and how far apart."""
+    models = rows.groupby(PLACE).agg(
+        passes=("samples", "size"),
+        samples=("samples", "sum"),
+        differing=("differing", "sum"),
+        unexcused=("unexcused", "sum"),
+        farthest=("farthest", "max"),
+        least=("same_label_percent", "min"),
+    )
+    models["farthest"] = models["farthest"].map("{:.1g}".format, na_action="ignore").fillna("")
+    models["least"] = models["least"].map("{:.2f}".format)
+    return markdown(models.reset_index().rename(columns={"least": "same label, least percent"}))
 
 
 @block_by_class("rivals")
@@ -90,7 +108,7 @@ def best_dense(rows: pd.DataFrame) -> str:
 def rule_rates(rows: pd.DataFrame) -> str:
     """By model, samples a second with entropy, and how much slower the engine is with other rules."""
     lines = []
-    for place, mine in rows.groupby(["task", "device", "precision"]):
+    for place, mine in rows.groupby(PLACE):
         entropy, others = mine[mine["rule"] == "entropy"].iloc[0], mine[mine["rule"] != "entropy"]
         slowest = others.loc[others["over_entropy"].idxmin()]
         line = {"task, device, precision": ", ".join(place), "mean layers": f"{entropy['mean_layers']:.1f}"}
@@ -129,7 +147,7 @@ def _backlog(rates: pd.DataFrame, rows: pd.DataFrame) -> str:
     rows, lines = rows.query("mode == 'throughput'"), []
     mine = rates[rates["machine"].isin(rows["machine"]) & (rates["what"] == "tracing")]
     tokens = mine.groupby("task")["mean_tokens"].first()
-    for place, mine in rows.groupby(["task", "device", "precision"]):
+    for place, mine in rows.groupby(PLACE):
         for row in mine[mine["batch"] == mine["batch"].max()].to_dict("records"):
             rate = row["samples_per_second"]
             days = BACKLOG / rate / 86400
