@@ -104,6 +104,33 @@ def best_dense(rows: pd.DataFrame) -> str:
     return markdown(lines)
 
 
+@block_by_class("rivals", folded=True)
+def rivals(rows: pd.DataFrame) -> str:
+    """For each task each rival at the faster of its batch sizes, fastest first, and how much faster ours is."""
+    parts = []
+    for task, mine in rows.sort_values("samples_per_second", ascending=False, kind="stable").groupby("task"):
+        best, lines = mine.loc[mine["ours_samples_per_second"].idxmax()], []
+        for row in mine.drop_duplicates(["rival", "precision", "ours_batch"]).to_dict("records"):
+            line = {name: row[name] for name in ("rival", "precision", "batch")}
+            line |= {"samples/s": f"{row['samples_per_second']:.1f}"}
+            line |= {"of rounds": _range(row["slowest"], row["fastest"])}
+            line |= {"accuracy": _accuracies(row["accuracy"], row["whole_accuracy"])}
+            line |= {"ours": f"{row['ours_precision']}, batch {row['ours_batch']}"}
+            line |= {"its samples/s": f"{row['ours_samples_per_second']:.1f}"}
+            lines.append(line | {"over rival's": f"{row['ours_over_rival']:.2f}"})
+        ours = _accuracies(best["ours_accuracy"], best["ours_whole_accuracy"])
+        parts.append(f"{task}, {best['samples']} texts, ours {ours}:\n\n{markdown(lines)}")
+    return "\n\n".join(parts)
+
+
+def _range(slowest: float, fastest: float) -> str:
+    return "" if pd.isna(slowest) else f"{slowest:.1f} to {fastest:.1f}"
+
+
+def _accuracies(timed: float, whole: float) -> str:
+    return f"{timed:.2f}" + ("" if pd.isna(whole) else f" ({whole:.2f})")
+
+
 @block_by_class("rule_rates")
 def rule_rates(rows: pd.DataFrame) -> str:
     """By model, samples a second with entropy, and how much slower the engine is with other rules."""

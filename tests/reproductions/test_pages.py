@@ -143,3 +143,36 @@ def test_what_others_print_stands_beside_ours_of_the_same_task():
     assert found[2:5] == ["ALBERT-base", "58.9", "61.2 at 1.57x"]
     theirs, own = "+3.00 [-1.00, +4.00], 6.1 layers", "entropy: +1.00 [-1.00, +4.00], 5.9 layers"
     assert found[5:] == ["matthews 55.00", theirs, own]
+
+
+MODEL = {"task": "t", "device": "cpu", "precision": "bf16", "machine": "m; 2 threads; avx2; torch 2"}
+
+
+def rows_of(name: str, rows: list[dict]) -> pd.DataFrame:
+    return pd.DataFrame([MODEL | row for row in rows]).reindex(columns=list(TABLES[name]))
+
+
+def test_agreement_adds_up_batches_and_speeds_and_shows_the_worst():
+    passes = [
+        {"samples": 100, "same_label_percent": 98.0, "differing": 3, "unexcused": 2, "farthest": 0.02},
+        {"samples": 50, "same_label_percent": 100.0, "differing": 1, "unexcused": 0, "farthest": 0.01},
+        {"samples": 50, "same_label_percent": 100.0, "differing": 0, "unexcused": 0},
+    ]
+    last = blocks.BLOCKS["agreement"](Empty(agreement=rows_of("agreement", passes))).splitlines()[-1]
+    assert [cell.strip() for cell in last.split("|")[4:-1]] == ["3", "200", "4", "2", "0.02", "98.00"]
+
+
+def test_a_rival_stands_at_its_faster_batch_beside_each_of_ours():
+    ours = [{"ours_batch": 256, "ours_samples_per_second": 90.0}, {"ours_batch": 1, "ours_samples_per_second": 20.0}]
+    slow, fast = (
+        {"rival": "r", "batch": batch, "samples_per_second": rate} for batch, rate in ((32, 10.0), (256, 30.0))
+    )
+    one = {"rival": "one", "batch": 1, "samples_per_second": 40.0}
+    rows = [slow | ours[0], fast | ours[0], one | ours[0], one | ours[1]]
+    page = blocks.BLOCKS["rivals"](Empty(rivals=rows_of("rivals", rows)))
+    table = [[cell.strip() for cell in line.split("|")] for line in page.splitlines() if line.startswith("| ")][1:]
+    assert [(line[1], line[3], line[4], line[8]) for line in table] == [
+        ("one", "1", "40.0", "90.0"),
+        ("one", "1", "40.0", "20.0"),
+        ("r", "256", "30.0", "90.0"),
+    ]
