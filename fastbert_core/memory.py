@@ -3,7 +3,7 @@
 import ctypes
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,25 +13,33 @@ KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: -1}
 GIVE_BACK = {MMAP_THRESHOLD: 2**20}
 # Where glibc's own adaptation ends, which setting any of them has switched off.
 USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 * 2**20, TRIM_THRESHOLD: 64 * 2**20}
-AMPLE = 12 * 2**30
+AMPLE, SCARCE = 12 * 2**30, 2 * 2**30
 
 
 @contextmanager
-def freed_memory_kept() -> Iterator[None]:
+def freed_memory_kept() -> Iterator[Callable[[], None]]:
     """Within, what is freed is kept for the next allocation; at the end it goes back to the system.
 
     Otherwise glibc maps each tensor above 32 MiB anew, and the kernel zeroes it page by page: a tenth or more of a
     training step's time on two cores. But what is kept has holes, into which the next tensors do not fit: a third to a
-    half of what is in use. So where fewer than AMPLE bytes can be had, each tensor is a map of its own that ends with
-    it, as slow as that is. It is the main thread's memory; where the C library is another, nothing happens.
+    half of what is in use, and more the longer it goes on. So where fewer than AMPLE bytes can be had, each tensor is a
+    map of its own that ends with it, as slow as that is. It is the main thread's memory; where the C library is
+    another, nothing happens.
+
+    Yields: what to call after each step: where fewer than SCARCE bytes are left, it gives the holes back
     """
     if platform.libc_ver()[0] != "glibc":
-        yield
+        yield lambda: None
         return
     libc = ctypes.CDLL(None)
+
+    def relieve() -> None:
+        if available() < SCARCE:
+            libc.malloc_trim(0)
+
     _set(libc, KEEP if available() >= AMPLE else GIVE_BACK)
     try:
-        yield
+        yield relieve
     finally:
         _set(libc, USUAL)
         libc.malloc_trim(0)

@@ -129,7 +129,7 @@ def train(
     saved, losses = time.monotonic(), []  # of steps that nobody has looked at yet
     quiet = None if together.main else True
     bar = tqdm(total=steps_of(schedule, per_epoch, notes), initial=step, desc=stage.name, unit="step", disable=quiet)
-    with bar, freed_memory_kept():
+    with bar, freed_memory_kept() as relieve:
         while step < (steps := steps_of(schedule, per_epoch, notes)):
             epoch, bar.total = step // per_epoch, steps
             notes.setdefault("loss_sum", 0.0)
@@ -153,6 +153,7 @@ def train(
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
+                relieve()
                 step += 1
                 bar.update()
                 due = not losses and time.monotonic() - saved > place.checkpoint_seconds and step % per_epoch

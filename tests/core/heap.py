@@ -5,6 +5,7 @@ What other tests left in the heap would decide where a block lies.
 
 import resource
 
+from fastbert_core import memory
 from fastbert_core.memory import freed_memory_kept
 
 SIZE = 64 * 2**20  # bytes, more than glibc would ever keep by itself
@@ -48,3 +49,17 @@ def grown_beside_holes() -> tuple[int, ...]:
         del blocks[::2]
         blocks += [b"x" * (SIZE // 2 + 2**20) for _ in range(4)]
         return (resident() - before - sum(map(len, blocks)),)
+
+
+def holes_before_and_after_relief() -> tuple[int, ...]:
+    """Bytes beyond what is in use, of half of many blocks: while memory is ample, and once it is scarce."""
+    holes = []
+    with freed_memory_kept() as relieve:
+        before = resident()
+        blocks = [b"x" * (SIZE // 2) for _ in range(8)]
+        del blocks[::2]
+        for left in (memory.SCARCE, memory.SCARCE - 1):
+            memory.available = lambda left=left: left
+            relieve()
+            holes.append(resident() - before - sum(map(len, blocks)))
+    return tuple(holes)

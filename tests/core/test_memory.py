@@ -52,6 +52,12 @@ def test_where_memory_is_scarce_holes_are_given_back(can_be_had, holes):
     assert holes or wasted < SIZE // 4
 
 
+def test_holes_go_back_once_others_have_taken_the_memory():
+    ample, scarce = in_a_fresh_process(heap.holes_before_and_after_relief)
+    assert ample > SIZE
+    assert scarce < SIZE // 4
+
+
 def test_the_memory_that_can_be_had_is_no_more_than_a_containers(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "meminfo").write_text("MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    8 kB\n")
