@@ -6,7 +6,6 @@ What other tests left in the heap would decide where a block lies.
 import resource
 
 from fastbert_core import memory
-from fastbert_core.memory import freed_memory_kept
 
 SIZE = 64 * 2**20  # bytes, more than glibc would ever keep by itself
 
@@ -21,7 +20,7 @@ def faults() -> int:
 
 def faults_before_within_and_after() -> tuple[int, ...]:
     before = faults()
-    with freed_memory_kept():
+    with memory.freed_memory_kept():
         b"x" * SIZE
         within = faults()
     return before, within, faults()
@@ -34,7 +33,7 @@ def resident() -> int:
 
 
 def grown_within_and_after() -> tuple[int, ...]:
-    with freed_memory_kept():
+    with memory.freed_memory_kept():
         before = resident()
         b"x" * (4 * SIZE)
         within = resident() - before
@@ -43,7 +42,7 @@ def grown_within_and_after() -> tuple[int, ...]:
 
 def grown_beside_holes() -> tuple[int, ...]:
     """Bytes beyond what is in use, after half of many blocks gave way to slightly larger ones."""
-    with freed_memory_kept():
+    with memory.freed_memory_kept():
         before = resident()
         blocks = [b"x" * (SIZE // 2) for _ in range(8)]
         del blocks[::2]
@@ -54,7 +53,7 @@ def grown_beside_holes() -> tuple[int, ...]:
 def holes_before_and_after_relief() -> tuple[int, ...]:
     """Bytes beyond what is in use, of half of many blocks: while memory is ample, and once it is scarce."""
     holes = []
-    with freed_memory_kept() as relieve:
+    with memory.freed_memory_kept() as relieve:
         before = resident()
         blocks = [b"x" * (SIZE // 2) for _ in range(8)]
         del blocks[::2]
