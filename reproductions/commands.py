@@ -75,7 +75,7 @@ def run_tasks(options: argparse.Namespace) -> int:
             with together.main_first():  # which may fetch data and encoder
                 runs = {results_dir: planned(mine) for results_dir, mine in parts.items()}
             for results_dir, mine in runs.items():
-                run(mine, results_dir, options.replace, tqdm.write, make, together)
+                run(mine, results_dir, options.replace, tqdm.write, make, together, options.publish)
         if not together.main:
             return code
         if options.publish:

@@ -134,9 +134,13 @@ def left_out(traces: Sequence[Trace]) -> list[str]:
     """A line for each rule that reads the scale of the logits, where traces do not keep it."""
     lines = []
     for name, rule in RULES.items():
-        of = [trace for trace in traces if rule.unnormalised and trace.kind.name in rule.types]
-        if tasks := sorted({trace.metadata["task"] for trace in of if trace.has_exits and trace.logsumexp is None}):
-            lines.append(f"rule {name}: no row for {', '.join(tasks)}, whose traces keep no logsumexp")
+        trainings: dict[str, set[str]] = {}
+        for trace in traces:
+            if rule.unnormalised and trace.kind.name in rule.types and trace.has_exits and trace.logsumexp is None:
+                trainings.setdefault(trace.metadata["task"], set()).add(trace.metadata["training"])
+        if trainings:
+            of = "; ".join(f"{task} ({', '.join(sorted(those))})" for task, those in sorted(trainings.items()))
+            lines.append(f"rule {name}: no row for {of}, whose traces keep no logsumexp")
     return lines
 
 

@@ -12,7 +12,7 @@ from reproductions.lock import locked
 from reproductions.measure import measure
 from reproductions.plan import Log, Run, is_done
 from reproductions.seeds import giving_way
-from reproductions.store import StoredRun, find_runs, put_run, runs_table
+from reproductions.store import StoredRun, find_runs, published, put_run, runs_table
 
 # From runs to each of them, as it is done, with its row of runs.csv and its traces.
 Made = Iterator[tuple[Run, dict, list[Trace]]]
@@ -25,11 +25,12 @@ def run(
     log: Log,
     make: Callable[[Sequence[Run], Log], Made] | None = None,
     processes: Alone = ALONE,
+    publish: bool = False,
 ) -> None:
     """Make the runs that `results_dir` does not hold yet, and measure again after each task's last.
 
     make: makes them, here and one by one if None; processes: that train each run together, the main one of which alone
-    looks at `results_dir` and writes there
+    looks at `results_dir` and writes there; publish: store of a run's traces what is `published` alone
 
     All keys are looked at before anything is trained. Raises InputError if one is held by another run, or other seeds
     of it learnt from something else, and `replace` does not say that it may go; so too if that came to be meanwhile,
@@ -52,7 +53,7 @@ def run(
         with locked(results_dir, log):
             others = find_runs(results_dir)
             if not is_done(run, others, replace):  # by another process, meanwhile
-                _store(run, row, traces, others, results_dir, log)
+                _store(run, row, published(traces, row) if publish else traces, others, results_dir, log)
             if not left[task]:
                 log(f"{task}: measuring")
                 measure(results_dir)

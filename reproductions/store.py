@@ -4,13 +4,13 @@
 traces, and the traces: test.npz, dev.npz, and epoch-<e>.npz of dev rows at the end of each epoch of training.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,7 @@ from fastbert_core.errors import InputError
 from fastbert_core.files import PARTIAL, naming, read_object, within
 from fastbert_core.trace import Trace, parse_trace, trace_bytes
 from reproductions.columns import TABLES
+from reproductions.names import SELF_DISTILLATION
 from reproductions.seeds import KEY
 from reproductions.settings import shallow_layers
 from reproductions.tables import check_table
@@ -26,10 +27,11 @@ from reproductions.tables import check_table
 RECORD = "run.json"
 STAGES = TABLES["convergence"]["stage"].choices
 JSON = [name for name, column in TABLES["runs"].items() if column.type == "json"]
+EPOCHS_SEED = 7  # the seed whose epochs are published
 _NAME = re.compile(r"\w[\w.-]*")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class StoredRun:
     """A run in its folder: `row`, its row of runs.csv by column, and `sums`, the SHA-256 of its traces by file name."""
 
@@ -129,6 +131,17 @@ def load_traces(results_dir: Path, **wanted: object) -> list[Trace]:
         if all(run.row[name] == want for name, want in wanted.items() if name in KEY):
             traces += run.traces(**{name: want for name, want in wanted.items() if name not in KEY})
     return traces
+
+
+def published(traces: Sequence[Trace], row: dict) -> list[Trace]:
+    """What is committed of a run's traces, since files together have little room; `row` is its row of runs.csv.
+
+    The logits' scale, a third of a trace and read by the rule `energy` alone, and the epochs of one seed, which figure
+    7 draws, are FastBERT's own.
+    """
+    if row["training"] != SELF_DISTILLATION:
+        return [dataclasses.replace(trace, logsumexp=None) for trace in traces]
+    return [trace for trace in traces if trace.metadata.get("epoch") is None or row["seed"] == EPOCHS_SEED]
 
 
 def put_run(results_dir: Path, row: dict, traces: Sequence[Trace], instead: Sequence[Path] = ()) -> None:

@@ -1,5 +1,6 @@
 """The runs of a results folder: whole or not there, and refused in one line where one is not in order."""
 
+import dataclasses
 import itertools
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from fastbert_core.errors import InputError
 from fastbert_core.files import remove_partial, sha256
 from reproductions.columns import TABLES
-from reproductions.store import find_runs, load_traces, put_run, run_folder
+from reproductions.store import find_runs, load_traces, published, put_run, run_folder
 from reproductions.tables import read_table
 from tests.factories import BACKBONE, change_run, make_task, make_trace, run_row, store, trace_file
 
@@ -197,3 +198,13 @@ def test_a_kill_at_any_point_leaves_whole_runs_alone(tmp_path):
     assert [run.row["run_id"] for run in find_runs(results)] == ["newer"]
     remove_partial(results)
     assert {path.name for path in results.iterdir()} == {"traces", "runs.csv"}
+
+
+def test_of_what_is_published_only_fastberts_traces_keep_the_scale_and_only_seed_7_its_epochs():
+    traces = [make_trace(5), make_trace(5, split="dev"), make_trace(5, split="dev", epoch=1, stage="self-distillation")]
+    traces = [dataclasses.replace(trace, logsumexp=np.ones((5, 12), np.float32)) for trace in traces]
+    assert published(traces, {"training": "self-distillation", "seed": 7}) == traces
+    assert published(traces, {"training": "self-distillation", "seed": 8}) == traces[:2]
+    labels = published(traces[:2], {"training": "labels", "seed": 7})
+    assert [trace.logsumexp for trace in labels] == [None, None]
+    assert all(trace.probabilities is kept.probabilities for trace, kept in zip(labels, traces[:2], strict=True))
