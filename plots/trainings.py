@@ -9,7 +9,7 @@ from plots.page import INTERVALS, finish, note, sheet
 from plots.style import GREY, PALETTE, distances
 from reproductions.names import SELF_DISTILLATION
 
-LAST, COLUMNS = "last layer", 4
+LAST, COLUMNS = "last layer", 5
 ABOUT = "Right of the line a training is better than FastBERT's own, self-distillation, at as many mean layers."
 
 
