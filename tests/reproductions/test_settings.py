@@ -97,6 +97,15 @@ def test_joint_training_can_have_as_many_epochs_and_the_rate_of_the_students():
     assert [stage.name for stage in (longer.first, *longer.later)] == ["labels"]
 
 
+def test_joint_training_can_have_half_the_rate_and_all_else_the_same():
+    slower, usual = (
+        settings_for("standard", TASKS["ag-news"], n, "fp32", hidden=384) for n in ("labels-slower", "labels")
+    )
+    half, whole = slower.schedules.fine_tuning, usual.schedules.fine_tuning
+    assert 2 * half.rate == whole.rate == half.classifier_rate
+    assert dataclasses.replace(half, rate=whole.rate, classifier_rate=whole.classifier_rate) == whole
+
+
 def test_a_shallow_model_can_have_as_many_epochs_as_fastbert_and_the_same_teacher():
     fastbert, usual, longer = (
         settings_for("standard", TASKS["ag-news"], name, "fp32", hidden=384)
