@@ -1,6 +1,8 @@
 import dataclasses
 import itertools
 
+import pytest
+
 from fastbert_core.tasks import PAPER_TASKS, TASKS
 from reproductions.names import PROFILES
 from reproductions.settings import lookup, most_rows, planned_trainings, settings_for
@@ -97,13 +99,20 @@ def test_joint_training_can_have_as_many_epochs_and_the_rate_of_the_students():
     assert [stage.name for stage in (longer.first, *longer.later)] == ["labels"]
 
 
-def test_joint_training_can_have_half_the_rate_and_all_else_the_same():
-    slower, usual = (
-        settings_for("standard", TASKS["ag-news"], n, "fp32", hidden=384) for n in ("labels-slower", "labels")
-    )
-    half, whole = slower.schedules.fine_tuning, usual.schedules.fine_tuning
-    assert 2 * half.rate == whole.rate == half.classifier_rate
-    assert dataclasses.replace(half, rate=whole.rate, classifier_rate=whole.classifier_rate) == whole
+@pytest.mark.parametrize(
+    ("slower", "usual", "times"),
+    [
+        ("labels-slower", "labels", 2),
+        ("labels-slowest", "labels", 4),
+        ("self-distillation-slower", "self-distillation", 2),
+    ],
+)
+def test_an_encoder_can_learn_slower_and_all_else_be_the_same(slower, usual, times):
+    slow, whole = (settings_for("standard", TASKS["ag-news"], n, "fp32", hidden=384).schedules for n in (slower, usual))
+    assert times * slow.fine_tuning.rate == whole.fine_tuning.rate == slow.fine_tuning.classifier_rate
+    same = dict.fromkeys(("rate", "classifier_rate"), 0.0)
+    assert dataclasses.replace(slow.fine_tuning, **same) == dataclasses.replace(whole.fine_tuning, **same)
+    assert slow.distillation == whole.distillation
 
 
 def test_a_shallow_model_can_have_as_many_epochs_as_fastbert_and_the_same_teacher():
