@@ -17,8 +17,7 @@ from fastbert_core.packing import LARGEST_LOGSUMEXP, PACKED, packed, packed_scal
 from fastbert_core.task_types import SINGLE, TASK_TYPES, Require, TaskType
 
 MEMBERS = ("labels", "tokens", "metadata")
-KEPT_TO = 1e-4  # how far a probability or uncertainty may move in a file; within it engine and trace agree
-EPOCH_KEPT_TO = 1e-3  # of an epoch, whose few hundred rows know its accuracy to a point or two
+EPOCH_KEPT_TO = 1e-3  # probabilities and uncertainties of an epoch, whose few hundred rows tell a point or two
 OPTIONAL = ("probabilities", "logsumexp", "words", *PACKED)  # members that a trace may have
 METADATA = {"split": str, "classes": list, "layers": list, "encoder": dict, "precision": str}
 
@@ -69,7 +68,7 @@ class Trace:
     @property
     def kept_to(self) -> float:
         """How far a file of it may move a probability or an uncertainty."""
-        return KEPT_TO if self.metadata.get("epoch") is None else EPOCH_KEPT_TO
+        return self.kind.kept_to if self.metadata.get("epoch") is None else EPOCH_KEPT_TO
 
     @cached_property
     def uncertainties(self) -> np.ndarray:

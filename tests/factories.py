@@ -12,7 +12,7 @@ from scipy import special
 
 from fastbert_core.packing import packed, unpacked
 from fastbert_core.task_types import SINGLE
-from fastbert_core.trace import KEPT_TO, Trace
+from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.seeds import KEY
 from reproductions.store import find_runs, put_run, run_folder, runs_table
@@ -69,7 +69,7 @@ def make_trace(
 
 def as_kept(p: np.ndarray) -> np.ndarray:
     """Probabilities, float32, that come back from a file as they are."""
-    return unpacked(packed(p.astype(np.float32), SINGLE, KEPT_TO))["probabilities"]
+    return unpacked(packed(p.astype(np.float32), SINGLE, SINGLE.kept_to))["probabilities"]
 
 
 def trace_of(

@@ -48,6 +48,7 @@ class TaskType:
     every_class: whether nothing can be learnt unless each class occurs; a label or a tag that does not may be rare
     of_texts: whether classes are of a text as a whole, so that logistic regression on its vector can tell them
     metrics: what it may be judged by, names of fastbert_core.task_metrics; the first where a task names none
+    kept_to: how far a trace's file may move a probability or uncertainty; within it engine and trace agree
     classifier_init: where the classifiers of a model of one's own begin, as FastBertConfig's
     base: the exit rule that others are compared with; label_dtype: of labels in a trace
     """
@@ -58,6 +59,7 @@ class TaskType:
     sums_to_one = True
     every_class = True
     of_texts = True
+    kept_to = 1e-4
     metrics: tuple[str, ...] = ("accuracy", "f1", "macro-f1", "matthews")
     classifier_init = "xavier"
     base = "entropy"
