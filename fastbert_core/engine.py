@@ -142,8 +142,8 @@ class Engine:
 
         In its place may stand what is wanted of new texts like those of calibration: `speedup`, so many times fewer
         multiply-accumulates than without exits, or `max_disagreement`, the share that may be answered otherwise than by
-        the full model, kept with 90% confidence; or, of a stream, `budget`, the mean of executed layers that is held
-        whatever comes, or `layers_per_second`, which is held where texts come at their own pace
+        the full model, kept with 90% confidence (certified in fp32); or, of a stream, `budget`, the mean of executed
+        layers that is held whatever comes, or `layers_per_second`, which is held where texts come at their own pace
         (fastbert_core/budgets.py). A stream that no longer looks like calibration is warned of.
 
         One text gives a Prediction, an iterator an iterator, any other iterable a list, all in input order; Encoded
@@ -261,10 +261,20 @@ class Engine:
         if type(found) is not type(calibrated) or vars(found) != vars(calibrated):
             name = rule if isinstance(rule, str) else type(found).__name__
             raise InputError(f"rule: found {name!r}, expected {self.points.rule}, which the operating points are of")
+        if "max_disagreement" in given:
+            self._check_promised(last)
         for target, holds in (("budget", Budget), ("layers_per_second", Pace)):
             if target in given:
                 return found, holds(self.points.thresholds, np.minimum(self.points.layers, last), given[target])
         return found, Steady(self.points.threshold(**given))
+
+    def _check_promised(self, last: int) -> None:
+        """Raise InputError where a tolerated disagreement was certified of a model with more layers, or other texts."""
+        tokens = min(self.points.max_tokens, self._longest)
+        certified = {"max_layers": (last, self.model.layers), "max_tokens": (self.max_tokens, tokens)}
+        for name, (found, expected) in certified.items():
+            if found != expected:
+                raise InputError(f"{name}: found {found}, expected {expected}, as max_disagreement was certified")
 
     def _check_form(self, pairs: object) -> None:
         """Raise InputError unless there are second texts, or None, as in the model's training, and room for them."""

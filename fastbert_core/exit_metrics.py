@@ -16,7 +16,10 @@ BINS = 15  # of the expected calibration error
 
 
 class Curve(NamedTuple):
-    """Accuracy over cost, the cheapest first: float64 [points] each; a threshold above 1 is infinite."""
+    """Accuracy over cost, the cheapest first: float64 [points] each.
+
+    A threshold is infinite where none up to 1 gets all samples to layer 1.
+    """
 
     cost: np.ndarray
     accuracy: np.ndarray
@@ -47,7 +50,7 @@ def curve(scores: np.ndarray, correct: np.ndarray, cost: np.ndarray) -> Curve:
     sweep = Sweep(scores, thresholds)
     spent, right = (sweep.totals(values) / len(scores) for values in (cost, correct))
     right = right.clip(0, 1)  # sums of grades are rounded
-    cheapest_first = np.flatnonzero(np.append(np.diff(spent) < 0, True))[::-1]
+    cheapest_first = np.flatnonzero(np.append(True, np.diff(spent) < 0))[::-1]
     return Curve(spent[cheapest_first], 100 * right[cheapest_first], thresholds[cheapest_first])
 
 

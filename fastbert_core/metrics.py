@@ -97,7 +97,10 @@ def judged(trace: Trace, rule: str | ExitRule) -> tuple[np.ndarray, np.ndarray]:
     if rule.unnormalised and trace.logsumexp is None:
         raise InputError(f"{describe(trace)}: found no logsumexp, expected a trace that keeps it")
     if rule.unnormalised:
-        p = p * np.exp(trace.logsumexp.astype(np.float64))[..., None]  # e^z of the logits z
+        # e^z of the logits z; of 24 bits, so that its products with p's 24 and their sum are exact: samples of one
+        # scale score the same.
+        mantissa, exponent = np.frexp(np.exp(trace.logsumexp.astype(np.float64)))
+        p = p * np.ldexp(mantissa.astype(np.float32).astype(np.float64), exponent)[..., None]
     return kind.score(rule, p, trace.words), kind.answers(rule, p)
 
 

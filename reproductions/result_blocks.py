@@ -12,8 +12,8 @@ from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
 from reproductions.grid_effects import effects
+from reproductions.significance import ALPHA, significant
 from reproductions.speeds import CHOSEN, PAPER_SPEEDS, TOLERATED_LOSS, at_chosen_speed
-from reproductions.statistics import ALPHA
 from reproductions.verdicts import VERDICTS
 
 CLASSIFIER = ["task", "seed", "layer"]
@@ -42,9 +42,8 @@ def _told(rows: pd.DataFrame) -> str:
 
 
 def _won_and_lost(rows: pd.DataFrame) -> tuple[int, int]:
-    """Rows of equal_flops.csv in which FastBERT is significantly better, and worse, after Holm's correction."""
-    significant = rows["mcnemar_p_holm"] < ALPHA
-    return (significant & (rows["difference"] > 0)).sum(), (significant & (rows["difference"] < 0)).sum()
+    """Rows of equal_flops.csv in which FastBERT is significantly better, and worse."""
+    return (significant(rows) > 0).sum(), (significant(rows) < 0).sum()
 
 
 def _against(tables: Tables, model: str) -> pd.DataFrame:

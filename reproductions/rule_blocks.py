@@ -10,8 +10,8 @@ from reproductions.blocks import BLOCKS, Tables, block, markdown
 from reproductions.names import SELF_DISTILLATION
 from reproductions.reported import load
 from reproductions.rules import board
+from reproductions.significance import significant
 from reproductions.speeds import CHOSEN, EQUAL_FLOPS
-from reproductions.statistics import ALPHA
 from reproductions.task_metrics import FULL, HALF, WITHIN
 
 MANY = 50  # classes from which a threshold of the normalised entropy means another thing than for a few
@@ -49,10 +49,10 @@ def shallow(tables: Tables) -> str:
 
 
 def _trained(tables: Tables) -> pd.DataFrame:
-    """The rows of trainings.csv of the profiles `standard` and `packaged`, with whether the model has `exits`."""
+    """The rows of trainings.csv of both profiles; whether a model has `exits`, and a difference is `significant`."""
     rows = pd.concat([tables[name] for name in ("trainings", "packaged/trainings")])
     rules = rows.groupby(["task", "training"])["rule"]
-    return rows.assign(exits=rules.transform("nunique") > 1)
+    return rows.assign(exits=rules.transform("nunique") > 1, significant=significant(rows))
 
 
 def _by_layers(rows: pd.DataFrame) -> str:
@@ -69,7 +69,7 @@ def _by_layers(rows: pd.DataFrame) -> str:
 def _points(row: object) -> str:
     """A difference of trainings.csv with its interval."""
     ends = f"[{row.difference_low:+.2f}, {row.difference_high:+.2f}]"
-    return f"{row.difference:+.2f}{'*' * (row.mcnemar_p_holm < ALPHA)} {ends}"
+    return f"{row.difference:+.2f}{'*' * bool(row.significant)} {ends}"
 
 
 @block

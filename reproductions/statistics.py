@@ -12,7 +12,6 @@ import numpy as np
 from scipy import optimize, stats
 
 CONFIDENCE = 0.95
-ALPHA = 0.05  # of tests, after Holm's correction
 RESAMPLES = 10_000
 
 
@@ -92,17 +91,17 @@ def crossed_bootstrap(values: np.ndarray, level: float = CONFIDENCE, seed: int =
     return Interval(*(float(end) for end in np.quantile(means, [tail, 1 - tail])))
 
 
-def accuracy_interval(correct: np.ndarray) -> Interval:
+def accuracy_interval(correct: np.ndarray, level: float = CONFIDENCE) -> Interval:
     """Interval of the accuracy of runs on the same samples, bool [seeds, samples].
 
     Wilson for one run, and where all runs are right on all samples or on none; for several, the bootstrap crossed over
     seeds and samples. Of answers that are graded, in [0, 1], `graded_interval`.
     """
     if correct.dtype != bool:
-        return Interval(*np.clip(graded_interval(correct), 0.0, 1.0).tolist())
+        return Interval(*np.clip(graded_interval(correct, level), 0.0, 1.0).tolist())
     if len(correct) == 1 or np.ptp(correct.astype(np.int8)) == 0:
-        return Interval(*(float(end) for end in wilson(correct[0].sum(), correct.shape[1])))
-    return crossed_bootstrap(correct.astype(np.int64))
+        return Interval(*(float(end) for end in wilson(correct[0].sum(), correct.shape[1], level)))
+    return crossed_bootstrap(correct.astype(np.int64), level)
 
 
 def graded_interval(values: np.ndarray, level: float = CONFIDENCE) -> Interval:
@@ -143,14 +142,6 @@ def mover(first: float, of_first: Interval, second: float, of_second: Interval, 
     below = reach(first - of_first.low, of_second.high - second)
     above = reach(of_first.high - first, second - of_second.low)
     return Interval(first - second - below, first - second + above)
-
-
-def difference_of_proportions(
-    first: float, trials: int, second: float, second_trials: int, correlation: float = 0.0
-) -> Interval:
-    """Interval of first − second, two proportions, binomial on both sides, independent unless correlated."""
-    sides = [Interval(*map(float, wilson(p * n, n))) for p, n in ((first, trials), (second, second_trials))]
-    return mover(first, sides[0], second, sides[1], correlation)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:

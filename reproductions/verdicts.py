@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from reproductions.statistics import ALPHA, Interval, holm, mover, tango, wilson
+from reproductions.significance import ALPHA
+from reproductions.statistics import Interval, holm, mover, tango, wilson
 
 LOSS_MARGIN, ACCURACY_MARGIN = 0.5, 1.0  # points
 ONE_SIDED = 0.90  # the level of a two-sided interval whose ends are one-sided 95% bounds
@@ -46,13 +47,11 @@ def excess_loss(loss: float, bounds: Interval, discordant: float, paper_loss: fl
     return _excess(loss - paper_loss, mover(loss, bounds, paper_loss, Interval(100 * low, 100 * high)))
 
 
-def excess_error(accuracy: float, samples: int, paper_accuracy: float, paper_samples: int) -> Excess:
-    """The paper's accuracy − ours, in points, of independent test sets (of the same one the bounds are wide)."""
-    sides = [
-        Interval(*(100 * float(end) for end in wilson(share / 100 * n, n, ONE_SIDED)))
-        for share, n in ((paper_accuracy, paper_samples), (accuracy, samples))
-    ]
-    return _excess(paper_accuracy - accuracy, mover(paper_accuracy, sides[0], accuracy, sides[1]))
+def excess_error(accuracy: float, bounds: Interval, paper_accuracy: float, paper_samples: int) -> Excess:
+    """The paper's accuracy − ours, with its bounds, in points, of independent test sets (of one, they are wide)."""
+    low, high = wilson(paper_accuracy / 100 * paper_samples, paper_samples, ONE_SIDED)
+    theirs = Interval(100 * float(low), 100 * float(high))
+    return _excess(paper_accuracy - accuracy, mover(paper_accuracy, theirs, accuracy, bounds))
 
 
 def _excess(value: float, bounds: Interval) -> Excess:

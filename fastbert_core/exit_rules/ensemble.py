@@ -27,7 +27,7 @@ class MeanEnsemble(ExitRule):
 
 
 class GeometricEnsemble(MeanEnsemble):
-    """The geometric mean, normalised: the softmax of the mean logits."""
+    """The geometric mean, normalised: the softmax of the mean logits. A p of less than 1e-6 counts as that."""
 
     def mean(self, p: np.ndarray) -> np.ndarray:
         """The ensemble of layers 1 to l at each layer l, float64 [samples, layers, classes]."""

@@ -177,6 +177,12 @@ def test_the_engine_takes_exactly_one_target_and_points_that_lie_beside_the_mode
     for other in ("margin", RULES["margin"]):
         with pytest.raises(InputError, match=r"rule: found '[mM]argin', expected entropy"):
             engine.predict(texts, rule=other, speedup=1.1)
+    fewer, shorter = engine.model.layers - 1, engine.max_tokens - 1
+    with pytest.raises(InputError, match=f"max_layers: found {fewer}, expected {fewer + 1}, as max_disagreement was"):
+        engine.predict(texts, max_disagreement=0.3, max_layers=fewer)
+    assert len(engine.predict(texts, speedup=1.1, max_layers=fewer)) == len(texts)
+    with pytest.raises(InputError, match=f"max_tokens: found {shorter}, expected {shorter + 1}, as max_disagreement"):
+        Engine.from_pretrained(folder, max_tokens=shorter).predict(texts, max_disagreement=0.3)
     (folder / FILE).write_text((folder / FILE).read_text().replace(of_model.model_sha256, "0" * 64))
     with pytest.raises(InputError, match="found it beside weights"):
         Engine.from_pretrained(folder).predict(texts, speedup=1.1)

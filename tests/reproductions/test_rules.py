@@ -238,8 +238,9 @@ def test_a_task_of_ones_own_is_known_by_its_runs(tmp_path, capsys):
 
 
 def test_the_board_counts_significant_tasks_and_leaves_out_what_a_task_lacks(tables):
-    rows = tables["leaderboard"].assign(difference=1.0, mcnemar_p_holm=0.01)
-    rows.loc[rows["task"] == "lcqmc", ["difference", "accuracy_2x"]] = -1.0, np.nan
+    rows = tables["leaderboard"].assign(difference=1.0, difference_low=0.5, difference_high=1.5, mcnemar_p_holm=0.01)
+    theirs = ["difference", "difference_low", "difference_high", "accuracy_2x"]
+    rows.loc[rows["task"] == "lcqmc", theirs] = -1.0, -1.5, -0.5, np.nan
     means = board(rows).set_index("rule")
     assert {*means["better"]} == {*means["worse"]} == {"1"}
     assert {*means["2x"]} == {""}

@@ -1,24 +1,33 @@
 """Intervals and tests against hand-computed values, published examples, scipy, and their own coverage."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from reproductions.significance import significant
 from reproductions.statistics import (
+    Interval,
     accuracy_interval,
     cochran_armitage,
     crossed_bootstrap,
-    difference_of_proportions,
     holm,
     mcnemar,
+    mover,
     paired_interval,
     rise,
     spearman,
     tango,
     wilson,
 )
+
+
+def of_proportions(first, trials, second, second_trials, correlation=0.0):
+    """The interval of first − second, two proportions of samples of their own."""
+    sides = [Interval(*map(float, wilson(p * n, n))) for p, n in ((first, trials), (second, second_trials))]
+    return mover(first, sides[0], second, sides[1], correlation)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (10, 10), (3, 10), (7451, 7600), (1, 1), (9931, 10000)])
@@ -126,7 +135,7 @@ def test_a_paired_interval_knows_that_the_samples_are_the_same():
     low, high = paired_interval(first[None], second[None])
     assert low == tango(10, 0, 2000).low
     assert 0 < low < 10 / 2000 < high < 0.01
-    unpaired = difference_of_proportions(first.mean(), 2000, second.mean(), 2000)
+    unpaired = of_proportions(first.mean(), 2000, second.mean(), 2000)
     assert unpaired.low < 0 < unpaired.high
 
 
@@ -179,24 +188,24 @@ def test_an_accuracy_of_several_seeds_that_are_all_right_has_a_width():
         ((10, 10), (0, 20), (0.6791, 1.0)),
     ],
 )
-def test_difference_of_proportions_is_newcombes(first, second, expected):
-    interval = difference_of_proportions(first[0] / first[1], first[1], second[0] / second[1], second[1])
+def test_a_difference_of_proportions_is_newcombes(first, second, expected):
+    interval = of_proportions(first[0] / first[1], first[1], second[0] / second[1], second[1])
     assert interval == pytest.approx(expected, abs=5e-5)
 
 
 def test_answers_that_are_correlated_make_a_difference_surer():
     widths = []
     for correlation in (0.0, 0.7):
-        low, high = difference_of_proportions(0.86, 10_000, 0.87, 10_000, correlation)
+        low, high = of_proportions(0.86, 10_000, 0.87, 10_000, correlation)
         assert low < -0.01 < high
         widths.append(high - low)
     assert widths[1] / widths[0] == pytest.approx(np.sqrt(0.3), rel=0.01)
 
 
-def test_difference_of_proportions_covers_near_one():
+def test_a_difference_of_proportions_covers_near_one():
     rng = np.random.default_rng(6)
     ones, others = rng.binomial(1200, 0.992, 2000) / 1200, rng.binomial(1200, 0.992, 2000) / 1200
-    intervals = [difference_of_proportions(a, 1200, b, 1200) for a, b in zip(ones, others, strict=True)]
+    intervals = [of_proportions(a, 1200, b, 1200) for a, b in zip(ones, others, strict=True)]
     covered = np.mean([low <= 0 <= high for low, high in intervals])
     assert 0.93 <= covered <= 0.98
 
@@ -298,3 +307,15 @@ def test_spearman_is_scipys_and_silent_on_constants():
     assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
     assert np.isnan(spearman(x, np.ones(200, bool)))
     assert np.isnan(spearman(np.zeros(200), y))
+
+
+def test_a_difference_is_significant_in_the_first_seed_and_over_all_of_them():
+    rows = pd.DataFrame(
+        {
+            "difference": [1.0, -1.0, 1.0, 1.0, -1.0, np.nan],
+            "difference_low": [0.2, -2.0, -0.1, 0.2, -2.0, np.nan],
+            "difference_high": [1.8, -0.1, 2.1, 1.8, 0.0, np.nan],
+            "mcnemar_p_holm": [0.01, 0.01, 0.01, 0.06, 0.01, np.nan],
+        }
+    )
+    assert significant(rows).tolist() == [1, -1, 0, 0, 0, 0]

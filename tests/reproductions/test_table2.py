@@ -9,7 +9,7 @@ from scipy import stats
 from fastbert_core.metrics import at_speed, dense
 from reproductions.compare import Averaged, paired
 from reproductions.paper_rows import Paper, compared_tasks, paper_row
-from reproductions.statistics import difference_of_proportions, holm, paired_interval
+from reproductions.statistics import Interval, holm, mover, paired_interval, wilson
 from reproductions.table2 import chosen_speed, comparisons, models_of, table2
 from tests.factories import BERT, binary_trace, make_task, make_trace, run_row, runs_of
 
@@ -64,7 +64,8 @@ def test_students_that_were_not_trained_have_no_row():
 def test_the_absolute_verdict_follows_from_both_test_sets(accuracy, verdict):
     row = rows_of([right_in(accuracy)])["BERT", "12 layers"]
     assert row["verdict"] == verdict
-    expected = difference_of_proportions(accuracy / 100, 10_000, 0.8688, 10_000)
+    ours, theirs = (Interval(*wilson(100 * percent, 10_000)) for percent in (accuracy, 86.88))
+    expected = mover(accuracy / 100, ours, 0.8688, theirs)
     assert (row["difference_low"], row["difference_high"]) == pytest.approx(tuple(100 * end for end in expected))
     assert row["difference_low"] < row["correlated_low"] < row["correlated_high"] < row["difference_high"]
     assert row["verdict_relative"] is None
@@ -108,9 +109,9 @@ def test_rows_of_one_text_are_counted_in_the_note():
 def test_dev_rows_held_out_of_the_papers_training_rows_count_where_it_names_no_dev_set():
     trace = make_trace(7600, task="ag-news", classes=4)
     paper = Paper.load({"ag-news"})
-    whole = rows_of([trace], paper, train_rows=118_000, dev_rows=2000, backbone="bert-base-uncased")
+    whole = rows_of([trace], paper, train_rows=118_000, dev_rows=1000, backbone="bert-base-uncased")
     assert whole["BERT", "12 layers"]["verdict"] in ("not worse", "worse", "inconclusive")
-    fewer = rows_of([trace], paper, train_rows=117_999, dev_rows=2000, backbone="bert-base-uncased")
+    fewer = rows_of([trace], paper, train_rows=117_999, dev_rows=1000, backbone="bert-base-uncased")
     assert fewer["BERT", "12 layers"]["note"] == "117999 training rows, the paper has 120000"
     # Where it names one, as for book-review, they do not.
     chinese = rows_of([right_in(86.88)], train_rows=19_999, dev_rows=2000)
@@ -229,6 +230,17 @@ def test_several_seeds_make_one_row():
     assert row["accuracy"] == pytest.approx(np.mean(accuracies))
     assert (row["accuracy_min"], row["accuracy_max"]) == pytest.approx((min(accuracies), max(accuracies)))
     assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
+
+
+def test_seeds_that_differ_make_an_absolute_verdict_less_sure():
+    alike, apart = (
+        rows_of([right_in(percent, seed=seed, run_id=str(seed)) for seed, percent in enumerate(shares, 7)])
+        for shares in ((86.88, 86.88), (84.88, 88.88))
+    )
+    alike, apart = alike["BERT", "12 layers"], apart["BERT", "12 layers"]
+    assert alike["accuracy"] == apart["accuracy"]
+    assert (alike["verdict"], apart["verdict"]) == ("not worse", "inconclusive")
+    assert apart["difference_low"] < alike["difference_low"] - 1
 
 
 def test_the_worst_of_several_runs_decides_whether_their_data_compare():

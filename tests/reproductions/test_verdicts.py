@@ -61,7 +61,7 @@ def test_equal_losses_are_called_worse_in_one_of_twenty():
 
 
 def test_an_error_is_the_papers_accuracy_less_ours():
-    excess = excess_error(86.0, 10_000, 86.88, 10_000)
+    excess = excess_error(86.0, Interval(85.42, 86.56), 86.88, 10_000)
     assert excess.value == pytest.approx(0.88)
     assert excess.low < 0.88 < excess.high
     assert 0.01 < excess.p < 0.05
