@@ -34,6 +34,8 @@ def test_area_and_elue_by_hand():
     assert (found.cost.tolist(), found.accuracy.tolist()) == ([1, 2, 3], [0, 100, 100])
     assert found.area == pytest.approx(75)
     assert found.at(1.25) == 25
+    assert found.thresholds.tolist() == [np.nextafter(0.8, 1), np.nextafter(0.4, 1), 0]
+    assert np.isinf(curve(np.array([[1.0, 0.4, 0.0]]), np.zeros((1, 3), bool), np.array([1, 2, 3])).thresholds[0])
     flat = np.array([1.0, 3.0]), np.array([40.0, 60.0])
     assert elue(found, flat, np.array([1.0, 2.0, 3.0])) == pytest.approx((-40 + 50 + 40) / 3)
 

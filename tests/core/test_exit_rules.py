@@ -1,5 +1,6 @@
 """The contract of every exit rule in the registry, and what each of them says by hand."""
 
+import dataclasses
 from functools import cache
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from fastbert_core.adaptive import Leaving
 from fastbert_core.engine import Engine
@@ -22,6 +23,7 @@ from fastbert_core.metrics import judged
 from fastbert_core.task_types import SINGLE
 from fastbert_core.uncertainty import uncertainty
 from tests.core.small import found_at_three_thresholds, make_model, make_tokenizer, trace_of, varied
+from tests.factories import make_trace
 
 LAYERS = 6
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -277,6 +279,19 @@ def test_a_gate_needs_no_labels_and_leaves_where_the_last_layer_agrees():
     assert np.isfinite(features(np.eye(4, dtype=np.float32)[None])).all()
 
 
+def test_a_gate_is_fitted_to_its_optimum_where_layers_nearly_always_agree():
+    p = said(5, 500)
+    p[:490] = softmax(20 * np.eye(4)[np.arange(490) % 4], axis=-1)[:, None]
+    seen, agrees = features(p), p.argmax(axis=-1) == p[:, -1:].argmax(axis=-1)
+    for x, y, (*weights, constant) in zip(
+        seen.swapaxes(0, 1)[:-1], agrees.T[:-1], RULES["gate"].fit(p).by_layer[:-1], strict=True
+    ):
+        spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
+        z, w = (x - x.mean(axis=0)) / spread, np.array(weights) * spread
+        missed = expit(z @ w + constant + x.mean(axis=0) @ np.array(weights)) - y
+        np.testing.assert_allclose([*(z.T @ missed + w), missed.sum()], 0, atol=1e-5)
+
+
 def test_energy_is_lower_the_larger_a_logit_and_reads_their_scale(small):
     z = np.array([[[0.0, 0.0], [3.0, 0.0], [5.0, 2.0]]])
     scores = RULES["energy"].score(np.exp(z))
@@ -287,6 +302,9 @@ def test_energy_is_lower_the_larger_a_logit_and_reads_their_scale(small):
         judged(trace, "energy")
     z = small[2].logsumexp
     np.testing.assert_allclose(judged(small[2], "energy")[0], 1 / (1 + np.exp(z)), rtol=1e-5)
+    of_one_scale = make_trace(300, 4)
+    alike = dataclasses.replace(of_one_scale, logsumexp=np.full((300, 12), 3.7, np.float32))
+    assert len(np.unique(judged(alike, "energy")[0])) == 1
 
 
 def test_an_unfitted_rule_and_one_for_other_layers_or_classes_are_refused(small):
