@@ -12,7 +12,7 @@ import pandas as pd
 
 from fastbert_core.exit_rules import exit_layers
 from fastbert_core.metrics import Outcome, dense, judged, leaving
-from fastbert_core.sweep import every_threshold, slowest_within
+from fastbert_core.sweep import Sweep, every_threshold, slowest_within
 from fastbert_core.task_metrics import METRICS, bootstrap
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
@@ -24,7 +24,6 @@ from reproductions.statistics import accuracy_interval, paired_interval
 TOLERATED = 0.5  # points of a metric, on dev
 FULL, HALF, WITHIN = "all layers", "half of the layers", f"within {TOLERATED:g} points"
 SHARE = "accuracy"  # the metric that is the share of samples that are right, where these are not divided into words
-CANDIDATES = 50  # thresholds that are looked at for the fastest within a loss
 ENDS = (2.5, 97.5)  # of a 95% interval
 
 
@@ -70,13 +69,13 @@ def thresholds(dev: Trace, rule: object, metric: str) -> dict[str, float | None]
     depth = np.arange(1, dev.shape.layers + 1)
     half = slowest_within(scores, depth, len(depth) / 2)
     every = np.unique(written(every_threshold(scores)))  # so that no last bits tell two scores apart
-    tried = every[np.unique(np.linspace(0, len(every) - 1, CANDIDATES).astype(int))]
-    of = METRICS[metric]
-    found = [of(dev.kind.at(answers, exit_layers(scores, t), dev.words), *_of(dev)) for t in tried]
+    of, sweep = METRICS[metric], Sweep(scores, every)
+    by_layer = np.stack([of.statistics(said, *_of(dev)) for said in answers.swapaxes(0, 1)], axis=1)
+    sums = np.stack([sweep.totals(each) for each in np.moveaxis(by_layer, -1, 0)], axis=-1)
     full = of(dev.predictions[:, -1], *_of(dev))
-    lost = ~(np.array(found) >= full - TOLERATED)  # so too where a metric is undefined
-    kept = int(lost.argmax()) if lost.any() else len(tried)  # up to the first that loses more
-    return {HALF: half if half is None else written(half), WITHIN: float(tried[kept - 1]) if kept else None}
+    lost = ~(100 * of.value(sums) >= full - TOLERATED)  # so too where a metric is undefined
+    kept = int(lost.argmax()) if lost.any() else len(every)  # up to the first that loses more
+    return {HALF: half if half is None else written(half), WITHIN: float(every[kept - 1]) if kept else None}
 
 
 def _of(trace: Trace) -> tuple:

@@ -8,19 +8,22 @@ import pytest
 
 from fastbert_core.data import load_folder
 from fastbert_core.errors import InputError
+from fastbert_core.exit_rules import RULES
 from fastbert_core.generated import generate
-from fastbert_core.metrics import at_threshold
+from fastbert_core.metrics import at_threshold, dense, judged
+from fastbert_core.sweep import every_threshold
 from fastbert_core.task_file import read_task_file
 from fastbert_core.task_metrics import METRICS
 from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.tasks import PAPER_TASKS, TASKS
 from reproductions import cli, plan
 from reproductions.measure import groups
+from reproductions.rules import written
 from reproductions.settings import planned_trainings
 from reproductions.statistics import tango, wilson
 from reproductions.store import load_traces
 from reproductions.tables import read_table
-from reproductions.task_metrics import FULL, HALF, task_metrics
+from reproductions.task_metrics import FULL, HALF, TOLERATED, WITHIN, task_metrics, thresholds
 from tests.factories import make_trace
 
 MORE = {name: task for name, task in TASKS.items() if task.group}
@@ -179,6 +182,21 @@ def test_a_loss_of_answers_that_are_right_or_wrong_has_a_width_where_none_differ
     np.testing.assert_allclose(rows.loc[["accuracy"], "lost_low"].astype(float), 100 * none.low)
     np.testing.assert_allclose(rows.loc[["accuracy"], "lost_high"].astype(float), 100 * none.high)
     assert (rows.loc[["macro-f1"], ["lost_low", "lost_high"]] == 0).all(axis=None)  # no share of samples
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro-f1"])
+@pytest.mark.parametrize("rule", ["entropy", "vote"])
+def test_the_fastest_within_a_loss_is_the_last_before_the_first_threshold_that_loses_more(metric, rule):
+    dev = make_trace(150, 5, skill=0.8, split="dev")
+    full = METRICS[metric](dense(dev).answers, dev.labels, None, dev.metadata["classes"])
+    expected = None
+    for threshold in np.unique(written(every_threshold(judged(dev, rule)[0]))):
+        answers = at_threshold(dev, threshold, rule).answers
+        if METRICS[metric](answers, dev.labels, None, dev.metadata["classes"]) < full - TOLERATED:
+            break
+        expected = threshold
+    assert expected > 0
+    assert thresholds(dev, RULES[rule], metric)[WITHIN] == expected
 
 
 def test_accuracies_have_the_intervals_of_the_other_tables():
