@@ -21,7 +21,10 @@ ALLOWED = {
 # Of what lies below them, figures may know how results are laid out and read, which rows count once, when a sample
 # leaves, and what a layer costs.
 PLOTS_READ = {
-    *(f"reproductions.{name}" for name in "checkout columns machines names repeats show speeds store tables".split()),
+    *(
+        f"reproductions.{name}"
+        for name in "checkout columns machines names repeats show significance speeds store tables".split()
+    ),
     *(f"fastbert_core.{name}" for name in "arguments errors exit_rules files flops tasks".split()),
 }
 
