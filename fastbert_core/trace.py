@@ -98,7 +98,7 @@ def save_trace(trace: Trace, path: Path) -> None:
 def trace_bytes(trace: Trace, path: Path) -> bytes:
     """Check `trace` and make the file of it, whose bytes depend on its content alone; `path` is named in messages."""
     check_trace(trace, str(path))
-    arrays = _said(trace) | {"labels": trace.labels, "tokens": trace.tokens}
+    arrays = _said(trace, trace.kept_to) | {"labels": trace.labels, "tokens": trace.tokens}
     if trace.logsumexp is not None:
         arrays |= packed_scale(trace.logsumexp)
     if trace.words is not None:
@@ -116,12 +116,17 @@ def trace_bytes(trace: Trace, path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _said(trace: Trace) -> dict[str, np.ndarray]:
-    """The members for what it says: in steps, or float32 as it is where no steps keep what it is kept to."""
+def coarser(trace: Trace, limit: float) -> Trace:
+    """`trace` as a file would hold it that may move a probability or an uncertainty by `limit`."""
+    return dataclasses.replace(trace, **unpacked(_said(trace, limit)))
+
+
+def _said(trace: Trace, limit: float) -> dict[str, np.ndarray]:
+    """The members for what it says: in steps, or float32 as it is where no steps move it by `limit` at most."""
     p = trace.probabilities
     if p.min() < 0 or p.max() > 1:  # a regression's
         return {"probabilities": p}
-    return packed(p, trace.kind, trace.kept_to) or {"probabilities": p}
+    return packed(p, trace.kind, limit) or {"probabilities": p}
 
 
 def load_trace(path: Path) -> Trace:

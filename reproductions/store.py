@@ -17,7 +17,7 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import PARTIAL, naming, read_object, within
-from fastbert_core.trace import Trace, parse_trace, trace_bytes
+from fastbert_core.trace import Trace, coarser, parse_trace, trace_bytes
 from reproductions.columns import TABLES
 from reproductions.names import SELF_DISTILLATION
 from reproductions.seeds import KEY
@@ -28,6 +28,7 @@ RECORD = "run.json"
 STAGES = TABLES["convergence"]["stage"].choices
 JSON = [name for name, column in TABLES["runs"].items() if column.type == "json"]
 EPOCHS_SEED = 7  # the seed whose epochs are published
+OTHERS_KEPT_TO = 1e-3  # probabilities and uncertainties of trainings other than FastBERT's, as published
 _NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -137,10 +138,10 @@ def published(traces: Sequence[Trace], row: dict) -> list[Trace]:
     """What is committed of a run's traces, since files together have little room; `row` is its row of runs.csv.
 
     The logits' scale, a third of a trace and read by the rule `energy` alone, and the epochs of one seed, which figure
-    7 draws, are FastBERT's own.
+    7 draws, are FastBERT's own. Other trainings, of which accuracies at equal cost are told, are kept coarser.
     """
     if row["training"] != SELF_DISTILLATION:
-        return [dataclasses.replace(trace, logsumexp=None) for trace in traces]
+        return [dataclasses.replace(coarser(trace, OTHERS_KEPT_TO), logsumexp=None) for trace in traces]
     return [trace for trace in traces if trace.metadata.get("epoch") is None or row["seed"] == EPOCHS_SEED]
 
 

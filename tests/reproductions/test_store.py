@@ -10,6 +10,7 @@ import pytest
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import remove_partial, sha256
+from fastbert_core.trace import trace_bytes
 from reproductions.columns import TABLES
 from reproductions.store import find_runs, load_traces, published, put_run, run_folder
 from reproductions.tables import read_table
@@ -200,11 +201,20 @@ def test_a_kill_at_any_point_leaves_whole_runs_alone(tmp_path):
     assert {path.name for path in results.iterdir()} == {"traces", "runs.csv"}
 
 
-def test_of_what_is_published_only_fastberts_traces_keep_the_scale_and_only_seed_7_its_epochs():
+def test_of_what_is_published_only_fastberts_traces_keep_the_scale_and_the_fine_steps_and_only_seed_7_its_epochs():
     traces = [make_trace(5), make_trace(5, split="dev"), make_trace(5, split="dev", epoch=1, stage="self-distillation")]
     traces = [dataclasses.replace(trace, logsumexp=np.ones((5, 12), np.float32)) for trace in traces]
     assert published(traces, {"training": "self-distillation", "seed": 7}) == traces
     assert published(traces, {"training": "self-distillation", "seed": 8}) == traces[:2]
-    labels = published(traces[:2], {"training": "labels", "seed": 7})
+    raw = np.random.default_rng(0).dirichlet([1, 1], size=(5, 12)).astype(np.float32)
+    traces = [dataclasses.replace(trace, probabilities=raw) for trace in traces[:2]]
+    labels = published(traces, {"training": "labels", "seed": 7})
     assert [trace.logsumexp for trace in labels] == [None, None]
-    assert all(trace.probabilities is kept.probabilities for trace, kept in zip(labels, traces[:2], strict=True))
+    for trace, kept in zip(traces, labels, strict=True):
+        np.testing.assert_array_equal(kept.predictions, trace.predictions)
+        assert 0 < np.abs(kept.probabilities - trace.probabilities).max() <= 1e-3
+        assert np.abs(kept.uncertainties - trace.uncertainties).max() <= 1e-3
+        assert len(trace_bytes(kept, Path("kept"))) < len(trace_bytes(trace, Path("trace")))
+    assert [trace_bytes(trace, Path("again")) for trace in published(labels, {"training": "labels", "seed": 7})] == [
+        trace_bytes(trace, Path("kept")) for trace in labels
+    ]
