@@ -179,12 +179,13 @@ def _backlog(rates: pd.DataFrame, rows: pd.DataFrame) -> str:
             rate = row["samples_per_second"]
             days = BACKLOG / rate / 86400
             line = {"task, device, precision": ", ".join(place), "mean layers": f"{row['mean_layers']:.1f}"}
+            line |= {"tokens a text": "", "tokens a second": ""}
             if (task := place[0]) in tokens.index:
                 line["tokens a text"] = f"{tokens[task]:.0f}"
                 line["tokens a second"] = f"{rate * tokens[task]:,.0f}"
             line |= {"texts a second": f"{rate:.1f}", "machine-days": f"{days:,.0f}"}
             lines.append(line | {"machines for 7 days": f"{math.ceil(days / 7):,}"})
-    return markdown(pd.DataFrame(lines).fillna(""))
+    return markdown(lines)
 
 
 def _as_it_is(name: str, tables: Tables) -> str:

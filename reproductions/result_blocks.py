@@ -80,7 +80,7 @@ def headline(tables: Tables) -> str:
             f"{classifiers['largest_rise_high'].max():.1f} points between small bins are not ruled out "
             "([by task](docs/results.md#luha))"
         ),
-        "Measured speedup over FLOPs speedup, in the engine on a CPU": (
+        "Measured speedup of the layers over FLOPs speedup, in the engine on a CPU": (
             f"{exits.min():.2f} to {exits.max():.2f}, both over the engine at speed 0, which takes "
             f"{overhead.min():.2f} to {overhead.max():.2f} times as long as the plain encoder "
             "([seconds](docs/performance.md))"
