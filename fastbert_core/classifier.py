@@ -162,9 +162,9 @@ class _Job:
         if self.shape.layers < 2:
             raise InputError(f"{self.backbone.source}: found an encoder of one layer, expected two or more")
         self.max_tokens = options.max_tokens or min(128, self.shape.max_tokens)
-        if self.max_tokens > self.shape.max_tokens:
-            found = f"{self.backbone.source}: found an encoder for {self.shape.max_tokens} tokens"
-            raise InputError(f"{found}, expected one for {self.max_tokens}")
+        if self.max_tokens > (most := self.shape.max_tokens):
+            found = f"max_tokens: found {self.max_tokens}"
+            raise InputError(f"{found}, expected {most} at most, which {self.backbone.name} is made for")
         self.kind = TASK_TYPES[data.type]
         known = self.kind.known(data.train.labels)
         self.learns = data.train.take(np.flatnonzero(known))

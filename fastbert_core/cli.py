@@ -52,7 +52,9 @@ def parser(prog: str = "fastbert") -> ArgumentParser:
     command.add_argument("--type", choices=TYPES, help="what a row is labelled with (default: single-label, one class)")
     of_scores = "a regression's least and largest (default: those of the training rows)"
     command.add_argument("--scores", type=float, nargs=2, metavar=("LOW", "HIGH"), help=of_scores)
-    command.add_argument("--training", help="one of `fastbert list trainings` (default: self-distillation)")
+    command.add_argument(
+        "--training", help="one of `fastbert list trainings` that makes exits (default: self-distillation)"
+    )
     command.add_argument("--epochs", type=whole, help="of fine-tuning (default: 3, more where rows are few)")
     command.add_argument("--rate", type=RATE, help="of fine-tuning (default: 2e-5; 2e-4 for narrow encoders)")
     command.add_argument("--student-epochs", type=whole, help="default: until the loss stops falling")

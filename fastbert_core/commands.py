@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 from fastbert_core import show
 from fastbert_core.arguments import quiet, resumable
 from fastbert_core.errors import InputError
+from fastbert_core.files import model_source
 
 if TYPE_CHECKING:
     from fastbert_core.engine import Engine
     from fastbert_core.evaluation import Said
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 READ = ("text", "pair", "label", "encoding")
 
 
@@ -51,6 +50,7 @@ def predict(options: argparse.Namespace) -> None:
     from fastbert_core.predicting import predict
 
     print(predict(engine, options.texts, wanted, read, options.batch_size, options.probabilities), file=sys.stderr)
+    _warn_of_none(engine, wanted)
 
 
 def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> str:
@@ -74,7 +74,7 @@ def _predict_backlog(options: argparse.Namespace, wanted: dict, read: dict) -> s
     from fastbert_core.backlog import predict_backlog
 
     return predict_backlog(
-        *(_folder_or_id(options.model), options.texts, options.out, wanted, read, options.cluster),
+        *(model_source(options.model), options.texts, options.out, wanted, read, options.cluster),
         workers=options.workers,
         cpus=options.cpus or 1,
         device=device,
@@ -90,6 +90,14 @@ def _wanted(options: argparse.Namespace) -> dict[str, float]:
     return {name: value for name, value in given.items() if value is not None} or {"max_disagreement": 0.01}
 
 
+def _warn_of_none(engine: "Engine", wanted: dict[str, float]) -> None:
+    """Tell where a tolerated disagreement is asked for, and too few calibration rows certify any threshold."""
+    if "max_disagreement" in wanted and not engine.points.threshold(**wanted):
+        target, value = engine.points.first_to_try
+        told = f"{engine.points.rows} calibration rows certify no max_disagreement of {wanted['max_disagreement']:g}"
+        print(f"warning: {told}, so all layers run; try --{target.replace('_', '-')} {value:g}", file=sys.stderr)
+
+
 def serve(options: argparse.Namespace) -> None:
     """Answers over HTTP until SIGTERM."""
     try:
@@ -97,29 +105,28 @@ def serve(options: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         remedy = "pip install 'fastbert-core[serve]' brings it"
         raise InputError(f"serve: found no package {error.name}, expected it; {remedy}") from None
-    engine = _engine(options, queue=options.queue)
-    serve(engine, Limits(_wanted(options), options.max_bytes, options.deadline), options.host, options.port)
+    engine, wanted = _engine(options, queue=options.queue), _wanted(options)
+    _warn_of_none(engine, wanted)
+    serve(engine, Limits(wanted, options.max_bytes, options.deadline), options.host, options.port)
 
 
 def calibrate(options: argparse.Namespace) -> None:
     """Operating points by other texts, and the precision that is fastest here."""
+    from fastbert_core.data import content_hash
     from fastbert_core.encoder_folder import load_tokenizer
     from fastbert_core.engine import Engine
     from fastbert_core.fastest import fastest_of, try_precisions
     from fastbert_core.known_precision import keep_precision
-    from fastbert_core.operating_points import TOLERANCES, save_points
-    from fastbert_core.thresholds import rows_needed
+    from fastbert_core.operating_points import save_points
 
-    folder = Path(_folder_or_id(options.model))
-    show.read_record(folder)  # which refuses a damaged one before the work; the card is made of it
+    folder = Path(model_source(options.model))
+    record = show.read_record(folder)  # which refuses a damaged one before the work; the card is made of it
     said = _said(options, options.texts, "calibration", labelled=False)
+    if record and content_hash(record["classes"], said.split) == record["data_sha256"]:
+        raise InputError(f"{options.texts}: found the rows that the model was trained on, expected others, new to it")
     tokenizer = load_tokenizer(folder)
     shapes = Engine(said.model, tokenizer).shapes() if options.seconds else None
     points = said.operating_points(folder, shapes)
-    few = {f"{share:g}": str(needed) for share in TOLERANCES if points.rows < (needed := rows_needed(share))}
-    if few:
-        told = f"{points.rows} rows certify no --max-disagreement of {', '.join(few)}, which takes"
-        print(f"warning: {told} {', '.join(few.values())} rows or more", file=sys.stderr)
     save_points(points, folder)
     tried = try_precisions(said.model, tokenizer, said.split.texts, said.split.pairs)
     best, times = fastest_of(tried), tried[0].texts_per_second
@@ -171,7 +178,7 @@ def _engine(options: argparse.Namespace, **more: int) -> "Engine":
     from fastbert_core.engine import Engine
     from fastbert_core.precision import resolve_device
 
-    model, device = _folder_or_id(options.model), str(resolve_device(options.device))
+    model, device = model_source(options.model), str(resolve_device(options.device))
     return Engine.from_pretrained(model, precision=options.precision, device=device, **more)
 
 
@@ -185,7 +192,7 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
     from fastbert_core.precision import resolve_device
     from fastbert_core.tasks import TASKS
 
-    model = FastBertModel.from_pretrained(_folder_or_id(options.model)).to(resolve_device(options.device))
+    model = FastBertModel.from_pretrained(model_source(options.model)).to(resolve_device(options.device))
     if data in TASKS:
         loaded = sources.load_task(TASKS[data], lambda line: print(line, file=sys.stderr))
         split = inputs.rows_of_task(loaded, model.config.class_names, labelled, model.kind, model.config.scores)
@@ -243,8 +250,10 @@ def _trainings() -> list[dict]:
     schedules = Schedules(Schedule(1, 1e-3), Schedule(1, 1e-3))
     rows = []
     for name, training in TRAININGS.items():
-        stages = [f"{' and '.join(stage.trains)} on {stage.loss}" for stage in training(schedules)]
-        rows.append({"training": name, "stages": ", then ".join(stages)})
+        stages = training(schedules)
+        makes = "exits" if any(stage.exits == "all" for stage in stages) else "a shallow model"
+        told = [f"{' and '.join(stage.trains)} on {stage.loss}" for stage in stages]
+        rows.append({"training": name, "makes": makes, "stages": ", then ".join(told)})
     return rows
 
 
@@ -255,10 +264,3 @@ def _backbones() -> list[dict]:
 
 
 LISTS = {"tasks": _tasks, "rules": _rules, "trainings": _trainings, "backbones": _backbones}
-
-
-def _folder_or_id(model: str) -> str:
-    """`model`. Raises InputError if it is neither a folder nor may be a hub id."""
-    if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
-        raise InputError(f"{model}: no such folder, expected a trained model's, or its hub id (owner/name)")
-    return model

@@ -155,6 +155,6 @@ def take_rows(split: Split, rows: int, seed: int) -> Split:
     Raises InputError if `rows` is less than one or more than there are.
     """
     if not 1 <= rows <= len(split):
-        raise InputError(f"{rows} rows asked for, expected 1 to {len(split)}, which is all there are")
+        raise InputError(f"train_rows: found {rows}, expected 1 to {len(split)}, which is all there are")
     order = np.random.default_rng(seed).permutation(len(split))
     return split.take(np.sort(order[:rows]))

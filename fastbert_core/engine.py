@@ -17,11 +17,13 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from fastbert_core.adaptive import Leaving, Prediction, Predictions, one_by_one, pooled
+from fastbert_core.bounds import positive, whole
 from fastbert_core.budgets import Alarm, Budget, Pace, Steady
 from fastbert_core.encoder_folder import load_tokenizer
 from fastbert_core.encoding import Encoded, check_vocabulary
 from fastbert_core.errors import InputError, RunError
 from fastbert_core.exit_rules import ExitRule, get_rule
+from fastbert_core.files import model_source
 from fastbert_core.flops import EncoderShape
 from fastbert_core.known_precision import known_precision
 from fastbert_core.loading import file_beside
@@ -92,13 +94,13 @@ class Engine:
         self._longest = EncoderShape.from_config(model.config).max_tokens
         self._least = [frame(self._tokenizer, pair).least for pair in (False, True)]
         least = self._least[bool(model.config.pair)]
-        self.max_tokens = _size(
+        self.max_tokens = whole(
             "max_tokens", max_tokens, min(model.config.max_tokens, self._longest), self._longest, least
         )
-        self.in_flight = _size("in_flight", in_flight)
+        self.in_flight = whole("in_flight", in_flight)
         self._source = None
         self._shrunk = False  # once memory has run out, batches stay smaller
-        self.online = Online(self.model, tokenizer.pad_token_id, self.shapes(), _size("queue", queue))
+        self.online = Online(self.model, tokenizer.pad_token_id, self.shapes(), whole("queue", queue))
         weakref.finalize(self, self.online.close)  # at the interpreter's end too: nothing under way is lost
 
     @classmethod
@@ -109,6 +111,7 @@ class Engine:
         lie beside the model are read when one is first asked for. Raises InputError if `source` holds no FastBERT with
         a tokenizer, and as the constructor does.
         """
+        source = model_source(source)
         if options.get("precision") == FASTEST:
             options["precision"] = known_precision(source, resolve_device(options.get("device") or "cpu"))
         engine = cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
@@ -171,7 +174,7 @@ class Engine:
             "layers_per_second": layers_per_second,
         }
         rule, steer = self._steer(wanted, rule, last)
-        rows = None if batch_size is None else _size("batch_size", batch_size)
+        rows = None if batch_size is None else whole("batch_size", batch_size)
         if pairs is not None and (isinstance(texts, Encoded) or isinstance(pairs, str) != isinstance(texts, str)):
             raise InputError(f"pairs: found {type(pairs).__name__} with texts of type {type(texts).__name__}")
         if isinstance(steer, Budget) and isinstance(texts, str | Encoded):
@@ -216,7 +219,11 @@ class Engine:
         last = self._last(max_layers)
         rule, steer = self._steer(wanted, rule, last)
         leaving = Leaving(rule, steer.threshold, last, self.model.kind)
-        until = math.inf if deadline is None else time.monotonic() + _seconds("deadline", deadline)
+        until = (
+            math.inf
+            if deadline is None
+            else time.monotonic() + positive("deadline", deadline, "a positive number of seconds")
+        )
         self._check_form(pair)
         if self.model.kind.of_words:
             raise InputError("submit: found a model of words, expected one that gives a text one answer; see predict")
@@ -240,7 +247,7 @@ class Engine:
         self.close()
 
     def _last(self, max_layers: int | None) -> int:
-        return _size("max_layers", max_layers, self.model.layers, self.model.layers)
+        return whole("max_layers", max_layers, self.model.layers, self.model.layers)
 
     def _steer(
         self, wanted: dict[str, float | None], rule: str | ExitRule | None, last: int
@@ -282,7 +289,7 @@ class Engine:
             expected = "a second text for each" if self.model.config.pair else "none"
             found = "none" if pairs is None else type(pairs).__name__
             raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
-        _size("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
+        whole("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
 
     def shapes(self, batch_size: int | None = None) -> Shapes:
         """The shapes that batches have."""
@@ -340,21 +347,3 @@ class Engine:
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         return self._classify(encoded, leaving, rows)
-
-
-def _seconds(name: str, value: float) -> float:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not value > 0:
-        raise InputError(f"{name}: found {value!r}, expected a positive number of seconds")
-    return float(value)
-
-
-def _size(name: str, value: int | None, default: int | None = None, most: int | None = None, least: int = 1) -> int:
-    """`value`, or `default` where it is None. Raises InputError unless it is an integer from `least` to `most`."""
-    if value is None and default is not None:
-        return default
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        limits = "a positive integer" if most is None else f"an integer from {least} to {most}"
-        raise InputError(f"{name}: found {value!r}, expected {limits}")
-    return int(value)

@@ -98,7 +98,7 @@ def evaluate(trace: Trace, points: OperatingPoints | None) -> dict:
     rows = [_row(trace, "full model", None, np.full(len(trace), scores.shape[1]), answers, dense, dense)]
     for point in () if points is None else points.points:
         left = exit_layers(scores, point.threshold or 0.0)
-        rows.append(_row(trace, point.name, point.threshold or 0.0, left, answers, at_exit(cost, left).mean(), dense))
+        rows.append(_row(trace, point.name, point.threshold, left, answers, at_exit(cost, left).mean(), dense))
     majority = 100 * float(kind.constant(*of))
     by_class = _by_class(answers[:, -1], trace.labels, of[2]) if kind is SINGLE else []
     sure = 100 * float(trace.probabilities[:, -1].max(axis=-1).mean()) if kind is SINGLE else None

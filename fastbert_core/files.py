@@ -5,6 +5,7 @@ import hashlib
 import json
 import lzma
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -15,7 +16,18 @@ from typing import BinaryIO
 from fastbert_core.errors import InputError, RunError, reason, refused
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # OSError: no permission, or no gzip header
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 PARTIAL = ".partial"  # how names of files in the making, and of folders with such files, end
+
+
+def model_source(source: str | Path) -> str | Path:
+    """`source`, a trained model's folder or what may be its hub id. Raises InputError if it is neither."""
+    if Path(source).is_dir():
+        if not (Path(source) / "config.json").is_file():
+            raise InputError(f"{source}: found no config.json, expected a trained model's folder")
+    elif not HUB_ID.fullmatch(str(source)):
+        raise InputError(f"{source}: no such folder, expected a trained model's, or its hub id (owner/name)")
+    return source
 
 
 @contextlib.contextmanager

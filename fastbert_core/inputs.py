@@ -341,7 +341,7 @@ def check_pairs(found: bool, expected: bool | None, name: str) -> None:
 
 def of_task(data: TaskData) -> Data:
     """One of the suite's own tasks, whose data have all three splits."""
-    splits = {"train": data.learnable, "dev": data.held_out, "test": data.test}
+    splits = {"train": data.train, "dev": data.dev, "test": data.test}
     task = data.task
     return divided(task.name, task.classes, splits, [data.source], True, data.sha256, task.type, task.scores)
 

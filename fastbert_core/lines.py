@@ -50,6 +50,7 @@ def lines(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[tu
         raise InputError(f"{found}, expected {encoding.upper()}{remedy}") from error
     except UnicodeError as error:  # a codec that refuses the whole file
         found = f"{name}: found a file that {encoding} does not read ({error})"
-        raise InputError(f"{found}, expected another, such as utf-16-le or utf-16-be") from error
+        remedy = "without --encoding UTF-8 is tried; utf-16-le and utf-16-be read what has no mark"
+        raise InputError(f"{found}, expected another encoding; {remedy}") from error
     except UNREADABLE as error:
         raise InputError(f"{name}:{number + 1}: unreadable ({reason(error)}), expected a whole file") from error

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from fastbert_core.bounds import positive, whole
 from fastbert_core.errors import InputError
 from fastbert_core.flops import BERT_BASE
 from fastbert_core.losses import OF_A_DEEP_TEACHER
@@ -37,9 +38,15 @@ class Options:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        """Raise InputError for a seed that no generator takes."""
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed: found {self.seed}, expected a whole number from 0 to {2**32 - 1}")
+        """Raise InputError for a number that there cannot be."""
+        whole("seed", self.seed, most=2**32 - 1, least=0)  # which a generator takes
+        whole("batch_size", self.batch_size)
+        positive("student_rate", self.student_rate, "a number between 0 and 1", below=1)
+        if self.rate is not None:
+            positive("rate", self.rate, "a number between 0 and 1", below=1)
+        for name in ("epochs", "student_epochs", "max_tokens", "train_rows"):
+            if (value := getattr(self, name)) is not None:
+                whole(name, value)
 
     def stages(self, hidden: int, rows: int) -> tuple[Stage, ...]:
         """What is trained, of an encoder of `hidden` units on so many rows. InputError for a shallow training."""

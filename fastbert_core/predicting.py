@@ -64,7 +64,7 @@ def _write(found: "Iterable[Prediction]", names: list[str] | None, at_once: bool
     try:
         for prediction in found:
             count, layers, cut = count + 1, layers + prediction.exit_layer, cut + prediction.truncated
-            line = _line(prediction, names)
+            line = (json.dumps(told_of(prediction, names), ensure_ascii=False) + "\n").encode()
             whole = block + line
             ready, block = (whole, b"") if at_once else (block, line) if len(whole) > BLOCK else (b"", whole)
             if ready:
@@ -89,7 +89,8 @@ def _interrupted_by_term() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _line(prediction: "Prediction", names: list[str] | None) -> bytes:
+def told_of(prediction: "Prediction", names: list[str] | None) -> dict:
+    """What is told of a prediction; `names`: of the classes, whose probabilities are told too unless it is None."""
     told = {
         "label": prediction.label,
         "exit_layer": prediction.exit_layer,
@@ -98,7 +99,7 @@ def _line(prediction: "Prediction", names: list[str] | None) -> bytes:
     }
     if names is not None:
         told["probabilities"] = _named(prediction.probabilities, names)
-    return (json.dumps(told, ensure_ascii=False) + "\n").encode()
+    return told
 
 
 def _named(probabilities: Sequence, names: list[str]) -> dict | list[dict]:

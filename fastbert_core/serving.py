@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from fastbert_core.engine import Engine, Prediction
 from fastbert_core.errors import Closed, DeadlinePassed, InputError, QueueFull, RunError, one_line
+from fastbert_core.predicting import told_of
 
 RETRY_AFTER = 1  # seconds that a refused client is asked to wait
 GONE = 499  # nginx's, for the metrics: the client has hung up
@@ -125,7 +126,7 @@ async def answer(engine: Engine, limits: Limits, request: Request) -> tuple[int,
         return gone
     classes = engine.model.config.class_names
     names = classes if asked.probabilities and len(classes) > 1 else None  # of a score there are none
-    told = [_told(each, names) for each in found]
+    told = [told_of(each, names) for each in found]
     return 200, told[0] if asked.text is not None else {"predictions": told}
 
 
@@ -165,11 +166,6 @@ async def _predicted(engine: Engine, items: list, options: dict, request: Reques
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _told(prediction: Prediction, names: list[str] | None) -> dict:
-    told = {name: getattr(prediction, name) for name in ("label", "exit_layer", "uncertainty", "truncated")}
-    return told | ({} if names is None else {"probabilities": dict(zip(names, prediction.probabilities, strict=True))})
 
 
 class Metrics:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fastbert_core.errors import InputError, refused
-from fastbert_core.files import read_object
+from fastbert_core.files import model_source, read_object
 
 # What is told of a record: of which kind each value is.
 KEPT = dict.fromkeys(("name", "backbone", "training", "data_sha256", "versions.fastbert-core"), str)
@@ -15,9 +15,7 @@ KEPT |= {"classes": list, "pair": bool}
 
 def read_record(folder: Path) -> dict:
     """What training kept of a model, {} where it kept nothing. Raises InputError if it is no model."""
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: found no config.json, expected a trained model's folder")
-    kind = read_object(folder / "config.json", "a model's configuration").get("model_type")
+    kind = read_object(model_source(folder) / "config.json", "a model's configuration").get("model_type")
     if kind != "fastbert":
         raise InputError(f"{folder}: found a model of type {kind!r}, expected one of type 'fastbert'")
     path = folder / "training.json"
@@ -94,7 +92,8 @@ def shown(folder: Path) -> str:
     about = record or described(folder)
     count, tokens = len(about["classes"]), f"at most {about['max_tokens']} tokens"
     encoder = f"{about['backbone']}, {about['layers']} layers"
-    lines = [f"{about['name']}: {count} class{'es' * (count != 1)}: {', '.join(map(str, about['classes'][:12]))}"]
+    names = ", ".join(map(str, about["classes"][:12])) + ", …" * (count > 12)
+    lines = [f"{about['name']}: {count} class{'es' * (count != 1)}: {names}"]
     if record:
         learnt = f"{record['training']} on {record['rows']['train']} rows"
         lines += [f"{encoder}, {tokens}; {learnt}", *_tested(record.get("test"))]

@@ -183,8 +183,9 @@ def is_done(run: Run, stored: Sequence[StoredRun], replace: bool) -> bool:
     if holder is not None and holder.row["run_id"] == run.run_id:
         return True
     if not replace and holder is not None:
-        found = f"{holder.folder}: {run.name} is held by run {holder.row['run_id']}"
-        raise InputError(f"{found}, this is {run.run_id}; --replace lets it go")
+        other = ", ".join(name for name, value in run.learnt_from.items() if str(holder.row[name]) != str(value))
+        found = f"{run.name} is held by run {holder.row['run_id']}" + f" of other {other}" * bool(other)
+        raise InputError(f"{holder.folder}: {found}, this is {run.run_id}; --replace lets it go")
     if not replace and stored:
         table = pd.concat([runs_table(stored).astype(object), pd.DataFrame([run.key | run.learnt_from])])
         check_seeds(table, stored[0].folder.parents[2])

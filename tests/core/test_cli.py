@@ -86,9 +86,16 @@ def test_from_a_csv_to_predictions(trained, capsys):
     assert sum(lines[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     assert err.startswith("2 texts in ")
 
+    code, out, err = run(capsys, "predict", model, texts)
+    assert (code, [json.loads(line)["exit_layer"] for line in out.splitlines()]) == (0, [4, 4])
+    assert (
+        "\nwarning: 26 calibration rows certify no max_disagreement of 0.01, so all layers run; try --speedup 2\n"
+        in err
+    )
+
     before = (model / "operating_points.json").read_text()
     code, out, err = run(capsys, "calibrate", model, "--texts", trained / "new.csv")
-    assert err.startswith("warning: 240 rows certify no --max-disagreement of 0.005, which takes 460 rows or more\n")
+    assert "at most 0.5% differ: never exits: 240 calibration rows, of which it takes 460 or more" in out
     after = json.loads((model / "operating_points.json").read_text())
     assert code == 0
     assert after["rows"] == 240 != json.loads(before)["rows"]
@@ -125,11 +132,15 @@ FAULTS = [
     (["train", "reviews.csv", "--out", "model", *QUICK], "model: found a trained model.*--replace"),
     (["train", "reviews.csv", "--out", "m", "--training", "pkd", *QUICK], "training: found 'pkd'"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--training", "imitation"], "without a classifier"),
+    (["calibrate", "model", "--texts", "reviews.csv"], "reviews.csv: found the rows that the model was trained on"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--test", "reviews.csv"], "whose texts stand in test too"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--dev", "reviews.csv"], "0 held-out rows beside 240 whose texts"),
-    (["train", "reviews.csv", "--out", "m", *QUICK, "--max-tokens", "900"], "an encoder for 128 tokens, expected one"),
+    (
+        ["train", "reviews.csv", "--out", "m", *QUICK, "--max-tokens", "900"],
+        "max_tokens: found 900, expected 128 at most",
+    ),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--epochs", "0"], "--epochs: found '0', expected a whole number"),
-    (["train", "reviews.csv", "--out", "m", *QUICK, "--seed", "-1"], "seed: found -1, expected a whole number from 0"),
+    (["train", "reviews.csv", "--out", "m", *QUICK, "--seed", "-1"], "seed: found -1, expected an integer from 0"),
     (["train", "reviews.csv", "--out", "suite", *QUICK], "suite: found a model without training.json, not made by"),
     (["train", "reviews.csv", "--out", "m", "--backbone", "mimilm"], "did you mean 'minilm'"),
     (["train", "reviews.csv", "--out", ".", *QUICK], r"\.: found the current folder"),

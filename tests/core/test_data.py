@@ -184,7 +184,7 @@ def test_take_rows_depends_on_the_seed_and_refuses_more_than_there_are():
     split = Split([str(i) for i in range(60)], None, np.zeros(60, np.int64))
     assert take_rows(split, 30, 1).texts != take_rows(split, 30, 2).texts
     for rows in (0, 61):
-        with pytest.raises(InputError, match=f"{rows} rows asked for, expected 1 to 60"):
+        with pytest.raises(InputError, match=f"train_rows: found {rows}, expected 1 to 60"):
             take_rows(split, rows, 1)
 
 

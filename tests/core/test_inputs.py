@@ -11,6 +11,7 @@ from fastbert_core.inputs import (
     Columns,
     choose_columns,
     classes_of,
+    of_task,
     prepare,
     read_rows,
     rows_for,
@@ -346,3 +347,18 @@ def test_a_folder_with_a_colon_in_its_name_is_read(tmp_path):
     (folder := tmp_path / "a:b").mkdir()
     pd.DataFrame(table()).to_csv(folder / "reviews.csv", index=False)
     assert len(read_tables(str(folder))["train"].columns) == 2
+
+
+def test_of_a_task_by_name_what_is_left_out_is_told():
+    train, dev, test = (
+        Split([f"{name} {at}" for at in range(30)], None, np.arange(30) % 2) for name in ("train", "dev", "test")
+    )
+    train = Split(["test 3", *train.texts[1:]], None, train.labels)
+    dev = Split(["train 5", "test 4", *dev.texts[2:]], None, dev.labels)
+    data = of_task(TaskData(Task("mine", "en", ("a", "b")), train, dev, test, "here", "0"))
+    assert (len(data.train), len(data.selection), len(data.calibration)) == (29, 14, 14)
+    assert data.said == (
+        "here",
+        "1 training rows left out, their texts stand in test too",
+        "2 held-out rows left out, their texts stand in other rows too",
+    )
