@@ -118,7 +118,8 @@ def choose_columns(
     if label is None:
         label = next((usual[name] for name in LABELS if name in usual), None)
     if label is None and labelled:
-        expected = "expected one that holds the class, such as label; --label COLUMN names it"
+        remedy = "; --label COLUMN names it" if len(records.columns) > 1 else ""
+        expected = f"expected one that holds the class, such as label{remedy}"
         raise InputError(f"{records.name}: found {_listed(records)}, {expected}")
     if text is None and pair is None and not kind.of_words:
         text, pair = next(((usual[a], usual[b]) for a, b in PAIRS if a in usual and b in usual), (None, None))

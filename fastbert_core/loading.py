@@ -17,6 +17,8 @@ LOADING = {"use_safetensors": True, "output_loading_info": True, "ignore_mismatc
 
 def family_of(config: PreTrainedConfig, name: str | Path) -> Family:
     """The family of the encoder that `config` describes. Raises InputError, naming `name`, if it is of none."""
+    if config.model_type == "fastbert":
+        raise InputError(f"{name}: found a trained FastBERT, expected an encoder, such as the one that it was made of")
     try:
         return FAMILIES[config.model_type]
     except InputError as error:

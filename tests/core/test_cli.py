@@ -132,6 +132,8 @@ FAULTS = [
     (["train", "reviews.csv", "--out", "model", *QUICK], "model: found a trained model.*--replace"),
     (["train", "reviews.csv", "--out", "m", "--training", "pkd", *QUICK], "training: found 'pkd'"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--training", "imitation"], "without a classifier"),
+    (["train", "reviews.csv", "--out", "m", "--backbone", "model"], "model: found a trained FastBERT, expected an"),
+    (["evaluate", "model", "texts.txt"], r"texts.txt: found .*, expected one that holds the class, such as label$"),
     (["calibrate", "model", "--texts", "reviews.csv"], "reviews.csv: found the rows that the model was trained on"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--test", "reviews.csv"], "whose texts stand in test too"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--dev", "reviews.csv"], "0 held-out rows beside 240 whose texts"),
