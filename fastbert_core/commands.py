@@ -119,7 +119,7 @@ def calibrate(options: argparse.Namespace) -> None:
     from fastbert_core.known_precision import keep_precision
     from fastbert_core.operating_points import save_points
 
-    folder = Path(model_source(options.model))
+    folder = Path(options.model)
     record = show.read_record(folder)  # which refuses a damaged one before the work; the card is made of it
     said = _said(options, options.texts, "calibration", labelled=False)
     if record and content_hash(record["classes"], said.split) == record["data_sha256"]:
@@ -178,8 +178,8 @@ def _engine(options: argparse.Namespace, **more: int) -> "Engine":
     from fastbert_core.engine import Engine
     from fastbert_core.precision import resolve_device
 
-    model, device = model_source(options.model), str(resolve_device(options.device))
-    return Engine.from_pretrained(model, precision=options.precision, device=device, **more)
+    device = str(resolve_device(options.device))
+    return Engine.from_pretrained(options.model, precision=options.precision, device=device, **more)
 
 
 def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool) -> "Said":

@@ -111,7 +111,7 @@ class Engine:
         lie beside the model are read when one is first asked for. Raises InputError if `source` holds no FastBERT with
         a tokenizer, and as the constructor does.
         """
-        source = model_source(source)
+        model_source(source)
         if options.get("precision") == FASTEST:
             options["precision"] = known_precision(source, resolve_device(options.get("device") or "cpu"))
         engine = cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
@@ -219,11 +219,8 @@ class Engine:
         last = self._last(max_layers)
         rule, steer = self._steer(wanted, rule, last)
         leaving = Leaving(rule, steer.threshold, last, self.model.kind)
-        until = (
-            math.inf
-            if deadline is None
-            else time.monotonic() + positive("deadline", deadline, "a positive number of seconds")
-        )
+        allowed = math.inf if deadline is None else positive("deadline", deadline, "a positive number of seconds")
+        until = time.monotonic() + allowed
         self._check_form(pair)
         if self.model.kind.of_words:
             raise InputError("submit: found a model of words, expected one that gives a text one answer; see predict")

@@ -20,11 +20,17 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 PARTIAL = ".partial"  # how names of files in the making, and of folders with such files, end
 
 
+def model_folder(folder: Path) -> Path:
+    """`folder`, a trained model's. Raises InputError if it is none."""
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: found no config.json, expected a trained model's folder")
+    return folder
+
+
 def model_source(source: str | Path) -> str | Path:
     """`source`, a trained model's folder or what may be its hub id. Raises InputError if it is neither."""
     if Path(source).is_dir():
-        if not (Path(source) / "config.json").is_file():
-            raise InputError(f"{source}: found no config.json, expected a trained model's folder")
+        model_folder(Path(source))
     elif not HUB_ID.fullmatch(str(source)):
         raise InputError(f"{source}: no such folder, expected a trained model's, or its hub id (owner/name)")
     return source

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fastbert_core.errors import InputError, refused
-from fastbert_core.files import model_source, read_object
+from fastbert_core.files import model_folder, read_object
 
 # What is told of a record: of which kind each value is.
 KEPT = dict.fromkeys(("name", "backbone", "training", "data_sha256", "versions.fastbert-core"), str)
@@ -15,7 +15,7 @@ KEPT |= {"classes": list, "pair": bool}
 
 def read_record(folder: Path) -> dict:
     """What training kept of a model, {} where it kept nothing. Raises InputError if it is no model."""
-    kind = read_object(model_source(folder) / "config.json", "a model's configuration").get("model_type")
+    kind = read_object(model_folder(folder) / "config.json", "a model's configuration").get("model_type")
     if kind != "fastbert":
         raise InputError(f"{folder}: found a model of type {kind!r}, expected one of type 'fastbert'")
     path = folder / "training.json"
