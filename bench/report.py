@@ -1,4 +1,4 @@
-"""`python -m bench.report JSON`: the tables of results/bench but for the rivals', from pytest-benchmark's report.
+"""`python -m bench.report JSON`: of a report of pytest-benchmark the tables of what `tox -e bench` times.
 
 A row of efficiency.csv is one speed of a model on a device, in a precision and a batch size. Efficiency is measured
 speedup over FLOPs speedup, both against the same engine at speed 0, where every student runs; FLOPs are true MACs of

@@ -35,4 +35,3 @@ def test_curve(benchmark, subject):
         return curve(Trace(p, labels, tokens, subject.trace.metadata), np.linspace(0, 1, CURVE_SPEEDS))
 
     assert len(benchmark(whole_curve)) == CURVE_SPEEDS
-    benchmark.extra_info.update(samples=SAMPLES, layers=layers, classes=classes)

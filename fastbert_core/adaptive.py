@@ -192,7 +192,7 @@ def pooled(model: FastBertModel, encoded: Encoded, pad_id: int, leaving: Leaving
             return found
         if group is None or len(running) > ahead:
             group, told = running.popleft().answer()
-            p, words = told.numpy(), _words(encoded, group.samples)[1]
+            p, words = told.numpy(), None if encoded.words is None else encoded.words.counts[group.samples]
             group.said, scores, answers, stays = leaving.judge(group.said, p, group.layer, words)
             if group.layer == 1:
                 found.first_scores[group.samples] = scores

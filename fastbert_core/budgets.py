@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fastbert_core.bounds import positive
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import exit_layers
 from fastbert_core.sweep import mean_costs
@@ -43,9 +44,7 @@ class Budget:
         layers = round(float(spent[0]))
         if not isinstance(budget, int | float | np.number) or not 1 <= budget <= layers:
             raise InputError(f"budget: found {budget!r}, expected mean layers from 1 to {layers}")
-        if not gain > 0:
-            raise InputError(f"gain: found {gain!r}, expected a number above 0")
-        self.budget, self.gain, self.layers = float(budget), float(gain), layers
+        self.budget, self.gain, self.layers = float(budget), positive("gain", gain, "a number above 0"), layers
         self.asked, self.samples, self.largest = self.budget, 0, 1
         self._thresholds, self._spent = np.asarray(thresholds), np.asarray(spent)  # falling
 
@@ -97,10 +96,9 @@ class Pace(Budget):
 
         Raises InputError unless layers a second and gain are above 0.
         """
-        if not isinstance(per_second, int | float | np.number) or not 0 < per_second < np.inf:
-            raise InputError(f"layers_per_second: found {per_second!r}, expected a number above 0")
+        self.per_second = positive("layers_per_second", per_second, "a number above 0")
         super().__init__(thresholds, spent, 1, gain)
-        self.per_second, self._clock, self._last = float(per_second), clock, clock()
+        self._clock, self._last = clock, clock()
 
     def begin(self, samples: int) -> None:
         """Take note of a batch that has come: what is allowed of it follows from the seconds that it took to come."""
@@ -152,8 +150,7 @@ class Alarm:
 
         Raises InputError for a level outside (0, 1).
         """
-        if not 0 < level < 1:
-            raise InputError(f"level: found {level!r}, expected a number between 0 and 1")
+        positive("level", level, "a number between 0 and 1", below=1)
         self._seen, self._random = sorted(np.asarray(calibration).tolist()), np.random.default_rng(seed)
         self._shares, self._gain, self._enough = [1 / len(BETS)] * len(BETS), 0.0, -math.log(level)
         self.samples, self.raised_at = 0, None

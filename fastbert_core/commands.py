@@ -23,6 +23,7 @@ def train(options: argparse.Namespace) -> None:
     """A model folder, calibrated."""
     quiet()
     from fastbert_core.classifier import train_classifier
+    from fastbert_core.operating_points import FILE, load_points
 
     own = ("command", "json")  # all other options have the names of the function's arguments
     given = {name: value for name, value in vars(options).items() if value is not None and name not in own}
@@ -33,7 +34,8 @@ def train(options: argparse.Namespace) -> None:
         print(json.dumps(record, ensure_ascii=False))
         return
     print(show.shown(options.out))
-    print(f"model in {options.out}; next: fastbert predict {options.out} FILE {show.first_option(options.out)}")
+    first = show.first_option(load_points(options.out / FILE))
+    print(f"model in {options.out}; next: fastbert predict {options.out} FILE {first}")
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -93,9 +95,8 @@ def _wanted(options: argparse.Namespace) -> dict[str, float]:
 def _warn_of_none(engine: "Engine", wanted: dict[str, float]) -> None:
     """Tell where a tolerated disagreement is asked for, and too few calibration rows certify any threshold."""
     if "max_disagreement" in wanted and not engine.points.threshold(**wanted):
-        target, value = engine.points.first_to_try
         told = f"{engine.points.rows} calibration rows certify no max_disagreement of {wanted['max_disagreement']:g}"
-        print(f"warning: {told}, so all layers run; try --{target.replace('_', '-')} {value:g}", file=sys.stderr)
+        print(f"warning: {told}, so all layers run; try {show.first_option(engine.points)}", file=sys.stderr)
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -116,7 +117,9 @@ def calibrate(options: argparse.Namespace) -> None:
     from fastbert_core.encoder_folder import load_tokenizer
     from fastbert_core.engine import Engine
     from fastbert_core.fastest import fastest_of, try_precisions
+    from fastbert_core.files import write_whole
     from fastbert_core.known_precision import keep_precision
+    from fastbert_core.model_card import model_card
     from fastbert_core.operating_points import save_points
 
     folder = Path(options.model)
@@ -133,7 +136,8 @@ def calibrate(options: argparse.Namespace) -> None:
     keep_precision(folder, said.model.device, best.precision, [each._asdict() for each in tried])
     told = f"{best.texts_per_second / times:.2f} times fp32, with its label in {best.same:.1f}% of the texts"
     print(f"fastest precision on this machine: {best.precision}, {told}", file=sys.stderr)
-    show.rewrite_card(folder)
+    if record:  # the card of a model without one is its owner's
+        write_whole(folder / "README.md", model_card(record, points))
     print(json.dumps(show.points_table(folder)) if options.json else show.shown(folder))
 
 

@@ -112,9 +112,10 @@ class Engine:
         a tokenizer, and as the constructor does.
         """
         model_source(source)
+        model = FastBertModel.from_pretrained(source)
         if options.get("precision") == FASTEST:
             options["precision"] = known_precision(source, resolve_device(options.get("device") or "cpu"))
-        engine = cls(FastBertModel.from_pretrained(source), load_tokenizer(source), **options)
+        engine = cls(model, load_tokenizer(source), **options)
         engine._source = source
         return engine
 

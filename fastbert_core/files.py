@@ -110,7 +110,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         with naming(path):
             yield
-    except OSError:
+    except (OSError, RunError):  # which name what they are of
         raise
     except Exception as error:
         raise RunError(f"{path}: {reason(error)}") from error
@@ -141,7 +141,7 @@ def within(folder: Path, *names: str | Path) -> Path:
     return path
 
 
-def expanded(path: str) -> Path:
+def expanded(path: str | os.PathLike) -> Path:
     """`path` with the home folder in the place of ~, where there is such a folder."""
     try:
         return Path(os.path.expanduser(path))

@@ -34,8 +34,8 @@ class EncoderShape:
     family: one of FAMILIES, whose layers cost what its `operations` say; extra: the further sizes that these ask for
     token_classes: above 0, each layer's classifier is a linear one of so many classes that reads every token
 
-    `dataclasses.asdict` and `EncoderShape(**d)` are inverse; traces keep the dictionary as metadata["encoder"], without
-    family and extra where they are older than these, all of encoders with BERT's layers. Raises InputError for sizes
+    `described` and `EncoderShape(**d)` are inverse; traces keep the dictionary as metadata["encoder"], without family
+    and extra where they are older than these, all of encoders with BERT's layers. Raises InputError for sizes
     that are no integers from 1 to LARGEST, widths that the heads do not divide, an unknown family, and for extra sizes
     that are not the family's.
     """

@@ -1,4 +1,4 @@
-"""The classifier that sits on every layer: the paper's teacher and student classifiers (section 3.1)."""
+"""What sits on every layer: the paper's classifier (section 3.1), one of words, and how all of them are run."""
 
 from collections.abc import Sequence
 

@@ -9,8 +9,9 @@ from functools import cache
 
 import numpy as np
 
+from fastbert_core.bounds import positive
 from fastbert_core.exit_rules import at_exit, exit_layers
-from fastbert_core.thresholds import GRID, check_shares, errors_allowed
+from fastbert_core.thresholds import GRID, SHARE, errors_allowed
 
 
 def by_layer(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> np.ndarray:
@@ -25,7 +26,7 @@ def by_layer(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> np.nda
     on that no more is lost than is tolerated. What stands before the first test that fails is certified at ERROR,
     however many tests there were. Raises InputError for shares outside (0, 1).
     """
-    check_shares(tolerated=tolerated)
+    positive("tolerated", tolerated, SHARE, below=1)
     half = len(scores) // 2
     proposed = _proposed(losses[:half], scores[:half], tolerated)
     thresholds = np.zeros_like(proposed)

@@ -92,7 +92,7 @@ def judged(trace: Trace, rule: str | ExitRule) -> tuple[np.ndarray, np.ndarray]:
     p, kind = trace.probabilities, trace.kind
     if isinstance(rule, str) and rule in BOUNDS:
         same = kind.same(trace.predictions, trace.predictions[:, -1:], trace.words)
-        return BOUNDS[rule].score(trace.correct, same), trace.predictions
+        return BOUNDS[rule](trace.correct, same), trace.predictions
     rule = kind.rule(rule)
     if rule.unnormalised and trace.logsumexp is None:
         raise InputError(f"{describe(trace)}: found no logsumexp, expected a trace that keeps it")

@@ -86,6 +86,7 @@ class FastBertModel(PreTrainedModel):
         super().__init__(config)
         encoder = config.backbone_config if backbone is None else backbone.config
         self.family, self.kind = family_of(encoder, "backbone"), TASK_TYPES[config.task_type]
+        config.problem_type = self.kind.problem_type
         if backbone is None:
             backbone = AutoModel.from_config(
                 encoder,
@@ -130,7 +131,7 @@ class FastBertModel(PreTrainedModel):
         if not options.keys() & {"dtype", "torch_dtype"}:
             options["dtype"] = torch.float32
         with refused(f"{source}: cannot be loaded as a FastBERT: "):
-            kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
+            kind = cls.config_class.get_config_dict(source, **options)[0].get("model_type")
             if kind != FastBertConfig.model_type:
                 expected = "one of type 'fastbert'; FastBertModel.from_backbone makes one of an encoder"
                 raise InputError(f"{source}: found a model of type {kind!r}, expected {expected}")
@@ -146,18 +147,22 @@ class FastBertModel(PreTrainedModel):
         pair: bool | None = None,
         classifier_init: str = "xavier",
         labels: np.ndarray | None = None,
-        **task: Any,
+        task_type: str = SINGLE.name,
+        scores: list | None = None,
     ) -> "FastBertModel":
         """A FastBERT with fresh classifiers on the pre-trained encoder at `source` (folder or hub id), in float32.
 
         class_names: in label order; pair: whether it will be trained on pairs of texts; classifier_init: `xavier`,
         `pytorch`, or `label-shares`, Xavier's weights, and each label begins at how often it holds in `labels`, 0 or 1
-        [rows, classes]; task: `task_type` and `scores` where it is not for single labels. Fresh weights come from
-        torch's random state. Raises InputError if `source` is no encoder of one of FAMILIES or cannot be read, and
-        unless there are two or more class names, all different.
+        [rows, classes]; task_type: one of TASK_TYPES; scores: the least and the largest of a regression. Fresh weights
+        come from torch's random state. Raises InputError if `source` is no encoder of one of FAMILIES or cannot be
+        read, and unless there are two or more class names, all different; of a regression one, the score's.
         """
-        names = check_names(class_names, **task)
-        model = cls._around(load_backbone(source), names, pair=pair, classifier_init=classifier_init, **task)
+        listed = isinstance(class_names, list | tuple) and all(isinstance(name, str) for name in class_names)
+        if not listed or len(set(class_names)) < max(1 if scores else 2, len(class_names)):
+            raise InputError(f"class_names: found {class_names!r}, expected a list of two or more different names")
+        task = {"task_type": TASK_TYPES[task_type].name, "scores": scores}
+        model = cls._around(load_backbone(source), class_names, pair=pair, classifier_init=classifier_init, **task)
         if classifier_init == LABEL_SHARES:
             model._begin_at_shares(labels)
         return model
@@ -202,11 +207,6 @@ class FastBertModel(PreTrainedModel):
     def teacher(self) -> nn.Module:
         """The classifier of the last layer."""
         return self.classifiers[-1]
-
-    @property
-    def students(self) -> nn.ModuleList:
-        """The classifiers of all layers but the last."""
-        return self.classifiers[:-1]
 
     @torch.no_grad()
     def _begin_at_shares(self, labels: np.ndarray) -> None:
@@ -316,17 +316,3 @@ def of_task(task: "Task | Data") -> dict[str, Any]:
     """What FastBertModel's constructors are told of a task whose texts do not have one label each."""
     scores = None if task.scores is None else list(task.scores)
     return {} if task.type == SINGLE.name else {"task_type": task.type, "scores": scores}
-
-
-def check_names(
-    class_names: list[str] | tuple[str, ...], task_type: str = "single-label", scores: object = None
-) -> list[str] | tuple[str, ...]:
-    """Return `class_names`; raise InputError unless they are two or more different names in a list or tuple.
-
-    Of a regression there is one, the score's.
-    """
-    TASK_TYPES[task_type]
-    listed = isinstance(class_names, list | tuple) and all(isinstance(name, str) for name in class_names)
-    if not listed or len(set(class_names)) < max(1 if scores else 2, len(class_names)):
-        raise InputError(f"class_names: found {class_names!r}, expected a list of two or more different names")
-    return class_names

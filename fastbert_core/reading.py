@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastbert_core.errors import InputError, reason, refused
-from fastbert_core.files import UNREADABLE, readable
+from fastbert_core.files import UNREADABLE, expanded, readable
 from fastbert_core.lines import PACKED, lines
 
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
@@ -54,7 +54,7 @@ def read_tables(data: Any, encoding: str | None = None) -> dict[str, Records]:
         return _of_python(data)
     if data == "-":
         return {"train": read_lines(sys.stdin.buffer, "standard input", encoding=encoding)}
-    path = Path(data)
+    path = expanded(data)
     if path.is_dir():
         return _of_folder(path, encoding)
     if readable(path):

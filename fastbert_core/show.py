@@ -2,15 +2,19 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastbert_core.errors import InputError, refused
 from fastbert_core.files import model_folder, read_object
+
+if TYPE_CHECKING:
+    from fastbert_core.operating_points import OperatingPoints
 
 # What is told of a record: of which kind each value is.
 KEPT = dict.fromkeys(("name", "backbone", "training", "data_sha256", "versions.fastbert-core"), str)
 KEPT |= dict.fromkeys(("layers", "max_tokens", "rows.train", "rows.unlabelled", "rows.selection", "options.seed"), int)
 KEPT |= {"classes": list, "pair": bool}
+WROTE = "expected what `fastbert train` wrote; a model needs no such file"
 
 
 def read_record(folder: Path) -> dict:
@@ -26,7 +30,9 @@ def read_record(folder: Path) -> dict:
             value = value.get(key) if isinstance(value, dict) else None
         if not isinstance(value, type_):
             found = f"no {name}" if value is None else f"{name} of type {type(value).__name__}"
-            raise InputError(f"{path}: found {found}, expected what `fastbert train` wrote; a model needs no such file")
+            raise InputError(f"{path}: found {found}, {WROTE}")
+    with refused(f"{path}: found a test that cannot be read (", f"), {WROTE}", (LookupError, TypeError, ValueError)):
+        _tested(record.get("test"))
     return record
 
 
@@ -78,11 +84,9 @@ def points_table(folder: Path) -> list[dict]:
     return rows
 
 
-def first_option(folder: Path) -> str:
+def first_option(points: "OperatingPoints") -> str:
     """The option of `predict` to try first."""
-    from fastbert_core.operating_points import FILE, load_points
-
-    target, value = load_points(folder / FILE).first_to_try
+    target, value = points.first_to_try
     return f"--{target.replace('_', '-')} {value:g}"
 
 
@@ -116,16 +120,6 @@ def _tested(test: dict | None) -> list[str]:
     full, worst = test["points"][0], min(test["classes"], key=lambda row: row["f1"])
     told = f"accuracy {full['accuracy']:.2f}, macro-F1 {full['macro_f1']:.2f}"
     return [f"full model on {test['rows']} test rows: {told}; worst class {worst['class']}, F1 {worst['f1']:.2f}"]
-
-
-def rewrite_card(folder: Path) -> None:
-    """The card with new operating points; that of a model which has no record is its owner's."""
-    from fastbert_core.files import write_whole
-    from fastbert_core.model_card import model_card
-    from fastbert_core.operating_points import FILE, load_points
-
-    if record := read_record(folder):
-        write_whole(folder / "README.md", model_card(record, load_points(folder / FILE)))
 
 
 def table(rows: list[dict]) -> str:

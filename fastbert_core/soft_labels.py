@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from fastbert_core.encoding import Encoded, collate, sorted_batches
 from fastbert_core.errors import InputError, refused
-from fastbert_core.loading import check_whole
+from fastbert_core.loading import LOADING, check_whole
 
 NO_NAME = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody has named
 
@@ -33,7 +33,7 @@ def load_classifier(source: Path, device: torch.device) -> PreTrainedModel:
     """The classifier in a folder, in float32. Raises InputError if it cannot be loaded whole."""
     with refused(f"{source}: cannot be loaded as a classifier: "):
         model, found = AutoModelForSequenceClassification.from_pretrained(
-            source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            source, dtype=torch.float32, trust_remote_code=False, **LOADING
         )
     check_whole(source, found)
     return model.eval().to(device)

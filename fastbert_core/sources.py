@@ -19,7 +19,8 @@ BACKBONES = {name: encoder.what for name, encoder in packaged.ENCODERS.items()} 
 def find_encoder(name: str, texts: Sequence[str], folder: Path, log: Callable[[str], None]) -> Backbone:
     """The encoder that `name` means: one of BACKBONES, a Hugging Face folder, or a hub id.
 
-    texts: whose words a tiny one knows, written below `folder`. Raises InputError if there is none.
+    texts: whose words a tiny one knows, written below `folder`. Raises InputError if there is none, RunError if
+    the package that has it cannot be fetched.
     """
     if name == TINY:
         return tiny(folder / TINY, texts, layers=4)
@@ -30,7 +31,7 @@ def find_encoder(name: str, texts: Sequence[str], folder: Path, log: Callable[[s
 
 
 def load_task(task: Task, log: Callable[[str], None]) -> TaskData:
-    """A task's text: from the package index where a wheel has it, else from the hub. Raises InputError as they do."""
+    """A task's text: from the package index where a wheel has it, else from the hub. Raises errors as they do."""
     if task.package is not None:
         return packaged.load_packaged(task, packaged.cache_folder(), log)
     from fastbert_core import hub

@@ -11,12 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binom
 
+from fastbert_core.bounds import positive
 from fastbert_core.errors import InputError
 from fastbert_core.sweep import every_threshold, slowest_within, totals
 from fastbert_core.task_types import SINGLE, TaskType
 
 # Of Learn-then-Test, fixed before any data are seen, the safest first: even, and fine near 0, where sure layers score.
 GRID = np.unique(np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 200), np.linspace(0.0, 1.0, 201)]))
+SHARE = "a number between 0 and 1"
 ERROR = 0.1  # δ: how often a promise may be broken, over draws of the calibration rows
 
 
@@ -84,7 +86,8 @@ def learn_then_test(losses: np.ndarray, scores: np.ndarray, tolerated: float, er
     The first whose p is larger ends it, and the last before it is taken; so nothing is paid for testing many. Returned
     is never the first that failed, which nothing certifies. Source: Angelopoulos et al., Learn then Test, 2021.
     """
-    check_shares(tolerated=tolerated, error=error)
+    for name, share in (("tolerated", tolerated), ("error", error)):
+        positive(name, share, SHARE, below=1)
     passed = certified(totals(scores, losses, GRID), len(scores), tolerated, error)
     sure = f"With confidence {1 - error:g} over the draw of the calibration rows"
     promise = f"{sure}, at most {100 * tolerated:g}% of new rows are lost by leaving early."
@@ -93,7 +96,7 @@ def learn_then_test(losses: np.ndarray, scores: np.ndarray, tolerated: float, er
 
 def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> Choice:
     """What not to do: the fastest threshold of GRID that loses at most `tolerated` of the calibration rows."""
-    check_shares(tolerated=tolerated)
+    positive("tolerated", tolerated, SHARE, below=1)
     kept = within(totals(scores, losses, GRID), len(scores), tolerated)
     promise = (
         f"At most {100 * tolerated:g}% of the calibration rows are lost; of new rows, more in about half of draws."
@@ -122,10 +125,3 @@ def errors_allowed(rows: int | np.ndarray, tolerated: float, error: float = ERRO
     """How many of so many rows may be lost at a threshold that is certified; -1 where there are too few rows."""
     most = binom.ppf(error, rows, tolerated)  # the first with a chance of `error` or more
     return np.where(binom.cdf(most, rows, tolerated) <= error, most, most - 1).astype(int)
-
-
-def check_shares(**shares: float) -> None:
-    """Raise InputError, naming it, for a share that does not lie between 0 and 1."""
-    for name, share in shares.items():
-        if not 0 < share < 1:
-            raise InputError(f"{name}: found {share!r}, expected a number between 0 and 1")

@@ -39,7 +39,8 @@ def scaled_probabilities(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What exits say, and the scale of the logits that probabilities have lost, in the order of `encoded`.
 
-    Returns probabilities float32 [samples, len(classified), classes] and logsumexp float32 [samples, len(classified)].
+    Returns probabilities float32 [units, len(classified), classes] and logsumexp float32 [units, len(classified)]; a
+    unit is a sample, or a word where each has a label of its own.
     `classified` names the layers (from 1) whose classifiers are asked; None asks all. `progress` is the
     label of the progress bar, None shows none. Several processes share the batches, and each gets all rows.
     Raises RunError, naming the layer, if any are not finite.

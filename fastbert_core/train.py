@@ -59,7 +59,7 @@ class Workplace:
     folder: takes the stage's checkpoints and result
     seed: of the order of samples and of dropout
     after_epoch: called with the stage, the number of finished epochs, and what the exits it runs then say of the
-        held-out rows, float32 [rows, exits, classes]; with 0 before the first step
+        held-out rows, float32 [units, exits, classes]; with 0 before the first step
     before_checkpoint: called before anything to go on from is written
     processes: that train the model together; the callbacks are called in the main one alone
     """
@@ -162,7 +162,7 @@ def train(
                     _save(checkpoint, learning, optimizer, step, notes, together.count)
                     saved = time.monotonic()
 
-            p = exits.held_out()  # [rows, exits, classes]
+            p = exits.held_out()  # [units, exits, classes]
             loss = notes.pop("loss_sum") / per_epoch
             is_best = _note_epoch(model, stage, notes, loss, p, dev, place)
             if is_best and stage.keeps == "best" and together.main:
@@ -272,7 +272,7 @@ class _Exits:
             return batch.of_units(model.exit_logits(ids, mask, types, self._layers, stage.gradients)), targets
 
     def held_out(self) -> np.ndarray:
-        """Probabilities float32 [rows, exits, classes] of the held-out rows."""
+        """Probabilities float32 [units, exits, classes] of the held-out rows."""
         model, place, encoded = self._model, self._place, self._dev.encoded
         if not self._stage.frozen:
             together = {"processes": place.processes}

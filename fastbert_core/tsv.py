@@ -1,4 +1,4 @@
-"""TSV files as UER writes them: `label<TAB>text_a[<TAB>text_b]` under a header, no quoting, plain, .gz or .xz.
+"""TSV files as UER writes them: `label<TAB>text_a[<TAB>text_b]` under a header, no quoting, plain, .gz, .xz or .bz2.
 
 How a label reads, and what the two columns are called, is the task type's to say.
 """

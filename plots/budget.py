@@ -5,11 +5,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots import curves
+from plots.exit_rules import BASES
 from plots.page import finish, note, sheet
 from plots.style import GREY, METHODS
 
 ASIDE = 0.12  # of their target, so that points of both do not cover each other
-RULES, UNIT = ("entropy", "spread"), "FLOPs"  # of each task type its own rule
+UNIT = "FLOPs"
 LOOKS = {"dev": ("#D55E00", "s", -ASIDE), "test": ("#0072B2", "o", ASIDE)}  # of the rows that calibrated
 ABOUT = (
     "Each line on the left is a model; so is each point at a target on the right, beside its place, judged by test "
@@ -20,7 +21,7 @@ ABOUT = (
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From all rows of budget.csv and speed_accuracy.csv."""
     rows, speeds = tables["budget"], curves.fastbert(tables)
-    rows = rows[rows["rule"].isin(RULES) & (rows["unit"] == UNIT)]
+    rows = rows[rows["rule"].isin(BASES) & (rows["unit"] == UNIT)]
     figure, (left, right) = sheet("", "FLOPs speedup (×)", 2, 2, sharey=True)
     _curves(left, speeds)
     _points(right, rows)

@@ -14,6 +14,7 @@ from plots.style import GREY, PALE, PALETTE, layer_ticks
 from reproductions.names import SELF_DISTILLATION
 
 BASE, CHANCE = "entropy", "random"
+BASES = (BASE, "spread")  # of each task type its own
 FAMILIES = {
     "confidence of the layer": ("max-prob", "margin", "energy"),
     "fitted on dev": ("gate", "entropy-tempered", "max-prob-tempered", "margin-tempered"),

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
-from plots.exit_rules import BASE, ORACLES, of_training
+from plots.exit_rules import BASES, ORACLES, of_training
 from plots.page import finish, note, sheet
 from plots.style import GREY
 from reproductions.significance import significant
@@ -23,7 +23,7 @@ ABOUT = (
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     """From all rows of leaderboard.csv; the best rule on average stands first."""
     rows = of_training(tables["leaderboard"])
-    rows = rows[~rows["rule"].isin({BASE, *ORACLES})]
+    rows = rows[~rows["rule"].isin({*BASES, *ORACLES})]
     wide = rows.pivot(index="rule", columns="task", values="difference")
     sure = rows.assign(sure=significant(rows) != 0).pivot(index="rule", columns="task", values="sure").eq(True)
     if wide.shape[1] > 1:

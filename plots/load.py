@@ -21,7 +21,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     rows = tables["load"].assign(**{"class": tables["load"]["machine"].map(class_of)})
     places = list(rows.groupby(KEY, sort=True))
     figure, axes = sheet("requests a second", "latency (ms)", len(places), 2)
-    for panel, ((task, kind, _, precision, arrivals), mine) in zip(axes, places, strict=True):
+    for panel, ((task, kind, device, precision, arrivals), mine) in zip(axes, places, strict=True):
         panel.axhline(mine["objective_ms"].iloc[0], color=GREY, lw=0.8, ls=":", label="objective")
         for way, line in mine.groupby("way", sort=False):
             line = line.sort_values("rate")
@@ -31,7 +31,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
                 panel.plot(line["rate"], line[column], label=label, **form)
         panel.set_xscale("log")
         panel.set_yscale("log")
-        panel.set_title(f"{task}, {kind}, {precision}, {arrivals}")
+        place = kind if device == "cuda" else f"{kind}, {device}"
+        panel.set_title(f"{task}, {place}, {precision}, {arrivals}")
     machines = "; ".join(sorted(set(rows["machine"])))
     note = (
         "Open-loop arrivals; latency from when a request was due. Objective: the best 99th percentile without exits. "

@@ -150,13 +150,13 @@ def rule_rates(rows: pd.DataFrame) -> str:
 def load(rows: pd.DataFrame) -> str:
     """By model and arrivals: how far each way gets within the objective, and its median at low load."""
     lines = []
-    for key, mine in rows.groupby(["task", "precision", "arrivals"]):
+    for (*place, arrivals), mine in rows.groupby([*PLACE, "arrivals"]):
         objective = mine["objective_ms"].iloc[0]
         most = mine["rate"].where(mine["p99_ms"] <= objective).groupby(mine["way"]).max().fillna(0)
         for way in ("dense", "waiting", "ours"):
             steps = mine[mine["way"] == way].sort_values("rate")
             best = steps.loc[steps["goodput"].idxmax()]
-            line = dict(zip(("task", "precision", "arrivals"), key, strict=True)) | {"way": way}
+            line = {"task, device, precision": ", ".join(place), "arrivals": arrivals, "way": way}
             line |= {"p99 objective, ms": f"{objective:.0f}", "rate within it": f"{most[way]:.1f}"}
             line |= {"over dense's": f"{most[way] / most['dense']:.2f}"}
             line |= {"best goodput": f"{best['goodput']:.1f}", "at utilisation": f"{best['utilisation']:.2f}"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from reproductions.checkout import ROOT
 from reproductions.claims import Finding, Numbers, held, same_files
 from reproductions.names import RUNS
 from reproductions.store import RECORD
@@ -54,7 +55,7 @@ def _run(tier: str, task: str, folder: Path) -> Finding:
     """The command that a user would type, alone in `folder`."""
     training = TRAINED[tier]
     words = ["run", task, "--profile", training.profile, *training.settings, "--results-dir", str(folder / "results")]
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     variables = {RUNS: str(folder / "runs"), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     variables |= {"OMP_NUM_THREADS": "1"} if training.times > 1 else {}
     folder.mkdir()

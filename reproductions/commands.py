@@ -1,8 +1,8 @@
 """What the commands of `python -m reproductions` do; each imports what it needs, so that help comes at once."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +71,13 @@ def run_tasks(options: argparse.Namespace) -> int:
             for error in dry_run(mine, profile, named, trainings, planned, results_dir, options.replace):
                 code = fail(str(error), EXIT_BAD_INPUT)
     else:
-        with _cluster(options.cluster, options.cpus) as make:
+        make, cluster = None, nullcontext()
+        if options.cluster:
+            from fastbert_core.cluster import joined
+            from reproductions.campaign import on_cluster
+
+            make, cluster = partial(on_cluster, cpus=options.cpus), joined(options.cluster, tqdm.write)
+        with cluster:
             with together.main_first():  # which may fetch data and encoder
                 runs = {results_dir: planned(mine) for results_dir, mine in parts.items()}
             for results_dir, mine in runs.items():
@@ -98,22 +104,6 @@ def _arithmetic(options: argparse.Namespace) -> tuple["torch.device", str]:
         return torch.device("cuda"), options.precision
     device = resolve_device(options.device)
     return device, resolve_precision(options.precision, device)
-
-
-@contextmanager
-def _cluster(address: str | None, cpus: int) -> Iterator[Callable | None]:
-    """What makes runs on the cluster at `address`; None where there is none."""
-    if address is None:
-        yield None
-        return
-    from tqdm import tqdm
-
-    from fastbert_core.cluster import joined
-
-    with joined(address, tqdm.write):
-        from reproductions.campaign import on_cluster
-
-        yield partial(on_cluster, cpus=cpus)
 
 
 def _by_group(folder: Path, tasks: Sequence[Task]) -> dict[Path, list[Task]]:
@@ -201,7 +191,7 @@ def train_grid(options: argparse.Namespace) -> None:
     profile, (task,), notice = _settled(options, named, [task])
     given = {"trainings": [SELF_DISTILLATION], "seed": options.seed, "train_rows": options.train_rows}
     (run,) = plan([task], profile, named, device, precision, tqdm.write, **given)
-    results_dir = _place(options.results_dir / profile, task.name)
+    results_dir = options.results_dir / profile / task.group
     results_dir.mkdir(parents=True, exist_ok=True)
     rows = grid(run, results_dir, tqdm.write)
     if options.publish:

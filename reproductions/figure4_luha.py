@@ -13,7 +13,7 @@ from reproductions.significance import ALPHA
 from reproductions.statistics import Trend, cochran_armitage, holm, rise, spearman, wilson
 
 BINS = 10
-EDGES = np.arange(1, BINS) / BINS
+EDGES = np.arange(1, BINS) / BINS  # bins are [low, high), and the last holds 1 too
 MIDDLES = (np.arange(BINS) + 0.5) / BINS
 NAMES = [f"{low / BINS:.1f}-{(low + 1) / BINS:.1f}" for low in range(BINS)]
 FEW = 30  # samples, below which a bin's note says so
@@ -40,7 +40,7 @@ def check(trace: Trace) -> pd.DataFrame:
     """
     layers = trace.metadata["layers"]
     shape = len(layers), BINS
-    cell = (bin_of(trace.uncertainties) + BINS * np.arange(len(layers))).ravel()
+    cell = (np.digitize(trace.uncertainties, EDGES) + BINS * np.arange(len(layers))).ravel()
     samples = np.bincount(cell, minlength=len(layers) * BINS).reshape(shape)
     right = np.bincount(cell, trace.correct.ravel(), minlength=len(layers) * BINS).reshape(shape).astype(int)
     rises = np.full(shape, np.nan)
@@ -91,11 +91,6 @@ def _whole(trace: Trace, index: int, right: np.ndarray, samples: np.ndarray) -> 
         "largest_rise": 100 * largest,
         "largest_rise_high": 100 * bound,
     }
-
-
-def bin_of(uncertainties: np.ndarray) -> np.ndarray:
-    """Index of the bin [low, high) of each uncertainty, 0 to 9; the last holds 1 too."""
-    return np.digitize(uncertainties, EDGES)
 
 
 def verdict(trend: Trend, rises: np.ndarray) -> str:

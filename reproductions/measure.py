@@ -39,13 +39,20 @@ def groups(results_dir: Path) -> list[Path]:
 
 
 def measure(results_dir: Path) -> list[Path]:
-    """Write every CSV that the runs of `results_dir` allow.
+    """Write every CSV that the runs of `results_dir` allow, after all are computed, and return where they lie.
+
+    Measuring again gives the same bytes. A CSV that the traces no longer allow is removed. Raises InputError as
+    `measured` does.
+    """
+    return write_or_remove(results_dir, measured(results_dir))
+
+
+def measured(results_dir: Path) -> dict[str, pd.DataFrame]:
+    """Every table that the runs of `results_dir` allow, by name; without rows where they do not.
 
     The paper's tables are of tasks with one label a text; curves, exit layers and costs are of every task type.
-    Everything is computed before anything is written; measuring again gives the same bytes. A CSV that the traces no
-    longer allow is removed. Returns the files written. Raises InputError if there are no traces, a run is
-    not in order, or seeds of one model learnt from different things. Models that learnt from other things than their
-    task's FastBERT are left out, with a warning.
+    Raises InputError if there are no traces, a run is not in order, or seeds of one model learnt from different things.
+    Models that learnt from other things than their task's FastBERT are left out, with a warning.
     """
     stored = find_runs(results_dir)
     runs = runs_table(stored)
@@ -62,7 +69,7 @@ def measure(results_dir: Path) -> list[Path]:
         table = reported.load(name)
         return table[table["task"].isin(compared)]
 
-    tables = {
+    return {
         "runs": runs,
         "table2": table2(traces, runs, paper),
         "comparisons": comparisons(traces),
@@ -81,4 +88,3 @@ def measure(results_dir: Path) -> list[Path]:
         "task_metrics": task_metrics(every),
         "out_of_scope": out_of_scope(traces),
     }
-    return write_or_remove(results_dir, tables)

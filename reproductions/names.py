@@ -2,7 +2,7 @@
 
 # A profile says what a run is for, which decides its encoder, its text and its size (settings.toml).
 PROFILES = ("smoke", "standard", "packaged", "paper")
-# They bring text and encoder along: nothing may be named (a task file's own text aside).
+# They bring text and encoder along: no folder of either may be named (a task file's own text aside).
 SELF_CONTAINED = ("smoke", "packaged")
 # Held against the paper.
 COMPARED_PROFILES = ("standard", "paper")

@@ -25,7 +25,7 @@ from reproductions.settings import (
     shallow_layers,
 )
 from reproductions.sources import Named, load_data, load_encoder, runs_folder
-from reproductions.store import StoredRun, runs_table
+from reproductions.store import StoredRun, run_folder, runs_table
 
 Log = Callable[[str], None]
 # How dev is divided: the same for every seed, so that their traces can be averaged.
@@ -169,7 +169,8 @@ def plan(
                 found = f"{backbone.source}: found an encoder for {shape.max_tokens} tokens"
                 raise InputError(f"{found}, expected one for {settings.max_tokens} or more")
             runs.append(Run(settings, data, backbone, device))
-            _ = runs[-1].train, runs[-1].selection  # what is wrong with them shows before anything is trained
+            # What is wrong with its rows, or no name for its folder, shows before anything is trained.
+            _ = runs[-1].train, runs[-1].selection, run_folder(Path(), runs[-1].key)
     return runs
 
 

@@ -119,7 +119,7 @@ def git_state() -> dict[str, str | None]:
 
 def command_line() -> str:
     """The command as the user typed it, without this machine's folders."""
-    words = [word.rpartition("=") if word.startswith("--") else ("", "", word) for word in sys.argv[1:]]
+    words = [word.partition("=") if word.startswith("--") else ("", "", word) for word in sys.argv[1:]]
     named = [option + equals + (Path(value).name if os.path.isabs(value) else value) for option, equals, value in words]
     return shlex.join(["python", "-m", "reproductions", *named])
 

@@ -26,7 +26,7 @@ from reproductions.parallel import each
 from reproductions.repeats import counted_once
 from reproductions.seeds import comparable
 from reproductions.significance import significant
-from reproductions.store import find_runs, load_traces, runs_table
+from reproductions.store import find_runs, runs_table
 
 log = logging.getLogger(__name__)
 
@@ -208,9 +208,10 @@ def traces_of(results_dir: Path, tasks: Sequence[str] | None = None, alone: bool
     alone: whether to leave out the tasks that are not named
     Raises InputError where one that is named has none, or no task has any.
     """
-    wanted = [{"task": task} for task in tasks] if tasks and alone else [{}]
-    traces = [trace for key in wanted for trace in load_traces(results_dir, epoch=None, **key)]
-    traces = counted_once(comparable(traces, runs_table(find_runs(results_dir))))
+    runs = find_runs(results_dir)
+    named = [run for run in runs if run.row["task"] in tasks] if tasks and alone else runs
+    traces = [trace for run in named for trace in run.traces(epoch=None)]
+    traces = counted_once(comparable(traces, runs_table(runs)))
     found = tasks_of(traces)
     for task in tasks or ([] if found else ["any task"]):
         if task not in found:

@@ -168,7 +168,7 @@ def stand_in(profile: str, task: Task) -> Task:
 
 
 def own_backbones(profile: str, task: str) -> tuple[object, ...]:
-    """The names of a profile's own encoder for one of the paper's tasks, of its folder and of the hub's; else none."""
+    """The names of a profile's own encoder for one of the suite's tasks, of its folder and of the hub's; else none."""
     return tuple(lookup(profile, TASKS[task], name) for name in ("backbone", "hub")) if task in TASKS else ()
 
 

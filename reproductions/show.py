@@ -35,8 +35,9 @@ def task_rows(results_dir: Path, task: str, committed: Path, metrics: Sequence[s
     Of a task that has rows in task_metrics.csv `metrics_text`.
     A row that was trained in another precision than the committed one says so; the last line is `verdict`'s.
     """
-    if task in set(read_or_empty(results_dir, "task_metrics")["task"]):
-        return f"{task}, this run ({results_dir}):\n{metrics_text(results_dir, task, metrics)}\n"
+    of_metrics = read_or_empty(results_dir, "task_metrics").query("task == @task")
+    if len(of_metrics):
+        return f"{task}, this run ({results_dir}):\n{metrics_text(of_metrics, metrics)}\n"
     mine, stored = _rows(results_dir, task), _rows(committed, task)
     if mine.empty:
         remedy = f"table 2 holds models beside FastBERT's own, so run it with --training {SELF_DISTILLATION} too"
@@ -69,13 +70,11 @@ def verdict(task: str, mine: pd.DataFrame, committed: pd.DataFrame) -> str:
     return f"{task}: {word}: {told}, at most {points:.2f} points away; speedups differ by at most {percent:.1f}%\n"
 
 
-def metrics_text(results_dir: Path, task: str, metrics: Sequence[str]) -> str:
+def metrics_text(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
     """Rows of task_metrics.csv of a task: the full model, and what each rule keeps of the first of its `metrics`.
 
     Thresholds were chosen by that one. Where the task names none, the rows are of a single metric.
     """
-    rows = read_table(results_dir, "task_metrics")
-    rows = rows[rows["task"] == task]
     parts = []
     for (training, seeds), mine in rows.groupby(["training", "seeds"]):
         full = [f"{row.metric} {_cell(row.value)}" for row in mine[mine["rule"] == "none"].itertuples()]
@@ -116,9 +115,7 @@ def below_one(rows: pd.DataFrame) -> list[str]:
 
 def _rows(results_dir: Path, task: str) -> pd.DataFrame:
     """Table 2's rows of a task, with the precision in which their runs were trained."""
-    if not table_path(results_dir, "table2").is_file():
-        return pd.DataFrame(columns=["task", "precision", *COLUMNS])
-    table, runs = (read_table(results_dir, name) for name in ("table2", "runs"))
+    table, runs = (read_or_empty(results_dir, name) for name in ("table2", "runs"))
     of_run = dict(zip(runs["run_id"], runs["precision"], strict=True))
     rows = table[table["task"] == task].reset_index(drop=True)
     found = [dict.fromkeys(of_run[run] for run in ids.split(";") if run in of_run) for ids in rows["run_id"]]

@@ -125,15 +125,6 @@ def runs_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     return pd.DataFrame([run.row for run in runs], columns=list(TABLES["runs"]))
 
 
-def load_traces(results_dir: Path, **wanted: object) -> list[Trace]:
-    """All traces of a results folder whose metadata equal `wanted`: fields of the key, `split`, `epoch`."""
-    traces = []
-    for run in find_runs(results_dir):
-        if all(run.row[name] == want for name, want in wanted.items() if name in KEY):
-            traces += run.traces(**{name: want for name, want in wanted.items() if name not in KEY})
-    return traces
-
-
 def published(traces: Sequence[Trace], row: dict) -> list[Trace]:
     """What is committed of a run's traces, since files together have little room; `row` is its row of runs.csv.
 

@@ -19,6 +19,7 @@ from fastbert_core.flops import (
     true_macs,
 )
 from reproductions import reported
+from reproductions.columns import TABLES
 from reproductions.witnesses import (
     Executed,
     Pair,
@@ -30,13 +31,12 @@ from reproductions.witnesses import (
 )
 
 CLASSES = 2
-COLUMNS = ("unit", "block", "operation", "reported_mflops", "analytic", "fvcore", "torch", "note")
 PAPER_UNIT, TRUE_MACS, AS_COUNTED = "paper FLOPs", "true MACs", "as counted"
 DENSE, LEAVING, EXITS = "BERT, 12 layers + teacher", "FastBERT, leaving at layer {}", (1, 2, 6, 12)
 
 
 def table() -> pd.DataFrame:
-    """Table 1 and the totals that follow from it, for 12×768 at 128 tokens and 2 classes; columns as in COLUMNS.
+    """Table 1 and the totals that follow from it, for 12×768 at 128 tokens and 2 classes; columns as in columns.csv.
 
     `analytic`, `fvcore` and `torch` are integers in the row's unit:
     "paper FLOPs": 2 for each multiply-accumulate of a linear layer; fvcore's counts are doubled.
@@ -52,7 +52,8 @@ def table() -> pd.DataFrame:
         (unit, block, operation, printed.get((block, operation)) if unit == PAPER_UNIT else None, analytic, *pair, note)
         for unit, block, operation, analytic, pair, note in rows
     ]
-    return pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(("analytic", "fvcore", "torch"), "Int64"))
+    integers = dict.fromkeys(("analytic", "fvcore", "torch"), "Int64")
+    return pd.DataFrame(records, columns=list(TABLES["table1"])).astype(integers)
 
 
 def text(rows: pd.DataFrame) -> str:

@@ -182,3 +182,12 @@ def change_run(folder: Path, changes: dict, **key: object) -> None:
 
 def _generator(*key: object) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(repr(key).encode()))
+
+
+def load_traces(results_dir: Path, **wanted: object) -> list[Trace]:
+    """All traces of a results folder whose metadata equal `wanted`: fields of the key, `split`, `epoch`."""
+    traces = []
+    for run in find_runs(results_dir):
+        if all(run.row[name] == want for name, want in wanted.items() if name in KEY):
+            traces += run.traces(**{name: want for name, want in wanted.items() if name not in KEY})
+    return traces

@@ -7,7 +7,6 @@ threshold, and at the last layer in any case. Column l of a score or an answer d
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -49,20 +48,10 @@ class ExitRule(ABC):
         return p.argmax(axis=-1)
 
 
-class Bound(Protocol):
-    """What no engine can run, for curves alone: it asks for labels, for layers to come, or for a place in the file.
-
-    Its answers are each layer's own.
-    """
-
-    def score(self, correct: np.ndarray, same: np.ndarray) -> np.ndarray:
-        """As a rule's, of all layers.
-
-        correct: bool, or float in [0, 1], [samples, layers], how right each layer is; same: bool, whether it says what
-        the last one will
-        """
-
-
+# What no engine can run, for curves alone: it asks for labels, for layers to come, or for a place in the file. Answers
+# are each layer's own. Its scores, as a rule's of all layers, follow from how right each layer is, bool, or float in
+# [0, 1], [samples, layers], and from whether it says what the last one will, bool.
+Bound = Callable[[np.ndarray, np.ndarray], np.ndarray]
 RULES: Registry[ExitRule] = Registry("exit rule", __name__)
 BOUNDS: Registry[Bound] = Registry("bound", __name__)
 

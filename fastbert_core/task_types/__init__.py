@@ -51,6 +51,8 @@ class TaskType:
     kept_to: how far a trace's file may move a probability or uncertainty; within it engine and trace agree
     classifier_init: where the classifiers of a model of one's own begin, as FastBertConfig's
     base: the exit rule that others are compared with; label_dtype: of labels in a trace
+    problem_type: Hugging Face's word for the type, by which its `pipeline` makes answers of logits; None where it asks
+        their number
     """
 
     name = "single-label"
@@ -64,6 +66,7 @@ class TaskType:
     classifier_init = "xavier"
     base = "entropy"
     label_dtype: type = np.int64
+    problem_type: str | None = None
 
     # Labels of files.
 
@@ -244,7 +247,8 @@ class TaskType:
 
 
 TASK_TYPES: Registry[TaskType] = Registry("task type", __name__)
-SINGLE = TaskType()  # what is meant where nobody names a type
+SINGLE = TaskType()  # what is meant where nobody names a type: the paper's own, one class a text
+TASK_TYPES.register(SINGLE.name, SINGLE)
 
 
 def number_of(name: str, classes: Sequence[str], place: str) -> int:

@@ -37,6 +37,7 @@ class MultiLabel(TaskType):
     """Labels of a row are 0 or 1 for each class; a model says the probability of each, and answers those above 0.5."""
 
     name = "multi-label"
+    problem_type = "multi_label_classification"
     every_class = False
     sums_to_one = False
     kept_to = 1e-3  # many a text, none of which is what the others leave
@@ -190,7 +191,7 @@ def _summed(loss: "Loss") -> Callable[["Tensor", "Targets"], "Tensor"]:
         classes = logits.shape[2]
         held = logits.float().transpose(1, 2).flatten(0, 1)  # [samples · classes, exits]
         pairs = torch.stack([torch.zeros_like(held), held], dim=-1)
-        return classes * loss(pairs, targets._replace(labels=targets.labels.flatten()))
+        return classes * loss(pairs, targets._replace(labels=targets.labels.flatten().long()))
 
     return of_labels
 

@@ -26,6 +26,7 @@ class Regression(TaskType):
     """A label is a number; a model's one output is what it says, unbounded."""
 
     name = "regression"
+    problem_type = "regression"
     every_class = False
     of_texts = False
     sums_to_one = False

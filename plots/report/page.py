@@ -11,7 +11,7 @@ from fastbert_core.errors import InputError
 from plots.gallery import checked_table
 from plots.report.cells import Notes, Table, table
 from plots.report.profile import Profile, profile_part
-from plots.style import GREY, METHODS, PALE
+from plots.style import METHODS
 from reproductions.columns import TABLES
 from reproductions.names import BENCH
 from reproductions.speeds import PAPER_SPEEDS, TOLERATED_LOSS
@@ -43,7 +43,7 @@ def build(results_dir: Path, profiles: list[str]) -> Report:
     stored = [part for part in parts if part.stored]
     data = {"paperSpeeds": PAPER_SPEEDS, "tolerated": TOLERATED_LOSS}
     data |= {"colors": {name: look.color for name, look in METHODS.items()}}
-    colors = {name: METHODS[method].color for name, method in COLORS.items()} | {"grey": GREY, "pale": PALE}
+    colors = {name: METHODS[method].color for name, method in COLORS.items()}
     environment = Environment(
         loader=PackageLoader("plots.report", ""),
         autoescape=True,

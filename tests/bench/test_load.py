@@ -14,6 +14,7 @@ from bench.load.ways import WAYS, server
 from fastbert_core.engine import Engine
 from fastbert_core.errors import QueueFull
 from plots.load import draw
+from reproductions.bench_blocks import BLOCKS
 from reproductions.machines import class_of
 from reproductions.tables import check_table
 from tests.core.small import LAYERS, make_model, make_tokenizer, texts_of
@@ -94,6 +95,13 @@ def test_the_command_runs(tmp_path, monkeypatch, capsys):
         assert of_dense.min() == pytest.approx(mine["objective_ms"].iloc[0], abs=0.1)
     check_table("load", table.astype(object), "load.csv")
     assert draw({"load": table}).axes
+    gpu = "Intel(R) Xeon(R) Processor; 8 threads; amx_bf16; NVIDIA H200; torch 2.11.0+cu130"
+    alone = table.assign(machine=gpu, device="cuda")
+    both = pd.concat([alone.assign(device="cpu", rate=10 * alone["rate"]), alone])
+    by_device = BLOCKS["load"]({"load": both}).splitlines()
+    mine = [line for line in by_device if "cuda" in line]
+    assert mine == [line for line in BLOCKS["load"]({"load": alone}).splitlines() if "cuda" in line]
+    assert len([line for line in by_device if ", cpu, " in line]) == len(mine) == 2 * len(WAYS)
 
 
 @pytest.mark.parametrize("words", [["--seconds", "0"], ["--seconds", "x"], ["--precision", "int4"]])

@@ -143,7 +143,7 @@ def test_students_of_a_frozen_backbone_read_what_they_read_in_the_whole_model(fa
     ids, mask, types = batch(family, [23, 9, 14])
     with torch.no_grad():
         kept, teacher = _pass(model, Batch(ids, mask, types), range(1, model.layers))
-        logits = [*(head(hidden, mask) for head, hidden in zip(model.students, kept, strict=True)), teacher]
+        logits = [*(head(hidden, mask) for head, hidden in zip(model.classifiers[:-1], kept, strict=True)), teacher]
         torch.testing.assert_close(torch.stack(logits, dim=1), model.exit_logits(ids, mask, types))
 
 

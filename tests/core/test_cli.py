@@ -15,6 +15,8 @@ import pytest
 import shtab
 
 from fastbert_core import classifier, cli, predicting, show
+from fastbert_core.model_card import model_card
+from fastbert_core.operating_points import load_points
 
 ROOT = Path(__file__).parents[2]
 GOOD, BAD = ["great", "lovely", "fine", "warm"], ["dull", "poor", "weak", "awful"]
@@ -121,9 +123,9 @@ def test_the_python_of_a_card_of_pairs_runs(trained, tmp_path, monkeypatch, caps
     folder = shutil.copytree(trained / "model", tmp_path / "model")
     for path in (folder / "config.json", folder / "training.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"pair": True}))
-    show.rewrite_card(folder)
+    card = model_card(show.read_record(folder), load_points(folder / "operating_points.json"))
     monkeypatch.chdir(tmp_path)
-    exec(code_of((folder / "README.md").read_text()), {})
+    exec(code_of(card), {})
     assert "Prediction(label=" in capsys.readouterr().out
 
 
@@ -198,6 +200,7 @@ def test_a_model_without_a_record_is_told_by_its_configuration(trained, capsys):
         ({"rows": {}}, "no rows.train"),
         ({"options": 3}, "no options.seed"),
         ({"classes": "a"}, "classes of type str"),
+        ({"test": {"rows": 5}}, "a test that cannot be read (no 'classes')"),
     ],
 )
 def test_a_damaged_record_is_one_line_before_anything_is_replaced(trained, change, found, tmp_path, capsys):

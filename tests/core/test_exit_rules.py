@@ -326,11 +326,11 @@ def test_bounds_by_hand():
     p = np.eye(2)[np.array([[0, 1, 0, 1], [1, 1, 0, 0], [0, 0, 0, 1]])]
     said, labels = p.argmax(axis=-1), np.array([1, 0, 1])
     correct, same = said == labels[:, None], said == said[:, -1:]
-    assert exit_layers(BOUNDS["oracle-label"].score(correct, same), 0.5).tolist() == [2, 3, 4]
-    assert exit_layers(BOUNDS["oracle-teacher"].score(correct, same), 0.5).tolist() == [2, 3, 4]
+    assert exit_layers(BOUNDS["oracle-label"](correct, same), 0.5).tolist() == [2, 3, 4]
+    assert exit_layers(BOUNDS["oracle-teacher"](correct, same), 0.5).tolist() == [2, 3, 4]
     graded = np.array([[0.2, 0.7, 0.7, 0.5], [0.0, 0.0, 0.0, 0.0]])
-    assert exit_layers(BOUNDS["oracle-label"].score(graded, same[:2]), 0.5).tolist() == [2, 4]
+    assert exit_layers(BOUNDS["oracle-label"](graded, same[:2]), 0.5).tolist() == [2, 4]
     many = np.zeros((4000, 4), bool)
-    leave = np.bincount(exit_layers(BOUNDS["random"].score(many, many), 0.5), minlength=5)[1:]
+    leave = np.bincount(exit_layers(BOUNDS["random"](many, many), 0.5), minlength=5)[1:]
     np.testing.assert_allclose(leave / 4000, [1 / 2, 1 / 4, 1 / 8, 1 / 8], atol=0.03)
     assert not {*BOUNDS} & {*RULES}

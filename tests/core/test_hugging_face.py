@@ -94,6 +94,30 @@ def test_pipeline_classifies_as_the_engine_does_at_full_depth(folder, texts):
     assert [item["label"] for item in found] == [prediction.label for prediction in expected]
 
 
+@pytest.mark.parametrize(("task_type", "classes"), [("multi-label", CLASSES), ("regression", ["score"])])
+def test_pipeline_says_what_the_engine_does_where_a_text_has_no_single_class(tmp_path, texts, task_type, classes):
+    scores = [0, 1] if task_type == "regression" else None
+    make_model(classes=classes, of_type={"task_type": task_type, "scores": scores}).save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
+    classify = pipeline("text-classification", model=str(tmp_path), tokenizer=str(tmp_path), top_k=None)
+    found = [{item["label"]: item["score"] for item in items} for items in classify(texts)]
+    expected = Engine.from_pretrained(tmp_path).predict(texts, speed=0.0)
+    for items, prediction in zip(found, expected, strict=True):
+        assert [items[name] for name in classes] == pytest.approx(list(prediction.probabilities), abs=1e-5)
+
+
+def test_labels_of_many_may_be_floats_as_hugging_face_has_them():
+    model = make_model(of_type={"task_type": "multi-label"}).eval()
+    ids, labels = torch.randint(5, 100, (3, 7)), torch.tensor([[0, 1, 1], [0, 0, 0], [1, 0, 0]])
+    assert torch.equal(model(ids, labels=labels.float()).loss, model(ids, labels=labels).loss)
+
+
+def test_a_model_in_a_folder_of_its_repository_is_loaded(tmp_path):
+    make_model().save_pretrained(tmp_path / "model")
+    for kind in (FastBertModel, AutoModel):
+        assert kind.from_pretrained(tmp_path, subfolder="model").layers == LAYERS
+
+
 def test_trainer_trains_every_exit(folder, texts, tmp_path):
     model, tokenizer = FastBertModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     encoded = tokenizer(texts, padding=True)

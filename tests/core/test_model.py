@@ -47,7 +47,7 @@ def test_forward_asks_the_named_classifiers(folder):
     torch.testing.assert_close(model.exit_logits(ids, mask, layers=(3,)), every[:, 2:])
     torch.testing.assert_close(model.exit_logits(ids, mask, layers=(1, 3)), every[:, ::2])
     torch.testing.assert_close(model.exit_logits(ids, mask, layers=(3, 1)), every[:, [2, 0]])
-    assert len(model.students) == 2
+    assert len(model.classifiers) == 3
     assert model.teacher is model.classifiers[2]
 
 

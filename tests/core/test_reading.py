@@ -176,6 +176,12 @@ def test_what_is_not_there_and_no_hub_id_is_not_looked_for_elsewhere(tmp_path):
         rows_of(read_file(write_csv(tmp_path / "rows.csv"), "no-such"))
 
 
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    rows = rows_of(read_file(write_csv(tmp_path / "rows.csv")))
+    assert rows_of(read_tables("~/rows.csv")["train"]) == rows
+
+
 def test_a_folder_without_data_is_told_in_plain_words(tmp_path, caplog):
     with pytest.raises(InputError, match=r"found no file called train, dev or test, nor other data \(.*any data files"):
         read_tables(tmp_path)

@@ -13,6 +13,7 @@ from fastbert_core.engine import Engine
 from fastbert_core.errors import InputError
 from fastbert_core.fastest import Tried, fastest_of, try_precisions
 from fastbert_core.known_precision import keep_precision
+from fastbert_core.model import FastBertModel
 from fastbert_core.precision import candidates
 from fastbert_core.reduced import DTYPES, folded, in_precision
 from tests.core.small import PAD, make_model, texts_of, varied
@@ -175,6 +176,15 @@ def test_what_was_tried_is_kept_by_kind_of_machine(folder, monkeypatch):
     monkeypatch.undo()
     assert Engine.from_pretrained(folder, precision="fastest").precision == "int8"
     assert len(json.loads((folder / known_precision.FILE).read_text())) == 2
+
+
+def test_the_weights_are_there_before_what_was_tried_on_them_is_looked_up(folder, monkeypatch):
+    """A hub's cache may have neither, and what was tried is of these very weights."""
+    order, load = [], FastBertModel.from_pretrained
+    monkeypatch.setattr(FastBertModel, "from_pretrained", lambda source: order.append("weights") or load(source))
+    monkeypatch.setattr("fastbert_core.engine.known_precision", lambda *_: order.append("tried") or "fp32")
+    Engine.from_pretrained(folder, precision="fastest")
+    assert order == ["weights", "tried"]
 
 
 def test_machines_that_differ_in_int8_alone_are_of_two_kinds(folder, monkeypatch):

@@ -19,9 +19,8 @@ from reproductions import checkout, cli
 from reproductions.check import EXPECTED
 from reproductions.measure import measure
 from reproductions.names import PROFILES
-from reproductions.store import load_traces
 from reproductions.tables import read_table
-from tests.factories import make_trace, store
+from tests.factories import load_traces, make_trace, store
 from tests.fuzz.harness import contents, fuzz, no_hang
 
 SUBCOMMANDS = next(action for action in cli._parser()._actions if action.choices).choices

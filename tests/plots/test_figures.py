@@ -330,6 +330,8 @@ def test_the_leaderboard_has_a_cell_for_each_rule_and_task_and_their_mean(draw, 
     rules = [label.get_text() for label in axes.get_yticklabels()]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["book-review", "weibo", "mean"]
     assert {*rules} == {*rows.index} - {"entropy", "oracle-label", "oracle-teacher"}
+    spread = draw("leaderboard", leaderboard=lambda rows: rows.replace({"rule": {"entropy": "spread"}})).axes[0]
+    assert "spread" not in [label.get_text() for label in spread.get_yticklabels()]
     assert rules[-1] == "vote"
     shown = np.ma.filled(axes.images[0].get_array(), np.nan)
     np.testing.assert_allclose(shown[:, 0], rows[rules])

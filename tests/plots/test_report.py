@@ -14,9 +14,8 @@ from reproductions.columns import TABLES
 from reproductions.figure3_speed_accuracy import MODELS, SPEEDS
 from reproductions.measure import measure
 from reproductions.show import BELOW_ONE
-from reproductions.store import load_traces
 from reproductions.tables import read_table, write_table
-from tests.factories import BACKBONE, make_task, make_trace, store
+from tests.factories import BACKBONE, load_traces, make_task, make_trace, store
 from tests.plots.report_page import NAMES, SLIDER, edit
 from tests.plots.test_efficiency import rows as efficiency_rows
 

@@ -18,10 +18,9 @@ from reproductions import budget, cli, guarantees, operating_points
 from reproductions.budget import costs, drawn, measured
 from reproductions.checkout import committed
 from reproductions.columns import TABLES
-from reproductions.store import load_traces
 from reproductions.streams import drifting
 from reproductions.tables import read_table, write_tables
-from tests.factories import BERT, make_trace, store
+from tests.factories import BERT, load_traces, make_trace, store
 
 SEED = ["task", "seed"]
 NAMES = ("budget", "guarantees", "streams", "layer_guarantees")

@@ -134,6 +134,14 @@ def test_missing_and_foreign_files_are_named(copy, gate):
     assert (failed["mine.csv"]["expected"], failed["mine.csv"]["found"]) == ("a file", "no file")
 
 
+def test_what_no_trace_gives_is_not_asked_of_the_traces(copy, gate):
+    """`flops --publish` puts table 1 where the runs of profile paper lie too."""
+    (copy / "table1.csv").write_text("unit\n")
+    (copy / "notes.txt").write_text("mine\n")
+    code, failed = gate(copy)
+    assert (code, list(failed)) == (1, ["notes.txt"])
+
+
 def test_a_table_that_the_traces_no_longer_allow_is_named(copy, gate):
     path = trace_file(copy, "epoch-3.npz")
     path.unlink()

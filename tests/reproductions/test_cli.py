@@ -27,9 +27,10 @@ from reproductions.plan import plan
 from reproductions.run import run
 from reproductions.settings import check_trainings, lookup
 from reproductions.sources import Named
-from reproductions.store import find_runs, load_traces, put_run
+from reproductions.store import find_runs, put_run
 from reproductions.tables import read_table
 from tests.core.small import assert_agrees
+from tests.factories import load_traces
 from tests.fuzz.harness import contents
 from tests.reproductions.own_task import write_task_file
 

@@ -96,6 +96,13 @@ def test_an_encoder_that_could_not_be_trained_is_refused_by_name(tmp_path, capsy
     assert f"error: {config.parent}: found weights embeddings.{expected}" in capsys.readouterr().err
 
 
+def test_an_encoder_in_whose_name_no_run_could_be_kept_is_refused_before_it_is_trained(tmp_path, capsys):
+    encoder = tiny(tmp_path / "my bert", ["word number and"], layers=2).source
+    assert dry("--task-file", write_task_file(tmp_path, str(encoder))) == 2
+    found = "run 'my bert-self-distillation-seed7': found no safe name, expected <task>/<backbone>-<training>-seed<k>"
+    assert f"error: {found}" in capsys.readouterr().err
+
+
 def test_a_missing_encoder_is_a_missing_folder(tmp_path, capsys):
     assert dry("--task-file", write_task_file(tmp_path, "~/models/bert")) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/home/HOME/models/bert: no such backbone folder\n"

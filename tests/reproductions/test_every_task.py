@@ -7,8 +7,8 @@ import pytest
 from fastbert_core.generated import generate
 from fastbert_core.tasks import PAPER_TASKS
 from reproductions import cli, plan
-from reproductions.store import load_traces
 from reproductions.tables import read_table
+from tests.factories import load_traces
 
 
 @pytest.mark.smoke

@@ -21,10 +21,9 @@ from reproductions.measure import groups
 from reproductions.rules import written
 from reproductions.settings import planned_trainings
 from reproductions.statistics import tango, wilson
-from reproductions.store import load_traces
 from reproductions.tables import read_table
 from reproductions.task_metrics import FULL, HALF, TOLERATED, WITHIN, task_metrics, thresholds
-from tests.factories import make_trace
+from tests.factories import load_traces, make_trace
 
 MORE = {name: task for name, task in TASKS.items() if task.group}
 OF_TYPES = {"single-label": "trec6", "multi-label": "moods", "regression": "stsb", "sequence-labelling": "conll2003"}

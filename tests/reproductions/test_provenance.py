@@ -136,7 +136,7 @@ def test_a_damaged_record_is_named(tmp_path, content):
 
 
 def test_the_command_names_no_folder_of_this_machine(monkeypatch):
-    options = ["--results-dir", "/home/someone/results", "--data-dir=/home/someone/data", "--seed=8", "--replace"]
+    options = ["--results-dir", "/home/someone/results", "--data-dir=/home/someone/a=b", "--seed=8", "--replace"]
     monkeypatch.setattr("sys.argv", ["x", "run", "dbpedia", *options])
-    told = "--results-dir results --data-dir=data --seed=8 --replace"
+    told = "--results-dir results --data-dir=a=b --seed=8 --replace"
     assert provenance.command_line() == f"python -m reproductions run dbpedia {told}"

@@ -60,7 +60,8 @@ def test_a_task_that_a_table_has_no_row_of_is_named(printed):
 
 @pytest.mark.parametrize("task", ["cola", "mrpc"])
 def test_points_are_those_of_the_metric_that_the_task_names_first(task):
-    said = show.metrics_text(committed("results", "standard", "more"), task, TASKS[task].metrics)
+    rows = read_table(committed("results", "standard", "more"), "task_metrics").query("task == @task")
+    said = show.metrics_text(rows, TASKS[task].metrics)
     assert f"{TASKS[task].metrics[0]}, half of the layers" in said
     assert "accuracy, half of the layers" not in said
 

@@ -12,9 +12,9 @@ from fastbert_core.errors import InputError
 from fastbert_core.files import remove_partial, sha256
 from fastbert_core.trace import trace_bytes
 from reproductions.columns import TABLES
-from reproductions.store import find_runs, load_traces, published, put_run, run_folder
+from reproductions.store import find_runs, published, put_run, run_folder
 from reproductions.tables import read_table
-from tests.factories import BACKBONE, change_run, make_task, make_trace, run_row, store, trace_file
+from tests.factories import BACKBONE, change_run, load_traces, make_task, make_trace, run_row, store, trace_file
 
 KEY = {"task": "book-review", "backbone": BACKBONE, "training": "self-distillation", "seed": 7}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastbert_core.checkpoint import load_checkpoint
-from reproductions.store import load_traces
 from reproductions.tables import read_table
+from tests.factories import load_traces
 from tests.scale.conftest import ONE, command
 
 # Without dropout, whose masks are each process's own.
