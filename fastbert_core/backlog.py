@@ -22,9 +22,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fastbert_core.cluster import check_nodes, joined, ray_or_error
+from fastbert_core.columns import choose_columns, text_of
 from fastbert_core.errors import InputError, RunError, reason, refused
 from fastbert_core.files import atomic_write, naming, read_object, remove_partial, sha256, write_whole
-from fastbert_core.inputs import choose_columns, text_of
 from fastbert_core.reading import KINDS, is_table, read_file
 from fastbert_core.streams import stretches
 from fastbert_core.task_types import TASK_TYPES, TaskType

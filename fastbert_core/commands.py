@@ -190,6 +190,7 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
     """What a model's exits say of the rows of `data`, whose labels are the model's classes."""
     quiet()
     from fastbert_core import inputs, sources
+    from fastbert_core.columns import check_pairs
     from fastbert_core.encoder_folder import load_tokenizer
     from fastbert_core.evaluation import said_of
     from fastbert_core.model import FastBertModel
@@ -204,7 +205,7 @@ def _said(options: argparse.Namespace, data: str, progress: str, labelled: bool)
         read = {name: getattr(options, name) for name in READ}
         of = {"kind": model.kind, "scores": model.config.scores}
         split = inputs.rows_for(data, model.config.class_names, labelled, **read, **of)
-    inputs.check_pairs(split.pairs is not None, model.config.pair, data)
+    check_pairs(split.pairs is not None, model.config.pair, data)
     return said_of(model, load_tokenizer(options.model), split, progress)
 
 

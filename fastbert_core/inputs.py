@@ -1,46 +1,19 @@
-"""Any table to labelled text: which columns, which classes."""
+"""Any table to labelled text: its rows, its classes, its splits."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from fastbert_core.columns import Columns, choose_columns, listed, text_of, told
 from fastbert_core.data import TaskData, content_hash
 from fastbert_core.division import Data, divided
 from fastbert_core.errors import InputError
-from fastbert_core.reading import Records, one_of, read_tables
+from fastbert_core.reading import read_tables
+from fastbert_core.records import Records, one_of
 from fastbert_core.task_types import LISTS, SINGLE, TASK_TYPES, WHOLE, WRITTEN_LIST, TaskType, plain_integer
 from fastbert_core.tasks import SCORE
-from fastbert_core.text import is_blank
 from fastbert_core.tsv import Split
-
-# Usual names of columns, compared without case, spaces, dashes and underscores; the first that is there is taken.
-PAIRS = (
-    ("texta", "textb"),
-    ("text1", "text2"),
-    ("sentencea", "sentenceb"),
-    ("sentence1", "sentence2"),
-    ("premise", "hypothesis"),
-    ("question1", "question2"),
-    ("query", "passage"),
-)
-TEXTS = (
-    *("text", "texta", "sentence", "review", "comment", "content", "document", "tweet", "message", "body", "question"),
-    *("query", "utterance", "description", "summary", "headline", "title"),
-)
-LABELS = (
-    *("label", "labels", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "rating", "stars"),
-    *("goldlabel", "y"),
-)
-
-
-class Columns(NamedTuple):
-    """The columns that are read; `pair` and `label` are None where there are none."""
-
-    text: str
-    pair: str | None = None
-    label: str | None = None
 
 
 class Known(NamedTuple):
@@ -94,49 +67,6 @@ class Rows:
         return min(found), max(found)
 
 
-def choose_columns(
-    records: Records,
-    text: str | None = None,
-    pair: str | None = None,
-    label: str | None = None,
-    labelled: bool = True,
-    kind: TaskType = SINGLE,
-) -> Columns:
-    """The columns to read: those that are named, else the usual ones; of words and their tags, those of the type.
-
-    labelled: whether there must be labels. Raises InputError, with the columns that there are, if one is not found.
-    """
-    usual = {re.sub(r"[\s_-]", "", column).casefold(): column for column in reversed(records.columns)}
-    for option, column in (("--text", text), ("--pair", pair), ("--label", label)):
-        if column is not None and column not in records.columns:
-            raise InputError(f"{records.name}: found {_listed(records)}, expected {column!r}, as {option} says")
-    if kind.of_words:
-        if pair is not None:
-            raise InputError(f"--pair: found {pair!r} with words and their tags, expected none")
-        own = [name if name in records.columns else None for name in kind.columns]
-        text, label = text or own[0], label or own[1]
-    if label is None:
-        label = next((usual[name] for name in LABELS if name in usual), None)
-    if label is None and labelled:
-        remedy = "; --label COLUMN names it" if len(records.columns) > 1 else ""
-        expected = f"expected one that holds the class, such as label{remedy}"
-        raise InputError(f"{records.name}: found {_listed(records)}, {expected}")
-    if text is None and pair is None and not kind.of_words:
-        text, pair = next(((usual[a], usual[b]) for a, b in PAIRS if a in usual and b in usual), (None, None))
-    others = [column for column in records.columns if column not in (label, pair)]
-    if text is None:
-        named = (usual[name] for name in TEXTS if usual.get(name) in others)
-        text = next(named, others[0] if len(others) == 1 else None)
-    if text is None:
-        expected = "expected one that holds the text, such as text; --text COLUMN names it"
-        raise InputError(f"{records.name}: found {_listed(records)}, {expected}")
-    return Columns(text, pair, label)
-
-
-def _listed(records: Records) -> str:
-    return f"the columns {', '.join(map(repr, records.columns)) or 'none'}"
-
-
 def read_rows(records: Records, columns: Columns, kind: TaskType = SINGLE) -> Rows:
     """All rows of a table. Raises InputError, naming line or row, for what is no text or has nothing to be seen."""
     texts, pairs, values, places = [], [], [], []
@@ -153,29 +83,6 @@ def read_rows(records: Records, columns: Columns, kind: TaskType = SINGLE) -> Ro
     if not texts:
         raise InputError(f"{records.name}: found no rows, expected at least one")
     return Rows(records.name, texts, None if columns.pair is None else pairs, values, places)
-
-
-def text_of(row: dict[str, Any], column: str, place: str, of_words: bool = False) -> str:
-    """The text in a row's column. Raises InputError, beginning with `place`, if it is none or nothing can be seen.
-
-    of_words: whether each word of a list will have a tag of its own, so that none may hold a space
-    """
-    text = row.get(column)
-    if text is None or text != text:  # NaN
-        raise InputError(f"{place}: found no {column}, expected a text; delete the row, or fill it in")
-    if isinstance(text, list | tuple) and text and all(isinstance(word, str) for word in text):
-        if of_words and (spaced := [word for word in text if " " in word]):
-            raise InputError(f"{place}: found a space in the word {spaced[0]!r} of {column}, expected none")
-        text = " ".join(text)
-    if not isinstance(text, str):
-        raise InputError(f"{place}: found the {column} {text!r}, expected a text; --text names another column")
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # as JSON may escape it, of an emoji cut in two
-        raise InputError(f"{place}: found half a surrogate pair in {column}, expected a text; delete it") from None
-    if is_blank(text):
-        raise InputError(f"{place}: found an empty {column}, expected a visible character; delete the row")
-    return text
 
 
 def _plain(value: Any, kind: TaskType) -> str | None:
@@ -254,7 +161,7 @@ def prepare(
     for name, records in tables.items():
         needed = columns._replace(label=None) if name == "dev" else columns  # whose rows may serve thresholds alone
         if lacking := [column for column in needed if column is not None and column not in records.columns]:
-            found = f"{records.name}: found {_listed(records)}, expected {lacking[0]!r}"
+            found = f"{records.name}: found {listed(records)}, expected {lacking[0]!r}"
             raise InputError(f"{found}, which the training rows are read from")
         rows[name] = read_rows(records, columns, kind)
     if kind.base == "spread":
@@ -269,7 +176,7 @@ def prepare(
             raise
         columns = columns._replace(label=None)
         splits = {name: part.unlabelled().split(classes, kind, scores) for name, part in rows.items()}
-    said = [_columns_told(columns, tables["train"].columns)]
+    said = [told(columns, tables["train"].columns)]
     if needs_labels and test is None and "test" in splits and not kind.known(splits["test"].labels).any():
         del splits["test"]  # whose labels its owner keeps
         said.append("test rows left out, none of them has a label")
@@ -329,26 +236,8 @@ def rows_of_task(
     return replace(data.test, labels=kind.array([kind.none] * len(data.test), len(classes)))
 
 
-def check_pairs(found: bool, expected: bool | None, name: str) -> None:
-    """Raise InputError, beginning with `name`, unless there are pairs where a model expects them, and nowhere else.
-
-    expected: None where nobody knows
-    """
-    if expected not in (None, found):
-        single = "single texts; --text COLUMN names theirs"
-        wanted = "pairs of texts; --pair COLUMN names the second" if expected else single
-        raise InputError(f"{name}: found {'pairs' if found else 'single texts'}, expected {wanted}")
-
-
 def of_task(data: TaskData) -> Data:
     """One of the suite's own tasks, whose data have all three splits."""
     splits = {"train": data.train, "dev": data.dev, "test": data.test}
     task = data.task
     return divided(task.name, task.classes, splits, [data.source], True, data.sha256, task.type, task.scores)
-
-
-def _columns_told(columns: Columns, there: Sequence[str]) -> str:
-    read = [("text", columns.text), ("second text", columns.pair), ("label", columns.label)]
-    told = ", ".join(f"{what} from {column!r}" for what, column in read if column is not None)
-    left = [column for column in there if column not in columns]
-    return f"{told}; not read: {', '.join(left)}" if left else told

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fastbert_core.inputs import check_pairs, choose_columns, text_of
-from fastbert_core.reading import one_of, read_tables
+from fastbert_core.columns import check_pairs, choose_columns, text_of
+from fastbert_core.reading import read_tables
+from fastbert_core.records import one_of
 
 if TYPE_CHECKING:
     from fastbert_core.engine import Engine, Prediction

@@ -5,39 +5,20 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastbert_core.errors import InputError, reason, refused
 from fastbert_core.files import UNREADABLE, expanded, readable
 from fastbert_core.lines import PACKED, lines
+from fastbert_core.python_tables import of_python, splits_of
+from fastbert_core.records import SPLIT_NAMES, Records, of_dicts
 
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
 RETURNS = "found a carriage return within the line, expected line feeds at the ends of lines; convert the file"
-# How files and splits of a data set are called; the first is our own name.
-SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
 LONGEST_FIELD = 2**24  # characters; what is longer is a quote that nothing closes
 DELIMITERS = ",;\t"  # of CSV, where the header has them most often
-
-
-@dataclass(frozen=True)
-class Records:
-    """A table whose rows are read as they are asked for, once: pairs of a number and a dict by column.
-
-    name: as messages call it; columns: of the first row
-    unit: what the numbers count, `line` of a file or `row`, from 1
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    rows: Iterator[tuple[int, dict[str, Any]]]
-    unit: str = "line"
-
-    def at(self, number: int) -> str:
-        """Where a row stands, for messages."""
-        return f"{self.name}:{number}" if self.unit == "line" else f"{self.name}, row {number}"
 
 
 def read_tables(data: Any, encoding: str | None = None) -> dict[str, Records]:
@@ -51,7 +32,7 @@ def read_tables(data: Any, encoding: str | None = None) -> dict[str, Records]:
     Raises InputError, naming file and line, for what cannot be read.
     """
     if not isinstance(data, str | os.PathLike):
-        return _of_python(data)
+        return of_python(data)
     if data == "-":
         return {"train": read_lines(sys.stdin.buffer, "standard input", encoding=encoding)}
     path = expanded(data)
@@ -63,7 +44,7 @@ def read_tables(data: Any, encoding: str | None = None) -> dict[str, Records]:
         raise InputError(f"{data}: no such file or folder")
     from fastbert_core import hub
 
-    return _splits(hub.load_named(str(data)), f"hub {data}")
+    return splits_of(hub.load_named(str(data)), f"hub {data}")
 
 
 def read_file(path: str | Path, encoding: str | None = None) -> Records:
@@ -167,10 +148,10 @@ def _json(lines: Iterator[tuple[int, str]], name: str) -> Records:
         raise InputError(f"{name}:1: found nothing, expected an object a line")
     if first[1].lstrip().startswith("["):
         found = _parsed(first[1] + "".join(line for _, line in lines), name, first[0])
-        return _dicts(enumerate(found, start=1), name, "row")
+        return of_dicts(enumerate(found, start=1), name, "row")
     every = itertools.chain([first], lines)
     parsed = ((at, _parsed(line.strip(), name, at)) for at, line in every if line.strip())
-    return _dicts(parsed, name, "line")
+    return of_dicts(parsed, name, "line")
 
 
 def _parsed(text: str, name: str, number: int) -> Any:
@@ -181,24 +162,6 @@ def _parsed(text: str, name: str, number: int) -> Any:
         column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         told = getattr(error, "msg", reason(error))
         raise InputError(f"{name}:{number}: found no JSON ({told}{column}), expected an object with columns") from error
-
-
-def _dicts(rows: Iterable[tuple[int, Any]], name: str, unit: str) -> Records:
-    """Records of numbered dicts, the first of which names the columns."""
-    rows = iter(rows)
-    first = next(rows, None)
-    if first is None:
-        raise InputError(f"{name}: found no rows, expected at least one")
-
-    def checked() -> Iterator[tuple[int, dict[str, Any]]]:
-        for number, row in itertools.chain([first], rows):
-            if not isinstance(row, Mapping):
-                raise InputError(f"{records.at(number)}: found {type(row).__name__}, expected an object with columns")
-            yield number, row
-
-    columns = tuple(map(str, first[1])) if isinstance(first[1], Mapping) else ()
-    records = Records(name, columns, checked(), unit)
-    return records
 
 
 def _parquet(raw: BinaryIO, name: str) -> Records:
@@ -221,7 +184,7 @@ def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
     if (folder / "dataset_info.json").is_file() or (folder / "dataset_dict.json").is_file():
         from fastbert_core import hub
 
-        return _splits(hub.load_saved(folder), str(folder))
+        return splits_of(hub.load_saved(folder), str(folder))
     tables = {}
     for split, names in SPLIT_NAMES.items():
         files = [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] in names and is_table(path.name)]
@@ -242,93 +205,9 @@ def _of_folder(folder: Path, encoding: str | None) -> dict[str, Records]:
         expected = f"such files ({', '.join(KINDS)}), or a data set of Hugging Face's form"
         found = f"{folder}: found no file called train, dev or test, nor other data ({reason(cause)})"
         raise InputError(f"{found}, expected {expected}") from error
-    return _splits(loaded, str(folder))
-
-
-def one_of(tables: dict[str, Records], *splits: str) -> Records:
-    """The first of these splits that is there. Raises InputError, with those that are, if none is."""
-    if found := [tables[split] for split in splits if split in tables]:
-        return found[0]
-    name = next(iter(tables.values())).name
-    raise InputError(f"{name}: found the rows of {', '.join(tables)} alone, expected some of {' or '.join(splits)}")
+    return splits_of(loaded, str(folder))
 
 
 def is_table(path: str) -> bool:
     """Whether a name ends as those of files do that can be read, perhaps packed."""
     return any(path.lower().removesuffix(packing).endswith(KINDS) for packing in ("", *PACKED))
-
-
-def _of_python(data: Any) -> dict[str, Records]:
-    if _is_dataset(data) or (isinstance(data, Mapping) and data and all(map(_is_dataset, data.values()))):
-        return _splits(data, "data")
-    if isinstance(data, Mapping):
-        import pandas as pd
-
-        try:
-            data = pd.DataFrame(data, dtype=object)  # its strings would refuse half a surrogate pair unnamed
-        except ValueError as error:
-            raise InputError(
-                f"data: found columns that make no table ({error}), expected lists of one length"
-            ) from None
-    if hasattr(data, "itertuples"):
-        columns = tuple(map(str, data.columns))
-        if twice := sorted({column for column in columns if columns.count(column) > 1}):
-            raise InputError(f"data: found the column {twice[0]} twice, expected each once")
-        cells = data.astype(object).where(data.notna(), None).itertuples(index=False, name=None)
-        rows = (_plain(dict(zip(columns, row, strict=True))) for row in cells)
-        return {"train": Records("data", columns, enumerate(rows, start=1), "row")}
-    if not isinstance(data, Iterable):
-        raise InputError(f"data: found {type(data).__name__}, expected a file, a data set, a table or texts")
-    rows = ({"text": row} if isinstance(row, str) else _plain(row) for row in data)
-    return {"train": _dicts(enumerate(rows, start=1), "data", "row")}
-
-
-def _plain(row: Any) -> Any:
-    """A row whose arrays are lists, and whose numbers are Python's."""
-    if not isinstance(row, Mapping):
-        return row
-    return {name: cell.tolist() if hasattr(cell, "tolist") else cell for name, cell in row.items()}
-
-
-def _is_dataset(data: Any) -> bool:
-    return hasattr(data, "column_names") and hasattr(data, "features")
-
-
-def _splits(loaded: Any, name: str) -> dict[str, Records]:
-    """The tables of a DatasetDict, or of a Dataset alone."""
-    if _is_dataset(loaded):
-        return {"train": _of_dataset(loaded, name)}
-    tables = {
-        split: _of_dataset(loaded[found[0]], f"{name}, {found[0]}")
-        for split, names in SPLIT_NAMES.items()
-        if (found := [known for known in names if known in loaded])
-    }
-    if "train" not in tables:
-        raise InputError(f"{name}: found the splits {', '.join(loaded)}, expected one called train")
-    return tables
-
-
-def _of_dataset(rows: Any, name: str) -> Records:
-    """The rows of a datasets.Dataset; numbers of classes, alone or in lists, become the names that it gives them."""
-    rows = rows.with_format(None)  # else cells may be arrays or tensors
-    if rows.column_names is None:  # a stream, which need not know them
-        return _dicts(enumerate(rows, start=1), name, "row")
-    within = {column: getattr(feature, "feature", feature) for column, feature in rows.features.items()}
-    named: dict[str, Callable] = {
-        column: feature.int2str for column, feature in within.items() if type(feature).__name__ == "ClassLabel"
-    }
-
-    def dicts() -> Iterator[dict[str, Any]]:
-        for row in rows:
-            for column, name_of in named.items():
-                row[column] = _named(row[column], name_of)
-            yield row
-
-    return Records(name, tuple(rows.column_names), enumerate(dicts(), start=1), "row")
-
-
-def _named(value: Any, name_of: Callable) -> Any:
-    """The name of a class, None where there is none; of a list, those of all."""
-    if isinstance(value, list):
-        return [_named(one, name_of) for one in value]
-    return None if value is None or value < 0 else name_of(value)

@@ -25,27 +25,22 @@ Numbers = dict[tuple[str, ...], str]  # what was measured, by the first four fie
 
 def read_claims(path: Path) -> list[Claim]:
     """The claims in the file's order. Raises InputError, naming the line, where it is not in order."""
-    try:
-        rows = list(csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: found {error}, expected the gate's claims, a CSV in UTF-8") from None
+    from reproductions.tables import csv_rows  # which the help of the commands need not wait for
+
     claims = {}
-    for line, row in enumerate(rows or [[]], 1):
-        if len(row) != len(Claim._fields) or (line == 1 and tuple(row) != Claim._fields):
-            raise InputError(f"{path}, line {line}: found {','.join(row)}, expected {','.join(Claim._fields)}")
-        if line > 1:
-            claim = Claim(*row)
-            for column, right, wanted in (
-                ("tier", claim.tier in TIERS, f"one of {', '.join(TIERS)}"),
-                ("expected", PLAIN.fullmatch(claim.expected), "a number"),
-                ("tolerance", PLAIN.fullmatch(claim.tolerance) and claim.tolerance[0] != "-", "a number of at least 0"),
-                *((column, getattr(claim, column).strip(), "a text") for column in ("metric", "source", "reason")),
-                ("metric", claim[:4] not in claims, "each claim once"),
-            ):
-                if not right:
-                    found = repr(getattr(claim, column))
-                    raise InputError(f"{path}, line {line}: {column}: found {found}, expected {wanted}")
-            claims[claim[:4]] = claim
+    for line, row in csv_rows(path, Claim._fields):
+        claim = Claim(*row)
+        for column, right, wanted in (
+            ("tier", claim.tier in TIERS, f"one of {', '.join(TIERS)}"),
+            ("expected", PLAIN.fullmatch(claim.expected), "a number"),
+            ("tolerance", PLAIN.fullmatch(claim.tolerance) and claim.tolerance[0] != "-", "a number of at least 0"),
+            *((column, getattr(claim, column).strip(), "a text") for column in ("metric", "source", "reason")),
+            ("metric", claim[:4] not in claims, "each claim once"),
+        ):
+            if not right:
+                found = repr(getattr(claim, column))
+                raise InputError(f"{path}, line {line}: {column}: found {found}, expected {wanted}")
+        claims[claim[:4]] = claim
     return list(claims.values())
 
 

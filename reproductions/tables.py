@@ -89,12 +89,12 @@ def printed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 def csv_rows(path: Path, header: Sequence[str]) -> list[tuple[int, list[str]]]:
     """The rows of a CSV file below `header`, each with the line of the file that it ends on.
 
-    Raises InputError for a file that is no CSV in UTF-8, has another header, or a row of another width.
+    Raises InputError for a file that is not there or no CSV in UTF-8, has another header, or a row of another width.
     """
     try:
         reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True)
         rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: found {error}, expected a CSV in UTF-8") from None
     _check_header(rows[0][1] if rows else [], header, f"{path}, line 1")
     for line, row in rows:

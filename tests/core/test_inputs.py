@@ -5,11 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fastbert_core.columns import Columns, choose_columns
 from fastbert_core.data import TaskData
 from fastbert_core.errors import InputError
 from fastbert_core.inputs import (
-    Columns,
-    choose_columns,
     classes_of,
     of_task,
     prepare,
@@ -17,7 +16,8 @@ from fastbert_core.inputs import (
     rows_for,
     rows_of_task,
 )
-from fastbert_core.reading import Records, read_tables
+from fastbert_core.reading import read_tables
+from fastbert_core.records import Records
 from fastbert_core.task_types import TASK_TYPES, UNLABELLED
 from fastbert_core.tasks import Task
 from fastbert_core.tsv import Split

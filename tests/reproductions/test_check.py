@@ -277,10 +277,10 @@ def test_a_claim_that_nothing_is_found_for_fails_and_no_update_helps(copy, gate,
         (GOOD.replace(",1,", ",inf,"), "line 3: tolerance: found 'inf', expected a number"),
         (GOOD.replace("noise", " "), "line 3: reason: found ' ', expected a text"),
         (GOOD.replace("accuracy", ""), "line 3: metric: found '', expected a text"),
-        (GOOD + ",", "line 3: found live,dbpedia"),
+        (GOOD + ",", "line 3: found 10 fields, expected 9"),
         (GOOD.replace("accuracy", "first"), "line 3: metric: found 'first', expected each claim once"),
-        ('"' + GOOD, "expected the gate's claims, a CSV in UTF-8"),
-        ("", "line 3: found , expected tier,task"),
+        ('"' + GOOD, "expected a CSV in UTF-8"),
+        ("", "line 3: found 0 fields, expected 9"),
         (GOOD, "found no claim of exact, expected some"),
     ],
 )
@@ -296,7 +296,7 @@ def test_claims_must_be_there(own, capsys):
     for content in ("", ",".join(Claim._fields[1:]) + "\n"):
         own.write_text(content)
         assert cli.main(["check"]) == 2
-        assert "line 1: found " in capsys.readouterr().err
+        assert "line 1: column 1: found " in capsys.readouterr().err
     own.unlink()
     assert cli.main(["check"]) == 2
     assert "No such file" in capsys.readouterr().err
