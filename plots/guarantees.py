@@ -26,7 +26,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     for panel, epsilon in zip(axes, tolerances, strict=True):
         mine = rows[rows["epsilon"] == epsilon]
         delta = mine["delta"].max()
-        panel.axvline(delta, color=GREY, ls="--", lw=0.8, label=f"promised: at most {delta:g}% of draws")
+        if pd.notna(delta):
+            panel.axvline(delta, color=GREY, ls="--", lw=0.8, label=f"promised: at most {delta:g}% of draws")
         for (method, size), points in mine.groupby(["method", "rows"]):
             color, marker = LOOKS[method]
             form = {"color": color, "ms": 4, "mfc": color if size == rows["rows"].max() else "none", "mew": 0.8}

@@ -9,6 +9,7 @@ from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_hex
 
 from fastbert_core.task_types import TASK_TYPES
+from plots import load
 from plots.curves import PAPER_DENSE, PAPER_LAYER
 from plots.registry import FIGURES
 from plots.style import METHODS, PAPER, distances
@@ -311,6 +312,56 @@ def test_a_new_rule_has_a_panel_of_its_own(draw):
     assert figure.axes[-1].get_legend().get_texts()[2].get_text() == "mine"
 
 
+def test_a_training_s_difference_stands_in_the_panel_of_its_layers(draw, table):
+    rows = table("trainings").query("against == 'self-distillation' and training != against")
+    rows = rows[rows["rule"].isin(["entropy", "none"])]
+    figure = draw("trainings")
+    order = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    shown = {}
+    for axes in figure.axes:
+        (errorbar,) = axes.containers
+        at = {"last layer": 12}.get(axes.get_title()) or int(axes.get_title().removesuffix(" layers"))
+        for x, y, bar in zip(*errorbar[0].get_data(), errorbar[2][0].get_segments(), strict=True):
+            shown[order[round(y)], at] = [x, *bar[:, 0]]
+    said = rows.set_index(["training", "layers"])[["difference", "difference_low", "difference_high"]]
+    assert {*shown} == {*said.index}
+    np.testing.assert_allclose([*shown.values()], said.loc[[*shown]])
+
+
+def test_encoders_stand_at_their_flops_and_accuracies(draw, table):
+    (axes,) = draw("encoders").axes
+    for name, rows in table("encoders").groupby("backbone"):
+        for form, whole in (("all layers", True), ("early exit", False)):
+            mine = rows[rows["setting"].str.endswith(" layers") == whole]
+            (errorbar,) = (bar for bar in axes.containers if bar.get_label() == f"{name} (bert), {form}")
+            points = map(tuple, errorbar[0].get_xydata())
+            assert sorted(points) == sorted(zip(mine["mflops"], mine["accuracy"], strict=True))
+            ends = np.sort([bar[:, 1] for bar in errorbar[2][0].get_segments()], axis=None)
+            np.testing.assert_allclose(ends, np.sort(mine[["accuracy_low", "accuracy_high"]], axis=None))
+
+
+def test_each_panel_of_the_grid_has_its_own_column_by_settings(draw, table):
+    def told_apart(rows):
+        own = np.arange(len(rows)) / 100
+        return rows.assign(first_exit=40 + own, accuracy=70 + own, mean_layers=6 + own)
+
+    rows = told_apart(table("grid")).query("classes_answered > 1").astype({"distillation_epochs": float})
+    panels = draw("grid", grid=told_apart).axes
+    for axes, column in zip(panels, ("first_exit", "accuracy", "mean_layers"), strict=True):
+        assert len(axes.lines) == 6
+        for line in axes.lines:
+            start, adamw, rate = line.get_label().split(", ")
+            corrected = {"corrected": "yes", "uncorrected": "no"}[adamw]
+            of = rows[(rows["classifier_init"] == start) & (rows["bias_correction"] == corrected)]
+            of = of[of["distillation_rate"] == float(rate.removeprefix("rate "))].sort_values("distillation_epochs")
+            np.testing.assert_array_equal(line.get_xydata(), of[["distillation_epochs", column]])
+    assert [axes.get_title() for axes in panels] == [
+        "layer 1 alone, accuracy (%)",
+        "speed 0.5, accuracy (%)",
+        "speed 0.5, mean layers",
+    ]
+
+
 def test_each_exit_has_a_point_for_its_auroc_and_for_overthinking(draw, table):
     rows = table("exits").query("training == 'self-distillation'")
     auroc, errors = draw("exits").axes
@@ -400,6 +451,28 @@ def test_promised_is_held_against_kept_by_task_method_and_rows(draw, table):
 def test_a_promise_broken_more_often_than_it_may_is_not_rounded_to_a_kept_one(draw):
     said = texts(draw("guarantees", guarantees=lambda rows: rows.assign(broken=10.5)))
     assert "at worst: learn-then-test 10.5%, naive 10.5%" in said
+
+
+def test_each_way_of_serving_has_a_line_of_its_medians_and_one_of_its_99th_percentiles():
+    labels = {
+        "dense": "without exits",
+        "waiting": "exits, waiting for the slowest",
+        "ours": "exits, re-formed at every layer",
+    }
+    one = {"task": "book-review", "machine": "x; 1 threads; avx2; torch 2", "device": "cpu", "precision": "fp32"}
+    one |= {"date": "2026-01-02T03:04:05+00:00", "objective_ms": 50.0, "goodput": 1.0}
+    told = itertools.product(("bursty", "poisson"), labels, (40.0, 20.0, 10.0))
+    rows = pd.DataFrame(one | dict(zip(("arrivals", "way", "rate"), of, strict=True)) for of in told)
+    at = np.arange(len(rows)) + 1.0
+    rows = rows.assign(p50_ms=at, p95_ms=100 + at, p99_ms=200 + at)
+    for axes, arrivals in zip(load.draw({"load": rows}).axes, ("bursty", "poisson"), strict=True):
+        assert axes.get_title() == f"book-review, AVX2, cpu, fp32, {arrivals}"
+        assert {*lines(axes, "objective")[0][:, 1]} == {50}
+        for way, label in labels.items():
+            mine = rows[(rows["arrivals"] == arrivals) & (rows["way"] == way)].sort_values("rate")
+            for column in ("p50", "p99"):
+                (line,) = lines(axes, f"{label}, {column}")
+                np.testing.assert_array_equal(line, mine[["rate", f"{column}_ms"]])
 
 
 @pytest.mark.parametrize("name", FIGURES)

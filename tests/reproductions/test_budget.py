@@ -72,6 +72,7 @@ def test_true_macs_are_those_of_each_text_s_length(tables, traces):
     rows = tables["budget"].query(
         "task == 'dbpedia' and rule == 'max-prob' and unit == 'MACs' and calibration == 'dev'"
     )
+    assert len(rows) == 7
     for row in rows.itertuples():
         left = exit_layers(rule.score(test.probabilities), row.threshold)
         spent = true_macs(shape, left, test.tokens, 4).sum()

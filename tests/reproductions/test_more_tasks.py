@@ -89,6 +89,7 @@ def test_a_task_of_each_type_runs_to_its_tables(results, kind):
     metric = METRICS[full.metric](trace.predictions[:, -1], trace.labels, trace.words, trace.metadata["classes"])
     assert full.value == pytest.approx(metric, abs=0.005)
     half = rows[(rows["point"] == HALF) & (rows["rule"] == TASK_TYPES[kind].base)]
+    assert len(half)
     assert (half["mean_layers"] < 8).all()  # chosen on dev
     for table in ("speed_accuracy", "exit_layers", "uncertainty", "true_macs", "exit_rules"):
         assert name in set(read_table(folder, table)["task"]), table

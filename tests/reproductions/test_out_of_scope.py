@@ -13,10 +13,10 @@ CLASSES = ["yes", "no", "oos"]
 SURE_NO, NO, OOS = [0.04, 0.95, 0.01], [0.2, 0.6, 0.2], [0.1, 0.1, 0.8]
 
 
-def of_clinc(samples=300, seed=7, layers=4):
+def of_clinc(samples=300, seed=7):
     traces = []
     for split in ("test", "dev"):
-        trace = make_trace(samples, 3, "clinc150", seed=seed, split=split, encoder={**BERT, "layers": layers})
+        trace = make_trace(samples, 3, "clinc150", seed=seed, split=split, encoder={**BERT, "layers": 4})
         trace.metadata.update(classes=CLASSES, metrics=["accuracy"])
         traces.append(trace)
     return traces

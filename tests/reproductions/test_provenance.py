@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 
 import pytest
@@ -126,6 +127,14 @@ def test_results_and_a_users_files_do_not_make_the_code_dirty(tmp_path, monkeypa
     monkeypatch.setattr(provenance, "__file__", str(installed))  # in somebody else's repository
     installed.parent.mkdir(parents=True)
     assert provenance.git_state() == {"git_sha": None, "git_dirty": None}
+
+
+def test_a_folder_without_git_has_no_commit_whether_or_not_git_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "reproductions" / "provenance.py"))
+    for path in (os.environ["PATH"], str(tmp_path)):
+        monkeypatch.setenv("PATH", path)
+        assert provenance.git_state() == {"git_sha": None, "git_dirty": None}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"git_sha": "a", "resumed_at": [], "device": "cpu"}'])
