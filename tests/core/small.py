@@ -52,16 +52,16 @@ def make_tokenizer():
     return BertTokenizerFast(vocab={word: index for index, word in enumerate([*SPECIAL, *WORDS])})
 
 
-def encoded_samples(lengths, seed=0, segments=False):
+def encoded_samples(lengths, seed=0):
     """Random token ids of the given lengths."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(len(SPECIAL), len(SPECIAL) + len(WORDS), sum(lengths)).astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Encoded(ids, rng.integers(0, 2, len(ids)).astype(np.int8) if segments else None, offsets)
+    return Encoded(ids, None, offsets)
 
 
-def varied(samples=150, seed=0, longest=LONGEST):
-    return encoded_samples(np.random.default_rng(seed).integers(2, longest + 1, samples), seed)
+def varied(samples):
+    return encoded_samples(np.random.default_rng(0).integers(2, LONGEST + 1, samples))
 
 
 def texts_of(samples, seed=0):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import shtab
 
-from fastbert_core import classifier, cli, predicting, show
+from fastbert_core import classifier, cli, commands, predicting, show
 from fastbert_core.model_card import model_card
 from fastbert_core.operating_points import load_points
 
@@ -42,6 +42,8 @@ def trained(tmp_path_factory):
     """A folder with a CSV and the model that `fastbert train` made of it."""
     folder = tmp_path_factory.mktemp("stranger")
     write_reviews(folder / "reviews.csv")
+    (folder / "texts.txt").write_text("a great lovely film\nthe dull awful plot\n")
+    (folder / "unlabelled.csv").write_text("review,sentiment\na lovely film,\nthe dull plot,\n")
     assert cli.main(["train", str(folder / "reviews.csv"), "--out", str(folder / "model"), *QUICK]) == 0
     own = shutil.ignore_patterns("training.json", "operating_points.json", "README.md")
     shutil.copytree(folder / "model", folder / "suite", ignore=own)  # as the suite makes models
@@ -80,7 +82,6 @@ def test_from_a_csv_to_predictions(trained, capsys):
     assert list(entropy)[:3] == ["rule", "2x", "2x_lost_interval"]
 
     texts = trained / "texts.txt"
-    texts.write_text("a great lovely film\nthe dull awful plot\n")
     code, out, err = run(capsys, "predict", model, texts, "--speedup", "1.5", "--probabilities")
     lines = [json.loads(line) for line in out.splitlines()]
     assert (code, [line["label"] for line in lines]) == (0, ["positive", "negative"])
@@ -103,6 +104,12 @@ def test_from_a_csv_to_predictions(trained, capsys):
     assert after["rows"] == 240 != json.loads(before)["rows"]
     assert "2x faster" in out
     assert "240 the thresholds" in (model / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"^fastest precision on this machine: \w+, [\d.]+ times fp32, with its label", err, re.MULTILINE)
+    assert (model / "precisions.json").is_file()
+    assert run(capsys, "predict", model, texts, "--speed", "0.5", "--precision", "fastest")[0] == 0
+
+    code, out, _ = run(capsys, "calibrate", model, "--texts", trained / "new.csv", "--seconds", "--json")
+    assert (code, {row["unit"] for row in json.loads(out)}) == (0, {"seconds"})
 
 
 def test_the_card_names_data_and_points_and_its_python_runs(trained, monkeypatch, capsys):
@@ -135,6 +142,7 @@ FAULTS = [
     (["train", "reviews.csv", "--out", "m", "--training", "pkd", *QUICK], "training: found 'pkd'"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--training", "imitation"], "without a classifier"),
     (["train", "reviews.csv", "--out", "m", "--backbone", "model"], "model: found a trained FastBERT, expected an"),
+    (["evaluate", "model", "unlabelled.csv"], "unlabelled.csv: found no labels, expected some to evaluate by"),
     (["evaluate", "model", "texts.txt"], r"texts.txt: found .*, expected one that holds the class, such as label$"),
     (["calibrate", "model", "--texts", "reviews.csv"], "reviews.csv: found the rows that the model was trained on"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--test", "reviews.csv"], "whose texts stand in test too"),
@@ -146,7 +154,6 @@ FAULTS = [
     (["train", "reviews.csv", "--out", "m", *QUICK, "--epochs", "0"], "--epochs: found '0', expected a whole number"),
     (["train", "reviews.csv", "--out", "m", *QUICK, "--seed", "-1"], "seed: found -1, expected an integer from 0"),
     (["train", "reviews.csv", "--out", "suite", *QUICK], "suite: found a model without training.json, not made by"),
-    (["train", "reviews.csv", "--out", "m", "--backbone", "mimilm"], "did you mean 'minilm'"),
     (["train", "reviews.csv", "--out", ".", *QUICK], r"\.: found the current folder"),
     (
         ["train", "reuters-r8", "--out", "m", "--test", "reviews.csv"],
@@ -191,6 +198,36 @@ def test_a_model_without_a_record_is_told_by_its_configuration(trained, capsys):
     assert (third, last[:19]) == ("no training.json, which would say where it came from", "no operating points")
     told = json.loads(run(capsys, "show", trained / "suite", "--json")[1])
     assert told["parameters"] == int(re.search(r"([\d,]+) parameters", second)[1].replace(",", ""))
+
+
+def test_a_model_without_operating_points_is_evaluated_whole(trained, capsys):
+    code, out, _ = run(capsys, "evaluate", trained / "suite", trained / "reviews.csv")
+    assert code == 0
+    assert re.match(r"220 rows; .*\n.*% sure on average\n\npoint .*\nfull model .*\n\nclass .*\nneg.*\npositive ", out)
+    assert out.endswith(f"\nno operating points; next: fastbert calibrate {trained / 'suite'} --texts FILE\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "batch_size"),
+    [
+        ([], {"max_disagreement": 0.01}, None),
+        (["--budget", "2.5", "--batch-size", "8"], {"budget": 2.5}, 8),
+        (["--layers-per-second", "600", "--batch-size", "1"], {"layers_per_second": 600.0}, 1),
+    ],
+)
+def test_predict_asks_for_what_its_options_say(trained, words, wanted, batch_size, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(predicting, "predict", lambda engine, texts, *rest: asked.append((rest[0], rest[2])))
+    assert run(capsys, "predict", trained / "model", "texts.txt", *words)[0] == 0
+    assert asked == [(wanted, batch_size)]
+
+
+def test_train_hands_its_options_on_and_prints_the_record(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(classifier, "train_classifier", lambda **given: asked.append(given) or {"folder": "m"})
+    code, out, _ = run(capsys, "train", "reviews.csv", "--out", "m", "--replace", "--epochs", "2", "--json")
+    assert (code, json.loads(out)) == (0, {"folder": "m"})
+    assert asked == [{"data": "reviews.csv", "out": Path("m"), "replace": True, "epochs": 2, "device": "auto"}]
 
 
 @pytest.mark.parametrize(
@@ -326,8 +363,20 @@ print(heavy, file=sys.stderr)
     assert "fastbert 0." in done.stdout
 
 
+@pytest.mark.parametrize("what", commands.LISTS)
+def test_every_list_names_each_thing_once(what, capsys):
+    code, out, _ = run(capsys, "list", what, "--json")
+    names = [next(iter(row.values())) for row in json.loads(out)]
+    assert code == 0
+    assert len(set(names)) == len(names) > 1
+    code, out, _ = run(capsys, "list", what)
+    assert (code, [line.split()[0] for line in out.splitlines()[1:]]) == (0, names)
+
+
 def test_a_killed_training_goes_on_and_leaves_nothing_hidden(trained, monkeypatch, capsys):
-    words = ["train", str(trained / "reviews.csv"), "--out", str(trained / "again"), *QUICK]
+    again = shutil.copytree(trained / "model", trained / "again")
+    (again / "old").touch()
+    words = ["train", str(trained / "reviews.csv"), "--out", str(again), "--replace", *QUICK]
     train, seen = classifier.train, []
 
     def dying(model, stage, *rest):
@@ -338,10 +387,10 @@ def test_a_killed_training_goes_on_and_leaves_nothing_hidden(trained, monkeypatc
 
     monkeypatch.setattr(classifier, "train", dying)
     assert cli.main(words) == 130
-    assert not (trained / "again").exists()
+    assert (again / "old").is_file()  # what stood there stands until the new model is whole
     assert "error: interrupted; the same command goes on from the last checkpoint" in capsys.readouterr().err
     assert cli.main(words) == 0
-    again = trained / "again"
+    assert not (again / "old").exists()
     last = capsys.readouterr().out.splitlines()[-1]  # too few rows for 1%, which would never exit
     assert last == f"model in {again}; next: fastbert predict {again} FILE --speedup 2"
     code, out, _ = run(capsys, "predict", again, trained / "reviews.csv", *last.split()[-2:])

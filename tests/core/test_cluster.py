@@ -5,6 +5,7 @@ import platform
 import socket
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -43,6 +44,19 @@ def test_options_of_a_cluster_need_one(option, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--out", "o", "--budget", "2"], "--budget: found it with --cluster, expected one stream, which"),
+        (["--out", "o", "--layers-per-second", "9"], "--layers-per-second: found it with --cluster, expected one"),
+        (["--speed", "0.5"], "--cluster: found no --out, expected the folder that gets the results"),
+    ],
+)
+def test_a_cluster_writes_to_a_folder_and_holds_no_stream(more, told, tmp_path, capsys):
+    assert cli.main(["predict", str(tmp_path), "texts.txt", "--cluster", "auto", *more]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {told}")
+
+
+@pytest.mark.parametrize(
     ("precision", "told"),
     [
         ("auto", "--precision: found auto with --cluster, expected the same one for all of its machines"),
@@ -62,7 +76,9 @@ def test_what_is_no_address(address, no_ray_needed):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "no-such-host.invalid:6379"])
-def test_an_address_that_does_not_answer_is_told_in_seconds(address, no_ray_needed):
+def test_an_address_that_does_not_answer_is_told_in_seconds(address, no_ray_needed, monkeypatch):
+    of_numbers = partial(socket.getaddrinfo, flags=socket.AI_NUMERICHOST)  # which asks no name server
+    monkeypatch.setattr(socket, "getaddrinfo", of_numbers)
     begun = time.monotonic()
     told = rf"--cluster: {address} does not answer \(.*\), expected the address of a Ray"
     with pytest.raises(InputError, match=told):

@@ -34,8 +34,8 @@ CASES = [  # BERT-base, eager, 128 tokens: table 1, in tests/reproductions/test_
 each_case = pytest.mark.parametrize(("shape", "tokens", "classes", "attention"), CASES)
 
 
-def ids(tokens: int, device: str = "meta") -> torch.Tensor:
-    return torch.zeros(1, tokens, dtype=torch.long, device=device)
+def ids(tokens: int) -> torch.Tensor:
+    return torch.zeros(1, tokens, dtype=torch.long, device="meta")
 
 
 def executed(counts: dict, shape: EncoderShape) -> list[int]:

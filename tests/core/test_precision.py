@@ -1,9 +1,19 @@
+import os
+
 import pytest
 import torch
 
 from fastbert_core import precision
 from fastbert_core.errors import InputError
-from fastbert_core.precision import instruction_set, resolve_device, resolve_precision
+from fastbert_core.precision import (
+    BF16_UNITS,
+    INT8_UNITS,
+    instruction_set,
+    multiplies_bf16,
+    multiplies_int8,
+    resolve_device,
+    resolve_precision,
+)
 
 CPU = torch.device("cpu")
 
@@ -15,6 +25,24 @@ def test_auto_is_what_the_device_multiplies_in_hardware(monkeypatch, multiplies,
     assert [resolve_precision(name, CPU) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
     with pytest.raises(InputError, match="precision: found 'fp8', expected one of auto, fp32, bf16"):
         resolve_precision("fp8", CPU)
+
+
+@pytest.mark.skipif(bool(os.environ.get("FASTBERT_TEST_AUTO")), reason="an answer for the tests stands in its place")
+@pytest.mark.parametrize(
+    ("unit", "bf16", "int8"),
+    [
+        ("amx_bf16", True, False),
+        ("avx512_bf16", True, False),
+        ("amx_int8", False, True),
+        ("avx512_vnni", False, True),
+        ("avx_vnni", False, True),
+        ("avx2", False, False),
+    ],
+)
+def test_what_a_processor_multiplies_in_hardware(monkeypatch, unit, bf16, int8):
+    units = dict.fromkeys((*BF16_UNITS, *INT8_UNITS), False) | {unit: True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    assert (multiplies_bf16(CPU), multiplies_int8()) == (bf16, int8)
 
 
 def test_a_gpu_has_a_number_and_is_there(monkeypatch):

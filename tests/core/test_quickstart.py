@@ -70,6 +70,12 @@ def test_its_commands_run_in_their_order(folder, monkeypatch, capfd):
             assert len(rows) == len((folder / "new.txt").read_text().splitlines())
             example = json.loads(re.search(r"^    (\{.*\})$", PAGE, re.MULTILINE)[1])
             assert list(rows[0]) == list(example)
+        if words[0] == "evaluate":
+            assert re.match(r"\d+ rows; the commonest class is \d+\.\d\d% of them\n", said)
+            headings = [row.split() for row in said.splitlines()]
+            assert re.search(r"^point .*", PAGE, re.MULTILINE)[0].split() in headings
+            assert ["class", "rows", "predicted"] in [heading[:3] for heading in headings]
+            assert ("--rules" in words) == (["rule", "2x"] in [heading[:2] for heading in headings])
         ran.append(words[0])
     assert ran == ["train", "predict", "train", "evaluate", "show", "evaluate", "calibrate", "train"]
     imitated = json.loads((folder / "model-of-mine" / "training.json").read_text())

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 import uvicorn
 
 from fastbert_core import cli, serving
@@ -129,12 +130,13 @@ def test_health_metrics_and_docs(server):
     assert counted(server.port, 'fastbert_texts_total{exit_layer="1"}') == 2
     assert counted(server.port, "fastbert_rows_total") == 2
     assert counted(server.port, "fastbert_batches_total") in (1, 2)
-    assert counted(server.port, "fastbert_busy_seconds_total") >= 0  # the last ones are added after the answer
     assert counted(server.port, "fastbert_request_seconds_count") == 2
     assert counted(server.port, "fastbert_under_way") == 0
     _, about, _ = ask(server.port, path="/openapi.json")
     assert "max_disagreement" in json.dumps(about["paths"]["/predict"]["post"]["requestBody"])
-    server.engine.close()
+    assert ask(server.port, path="/docs")[0] == 200
+    server.engine.close()  # the seconds of the last batch are added after its answer
+    assert counted(server.port, "fastbert_busy_seconds_total") > 0
     assert ask(server.port, path="/health")[0] == 503
     assert ask(server.port, {"text": "word1"})[0] == 503
 
@@ -208,12 +210,40 @@ def test_a_full_queue_is_429_and_says_when_to_come_again(server, monkeypatch):
 def test_a_deadline_is_504(server, monkeypatch):
     gate = Gate(server.engine.model, monkeypatch)
     with ThreadPoolExecutor(1) as pool:
-        hasty = pool.submit(ask, server.port, {"text": "word1", "speed": 0, "deadline": 0.1})
+        server.engine.submit("word1", 0)
         gate.reached()
+        hasty = pool.submit(ask, server.port, {"text": "word1", "speed": 0, "deadline": 0.1})
+        while server.engine.online.under_way < 2:
+            time.sleep(0.001)
         time.sleep(0.15)
         gate.pass_all()
         status, content, _ = hasty.result(TIMEOUT)
     assert (status, content) == (504, {"error": "the deadline passed before the request had an answer"})
+
+
+def test_a_request_waits_no_longer_than_the_server_does(model, tokenizer, monkeypatch):
+    gate = Gate(model, monkeypatch)
+    with Engine(model, tokenizer) as engine, ThreadPoolExecutor(2) as pool:
+        server = Server(engine, Limits({"speed": 0.0}, deadline=0.1))
+        engine.submit("word1", 0)
+        gate.reached()
+        asked = [pool.submit(ask, server.port, {"text": "word1"} | more) for more in ({}, {"deadline": 60})]
+        while engine.online.under_way < 3:
+            time.sleep(0.001)
+        time.sleep(0.15)
+        gate.pass_all()
+        assert [each.result(TIMEOUT)[0] for each in asked] == [504, 504]
+        server.close()
+
+
+def test_probabilities_that_are_not_finite_are_500(tokenizer):
+    model = make_model().eval()
+    with torch.no_grad():
+        model.backbone.embeddings.word_embeddings.weight[tokenizer.vocab["word9"]] = torch.nan
+    for server in serve(model, tokenizer):
+        status, content, _ = ask(server.port, {"text": "word9"})
+        assert (status, content) == (500, {"error": "layer 1: the probabilities are not finite"})
+        assert ask(server.port, {"text": "word1"})[0] == 200
 
 
 def test_a_client_that_hangs_up_costs_no_further_layer(server, monkeypatch):
@@ -298,13 +328,16 @@ def folder(model, tokenizer, tmp_path_factory):
     return folder
 
 
-def test_the_text_that_is_tried_at_start_is_not_counted(folder, monkeypatch):
-    counts = []
+def test_the_text_that_is_tried_at_start_is_not_counted_and_the_options_are_the_limits(folder, monkeypatch):
+    served = []
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(serving, "application", lambda engine, _: counts.append(engine.online.counts))
+    monkeypatch.setattr(serving, "application", lambda engine, limits: served.append((engine.online, limits)))
     monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
-    assert cli.main(["serve", str(folder), "--port", "0", "--speed", "0"]) == 0
-    assert [(each.batches, each.rows, each.busy_seconds) for each in counts] == [(0, 0, 0)]
+    words = ["--queue", "5", "--max-bytes", "7", "--deadline", "3"]
+    assert cli.main(["serve", str(folder), "--port", "0", "--speed", "0", *words]) == 0
+    ((online, limits),) = served
+    assert (online.counts.batches, online.counts.rows, online.counts.busy_seconds) == (0, 0, 0)
+    assert (online.most, limits) == (5, Limits({"speed": 0.0}, max_bytes=7, deadline=3.0))
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,10 @@ def make_model(name):
     return small.make_model(classes=CLASSES[name], std=std, of_type=of_type).eval()
 
 
-def samples_for(name, count=40):
+def samples_for(name):
     """Random token ids, of sentences with words of one to three tokens, some of which are cut."""
     random = np.random.default_rng(5)
-    lengths = random.integers(4, LONGEST + 1, count)
+    lengths = random.integers(4, LONGEST + 1, 40)
     encoded = encoded_samples(lengths, 5)
     if name != "sequence-labelling":
         return encoded

@@ -30,15 +30,6 @@ def test_only_shopping_review_has_positive_first():
     assert set(polar.values()) == {("negative", "positive")}
 
 
-def test_hub_sources_name_only_known_classes():
-    for task in PAPER_TASKS.values():
-        if task.hub is not None:
-            classes = task.hub.classes or task.classes
-            assert set(task.hub.names.values()) <= set(classes), task.name
-            assert len(classes) == len(task.classes)
-            assert len(task.hub.texts) == 2 if task.pair else task.hub.texts
-
-
 # What else is read, and how, tests/fuzz/test_task_files.py holds against a second reading.
 TOML = """
 name = "mine"
@@ -48,6 +39,7 @@ train = "train.tsv"
 dev = "sub/dev.tsv.gz"
 test = "/absolute/test.tsv"
 """
+REGRESSION = TOML.replace('labels = ["no", "yes"]', 'type = "regression"')
 
 
 def write(folder, text):
@@ -60,6 +52,11 @@ def test_a_task_file_says_how_it_is_trained(tmp_path):
     said = {"epochs": 4, "rate": 3e-5, "student_epochs": 6, "batch_size": 16, "max_tokens": 64, "seed": 0}
     lines = "".join(f"{name} = {value}\n" for name, value in said.items())
     assert read_task_file(write(tmp_path, TOML + lines)).settings == said
+
+
+def test_a_regression_has_scores_in_the_place_of_labels(tmp_path):
+    task = read_task_file(write(tmp_path, REGRESSION + "scores = [0, 5]\n")).task
+    assert (task.type, task.scores, task.classes) == ("regression", (0, 5), ("score",))
 
 
 def test_task_file_backbone_is_a_folder_beside_it_or_a_hub_id(tmp_path):
@@ -122,6 +119,13 @@ def test_a_task_file_may_begin_with_a_byte_order_mark(tmp_path):
         (TOML.replace('"en"', '"de"'), "language 'de'"),
         (TOML + 'pair = "yes"\n', "pair is 'yes', expected a bool"),
         (TOML + "pair\n", "expected a TOML file"),
+        (TOML + 'type = "x"\n', "type is 'x', expected one of multi-label, regression, "),
+        (REGRESSION, "found no scores, expected scores in the place of labels with type regression"),
+        (TOML + 'type = "regression"\nscores = [0, 5]\n', "found scores, expected scores in the place of labels"),
+        (TOML + 'type = "multi-label"\nscores = [0, 5]\n', "found scores, expected scores in the place of labels"),
+        (REGRESSION + "scores = [5, 0]\n", r"scores is \[5, 0\], expected the least and the largest score"),
+        (REGRESSION + "scores = [0, inf]\n", r"scores is \[0, inf\], expected the least and the largest score"),
+        (REGRESSION + "scores = [0, 1, 2]\n", r"scores is \[0, 1, 2\], expected the least and the largest score"),
         (b"name = '\xff'", "expected a TOML file"),
         ("name = " + "[" * 100_000, "expected a TOML file"),
     ],

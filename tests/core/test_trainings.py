@@ -23,15 +23,15 @@ PARTS = ("backbone", "teacher", "students")
 ROOT = Path(__file__).parents[2]
 
 
-def samples_of(number=24):
-    encoded = encoded_samples(list(np.random.default_rng(1).integers(2, 9, number)))
+def learnable():
+    encoded = encoded_samples(list(np.random.default_rng(1).integers(2, 9, 24)))
     ids = np.array([encoded.ids[start] for start in encoded.offsets[:-1]])
     labels = (ids % len(CLASSES)).astype(np.int64)
     soft = np.eye(len(CLASSES), dtype=np.float32)[labels] * 0.7 + 0.1
     return Samples(encoded, labels, soft)
 
 
-SAMPLES = samples_of()
+SAMPLES = learnable()
 
 
 def is_shallow(name):
