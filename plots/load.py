@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from plots.page import finish, sheet
 from plots.style import GREY, WAYS
@@ -31,8 +32,10 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
                 panel.plot(line["rate"], line[column], label=label, **form)
         panel.set_xscale("log")
         panel.set_yscale("log")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set(major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator(), major_formatter="{x:g}")
         place = kind if device == "cuda" else f"{kind}, {device}"
-        panel.set_title(f"{task}, {place}, {precision}, {arrivals}")
+        panel.set_title(f"{task}:\n{place}, {precision}, {arrivals}")
     machines = "; ".join(sorted(set(rows["machine"])))
     note = (
         "Open-loop arrivals; latency from when a request was due. Objective: the best 99th percentile without exits. "

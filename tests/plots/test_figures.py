@@ -466,7 +466,7 @@ def test_each_way_of_serving_has_a_line_of_its_medians_and_one_of_its_99th_perce
     at = np.arange(len(rows)) + 1.0
     rows = rows.assign(p50_ms=at, p95_ms=100 + at, p99_ms=200 + at)
     for axes, arrivals in zip(load.draw({"load": rows}).axes, ("bursty", "poisson"), strict=True):
-        assert axes.get_title() == f"book-review, AVX2, cpu, fp32, {arrivals}"
+        assert axes.get_title() == f"book-review:\nAVX2, cpu, fp32, {arrivals}"
         assert {*lines(axes, "objective")[0][:, 1]} == {50}
         for way, label in labels.items():
             mine = rows[(rows["arrivals"] == arrivals) & (rows["way"] == way)].sort_values("rate")
