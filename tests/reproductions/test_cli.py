@@ -23,14 +23,14 @@ from fastbert_core.tracing import probabilities, scaled_probabilities
 from reproductions import cli, provenance
 from reproductions.execute import execute
 from reproductions.lock import locked
-from reproductions.plan import plan
+from reproductions.plan import is_done, plan
 from reproductions.run import run
 from reproductions.settings import check_trainings, lookup
 from reproductions.sources import Named
 from reproductions.store import find_runs, put_run
 from reproductions.tables import read_table
 from tests.core.small import assert_agrees
-from tests.factories import load_traces
+from tests.factories import change_run, load_traces
 from tests.fuzz.harness import contents
 from tests.reproductions.own_task import write_task_file
 
@@ -202,6 +202,17 @@ def test_replace_lets_a_run_take_the_place_of_another_and_publish_writes_the_pag
     assert own[8].row["run_id"] == job.run_id
     seventh, eighth = ([*own[seed].traces()] for seed in (7, 8))
     assert len(eighth) < len(seventh), "epochs of a further seed are not committed"
+
+
+@pytest.mark.smoke
+def test_a_seed_that_learnt_from_other_rows_than_those_there_is_refused_unless_they_may_go(seeded):
+    results, job, _ = seeded
+    assert not is_done(job, find_runs(results), replace=False)
+    key = {"task": "dbpedia", "backbone": "random-bert-12x32", "training": "self-distillation"}
+    change_run(results, {"train_rows": ROWS - 1}, **key)
+    with pytest.raises(InputError, match="train_rows"):
+        is_done(job, find_runs(results), replace=False)
+    assert not is_done(job, find_runs(results), replace=True)
 
 
 @pytest.mark.smoke
