@@ -37,8 +37,8 @@ from reproductions.tables import read_table, write_or_remove, write_tables
 USUAL = TIERS[:2]
 COMMITTED = ("standard", "packaged")  # profiles, beside the counts of results/paper
 EXPECTED = Path(__file__).parent / "expected.csv"
-GRID = "grid.csv"
-UNTRACED = {GRID, "table1.csv"}  # what no trace gives: trainings that left none, and counts, of results/paper
+GRID = "grid.csv"  # the one table that no trace gives
+COUNTS = Path("paper", "table1.csv")  # which `counted` makes again, and which may lie beside a profile's tables
 FURTHER = {  # what commands beside `measure` make of traces, by the table that tells they were called: how, and which
     "leaderboard": (rules.measured, ("exit_rules", "leaderboard")),
     "budget": (budget.measured, ("budget", "guarantees", "streams", "layer_guarantees")),
@@ -106,7 +106,7 @@ def counted(results_dir: Path) -> Iterator[Finding]:
     """A finding for each table of FLOPs, counted again."""
     with tempfile.TemporaryDirectory() as temporary:
         path = flops.write_paper(Path(temporary))
-        yield same_files(("exact", "", ""), f"paper/{path.name}", results_dir / "paper" / path.name, path)
+        yield same_files(("exact", "", ""), COUNTS.as_posix(), results_dir / COUNTS, path)
 
 
 def parts(folder: Path) -> list[Callable[[Path], Iterable[Finding]]]:
@@ -124,7 +124,8 @@ def remeasured(folder: Path) -> Iterator[Finding]:
         except InputError as error:
             yield held(("exact", "", folder.name), "measured from the traces", "everything", str(error))
             return
-        names = {path.name for side in (folder, made) for path in side.glob("[!.]*") if path.is_file()} - UNTRACED
+        names = {path.name for side in (folder, made) for path in side.glob("[!.]*") if path.is_file()} - {GRID}
+        names -= {COUNTS.name} if folder.name == COUNTS.parent.name else set()
         names -= {f"{table}.csv" for name, (_, tables) in FURTHER.items() if f"{name}.csv" in names for table in tables}
         yield from made_again(folder, made, names)
 

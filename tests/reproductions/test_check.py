@@ -139,7 +139,9 @@ def test_what_no_trace_gives_is_not_asked_of_the_traces(copy, gate):
     (copy / "table1.csv").write_text("unit\n")
     (copy / "notes.txt").write_text("mine\n")
     code, failed = gate(copy)
-    assert (code, list(failed)) == (1, ["notes.txt"])
+    assert (code, {*failed}) == (1, {"notes.txt", "table1.csv"})
+    findings = [*check.remeasured(copy.rename(copy.with_name("paper")))]
+    assert [finding.metric for finding in findings if finding.ok != "yes"] == ["notes.txt"]
 
 
 def test_a_table_that_the_traces_no_longer_allow_is_named(copy, gate):
