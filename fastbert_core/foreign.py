@@ -88,7 +88,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     if not is_zipfile(path):
         raise InputError(f"{path}: found {'another kind of file' if path.is_file() else 'no such file'}, {expected}")
     with refused(f"{path}: found ", f", {expected}"), np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        return {name: np.asarray(file[name]) for name in file.files}  # what is no .npy comes as bytes
 
 
 def _kind(array: np.ndarray) -> str:

@@ -46,11 +46,14 @@ def freed_memory_kept() -> Iterator[Callable[[], None]]:
 
 
 def available(system: Path = Path("/")) -> int:
-    """Bytes of memory that Linux can give out without swapping, no more than a container's limit."""
+    """Bytes of memory that Linux can give out without swapping, no more than is left of a container's limit."""
     found = re.search(r"^MemAvailable: *(\d+) kB", (system / "proc/meminfo").read_text(), re.MULTILINE)
-    limit = system / "sys/fs/cgroup/memory.max"
-    limits = re.findall(r"\d+", limit.read_text()) if limit.is_file() else []
-    return min([1024 * int(found[1]), *map(int, limits)])
+    free, group = 1024 * int(found[1]), system / "sys/fs/cgroup"
+    limit = group / "memory.max"
+    if limit.is_file() and (most := limit.read_text().strip()) != "max":
+        cached = re.search(r"^inactive_file (\d+)", (group / "memory.stat").read_text(), re.MULTILINE)
+        free = min(free, int(most) - int((group / "memory.current").read_text()) + int(cached[1]))
+    return free
 
 
 def _set(libc: ctypes.CDLL, options: dict[int, int]) -> None:

@@ -222,5 +222,9 @@ def load_points(path: Path) -> OperatingPoints:
     curve = {len(found.thresholds), len(found.speedups), len(found.layers)}
     if len(found.lost) != len(GRID) or len(curve) != 1 or not found.thresholds:
         raise InputError(f"{path}: found curves of other lengths, expected {expected}")
+    numbers = (*found.thresholds, *found.speedups, *found.layers, *found.first, *found.lost)
+    for number in (*numbers, found.rows, found.labelled, found.max_tokens, found.full_accuracy or 0):
+        if not isinstance(number, int | float):
+            raise InputError(f"{path}: found {number!r} for a number, expected {expected}")
     check_weights(path, found.model_sha256, remedy)
     return found

@@ -34,10 +34,11 @@ def of_python(data: Any) -> dict[str, Records]:
 
 
 def _plain(row: Any) -> Any:
-    """A row whose arrays are lists, and whose numbers are Python's."""
+    """A row whose arrays are lists, whose numbers are Python's, and where nothing is None."""
     if not isinstance(row, Mapping):
         return row
-    return {name: cell.tolist() if hasattr(cell, "tolist") else cell for name, cell in row.items()}
+    plain = {name: cell.tolist() if hasattr(cell, "tolist") else cell for name, cell in row.items()}
+    return {name: None if type(cell).__name__ == "NAType" else cell for name, cell in plain.items()}  # pandas' NA
 
 
 def _is_dataset(data: Any) -> bool:

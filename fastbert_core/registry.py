@@ -13,8 +13,9 @@ T = TypeVar("T")
 
 def look_up(kind: str, name: str, things: Mapping[str, T]) -> T:
     """The one of `things` called `name`. Raises InputError, which suggests the nearest, if there is none."""
-    if name not in things:
-        raise InputError(f"{kind}: found {name!r}, expected one of {', '.join(things)}{did_you_mean(name, things)}")
+    if not isinstance(name, str) or name not in things:
+        near = did_you_mean(str(name), things)
+        raise InputError(f"{kind}: found {name!r}, expected one of {', '.join(things)}{near}")
     return things[name]
 
 

@@ -18,13 +18,13 @@ from reproductions.statistics import Interval, accuracy_interval, holm, paired_i
 def select(traces: Sequence[Trace], task: str, training: str = SELF_DISTILLATION, split: str = "test") -> list[Trace]:
     """The traces of one trained model, by seed; epoch traces are left out.
 
-    Raises InputError if the seeds were trained on another encoder or for other classes: no average is of both.
+    Raises InputError if the seeds were trained on different encoders or for different classes: no average is of both.
     """
     wanted = {"task": task, "training": training, "split": split, "epoch": None}
     found = [t for t in traces if all(t.metadata.get(name) == want for name, want in wanted.items())]
     found.sort(key=lambda trace: trace.metadata["seed"])
     for trace in found[1:]:
-        if any(trace.metadata.get(name) != found[0].metadata.get(name) for name in ("encoder", "classes")):
+        if any(trace.metadata.get(name) != found[0].metadata.get(name) for name in ("backbone", "encoder", "classes")):
             raise InputError(f"{describe(trace)}: found another encoder or classes than in the {describe(found[0])}")
     return found
 

@@ -62,7 +62,7 @@ class Regression(TaskType):
         return np.isfinite(labels)
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
-        """By fifths of the range."""
+        """By fifths of the range; its end is a stratum of its own."""
         return np.where(np.isfinite(labels), np.floor(5 * np.nan_to_num(labels)), -1).astype(np.int64)
 
     def activate(self, logits: "Tensor") -> "Tensor":

@@ -1,5 +1,7 @@
 """Traces of other models: what is read, and every way in which a file may not fit."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -90,3 +92,7 @@ def test_what_is_no_npz(tmp_path):
     for name, found in (("a", "another kind of file"), ("b", "another kind of file"), ("missing", "no such file")):
         with pytest.raises(InputError, match=f"{name}.npz: found {found}, expected an npz file of arrays"):
             load_foreign(tmp_path / f"{name}.npz")
+    with zipfile.ZipFile(written(tmp_path, "c.npz", labels=None), "a") as archive:
+        archive.writestr("labels", "0 1 0 1")
+    with pytest.raises(InputError, match=r"c\.npz: found labels of type \|S7 and shape \[\], expected integers"):
+        load_foreign(tmp_path / "c.npz")

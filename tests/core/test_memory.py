@@ -58,14 +58,16 @@ def test_holes_go_back_once_others_have_taken_the_memory():
     assert scarce < SIZE // 4
 
 
-def test_the_memory_that_can_be_had_is_no_more_than_a_containers(tmp_path):
+def test_the_memory_that_can_be_had_is_no_more_than_is_left_of_a_containers(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "meminfo").write_text("MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    8 kB\n")
     assert available(tmp_path) == 8 * 1024
-    limit = tmp_path / "sys" / "fs" / "cgroup" / "memory.max"
-    limit.parent.mkdir(parents=True)
-    for text, expected in (("max\n", 8 * 1024), ("99999\n", 8 * 1024), ("4096\n", 4096)):
-        limit.write_text(text)
+    group = tmp_path / "sys" / "fs" / "cgroup"
+    group.mkdir(parents=True)
+    (group / "memory.current").write_text("3000\n")
+    (group / "memory.stat").write_text("file 2500\ninactive_file 1000\n")  # cached, and given up when asked for
+    for text, expected in (("max\n", 8 * 1024), ("99999\n", 8 * 1024), ("4096\n", 2096)):
+        (group / "memory.max").write_text(text)
         assert available(tmp_path) == expected
 
 

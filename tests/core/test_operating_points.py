@@ -123,8 +123,14 @@ def test_they_come_back_whole_and_of_no_other_model(points, tmp_path):
     with pytest.raises(InputError, match=r"found it beside weights \w{12}, .*`fastbert calibrate"):
         load_points(path)
     whole = path.read_text()
-    short = json.dumps(json.loads(whole) | {"lost": [1]})
-    cases = (whole[:-20], "no JSON"), ("[]", "a JSON list"), ("{}", "no 'points'"), (short, "curves of other lengths")
+    cases = [(whole[:-20], "no JSON"), ("[]", "a JSON list"), ("{}", "no 'points'")]
+    for name, value, found in (
+        ("lost", [1], "curves of other lengths"),
+        ("rows", "2000", "'2000' for a number"),
+        ("max_tokens", None, "None for a number"),
+        ("speedups", [None] * len(points.speedups), "None for a number"),
+    ):
+        cases.append((json.dumps(json.loads(whole) | {name: value}), found))
     for damaged, found in cases:
         path.write_text(damaged)
         with pytest.raises(InputError, match=rf"operating_points\.json: found {found}.*expected .*fastbert calibrate"):

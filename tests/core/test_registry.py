@@ -30,6 +30,9 @@ def test_an_unknown_name_is_told_the_nearest(registry, found, meant):
         registry["xyz"]
     assert "did you mean" not in str(error.value)
     assert "xyz" not in registry
+    for name in (["entropy"], 5, None):
+        with pytest.raises(InputError, match="expected one of"):
+            registry[name]
 
 
 def test_a_backbone_that_nobody_has_is_told_the_nearest(monkeypatch, tmp_path):

@@ -1,5 +1,7 @@
 """The report: the page shows what the tables and traces hold, needs nothing else, and escapes what it shows."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,6 +68,21 @@ def test_several_seeds_are_added_up(report, tmp_path):
     assert (model["samples"], model["seeds"]) == (40, ["7", "8"])
     np.testing.assert_allclose(100 * np.array(model["right"]) / 40, rows["accuracy"], atol=0.005001)
     np.testing.assert_allclose(np.array(model["exits"]) @ np.arange(1, 13) / 40, rows["mean_layers"], atol=0.000501)
+
+
+def test_a_task_of_many_labels_has_a_slider_without_what_is_lost(report, tmp_path):
+    many = make_trace(20, classes=3, task="moods")
+    of = many.metadata | {"task_type": "multi-label", "metrics": ["micro-f1"]}
+    labels = (many.probabilities[:, -1] > 0.4).astype(np.int64)
+    folder = store(
+        tmp_path / "types" / "standard", [make_trace(20), dataclasses.replace(many, labels=labels, metadata=of)]
+    )
+    measure(folder)
+    code, page, errors = report(results_dir=folder.parent)
+    assert (code, errors) == (0, [])
+    (model,) = page.models("moods")
+    assert model["lost"] is None
+    assert page.models()[0]["lost"] is not None
 
 
 def test_the_speed_chosen_on_dev_is_marked_for_the_model_it_was_chosen_for(page, measured):

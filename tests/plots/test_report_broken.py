@@ -1,5 +1,7 @@
 """The report of results that are not in order: a broken file costs its own part alone, and is named."""
 
+import json
+
 import pytest
 
 from plots.report import cli
@@ -47,8 +49,14 @@ def test_without_runs_the_page_says_so_once(report, results):
     assert page.sources == []
 
 
-def test_a_missing_trace_costs_its_own_slider(report, results):
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_missing_trace_costs_its_own_slider(report, results, listed):
     trace_file(results, training="labels").unlink()
+    if not listed:
+        record = trace_file(results, "run.json", training="labels")
+        run = json.loads(record.read_text())
+        del run["traces"]["test.npz"]
+        record.write_text(json.dumps(run))
     code, page, (line,) = report()
     assert code == 1
     assert line.startswith("error: not shown: slider of book-review, FastBERT without self-distillation: ")

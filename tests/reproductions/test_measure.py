@@ -5,6 +5,7 @@ import pytest
 
 from fastbert_core.errors import InputError
 from reproductions.columns import TABLES
+from reproductions.compare import select
 from reproductions.measure import measure
 from reproductions.tables import read_table, table_path
 from tests.factories import BERT, change_run, make_task, make_trace, store, trace_file
@@ -116,6 +117,15 @@ def test_bad_input_writes_nothing(tmp_path):
     with pytest.raises(InputError, match=r"test\.npz: no such trace, which run\.json lists"):
         measure(tmp_path)
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["runs.csv"]
+
+
+def test_models_of_two_encoders_of_one_shape_make_no_average():
+    mine, other = make_trace(30, training="labels"), make_trace(30, training="labels", seed=8)
+    other.metadata["backbone"] = "another"
+    with pytest.raises(
+        InputError, match=r"seed 8, test: found another encoder or classes than in the trace of .*seed 7"
+    ):
+        select([mine, other], "book-review", "labels")
 
 
 @pytest.mark.parametrize("change", [{"encoder": BERT | {"hidden": 384}}, {"classes": 3}])
