@@ -1,7 +1,7 @@
 """Timed predictions, and what belongs beside their seconds."""
 
 import statistics
-import time
+import timeit
 from collections.abc import Iterator
 from functools import partial
 
@@ -97,11 +97,7 @@ def fixed_cost_us(engine: Engine, subject: Subject) -> float:
     """
     encoded = subject.encoded
     one = Encoded(encoded.ids[:1], None if encoded.segments is None else encoded.segments[:1], np.array([0, 1]))
-    seconds = []
-    for _ in range(ONE_TOKEN_ROUNDS):
-        start = time.perf_counter()
-        engine.predict(one, 0.0, batch_size=1)
-        seconds.append(time.perf_counter() - start)
+    seconds = timeit.repeat(lambda: engine.predict(one, 0.0, batch_size=1), number=1, repeat=ONE_TOKEN_ROUNDS)
     return 1e6 * statistics.median(seconds) / engine.model.layers
 
 

@@ -4,7 +4,7 @@ import csv
 import os
 import statistics
 import tempfile
-import time
+import timeit
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from fastbert_core import encoder_folder, generated
 from fastbert_core.encoder_folder import load_tokenizer
 from fastbert_core.encoding import Encoded, encode
 from fastbert_core.errors import InputError
-from fastbert_core.exit_rules import exit_layers
+from fastbert_core.exit_rules import at_exit, exit_layers
 from fastbert_core.files import within
 from fastbert_core.flops import EncoderShape, paper_flops
 from fastbert_core.metrics import threshold_for_flops
@@ -90,22 +90,19 @@ class Subject:
 
     def trace_labels(self, speed: float) -> np.ndarray:
         """The labels that they leave with, int64 [texts]."""
-        return self.trace.predictions[np.arange(len(self.split)), self.trace_exits(speed) - 1]
+        return at_exit(self.trace.predictions, self.trace_exits(speed))
 
     @cache  # noqa: B019 - subjects live as long as the session
     def tokenisation_seconds(self, alone: bool) -> float:
         """Median seconds of three tokenisations of the texts, together or one by one."""
-        seconds = []
-        for _ in range(3):
-            start = time.perf_counter()
-            if alone:
-                for at in range(len(self.split)):
-                    one = self.split.take(np.array([at]))
-                    encode(self.tokenizer, one.texts, one.pairs, self.max_tokens)
-            else:
-                encode(self.tokenizer, self.split.texts, self.split.pairs, self.max_tokens)
-            seconds.append(time.perf_counter() - start)
-        return statistics.median(seconds)
+        parts = map(self.split.take, np.arange(len(self.split))[:, None]) if alone else [self.split]
+        parts = [(part.texts, part.pairs) for part in parts]
+
+        def tokenise() -> None:
+            for part in parts:
+                encode(self.tokenizer, *part, self.max_tokens)
+
+        return statistics.median(timeit.repeat(tokenise, number=1, repeat=3))
 
     def take(self, rows: np.ndarray) -> "Subject":
         """The same with the texts `rows` (int64) alone."""
@@ -125,7 +122,7 @@ def available(training: str = SELF_DISTILLATION) -> dict[str, Path]:
     for table in (place / profile / "runs.csv" for place in PLACES for profile in profiles):
         if table.is_file():
             with open(table, encoding="utf-8", newline="") as file:
-                own = [row for row in csv.DictReader(file) if row["training"] == training]
+                own = [row for row in csv.DictReader(file) if row.get("training") == training]
                 rows += sorted(own, key=lambda row: -int(row["seed"]))
     found = [(_name(row), within(runs_folder(), row["run_id"], "model")) for row in rows]
     return {name: folder for name, folder in found if folder.is_dir()}
@@ -159,7 +156,12 @@ def asked(names: list[str]) -> list[str]:
 
 def load(name: str) -> Subject:
     """The subject of that name: a model of `available()` with all its task's test texts, or SMOKE."""
-    return _smoke() if name == SMOKE else _trained(name, available()[name])
+    if name == SMOKE:
+        return _smoke()
+    folder, task = available()[name], name.split("/")[0]
+    model, tokenizer = FastBertModel.from_pretrained(folder).eval(), load_tokenizer(folder)
+    data = load_data("standard", get_task(task), Named.from_user(None, None, None), lambda line: None)
+    return Subject(name, model, tokenizer, data.test, trace_of(folder, "test"))
 
 
 def sample(subject: Subject, rows: int) -> Subject:
@@ -170,13 +172,6 @@ def sample(subject: Subject, rows: int) -> Subject:
 def sampled(texts: int, rows: int) -> np.ndarray:
     """The seeded sample of `rows` of so many texts, int64, ascending."""
     return np.sort(np.random.default_rng(SEED).permutation(texts)[:rows])
-
-
-def _trained(name: str, folder: Path) -> Subject:
-    model, tokenizer = FastBertModel.from_pretrained(folder).eval(), load_tokenizer(folder)
-    task, *_ = name.split("/")
-    data = load_data("standard", get_task(task), Named.from_user(None, None, None), lambda line: None)
-    return Subject(name, model, tokenizer, data.test, trace_of(folder, "test"))
 
 
 def trace_of(folder: Path, split: str) -> Trace:

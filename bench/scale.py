@@ -44,22 +44,16 @@ def main(arguments: list[str]) -> int:
     if options.train:
         _train(options.train, options.rows)
         return 0
-    print(measure(options.smoke))
-    return 0
-
-
-def measure(smoke: bool) -> Path:
-    """Measure both, and write the table; returns its path. Raises RunError if a command fails."""
-    rows, texts = (ROWS // 20, TEXTS // 20) if smoke else (ROWS, TEXTS)
-    tables.check("scaling", smoke)
-    where = tables.here()
-    found = []
+    rows, texts = (ROWS // 20, TEXTS // 20) if options.smoke else (ROWS, TEXTS)
+    tables.check("scaling", options.smoke)
+    where, found = tables.here(), []
     with tempfile.TemporaryDirectory() as scratch:
         for what, samples, timed in (("training", rows, _training), ("predicting", texts, _predicting)):
             one, two = (timed(Path(scratch), workers, samples) for workers in (1, 2))
             row = {"what": what, "workers": 2, "samples": samples, "one_seconds": one, "seconds": two}
             found.append(row | {"ratio": one / two} | where)
-    return tables.write("scaling", found, smoke)
+    print(tables.write("scaling", found, options.smoke))
+    return 0
 
 
 def _training(folder: Path, count: int, rows: int) -> float:

@@ -46,7 +46,7 @@ class AtItsExits(ExitRule):
 @pytest.mark.benchmark(group="rules")
 def test_every_rule_at_the_exits_of_entropy(benchmark, engine, whole, singles):
     dev, speed, kind = whole.dev, singles.speed(REDUCTION), singles.trace.kind
-    rules = {name: kind.fit(rule, dev.probabilities, dev.labels, dev.words) for name, rule in kind.rules().items()}
+    rules = {name: kind.fit(rule, dev.probabilities, dev.labels) for name, rule in kind.rules().items()}
     at_exits = {name: AtItsExits(rule, RULES[BASE]) for name, rule in rules.items() if name != BASE}
     works = {
         name: Work(partial(engine.predict, singles.encoded, speed, batch_size=BATCH, rule=rule), SHARE)

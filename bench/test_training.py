@@ -5,31 +5,14 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.measure import rate
 from fastbert_core.encoding import encode
 from fastbert_core.train import Samples, Workplace, train
-from fastbert_core.trainings import TRAININGS, Schedule, Schedules, Stage
+from fastbert_core.trainings import TRAININGS, Schedule, Schedules
 
 STEPS, BATCH = 4, 32
-
-
-class Clock:
-    """Made just before a stage, which calls it before its epoch and after it."""
-
-    def __init__(self) -> None:
-        self.times = [time.perf_counter()]
-
-    def __call__(self, stage: Stage, epoch: int, p: np.ndarray) -> None:
-        self.times.append(time.perf_counter())
-
-    @property
-    def seconds(self) -> tuple[float, float]:
-        """Of what comes before the epoch, and of the epoch, without the writing of checkpoints and results."""
-        start, first, last = self.times
-        return first - start, last - first
 
 
 @pytest.mark.benchmark(group="training")
@@ -49,14 +32,15 @@ def test_rate(benchmark, engine, subject, stage):
     schedule = Schedule(epochs=1, rate=1e-5, batch_size=BATCH)
     stages = {s.name: s for s in TRAININGS["self-distillation"](Schedules(schedule, schedule))}
 
-    def epoch() -> Clock:
+    def epoch() -> list[float]:
+        """When the stage begins, when its epoch does, and when that ends."""
+        times = [time.perf_counter()]
         with tempfile.TemporaryDirectory() as folder:
-            clock = Clock()
-            pad_id = subject.tokenizer.pad_token_id
-            place = Workplace(Path(folder), pad_id, engine.precision, lambda line: None, after_epoch=clock)
+            of = Path(folder), subject.tokenizer.pad_token_id, engine.precision, lambda line: None
+            place = Workplace(*of, after_epoch=lambda *_: times.append(time.perf_counter()))
             train(model, stages[stage], samples, few, place)
-        return clock
+        return times
 
-    before, seconds = benchmark.pedantic(epoch, rounds=1).seconds
-    once = {"frozen pass": before} if stage == "self-distillation" else {}
-    benchmark.extra_info.update(rate(subject, stage, samples.encoded, engine), seconds=seconds, before=once)
+    start, first, last = benchmark.pedantic(epoch, rounds=1)
+    once = {"frozen pass": first - start} if stage == "self-distillation" else {}
+    benchmark.extra_info.update(rate(subject, stage, samples.encoded, engine), seconds=last - first, before=once)

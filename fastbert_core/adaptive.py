@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from fastbert_core.encoding import Encoded, Words, collate, outside
 from fastbert_core.exit_rules import ExitRule
@@ -214,10 +213,8 @@ def embedded(model: FastBertModel, encoded: Encoded, pad_id: int, shapes: Shapes
 
 def embed(model: FastBertModel, encoded: Encoded, rows: np.ndarray, width: int, pad_id: int) -> Tensor:
     """The embeddings [rows, width, hidden] of some samples."""
-    batch = collate(encoded, rows, pad_id, model.device)
-    more = (0, width - batch.input_ids.shape[1])
-    segments = None if batch.token_type_ids is None else pad(batch.token_type_ids, more)
-    return model.embed(pad(batch.input_ids, more, value=pad_id), segments)
+    batch = collate(encoded, rows, pad_id, model.device, width)
+    return model.embed(batch.input_ids, batch.token_type_ids)
 
 
 class Running(NamedTuple):

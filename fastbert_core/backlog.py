@@ -24,7 +24,7 @@ from pyarrow import parquet
 from fastbert_core.cluster import check_nodes, joined, ray_or_error
 from fastbert_core.columns import choose_columns, text_of
 from fastbert_core.errors import InputError, RunError, reason, refused
-from fastbert_core.files import atomic_write, naming, read_object, remove_partial, sha256, write_whole
+from fastbert_core.files import atomic_write, read_object, remove_partial, sha256, write_whole
 from fastbert_core.reading import KINDS, is_table, read_file
 from fastbert_core.streams import stretches
 from fastbert_core.task_types import TASK_TYPES, TaskType
@@ -286,7 +286,7 @@ def _write(found: Iterable[dict[str, Any]], names: list[str], out: Path) -> Coun
     for number, rows in itertools.groupby(found, key=lambda row: row["file"]):
         path = out / names[number]
         tables = (pa.ipc.open_stream(row["table"]).read_all() for row in rows)
-        with atomic_write(path) as file, naming(path):
+        with atomic_write(path) as file:
             first = next(tables)
             with parquet.ParquetWriter(file, first.schema) as writer:
                 for table in itertools.chain([first], tables):

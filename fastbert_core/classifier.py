@@ -22,12 +22,12 @@ from tqdm import tqdm
 from fastbert_core import inputs, soft_labels
 from fastbert_core.data import take_rows
 from fastbert_core.division import Data, join
-from fastbert_core.encoder_folder import check_encoder, load_tokenizer, read_shape
+from fastbert_core.encoder_folder import check_encoder, load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.evaluation import said_of
 from fastbert_core.files import PARTIAL, atomic_files, expanded, remove_partial, write_whole
 from fastbert_core.losses import WITHOUT_LABELS
-from fastbert_core.model import FastBertModel, of_task
+from fastbert_core.model import FastBertModel
 from fastbert_core.model_card import model_card
 from fastbert_core.operating_points import save_points
 from fastbert_core.options import IMITATION, Options
@@ -144,7 +144,7 @@ def _load(data: Any, dev: Any, test: Any, options: Options, read: dict, log: Log
             f"type: found {read['type']!r} with a classifier, expected none: it names one class for a text"
         )
     classes = soft_labels.classes_of_classifier(expanded(options.classifier))
-    return inputs.prepare(data, dev, test, **read, classes=classes, needs_labels=False)
+    return inputs.prepare(data, dev, test, **read, classes=classes)
 
 
 class _Job:
@@ -157,10 +157,7 @@ class _Job:
             torch.cuda.set_device(self.device)  # whose random numbers a checkpoint keeps
         self.precision = resolve_precision(options.precision, self.device)
         self.backbone = find_encoder(options.classifier or options.backbone, data.train.texts, scratch, log)
-        check_encoder(self.backbone.source, data.pair)
-        self.shape = read_shape(self.backbone.source)
-        if self.shape.layers < 2:
-            raise InputError(f"{self.backbone.source}: found an encoder of one layer, expected two or more")
+        self.shape = check_encoder(self.backbone.source, data.pair)
         self.max_tokens = options.max_tokens or min(128, self.shape.max_tokens)
         if self.max_tokens > (most := self.shape.max_tokens):
             found = f"max_tokens: found {self.max_tokens}"
@@ -203,7 +200,8 @@ class _Job:
         everything, learns, selection = map(self._samples, (self.everything, self.learns, data.selection))
         self._check_language(everything)
         torch.manual_seed(options.seed)  # for the weights of the fresh classifiers
-        of = {"classifier_init": self.kind.classifier_init, "labels": learns.labels} | of_task(data)
+        of = {"classifier_init": self.kind.classifier_init, "labels": learns.labels}
+        of |= {"task_type": data.type, "scores": data.scores}
         model = FastBertModel.from_backbone(self.backbone.source, data.classes, data.pair, **of).to(self.device)
         model.config.max_tokens = self.max_tokens
         if options.classifier is not None:

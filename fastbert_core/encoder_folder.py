@@ -98,11 +98,12 @@ def read_shape(folder: Path) -> EncoderShape:
         raise InputError(f"{path}: found {reason(error)}, expected an encoder's configuration") from error
 
 
-def check_encoder(folder: Path, pair: bool = False) -> None:
-    """Raise InputError unless a FastBERT can stand on the encoder in a Hugging Face folder, so that none is trained on.
+def check_encoder(folder: Path, pair: bool = False) -> EncoderShape:
+    """The sizes of the encoder in a Hugging Face folder. Raises InputError unless a FastBERT can stand on it.
 
-    It must be of one of FAMILIES, with the weights of its config.json. The tokenizer there must put [CLS] where that
-    family has it, before or after a text or a `pair` of texts, and have no token and no segment without an embedding.
+    It must be of one of FAMILIES and of two layers or more, with the weights of its config.json. The tokenizer there
+    must put [CLS] where that family has it, before or after a text or a `pair` of texts, and have no token and no
+    segment without an embedding.
     """
     config = _config(folder)
     family = family_of(config, folder)
@@ -123,6 +124,10 @@ def check_encoder(folder: Path, pair: bool = False) -> None:
         found = f"{folder}: found a tokenizer of {segments} segments"
         raise InputError(f"{found}, expected at most the encoder's {known}")
     load_backbone(folder)
+    shape = read_shape(folder)
+    if shape.layers < 2:
+        raise InputError(f"{folder}: found an encoder of one layer, expected two or more")
+    return shape
 
 
 def _config(folder: Path) -> PreTrainedConfig:

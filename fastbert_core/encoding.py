@@ -167,10 +167,12 @@ def encode(
     )
 
 
-def collate(encoded: Encoded, rows: np.ndarray, pad_id: int, device: torch.device | str = "cpu") -> Batch:
-    """Pad the given rows to the longest among them."""
+def collate(
+    encoded: Encoded, rows: np.ndarray, pad_id: int, device: torch.device | str = "cpu", width: int | None = None
+) -> Batch:
+    """Pad the given rows to `width` tokens, or to the longest among them."""
     starts, lengths = encoded.offsets[rows], encoded.lengths[rows]
-    width = int(lengths.max())
+    width = int(lengths.max()) if width is None else width
     mask = np.arange(width) < lengths[:, None]  # [b, n]
     ids = np.full(mask.shape, pad_id, np.int64)
     positions = (starts[:, None] + np.arange(width))[mask]

@@ -92,8 +92,7 @@ class Engine:
         self.model, self.tokenizer = folded(model), tokenizer
         self._tokenizer = copy.deepcopy(tokenizer)  # whose truncation and padding nobody else sets
         self._longest = EncoderShape.from_config(model.config).max_tokens
-        self._least = [frame(self._tokenizer, pair).least for pair in (False, True)]
-        least = self._least[bool(model.config.pair)]
+        least = frame(self._tokenizer, bool(model.config.pair)).least
         self.max_tokens = whole(
             "max_tokens", max_tokens, min(model.config.max_tokens, self._longest), self._longest, least
         )
@@ -282,12 +281,11 @@ class Engine:
                 raise InputError(f"{name}: found {found}, expected {expected}, as max_disagreement was certified")
 
     def _check_form(self, pairs: object) -> None:
-        """Raise InputError unless there are second texts, or None, as in the model's training, and room for them."""
+        """Raise InputError unless there are second texts, or None, as in the model's training."""
         if self.model.config.pair not in (None, pairs is not None):
             expected = "a second text for each" if self.model.config.pair else "none"
             found = "none" if pairs is None else type(pairs).__name__
             raise InputError(f"pairs: found {found}, expected {expected}, as in the model's training")
-        whole("max_tokens", self.max_tokens, None, self._longest, self._least[pairs is not None])
 
     def shapes(self, batch_size: int | None = None) -> Shapes:
         """The shapes that batches have."""

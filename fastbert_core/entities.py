@@ -45,22 +45,14 @@ def entities(tags: np.ndarray, words: np.ndarray, classes: Sequence[str]) -> tup
     return begins, kind, last
 
 
-def matched(
-    answers: np.ndarray, labels: np.ndarray, words: np.ndarray, classes: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each sentence, how many entities are both answered and there, answered, and there.
+def matched(answers: np.ndarray, labels: np.ndarray, words: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Of each sentence, how many entities are both answered and there, answered, and there: float64 [sentences, …, 3].
 
-    answers: int64 [words, …]; labels: int64 [words]; the results are float64 [sentences, …].
+    answers: int64 [words, …]; labels: int64 [words]
     """
     mine, there = entities(answers, words, classes), entities(labels, words, classes)
     there = [side.reshape(-1, *[1] * (answers.ndim - 1)) for side in there]
     both = mine[0] & there[0] & (mine[1] == there[1]) & (mine[2] == there[2])
     begins = words.cumsum() - words
-    counts = [np.add.reduceat(side.astype(np.float64), begins, axis=0) for side in (both, mine[0], there[0])]
-    counts[2] = np.broadcast_to(counts[2], counts[1].shape)
-    return tuple(counts)
-
-
-def entity_counts(answers: np.ndarray, labels: np.ndarray, words: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """`matched` of one answer for each word, float64 [sentences, 3]."""
-    return np.stack(matched(answers, labels, words, classes), axis=1)
+    counts = (np.add.reduceat(side.astype(np.float64), begins, axis=0) for side in (both, mine[0], there[0]))
+    return np.stack(np.broadcast_arrays(*counts), axis=-1)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastbert_core.backbones import FAMILIES, Operation
+from fastbert_core.bounds import whole
 from fastbert_core.errors import InputError
 from fastbert_core.task_types import SINGLE, TASK_TYPES
 
@@ -55,14 +56,9 @@ class EncoderShape:
         if not isinstance(self.family, str) or not isinstance(self.extra, dict):
             found = f"family {self.family!r} and extra {self.extra!r}"
             raise InputError(f"encoder: found {found}, expected a name and a table")
-        sizes = [
-            (name, size, int(name != "token_classes"))
-            for name, size in vars(self).items()
-            if name not in ("family", "extra")
-        ]
-        for name, size, least in (*sizes, *((name, size, 0) for name, size in self.extra.items())):
-            if isinstance(size, bool) or not isinstance(size, int) or not least <= size <= LARGEST:
-                raise InputError(f"encoder {name}: found {size!r}, expected an integer from {least} to {LARGEST}")
+        own = {name: size for name, size in vars(self).items() if name not in ("family", "extra")}
+        for name, size in (*own.items(), *self.extra.items()):
+            whole(f"encoder {name}", size, most=LARGEST, least=int(name in own and name != "token_classes"))
         for width, heads in (("hidden", "heads"), ("classifier", "classifier_heads")):
             size, parts = getattr(self, width), getattr(self, heads)
             if size % parts:
@@ -140,7 +136,7 @@ def true_operations(shape: EncoderShape, classes: int, first: bool = False) -> l
 
     The classifier is fastbert_core.heads.Classifier: one query, its key and value projections folded.
     """
-    _check_range("classes", classes)
+    _in_range("classes", classes)
     if shape.token_classes:
         return [*FAMILIES[shape.family].operations(shape, first), _of_tokens(shape)]
     h, c, heads = shape.hidden, shape.classifier, shape.classifier_heads
@@ -164,17 +160,14 @@ def _of_tokens(shape: EncoderShape) -> Operation:
     return Operation("Classifier", f"Fully-connect ({h}->{c})", per_token=h * c)
 
 
-def paper_flops(shape: EncoderShape, exit_layer: int, tokens: int = PAPER_TOKENS) -> int:
+def paper_flops(shape: EncoderShape, exit_layer: int | np.ndarray, tokens: int = PAPER_TOKENS) -> int | np.ndarray:
     """FLOPs in the paper's unit of a FastBERT leaving at `exit_layer`: each layer on the way with its classifier."""
     return FLOPS_PER_MAC * _macs(partial(paper_operations, shape), shape, "exit layer", exit_layer, tokens)
 
 
-def paper_flops_by_exit(shape: EncoderShape) -> np.ndarray:
-    """`paper_flops` of exit layers 1 to L, int64 [layers]: a data set's FLOPs are its exit histogram @ this."""
-    return paper_flops(shape, np.arange(1, shape.layers + 1))
-
-
-def dense_flops(shape: EncoderShape, layers: int | None = None, tokens: int = PAPER_TOKENS) -> int:
+def dense_flops(
+    shape: EncoderShape, layers: int | np.ndarray | None = None, tokens: int = PAPER_TOKENS
+) -> int | np.ndarray:
     """FLOPs in the paper's unit of a BERT or DistilBERT of `layers` layers (default: all) and one classifier."""
     layers = shape.layers if layers is None else layers
     return FLOPS_PER_MAC * _macs(partial(paper_operations, shape), shape, "layers", layers, tokens, dense=True)
@@ -192,15 +185,12 @@ def true_macs(
     return _macs(operations, shape, "exit layer", exit_layer, tokens)
 
 
-def dense_true_macs(
-    shape: EncoderShape, tokens: int | np.ndarray, classes: int, layers: int | None = None
-) -> int | np.ndarray:
-    """Multiply-accumulates executed by a dense model, without students: `layers` layers (default: all) and the teacher.
+def dense_true_macs(shape: EncoderShape, tokens: int | np.ndarray, classes: int) -> int | np.ndarray:
+    """Multiply-accumulates executed by a dense model, without students: all layers and the teacher.
 
     tokens: an integer, or an integer array [S]; the result is an int or int64 [S].
     """
-    layers = shape.layers if layers is None else layers
-    return _macs(partial(true_operations, shape, classes), shape, "layers", layers, tokens, dense=True)
+    return _macs(partial(true_operations, shape, classes), shape, "layers", shape.layers, tokens, dense=True)
 
 
 def _macs(
@@ -215,9 +205,7 @@ def _macs(
 
     Each has its classifier; or, in a `dense` model, the last one alone.
     """
-    last, tokens = _integers(last), _integers(tokens)
-    _check_range(name, last, shape.layers)
-    _check_range("tokens", tokens, shape.max_tokens)
+    last, tokens = _in_range(name, last, shape.layers), _in_range("tokens", tokens, shape.max_tokens)
     (first, classifier), (other, _) = (_macs_of(operations(first=first), tokens) for first in (True, False))
     return first + (last - 1) * other + (1 if dense else last) * classifier
 
@@ -228,15 +216,11 @@ def _macs_of(operations: list[Operation], tokens: int | np.ndarray) -> tuple[int
     return sum(operation.macs(tokens) for operation in operations) - classifier, classifier
 
 
-def _integers(value: int | np.ndarray) -> int | np.ndarray:
-    """NumPy integers as int or int64 arrays: the int32 that traces keep would overflow."""
-    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "iu":
-        return value
-    return value.astype(np.int64) if value.ndim else int(value)
+def _in_range(name: str, value: int | np.ndarray, high: int | None = None) -> int | np.ndarray:
+    """`value` as an int or an int64 array, since the int32 that traces keep would overflow.
 
-
-def _check_range(name: str, value: int | np.ndarray, high: int | None = None) -> None:
-    """Raise InputError unless `value`, an integer or integer array, lies in 1..high."""
+    Raises InputError unless it is an integer, or an array of integers, from 1 to `high`.
+    """
     expected = "an integer of at least 1" if high is None else f"an integer from 1 to {high}"
     values = np.asarray(value)
     if values.dtype.kind not in "iu" or not values.size:
@@ -244,3 +228,4 @@ def _check_range(name: str, value: int | np.ndarray, high: int | None = None) ->
     for extreme in (values.min(), values.max()):
         if extreme < 1 or (high is not None and extreme > high):
             raise InputError(f"{name}: found {extreme}, expected {expected}")
+    return values.astype(np.int64) if values.ndim else int(values)

@@ -35,12 +35,12 @@ def frozen_states(
     precision: str,
     folder: Path,
     log: Callable[[str], None],
+    layers: Sequence[int],
     kept: bool | None = None,
-    layers: Sequence[int] | None = None,
 ) -> Frozen:
     """Where the inputs of classifiers on `layers` and the teacher's soft labels come from, without dropout, gradients.
 
-    `layers` count from 1; None are the students', all but the last.
+    `layers` count from 1.
 
     A pass through the backbone is most of an epoch, so it is made once, if there is room for what it says and that
     takes no more than MAX_BYTES: on a CPU in `folder`, on a GPU in its memory. Else, of which `log` is told, every
@@ -50,7 +50,6 @@ def frozen_states(
     a stage that is resumed goes on as it began: `kept` says how, None if it begins. Raises RunError if states that
     were kept have no room now.
     """
-    layers = range(1, model.layers) if layers is None else layers
     if kept is not False:
         folder.mkdir(parents=True, exist_ok=True)
         on_cpu = model.device.type == "cpu"

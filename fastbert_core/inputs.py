@@ -132,14 +132,13 @@ def prepare(
     label: str | None = None,
     encoding: str | None = None,
     classes: Sequence[str] | None = None,
-    needs_labels: bool = True,
     type: str = SINGLE.name,
     scores: tuple[float, float] | None = None,
 ) -> Data:
     """Read `data`, and `dev` and `test` where they lie apart, each of them as `read_tables` takes it.
 
-    classes: names in label order, where something else decides them; needs_labels: whether the data must have any; if
-        not, a column that `label` does not name, and that holds none of the classes, is of something else
+    classes: names in label order, where something else decides them; then the data need no labels, and a column that
+        `label` does not name, and that holds none of the classes, is of something else
     type: of the task, one of TASK_TYPES
     scores: the least and the largest of a regression, None for those of the training rows
 
@@ -155,7 +154,7 @@ def prepare(
         for name, part in (("dev", dev), ("test", test))
         if part is not None
     }
-    kind = TASK_TYPES[type]
+    kind, needs_labels = TASK_TYPES[type], classes is None
     columns = choose_columns(one_of(tables, "train"), text, pair, label, needs_labels, kind)
     rows = {}
     for name, records in tables.items():
@@ -165,7 +164,7 @@ def prepare(
             raise InputError(f"{found}, which the training rows are read from")
         rows[name] = read_rows(records, columns, kind)
     if kind.base == "spread":
-        scores = _range(*scores) if scores is not None else rows["train"].scores()
+        scores = _range(scores) if scores is not None else rows["train"].scores()
     elif scores is not None:
         raise InputError(f"scores: found a range with the type {type}, expected none but of a regression")
     classes = tuple(classes or classes_of(rows["train"], kind))
@@ -185,11 +184,15 @@ def prepare(
     return divided(name, classes, splits, said, needs_labels, sha256, type, scores)
 
 
-def _range(low: float, high: float) -> tuple[float, float]:
+def _range(scores: Any) -> tuple[float, float]:
     """The least and the largest score. Raises InputError unless they are that."""
+    try:
+        low, high = map(float, scores)
+    except (TypeError, ValueError):
+        low = high = math.nan
     if not -math.inf < low < high < math.inf:
-        raise InputError(f"scores: found {low} and {high}, expected two numbers, the least and the largest")
-    return float(low), float(high)
+        raise InputError(f"scores: found {scores!r}, expected two numbers, the least and the largest")
+    return low, high
 
 
 def rows_for(

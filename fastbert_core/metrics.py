@@ -13,7 +13,7 @@ import pandas as pd
 
 from fastbert_core.errors import InputError
 from fastbert_core.exit_rules import BOUNDS, ExitRule, exit_layers
-from fastbert_core.flops import EncoderShape, dense_flops, paper_flops_by_exit
+from fastbert_core.flops import EncoderShape, dense_flops, paper_flops
 from fastbert_core.sweep import Sweep, slowest_within
 from fastbert_core.trace import Trace
 from fastbert_core.uncertainty import check_speed
@@ -60,7 +60,8 @@ def exit_costs(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
 @cache
 def _paper_costs(shape: EncoderShape) -> tuple[np.ndarray, np.ndarray]:
     """`exit_costs` in the paper's FLOPs; whoever asks shares the arrays, so nobody can write to them."""
-    costs = paper_flops_by_exit(shape), np.array([dense_flops(shape, 1 + layer) for layer in range(shape.layers)])
+    depths = np.arange(1, shape.layers + 1)
+    costs = paper_flops(shape, depths), dense_flops(shape, depths)
     for array in costs:
         array.setflags(write=False)
     return costs

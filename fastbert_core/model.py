@@ -1,11 +1,11 @@
 """FastBERT: an encoder with a student classifier on every layer but the last, and the teacher's on that."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +18,6 @@ from fastbert_core.gradients import to_exit_and_on
 from fastbert_core.loading import LOADING, bare, check_whole, family_of, load_backbone
 from fastbert_core.losses import Targets
 from fastbert_core.task_types import LABEL_SHARES, SINGLE, TASK_TYPES
-
-if TYPE_CHECKING:
-    from fastbert_core.division import Data
-    from fastbert_core.tasks import Task
 
 
 class FastBertConfig(PreTrainedConfig):
@@ -95,16 +91,8 @@ class FastBertModel(PreTrainedModel):
                 **bare(self.family),
             )
         self.backbone = backbone
-        self.classifiers = nn.ModuleList(
-            self.kind.head(
-                backbone.config.hidden_size,
-                config.num_labels,
-                config.classifier_width,
-                config.classifier_heads,
-                config.classifier_dropout,
-            )
-            for _ in range(backbone.config.num_hidden_layers)
-        )
+        hidden, layers = backbone.config.hidden_size, backbone.config.num_hidden_layers
+        self.classifiers = nn.ModuleList(self.kind.head(hidden, config) for _ in range(layers))
         self.post_init()
 
     @torch.no_grad()
@@ -148,7 +136,7 @@ class FastBertModel(PreTrainedModel):
         classifier_init: str = "xavier",
         labels: np.ndarray | None = None,
         task_type: str = SINGLE.name,
-        scores: list | None = None,
+        scores: Sequence[float] | None = None,
     ) -> "FastBertModel":
         """A FastBERT with fresh classifiers on the pre-trained encoder at `source` (folder or hub id), in float32.
 
@@ -161,7 +149,7 @@ class FastBertModel(PreTrainedModel):
         listed = isinstance(class_names, list | tuple) and all(isinstance(name, str) for name in class_names)
         if not listed or len(set(class_names)) < max(1 if scores else 2, len(class_names)):
             raise InputError(f"class_names: found {class_names!r}, expected a list of two or more different names")
-        task = {"task_type": TASK_TYPES[task_type].name, "scores": scores}
+        task = {"task_type": TASK_TYPES[task_type].name, "scores": None if scores is None else list(scores)}
         model = cls._around(load_backbone(source), class_names, pair=pair, classifier_init=classifier_init, **task)
         if classifier_init == LABEL_SHARES:
             model._begin_at_shares(labels)
@@ -177,8 +165,7 @@ class FastBertModel(PreTrainedModel):
             raise InputError(f"layers: found {layers}, expected a divisor of {self.layers}")
         backbone = copy.deepcopy(self.backbone)
         self.family.cut(backbone, self.layers // layers)
-        kept = ("pair", "classifier_width", "classifier_heads", "classifier_dropout", "classifier_init")
-        settings = {name: getattr(self.config, name) for name in (*kept, "max_tokens", "task_type", "scores")}
+        settings = {name: getattr(self.config, name) for name in FastBertConfig.__annotations__ if name != "backbone"}
         compact = self._around(backbone, self.config.class_names, **settings)
         compact.teacher.load_state_dict(self.teacher.state_dict())
         return compact.to(self.device)
@@ -310,9 +297,3 @@ class FastBertModel(PreTrainedModel):
 AutoConfig.register(FastBertConfig.model_type, FastBertConfig)
 AutoModel.register(FastBertConfig, FastBertModel)
 AutoModelForSequenceClassification.register(FastBertConfig, FastBertModel)
-
-
-def of_task(task: "Task | Data") -> dict[str, Any]:
-    """What FastBertModel's constructors are told of a task whose texts do not have one label each."""
-    scores = None if task.scores is None else list(task.scores)
-    return {} if task.type == SINGLE.name else {"task_type": task.type, "scores": scores}

@@ -97,10 +97,6 @@ class Pool:
         self._filling: dict[int, Buffer] = {}  # by layers executed
         self._full: list[Group] = []
 
-    def __len__(self) -> int:
-        """Number of samples that wait."""
-        return sum(map(len, self._full)) + sum(buffer.filled for buffer in self._filling.values())
-
     def add(self, group: Group, stays: np.ndarray) -> None:
         """Take the rows of `group` for which `stays` (bool [batch]) is True: they wait for the next layer."""
         rows, layer = np.flatnonzero(stays), group.layer

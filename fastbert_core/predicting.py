@@ -44,8 +44,7 @@ def predict(
     second = others and (text_of(row, columns.pair, records.at(number)) for number, row in others)
     begun = time.monotonic()
     found = engine.predict(first, pairs=second, batch_size=batch_size, **wanted)
-    classes = engine.model.config.class_names
-    names = classes if probabilities and len(classes) > 1 else None  # of a score there are none
+    names = engine.model.config.class_names if probabilities else None
     with _interrupted_by_term():
         count, layers, cut = _write(found, names, at_once=batch_size == 1)
     seconds = time.monotonic() - begun
@@ -98,7 +97,7 @@ def told_of(prediction: "Prediction", names: list[str] | None) -> dict:
         "uncertainty": round(prediction.uncertainty, 6),
         "truncated": prediction.truncated,
     }
-    if names is not None:
+    if names is not None and len(names) > 1:  # of a score there are none
         told["probabilities"] = _named(prediction.probabilities, names)
     return told
 

@@ -124,8 +124,7 @@ async def answer(engine: Engine, limits: Limits, request: Request) -> tuple[int,
         return next(status for kind, status in STATUS.items() if isinstance(error, kind)), {"error": str(error)}
     if found is None:
         return gone
-    classes = engine.model.config.class_names
-    names = classes if asked.probabilities and len(classes) > 1 else None  # of a score there are none
+    names = engine.model.config.class_names if asked.probabilities else None
     told = [told_of(each, names) for each in found]
     return 200, told[0] if asked.text is not None else {"predictions": told}
 

@@ -107,8 +107,7 @@ def shown(folder: Path) -> str:
         lines.append(f"no training.json, which would say where it came from{more}")
     if points and points[0]["unit"] != "multiply-accumulates":
         lines.append(f"speedups are of {points[0]['unit']}, as the machine that calibrated measured them")
-    shown = [{name: value for name, value in point.items() if name != "unit"} for point in points]
-    lines.append(table(shown) if points else f"no operating points; next: fastbert calibrate {folder} --texts FILE")
+    lines.append(table(points) if points else f"no operating points; next: fastbert calibrate {folder} --texts FILE")
     lines += [f"{row['asked']}: {row['note']}" for row in points if row.get("note")]
     return "\n".join(lines)
 
@@ -124,7 +123,7 @@ def _tested(test: dict | None) -> list[str]:
 
 def table(rows: list[dict]) -> str:
     """Rows as aligned columns: numbers to the right, thresholds with four decimals, what is missing empty."""
-    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "note"]
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in ("note", "unit")]
     cells = [
         [name.replace("_", " ") for name in names],
         *([_cell(row.get(name), 4 if name == "threshold" else 2) for name in names] for row in rows),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from fastbert_core.errors import InputError
 from fastbert_core.files import expanded, readable
-from fastbert_core.task_metrics import check_metrics
 from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.tasks import TASKS, Task, read_task
 
@@ -62,8 +61,9 @@ def read_task_file(path: Path) -> TaskFile:
         task = read_task(table["name"], table)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    kind = TASK_TYPES[task.type]
-    check_metrics(task.metrics, kind.metrics, f"{path}: metrics")
+    known = TASK_TYPES[task.type].metrics
+    if unknown := [name for name in task.metrics if name not in known]:
+        raise InputError(f"{path}: metrics: found the metric {unknown[0]!r}, expected one of {', '.join(known)}")
     folder = Path() if str(path.parent) in STREAMS else path.parent
     backbone = table.get("backbone")
     if backbone is not None and (os.path.isdir(folder / expanded(backbone)) or not HUB_ID.fullmatch(backbone)):

@@ -11,8 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.stats import rankdata
 
-from fastbert_core.entities import entity_counts
-from fastbert_core.errors import InputError
+from fastbert_core.entities import matched
 
 DRAWS, AT_ONCE = 1000, 50  # of the bootstrap, and how many of them are held at a time
 TINY = 1e-12  # of a variance, relative to the mean square, that rounding may leave of a constant
@@ -135,12 +134,5 @@ METRICS = {
     "matthews": Metric(_confusion, _matthews),
     "pearson": Metric(_moments, _correlation),
     "spearman": Metric(_ranks, _correlation),
-    "entity-f1": Metric(entity_counts, _f1),
+    "entity-f1": Metric(matched, _f1),
 }
-
-
-def check_metrics(names: Sequence[str], allowed: Sequence[str], place: str) -> None:
-    """Raise InputError, beginning with `place`, for a metric that a task type has no use for."""
-    for name in names:
-        if name not in allowed:
-            raise InputError(f"{place}: found the metric {name!r}, expected one of {', '.join(allowed)}")

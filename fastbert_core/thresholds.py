@@ -94,16 +94,6 @@ def learn_then_test(losses: np.ndarray, scores: np.ndarray, tolerated: float, er
     return Choice(float(GRID[passed - 1]) if passed else None, promise)
 
 
-def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> Choice:
-    """What not to do: the fastest threshold of GRID that loses at most `tolerated` of the calibration rows."""
-    positive("tolerated", tolerated, SHARE, below=1)
-    kept = within(totals(scores, losses, GRID), len(scores), tolerated)
-    promise = (
-        f"At most {100 * tolerated:g}% of the calibration rows are lost; of new rows, more in about half of draws."
-    )
-    return Choice(float(GRID[kept - 1]) if kept else None, promise)
-
-
 def certified(lost: np.ndarray, rows: int, tolerated: float, error: float = ERROR) -> np.ndarray:
     """How many thresholds, from the safest on, are certified; `lost` of `rows` at each of them, [..., thresholds]."""
     failed = lost > errors_allowed(rows, tolerated, error)

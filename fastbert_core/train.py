@@ -243,8 +243,8 @@ class _Exits:
                     place.precision,
                     place.folder,
                     place.log,
-                    kept.get(name),
                     self._learning,
+                    kept.get(name),
                 )
             notes["states_kept"] = {
                 name: isinstance(states, KeptStates | StatesOnDevice) for name, states in self._states.items()

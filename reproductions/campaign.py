@@ -36,8 +36,9 @@ def on_cluster(runs: Sequence[Run], log: Log, cpus: int) -> Iterator[tuple[Run, 
         return
     ray, folder = ray_or_error(), _shared_folder()
     _check_room(ray.cluster_resources(), cpus, runs[0].device)
-    runs = [replace(run, backbone=_absolute(run.backbone)) for run in runs]
-    check_nodes(PACKAGES, {run.backbone.source for run in runs if isinstance(run.backbone.source, Path)}, folder)
+    # Workers are in other folders than the driver.
+    runs = [replace(run, backbone=replace(run.backbone, source=run.backbone.source.absolute())) for run in runs]
+    check_nodes(PACKAGES, {run.backbone.source for run in runs}, folder)
     expected, data = here(PACKAGES), {}
     gpus = {"num_gpus": 1} if runs[0].device.type == "cuda" else {}
     task = ray.remote(_task).options(num_cpus=cpus, max_retries=RETRIES, **gpus)
@@ -95,11 +96,6 @@ def _task(
     except OSError as error:
         said = f"{error.filename or 'input or output'}: {error.strerror or error}"
     return said if said.startswith("node ") else f"node {platform.node()}: {said}"
-
-
-def _absolute(backbone: Backbone) -> Backbone:
-    """Workers are in other folders than the driver."""
-    return replace(backbone, source=backbone.source.absolute()) if isinstance(backbone.source, Path) else backbone
 
 
 def _shared_folder() -> Path:

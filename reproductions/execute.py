@@ -16,7 +16,7 @@ from fastbert_core.encoder_folder import load_tokenizer
 from fastbert_core.errors import InputError
 from fastbert_core.files import atomic_files, write_whole
 from fastbert_core.flops import EncoderShape
-from fastbert_core.model import FastBertModel, of_task
+from fastbert_core.model import FastBertModel
 from fastbert_core.processes import ALONE, Alone
 from fastbert_core.task_types import SINGLE, TASK_TYPES
 from fastbert_core.trace import Trace, load_trace, save_trace
@@ -89,7 +89,8 @@ class _Work:
         run, s = self.run, self.run.settings
         torch.manual_seed(s.seed)  # for the weights of the fresh classifiers
         task, samples = run.data.task, self._train_samples
-        of = {"classifier_init": s.classifier_init, "labels": samples.labels} | of_task(task)
+        of = {"classifier_init": s.classifier_init, "labels": samples.labels}
+        of |= {"task_type": task.type, "scores": task.scores}
         model = FastBertModel.from_backbone(run.backbone.source, task.classes, task.pair, **of)
         model.config.max_tokens = s.max_tokens  # what the engine will cut texts to
         model = model.to(run.device)
@@ -177,9 +178,9 @@ class _Work:
             test, pad_id = self._samples(self.run.data.test), self.tokenizer.pad_token_id
             sides = self._train_samples, self._selection, test
             found = baseline(fresh.to(self.run.device), *sides, pad_id, self.run.settings.precision, self._kind)
-            self.log(f"baseline: logistic regression on the frozen encoder, {found.accuracy:.2f} on the test set")
+            self.log(f"baseline: logistic regression on the frozen encoder, {found:.2f} on the test set")
             self.first_record.save()
-            write_whole(path, json.dumps(found._asdict()))
+            write_whole(path, json.dumps({"accuracy": found}))
         return json.loads(path.read_text("utf-8"))
 
     def traces(self, model: FastBertModel) -> list[Trace]:

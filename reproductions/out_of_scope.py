@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.exit_metrics import failure_auroc
+from fastbert_core.exit_rules import at_exit
 from fastbert_core.metrics import Outcome, at_layer, at_speed, dense
 from fastbert_core.tasks import TASKS
 from fastbert_core.trace import Trace
@@ -66,6 +67,6 @@ class _Said:
     """What a seed's exits said at an operating point: arrays [samples]."""
 
     def __init__(self, test: Trace, outcome: Outcome) -> None:
-        at = np.arange(len(test)), outcome.exit_layer - 1
-        self.layers, self.correct, self.uncertainty = outcome.exit_layer, outcome.correct, test.uncertainties[at]
-        self.sure_wrong = ~outcome.correct & (test.probabilities[at].max(axis=-1) >= SURE)
+        self.layers, self.correct = outcome.exit_layer, outcome.correct
+        self.uncertainty = at_exit(test.uncertainties, self.layers)
+        self.sure_wrong = ~outcome.correct & (at_exit(test.probabilities, self.layers).max(axis=-1) >= SURE)

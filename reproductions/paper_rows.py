@@ -104,13 +104,13 @@ def paper_row(
 def judged(rows: list[dict]) -> pd.DataFrame:
     """The rows of `paper_row` as a table, in which verdicts are corrected over all of them."""
     for column, margin in (("verdict", ACCURACY_MARGIN), ("verdict_relative", LOSS_MARGIN)):
-        family = [row[column] if isinstance(row[column], Excess) else None for row in rows]
-        for row, excess, verdict, p in zip(rows, family, *judge(family, margin), strict=True):
-            if excess is None:
-                continue
+        compared = [row for row in rows if isinstance(row[column], Excess)]
+        family = [row[column] for row in compared]
+        for row, excess, verdict, p in zip(compared, family, *judge(family, margin), strict=True):
             row[column] = verdict
             if column == "verdict_relative":
-                row |= {"excess_loss": excess.value, "excess_half_width": excess.half_width, "worse_p_holm": p}
+                half_width = excess.high - excess.value
+                row |= {"excess_loss": excess.value, "excess_half_width": half_width, "worse_p_holm": p}
     return pd.DataFrame(rows)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from fastbert_core.data import Split, TaskData, check_classes, halves, take_rows
-from fastbert_core.encoder_folder import Backbone, check_encoder, read_shape
+from fastbert_core.encoder_folder import Backbone, check_encoder
 from fastbert_core.errors import InputError
 from fastbert_core.task_types import SINGLE
 from fastbert_core.tasks import Task
@@ -147,10 +147,7 @@ def plan(
             log(f"{task.name}: {left_out} training rows left out, their texts stand in the test set too")
         if left_out := len(data.dev) - len(data.held_out):
             log(f"{task.name}: {left_out} dev rows left out, their texts stand in other rows too")
-        check_encoder(backbone.source, task.pair)
-        shape = read_shape(backbone.source)
-        if shape.layers < 2:
-            raise InputError(f"{backbone.source}: found an encoder of one layer, expected two or more")
+        shape = check_encoder(backbone.source, task.pair)
         train_rows = given.get("train_rows") or most_rows(profile, task, len(data.learnable))
         for training in trainings or planned_trainings(profile, task):
             if (layers := shallow_layers(training)) and (layers >= shape.layers or shape.layers % layers):

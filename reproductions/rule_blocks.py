@@ -85,7 +85,7 @@ def encoders(tables: Tables) -> str:
             line["speed chosen on dev"] = "; ".join(map(_held, chosen.to_dict("records")))
             line["at a smaller one's FLOPs"] = "; ".join(map(_held, equal.to_dict("records")))
             lines.append(line)
-    return markdown(pd.DataFrame(lines).fillna("").to_dict("records"))
+    return markdown(pd.DataFrame(lines).fillna(""))
 
 
 def _at(row: dict | pd.Series) -> str:
@@ -178,7 +178,7 @@ def elsewhere(tables: Tables) -> str:
         full = mine[mine["point"] == FULL].iloc[0]
         half, own = mine[mine["point"] == HALF].set_index("rule"), TASK_TYPES[full["task_type"]].base
         line = {"task": told.task, "source": told.source, "encoder": told.encoder}
-        line |= {"all layers": f"{told.full:.1f}", f"{told.rule}": f"{told.early:.1f} at {told.speedup:.2f}x"}
+        line |= {"all layers": f"{told.full:.1f}", told.rule: f"{told.early:.1f} at {told.speedup:.2f}x"}
         line |= {"ours, all layers": f"{full['metric']} {_short(full['value'])}"}
         line |= {"ours, their rule": _kept(half, told.rule), "ours, own rule": f"{own}: {_kept(half, own)}"}
         lines.append(line)

@@ -36,11 +36,7 @@ SHARE = 1 / 3  # of the layers, which a sample executes on average where rules a
 ROUND, SPREAD = np.arange(11) / 10, 20  # thresholds that every curve has, and how many more spread its cost evenly
 DECIMALS = 8  # of a threshold
 
-BOARD = {  # what is shown of the leaderboard, and as what
-    "accuracy_2x": "2x",
-    "accuracy_3x": "3x",
-    "accuracy_4x": "4x",
-    "accuracy_6x": "6x",
+BOARD = {f"accuracy_{target}x": f"{target}x" for target in TARGETS} | {  # what is shown of the leaderboard, and as what
     "area": "area",
     "elue": "ELUE",
     "gap_label": "to label oracle",
@@ -88,7 +84,7 @@ class Side:
 
 def fitted_on(dev: Trace, rule: ExitRule) -> ExitRule:
     """A rule, fitted on a dev trace."""
-    return dev.kind.fit(rule, dev.probabilities, dev.labels, dev.words)
+    return dev.kind.fit(rule, dev.probabilities, dev.labels)
 
 
 def written(threshold: float | np.ndarray) -> float | np.ndarray:

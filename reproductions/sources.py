@@ -1,8 +1,7 @@
 """Where a task's data and encoder come from, and when `standard` turns into `packaged`."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,20 +68,6 @@ def runs_folder() -> Path:
     """Where checkpoints and trained models live: FASTBERT_RUNS, or a folder in the user's cache."""
     named = os.environ.get(RUNS)
     return expanded(named) if named else cache_folder() / "runs"
-
-
-@contextlib.contextmanager
-def runs_in(folder: Path) -> Iterator[None]:
-    """Checkpoints and models live in `folder` for a while."""
-    named = os.environ.get(RUNS)
-    os.environ[RUNS] = str(folder)
-    try:
-        yield
-    finally:
-        if named is None:
-            del os.environ[RUNS]
-        else:
-            os.environ[RUNS] = named
 
 
 def settle_profile(profile: str, named: Named) -> str:

@@ -74,7 +74,7 @@ def tango(only_first: float, only_second: float, samples: int, level: float = CO
     return Interval(float(low), float(high))
 
 
-def crossed_bootstrap(values: np.ndarray, level: float = CONFIDENCE, seed: int = 0) -> Interval:
+def crossed_bootstrap(values: np.ndarray, level: float = CONFIDENCE) -> Interval:
     """Percentile bootstrap interval of the mean of `values` [seeds, samples], crossed: seeds and samples are drawn.
 
     Samples whose values are alike in all seeds are drawn together, so that the number of samples costs nothing.
@@ -83,7 +83,7 @@ def crossed_bootstrap(values: np.ndarray, level: float = CONFIDENCE, seed: int =
     columns = values[:, np.lexsort(values[::-1])]  # `np.unique` of columns takes several times as long
     first = np.flatnonzero(np.append(True, (columns[:, 1:] != columns[:, :-1]).any(axis=0)))
     patterns, counts = columns[:, first], np.diff(first, append=samples)  # [seeds, patterns]
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds  # [resamples, seeds]
     of_samples = generator.multinomial(samples, counts / samples, size=RESAMPLES) / samples  # [resamples, patterns]
     means = ((of_seeds @ patterns) * of_samples).sum(axis=1)

@@ -28,11 +28,6 @@ class Excess(NamedTuple):
     high: float
     p: float
 
-    @property
-    def half_width(self) -> float:
-        """What a verdict of *not worse* must fit in beside the value."""
-        return self.high - self.value
-
 
 def excess_loss(loss: float, bounds: Interval, discordant: float, paper_loss: float, paper_samples: int) -> Excess:
     """Our paired loss, with the bounds of its one-sided 95% interval, over the paper's, all in points.
@@ -60,15 +55,11 @@ def _excess(value: float, bounds: Interval) -> Excess:
     return Excess(value, float(bounds.low), float(bounds.high), p)
 
 
-def judge(family: Sequence[Excess | None], margin: float) -> tuple[list[str | None], np.ndarray]:
-    """The verdict on each of a family, None where nothing is compared, and its Holm-corrected p that it is worse."""
-    corrected = holm([np.nan if excess is None else excess.p for excess in family])
-    verdicts: list[str | None] = []
-    for excess, p in zip(family, corrected, strict=True):
-        if excess is None:
-            verdicts.append(None)
-        elif excess.high <= margin:
-            verdicts.append("not worse")
-        else:
-            verdicts.append("worse" if p < ALPHA else "inconclusive")
+def judge(family: Sequence[Excess], margin: float) -> tuple[list[str], np.ndarray]:
+    """The verdict on each of a family, and its Holm-corrected p that it is worse."""
+    corrected = holm([excess.p for excess in family])
+    verdicts = [
+        "not worse" if excess.high <= margin else "worse" if p < ALPHA else "inconclusive"
+        for excess, p in zip(family, corrected, strict=True)
+    ]
     return verdicts, corrected

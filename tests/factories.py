@@ -11,7 +11,9 @@ import pandas as pd
 from scipy import special
 
 from fastbert_core.packing import packed, unpacked
+from fastbert_core.sweep import totals
 from fastbert_core.task_types import SINGLE
+from fastbert_core.thresholds import GRID, Choice, within
 from fastbert_core.trace import Trace
 from reproductions.columns import TABLES
 from reproductions.seeds import KEY
@@ -178,6 +180,12 @@ def change_run(folder: Path, changes: dict, **key: object) -> None:
     """Change columns of the run of `make_trace` that `key` names in a results folder."""
     path = trace_file(folder, "run.json", **key)
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def naive(losses: np.ndarray, scores: np.ndarray, tolerated: float) -> Choice:
+    """What not to do: the fastest threshold of GRID that loses at most `tolerated` of the calibration rows."""
+    kept = within(totals(scores, losses, GRID), len(scores), tolerated)
+    return Choice(float(GRID[kept - 1]) if kept else None, "")
 
 
 def _generator(*key: object) -> np.random.Generator:

@@ -29,6 +29,7 @@ from bench.rivals import authors, dense
 from fastbert_core.arguments import ArgumentParser, command_line, whole
 from fastbert_core.encoding import Encoded
 from fastbert_core.engine import Engine
+from fastbert_core.exit_rules import at_exit
 from fastbert_core.model import FastBertModel
 from fastbert_core.precision import candidates
 
@@ -76,20 +77,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rows", type=whole, default=384, help="test texts of a task (default: 384)")
     parser.add_argument("--rounds", type=whole, default=2, help="timed rounds (default: 2)")
     options = parser.parse_args(arguments)
-    print(measure(options.tasks, options.rows, options.rounds))
-    return 0
-
-
-def measure(tasks: list[str], texts: int, rounds: int) -> Path:
-    """Measure the tasks, or the usual ones, and write the table; returns its path.
-
-    Raises InputError for a task without a trained model, and where its files are not in order.
-    """
-    names, where = models.asked(tasks or models.usual()), tables.here()
+    names, where = models.asked(options.tasks or models.usual()), tables.here()
     smoke = names == [models.SMOKE]
     tables.check("rivals", smoke)
-    rows = [row | where for name in names for row in compare(models.load(name), texts, rounds)]
-    return tables.write("rivals", rows, smoke)
+    rows = [row | where for name in names for row in compare(models.load(name), options.rows, options.rounds)]
+    print(tables.write("rivals", rows, smoke))
+    return 0
 
 
 def compare(subject: Subject, texts: int, rounds: int) -> list[dict]:
@@ -183,7 +176,7 @@ def assert_ours(subject: Subject, speed: float, found: dict[str, np.ndarray]) ->
     theirs = torch.from_numpy(found["logits"]).softmax(dim=-1).numpy()
     assert np.abs(ours - theirs).max() < PROBABILITIES, "the authors' package gives other probabilities on our weights"
     exits = subject.trace_exits(speed)
-    best, second = np.sort(subject.trace.probabilities[np.arange(len(exits)), exits - 1])[:, :-3:-1].T
+    best, second = np.sort(at_exit(subject.trace.probabilities, exits))[:, :-3:-1].T
     clear = np.abs(subject.trace.uncertainties - speed).min(axis=1) > NEAR
     elsewhere = clear & (found["exit_layers"] != exits)
     assert not elsewhere.any(), f"the authors' package leaves elsewhere on samples {np.flatnonzero(elsewhere)[:10]}"

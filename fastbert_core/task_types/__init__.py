@@ -21,7 +21,7 @@ from fastbert_core.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
     from fastbert_core.encoding import Encoded
     from fastbert_core.losses import Loss
@@ -124,11 +124,12 @@ class TaskType:
 
     # The model.
 
-    def head(self, hidden: int, classes: int, width: int, heads: int, dropout: float) -> "nn.Module":
-        """A fresh classifier, from hidden states [b, n, hidden] to outputs [b, classes]."""
+    def head(self, hidden: int, config: "PreTrainedConfig") -> "nn.Module":
+        """A fresh classifier of a FastBertConfig's sizes, from hidden states [b, n, hidden] to outputs [b, classes]."""
         from fastbert_core.heads import Classifier
 
-        return Classifier(hidden, classes, width, heads, dropout)
+        width, heads, dropout = config.classifier_width, config.classifier_heads, config.classifier_dropout
+        return Classifier(hidden, config.num_labels, width, heads, dropout)
 
     def encode(
         self, tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], pairs: Sequence[str] | None, max_tokens: int
@@ -233,9 +234,7 @@ class TaskType:
         """A rule's answers, as `answer` has them."""
         return rule.answer(p)
 
-    def fit(
-        self, rule: ExitRule, p: np.ndarray, labels: np.ndarray | None, words: np.ndarray | None = None
-    ) -> ExitRule:
+    def fit(self, rule: ExitRule, p: np.ndarray, labels: np.ndarray | None) -> ExitRule:
         """The rule, fitted on what exits said of calibration rows, and on their labels, None where they have none."""
         return rule.fit(p, labels)
 

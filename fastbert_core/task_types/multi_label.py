@@ -117,7 +117,7 @@ class MultiLabel(TaskType):
 
     def answer(self, p: np.ndarray) -> np.ndarray:
         """Int64 [samples, layers, classes], 1 where a label is more likely than not."""
-        return self.parts(p).argmax(axis=-1).reshape(len(p), p.shape[2], -1).swapaxes(1, 2)
+        return (p > 0.5).astype(np.int64)
 
     def quality(
         self, answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()
@@ -165,9 +165,7 @@ class MultiLabel(TaskType):
         """What the rule answers of each label."""
         return rule.answer(self.parts(p)).reshape(len(p), p.shape[2], -1).swapaxes(1, 2)
 
-    def fit(
-        self, rule: ExitRule, p: np.ndarray, labels: np.ndarray | None, words: np.ndarray | None = None
-    ) -> ExitRule:
+    def fit(self, rule: ExitRule, p: np.ndarray, labels: np.ndarray | None) -> ExitRule:
         """On all labels of all rows together."""
         return rule.fit(self.parts(p), None if labels is None else labels.reshape(-1))
 

@@ -17,7 +17,7 @@ from fastbert_core.task_types import TASK_TYPES, TaskType, check_unwritten, numb
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
     from fastbert_core.encoding import Encoded
     from fastbert_core.tasks import Task
@@ -96,17 +96,17 @@ class SequenceLabelling(TaskType):
 
         return encode_words(tokenizer, texts, max_tokens)
 
-    def head(self, hidden: int, classes: int, width: int, heads: int, dropout: float) -> "nn.Module":
+    def head(self, hidden: int, config: "PreTrainedConfig") -> "nn.Module":
         """A linear classifier of every token: the paper's reads [CLS] alone, and cannot give tags."""
         from fastbert_core.heads import TokenClassifier
 
-        return TokenClassifier(hidden, classes, dropout)
+        return TokenClassifier(hidden, config.num_labels, config.classifier_dropout)
 
     def quality(
         self, answers: np.ndarray, labels: np.ndarray, words: np.ndarray | None = None, classes: Sequence[str] = ()
     ) -> np.ndarray:
         """F1 of each sentence's entities, 1 where there are none and none are answered."""
-        both, answered, there = matched(answers, labels, words, classes)
+        both, answered, there = np.moveaxis(matched(answers, labels, words, classes), -1, 0)
         return np.where(answered + there > 0, 2 * both / np.maximum(answered + there, 1), 1.0)
 
     def same(self, answers: np.ndarray, others: np.ndarray, words: np.ndarray | None) -> np.ndarray:

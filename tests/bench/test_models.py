@@ -101,4 +101,5 @@ def test_no_run_id_leads_out_of_the_folder_of_runs(listed):
 
 
 def test_without_a_model_the_smoke_model_is_measured(listed):
+    (listed / "packaged" / "runs.csv").write_text("a,b\n1,2\n")  # of another program
     assert models.usual() == ["smoke"]

@@ -211,7 +211,7 @@ def test_what_waits_is_bounded_whatever_the_number_of_samples(engine, monkeypatc
 
     def counting(pool, group, stays):
         add(pool, group, stays)
-        waiting.append(len(pool))
+        waiting.append(sum(map(len, pool._full)) + sum(buffer.filled for buffer in pool._filling.values()))
 
     monkeypatch.setattr(adaptive.Pool, "add", counting)
     for samples in (100, 400):

@@ -1,5 +1,7 @@
 """The contract of every family of encoders in the registry, held with small random models."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -183,7 +185,7 @@ def test_true_macs_are_what_runs(family, variant):
         for layer in (1, 2, LAYERS):
             for layers, macs in (
                 (tuple(range(1, layer + 1)), true_macs(shape, layer, tokens, 3)),
-                ((layer,), dense_true_macs(shape, tokens, 3, layer)),
+                ((layer,), dense_true_macs(dataclasses.replace(shape, layers=layer), tokens, 3)),
             ):
                 with FlopCounterMode(display=False) as counter, torch.no_grad():
                     model.exit_logits(ids, mask, types, layers)

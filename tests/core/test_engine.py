@@ -130,8 +130,8 @@ def test_a_model_knows_whether_it_takes_pairs(tokenizer):
             Engine(pair, tokenizer).predict(texts, 0.5)
     with pytest.raises(InputError, match="max_tokens: found 4, expected an integer from 5 to 44"):
         Engine(pair, tokenizer, max_tokens=4)
-    with pytest.raises(InputError, match="max_tokens: found 4, expected an integer from 5 to 44"):
-        Engine(unknown, tokenizer, max_tokens=4).predict(iter(["word1"]), 0.5, pairs=iter(["word2"]))
+    with pytest.raises(InputError, match="max_tokens: found 4, expected at least 5: 3 special tokens"):
+        next(Engine(unknown, tokenizer, max_tokens=4).predict(iter(["word1"]), 0.5, pairs=iter(["word2"])))
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

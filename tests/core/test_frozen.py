@@ -16,6 +16,7 @@ from fastbert_core.model import FastBertModel
 from fastbert_core.precision import autocast
 from fastbert_core.tracing import evaluating
 
+STUDENTS = range(1, 3)  # the layers before the last
 TEXTS = ["one two three four five", "two", "three one", "", "five four three two one one two"]
 
 
@@ -36,10 +37,10 @@ def test_kept_states_are_those_of_a_pass(model, tmp_path, monkeypatch, rows):
     model, encoded = model
     model.train()  # as fine-tuning leaves it: dropout must not reach the states
     rows = np.array(rows)
-    kept = frozen_states(model, encoded, 0, "fp32", tmp_path, print)
+    kept = frozen_states(model, encoded, 0, "fp32", tmp_path, print, STUDENTS)
     assert isinstance(kept, KeptStates)
     monkeypatch.setattr(frozen, "MAX_BYTES", 4 * encoded.offsets[-1] * 2 * 16 - 1)
-    computed = frozen_states(model, encoded, 0, "fp32", tmp_path, print)
+    computed = frozen_states(model, encoded, 0, "fp32", tmp_path, print, STUDENTS)
     assert not isinstance(computed, KeptStates)
     (ours, teacher, mask), (theirs, same_teacher, _) = (states_of(s, encoded, rows) for s in (kept, computed))
     real = torch.ones(len(rows), ours[0].shape[1], dtype=torch.bool) if mask is None else mask
@@ -54,7 +55,7 @@ def test_kept_states_are_those_of_a_pass(model, tmp_path, monkeypatch, rows):
 def test_nothing_is_left_in_the_folder(model, tmp_path):
     model, encoded = model
     folder = tmp_path / "run"
-    frozen_states(model, encoded, 0, "fp32", folder, print)
+    frozen_states(model, encoded, 0, "fp32", folder, print, STUDENTS)
     assert list(folder.iterdir()) == []
 
 
@@ -64,7 +65,7 @@ def test_states_are_kept_where_the_disk_has_room_for_them_and_the_stage_s_files(
     enough = 4 * encoded.offsets[-1] * 2 * 16 + 2 * sum(tensor.nbytes for tensor in model.state_dict().values())
     for free, kept in ((enough, True), (enough - 1, False), (0, False)):
         monkeypatch.setattr(frozen.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=int(free)))
-        states = frozen_states(model, encoded, 0, "fp32", tmp_path, said.append)
+        states = frozen_states(model, encoded, 0, "fp32", tmp_path, said.append, STUDENTS)
         assert isinstance(states, KeptStates) == kept
     assert len(said) == 2
     assert all(line.startswith(f"{tmp_path}: room for 0.0 GiB of frozen states") for line in said)
@@ -73,10 +74,10 @@ def test_states_are_kept_where_the_disk_has_room_for_them_and_the_stage_s_files(
 @pytest.mark.parametrize(("precision", "width"), [("fp32", 4), ("bf16", 2)])
 def test_classifiers_read_the_same_bits_from_disk_as_from_a_pass(model, tmp_path, monkeypatch, precision, width):
     model, encoded = model
-    kept = frozen_states(model, encoded, 0, precision, tmp_path, print)
+    kept = frozen_states(model, encoded, 0, precision, tmp_path, print, STUDENTS)
     assert os.fstat(kept._file).st_size == width * encoded.offsets[-1] * 2 * 16
     monkeypatch.setattr(frozen, "MAX_BYTES", 0)
-    computed = frozen_states(model, encoded, 0, precision, tmp_path, print)
+    computed = frozen_states(model, encoded, 0, precision, tmp_path, print, STUDENTS)
     (rows,) = sorted_batches(encoded.lengths)
     (ours, _, mask), (theirs, _, _) = (states_of(source, encoded, rows) for source in (kept, computed))
     assert theirs.dtype == torch.float32
@@ -90,7 +91,7 @@ def test_a_disk_that_fills_up_is_told_with_the_folder(model, tmp_path, monkeypat
     model, encoded = model
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: os.fdopen(os.open("/dev/full", os.O_RDWR), "w+b"))
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
-        frozen_states(model, encoded, 0, "fp32", tmp_path, print)
+        frozen_states(model, encoded, 0, "fp32", tmp_path, print, STUDENTS)
     assert caught.value.filename == str(tmp_path)
 
 
@@ -121,8 +122,8 @@ def test_a_gpu_keeps_states_in_its_memory_where_there_is_room(model, tmp_path, m
     model, encoded = model
     model.cuda()
     said = []
-    assert isinstance(frozen_states(model, encoded, 0, "bf16", tmp_path, said.append), StatesOnDevice)
+    assert isinstance(frozen_states(model, encoded, 0, "bf16", tmp_path, said.append, STUDENTS), StatesOnDevice)
     monkeypatch.setattr(frozen, "FOR_BATCHES", 2**60)
-    assert not isinstance(frozen_states(model, encoded, 0, "bf16", tmp_path, said.append), StatesOnDevice)
+    assert not isinstance(frozen_states(model, encoded, 0, "bf16", tmp_path, said.append, STUDENTS), StatesOnDevice)
     assert len(said) == 1
     assert said[0].startswith("cuda")

@@ -124,6 +124,7 @@ def test_labels_that_a_type_cannot_have_are_refused(kind, labels, message):
         ("  \u200b", "an empty text"),
         (None, "no text"),
         (float("nan"), "no text"),
+        (pd.NA, "no text"),
         (7, "the text 7, expected a text"),
         ("cut \ud83d", "half a surrogate pair in text, expected a text"),
     ],
@@ -208,13 +209,13 @@ def test_a_column_of_other_labels_is_of_something_else_where_none_are_needed():
     with pytest.raises(InputError, match="found the label 'maybe', expected one of no, yes"):
         rows_for({"text": ["good"], "stars": ["maybe"]}, ("no", "yes"), labelled=False, label="stars")
     rated = {"review": [f"row {at}" for at in range(60)], "stars": [at % 5 for at in range(60)]}
-    data = prepare(rated, classes=("no", "yes"), needs_labels=False)
+    data = prepare(rated, classes=("no", "yes"))
     assert (data.train.labels == UNLABELLED).all()
     assert data.said[0] == "text from 'review'; not read: stars"
     with pytest.raises(InputError, match="found the label '0', expected one of no, yes"):
-        prepare(rated, classes=("no", "yes"), needs_labels=False, label="stars")
+        prepare(rated, classes=("no", "yes"), label="stars")
     with pytest.raises(InputError, match="row 3: found the label 'maybe', expected one of no, yes"):
-        prepare(table(label=["no", "yes", "maybe"] * 20), classes=("no", "yes"), needs_labels=False)
+        prepare(table(label=["no", "yes", "maybe"] * 20), classes=("no", "yes"))
 
 
 def test_a_task_of_other_classes_has_texts_alone():
@@ -250,7 +251,7 @@ def test_scores_have_the_range_that_is_named_or_that_of_the_training_rows():
     data = prepare(train, test=test, type="regression", scores=(-1, 4))
     assert data.scores == (-1.0, 4.0)
     assert data.test.labels.tolist() == [1.0, 0.0]
-    for scores in [(4, -1), (0, float("inf")), (float("nan"), 1)]:
+    for scores in [(4, -1), (0, float("inf")), (float("nan"), 1), ("0", None), ("a", 1), (1,), 5]:
         with pytest.raises(InputError, match=r"scores: found .*, expected two numbers, the least and the largest"):
             prepare(train, type="regression", scores=scores)
     with pytest.raises(InputError, match="found a range with the type single-label, expected none but of a regression"):
@@ -331,7 +332,7 @@ def test_a_table_beside_the_training_rows_lacks_a_column(tmp_path):
     told = "found the columns 'text', expected 'label', which the training rows are read from"
     with pytest.raises(InputError, match=told):
         prepare(table(), test=lacking)
-    without = prepare(table(), dev=lacking, needs_labels=False)
+    without = prepare(table(), dev=lacking, classes=("no", "yes"))
     assert len(without.calibration) + len(without.selection) == len(found.calibration) + len(found.selection)
 
 

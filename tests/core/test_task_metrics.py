@@ -4,8 +4,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from fastbert_core.entities import entities
-from fastbert_core.errors import InputError
-from fastbert_core.task_metrics import METRICS, bootstrap, check_metrics
+from fastbert_core.task_metrics import METRICS, bootstrap
 
 IOB2 = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 BMES = ["O", "B-PER", "M-PER", "E-PER", "S-PER", "B-LOC", "M-LOC", "E-LOC", "S-LOC"]
@@ -106,11 +105,6 @@ def test_the_bootstrap_draws_samples_not_words():
         at = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
         by_hand.append(metric(answers[at], labels[at], words[rows], classes))
     assert drawn[0].std() == pytest.approx(np.std(by_hand), rel=0.15)
-
-
-def test_a_metric_of_another_type_is_refused():
-    with pytest.raises(InputError, match="here: found the metric 'f2', expected one of pearson, spearman"):
-        check_metrics(["pearson", "f2"], ("pearson", "spearman"), "here")
 
 
 def test_tags_without_a_prefix_are_kinds():

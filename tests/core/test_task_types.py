@@ -101,7 +101,7 @@ def test_every_type_is_here():
 def test_the_engine_leaves_where_the_trace_does(name, rule, subjects):
     model, encoded, trace = subjects[name]
     kind = TASK_TYPES[name]
-    fitted = kind.fit(RULES[rule], trace.probabilities, trace.labels, trace.words)
+    fitted = kind.fit(RULES[rule], trace.probabilities, trace.labels)
     assert judged(trace, fitted)[0].shape == (len(trace), LAYERS)
     engine, depths = Engine(model, make_tokenizer()), set()
     for found in small.found_at_three_thresholds(engine, encoded, trace, fitted):
@@ -116,7 +116,7 @@ def test_the_engine_leaves_where_the_trace_does(name, rule, subjects):
 def test_a_score_looks_neither_ahead_nor_at_other_samples(name, rule, subjects):
     _, encoded, trace = subjects[name]
     kind, p, words = TASK_TYPES[name], trace.probabilities, trace.words
-    fitted = kind.fit(RULES[rule], p, trace.labels, words)
+    fitted = kind.fit(RULES[rule], p, trace.labels)
     whole = kind.score(fitted, p, words)
     assert ((whole >= 0) & (whole <= 1)).all()
     for layers in range(1, LAYERS):

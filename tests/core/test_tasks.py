@@ -100,6 +100,7 @@ def test_a_task_file_may_begin_with_a_byte_order_mark(tmp_path):
     ("text", "reason"),
     [
         (TOML + "epoch = 3\n", "unknown key 'epoch'"),
+        (TOML + 'metrics = ["f1", "f2"]\n', "metrics: found the metric 'f2', expected one of accuracy, f1,"),
         (TOML + "epochs = 0\n", "epochs is 0, expected a whole number from 1"),
         (TOML + f"epochs = {'9' * 5000}\n", "expected a TOML file"),
         (TOML + "seed = true\n", "seed is True, expected a whole number from 0"),

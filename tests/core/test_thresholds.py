@@ -19,11 +19,10 @@ from fastbert_core.thresholds import (
     errors_allowed,
     harm,
     learn_then_test,
-    naive,
     rows_needed,
     within,
 )
-from tests.factories import make_trace
+from tests.factories import make_trace, naive
 
 COST = np.arange(1, 13) * 1.02  # of twelve layers, in a dense model's layers
 MANY = make_trace(12_000, 4, skill=0.7)

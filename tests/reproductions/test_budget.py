@@ -13,14 +13,14 @@ from fastbert_core.layer_thresholds import by_layer, lost_so_far
 from fastbert_core.metrics import at_threshold
 from fastbert_core.out_of_bag import draws
 from fastbert_core.sweep import slowest_within
-from fastbert_core.thresholds import disagreement, harm, learn_then_test, naive
+from fastbert_core.thresholds import disagreement, harm, learn_then_test
 from reproductions import budget, cli, guarantees, operating_points
 from reproductions.budget import costs, drawn, measured
 from reproductions.checkout import committed
 from reproductions.columns import TABLES
 from reproductions.streams import drifting
 from reproductions.tables import read_table, write_tables
-from tests.factories import BERT, load_traces, make_trace, store
+from tests.factories import BERT, load_traces, make_trace, naive, store
 
 SEED = ["task", "seed"]
 NAMES = ("budget", "guarantees", "streams", "layer_guarantees")

@@ -261,7 +261,9 @@ def test_a_run_that_others_leave_no_place_for_is_refused_before_training(more, t
 @pytest.mark.smoke
 @pytest.mark.parametrize(("layers", "students"), [(6, ["distilbert-3"]), (8, [])])
 def test_a_distilbert_that_the_encoder_has_no_layers_for_is_left_out(layers, students, tmp_path, monkeypatch):
-    monkeypatch.setattr("reproductions.plan.read_shape", lambda folder: dataclasses.replace(BERT_BASE, layers=layers))
+    monkeypatch.setattr(
+        "fastbert_core.encoder_folder.read_shape", lambda folder: dataclasses.replace(BERT_BASE, layers=layers)
+    )
     said = []
     jobs = plan([DBPEDIA], "smoke", Named(), CPU, "fp32", said.append)
     assert [job.settings.training for job in jobs if job.settings.layers] == students
@@ -283,7 +285,9 @@ def test_a_distilbert_that_the_encoder_has_no_layers_for_is_left_out(layers, stu
     ],
 )
 def test_an_encoder_that_is_too_small_is_refused_before_training(shape, told, monkeypatch):
-    monkeypatch.setattr("reproductions.plan.read_shape", lambda folder: dataclasses.replace(BERT_BASE, **shape))
+    monkeypatch.setattr(
+        "fastbert_core.encoder_folder.read_shape", lambda folder: dataclasses.replace(BERT_BASE, **shape)
+    )
     with pytest.raises(InputError, match=told):
         plan([DBPEDIA], "smoke", Named(), CPU, "fp32", print)
 
