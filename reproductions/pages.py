@@ -11,7 +11,7 @@ from pathlib import Path
 from fastbert_core.arguments import ArgumentParser, command_line
 from fastbert_core.errors import InputError
 from fastbert_core.files import write_whole
-from reproductions import bench_blocks, reference_blocks, result_blocks, rule_blocks  # noqa: F401 - register blocks
+from reproductions import bench_blocks, paper_blocks, reference_blocks, result_blocks, rule_blocks  # noqa: F401
 from reproductions.blocks import BLOCKS, Tables
 from reproductions.checkout import committed
 

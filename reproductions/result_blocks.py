@@ -1,4 +1,4 @@
-"""Blocks of the pages on results: the paper's tables beside ours, and what an early exit costs and wins."""
+"""Blocks of the pages on results: what an early exit costs and wins, and whether the models are to be believed."""
 
 import json
 from functools import partial
@@ -87,23 +87,6 @@ def headline(tables: Tables) -> str:
         ),
     }
     return markdown([{"what": what, "found": found} for what, found in findings.items()])
-
-
-@block
-def table2(tables: Tables) -> str:
-    """Table 2: accuracy and FLOPs speedup, measured and below it the paper's."""
-    settings = {"BERT": ("BERT", "12 layers")}
-    settings |= {f"DistilBERT, {n} layers": ("DistilBERT", f"{n} layers") for n in (6, 3, 1)}
-    settings |= {f"FastBERT, speed {speed:g}": ("FastBERT", f"speed={speed:g}") for speed in PAPER_SPEEDS}
-    rows, lines = tables["table2"], []
-    for task in _in_order(rows):
-        mine = rows[rows["task"] == task].set_index(["model", "setting"])
-        of = f"measured, {mine['train_rows'].max():,} / {mine['test_rows'].max():,} rows"
-        for name, who, prefix in ((task, of, ""), ("", "paper", "reported_")):
-            numbers = mine[[f"{prefix}accuracy", f"{prefix}speedup"]].reindex(settings.values()).itertuples(index=False)
-            cells = ["" if pd.isna(a) else f"{a:.2f}" + ("" if pd.isna(x) else f" · {x:.2f}x") for a, x in numbers]
-            lines.append({"task": name, "": who} | dict(zip(settings, cells, strict=True)))
-    return markdown(lines)
 
 
 @block

@@ -126,6 +126,58 @@ def test_luha_counts_classifiers_that_fall_and_leaves_few_samples_out():
     assert row["at"] == "seed 7, layer 2: 0.2-0.3 to 0.3-0.4"  # they fall, by 5 points, least of all
 
 
+def test_claims_in_words_count_the_tasks_they_hold_on():
+    speedups = {"one": (2.5, 9.0), "two": (3.0, 6.5), "three": (1.9, 7.0)}
+    table2 = [(task, f"speed={s}", x) for task, both in speedups.items() for s, x in zip((0.1, 0.8), both, strict=True)]
+    lost = pd.DataFrame(table2, columns=["task", "setting", "x"]).assign(against="BERT", errors_added=0.0)
+    lost["difference"] = [-0.1, -1.25, -0.9, -9.0, 0.0, -2.0]
+    lost = lost.assign(difference_low=lost["difference"] - 1, difference_high=lost["difference"] + 1)
+    lost["without_loss"] = ["yes", "no", "no", "no", "yes", "no"]
+    sure = [(task, 7, layer, "0.0-0.1", percent) for task in speedups for layer, percent in ((1, 20), (2, 10), (3, 30))]
+    sure[-1] = ("three", 7, 3, "0.0-0.1", 15)
+    equal = [
+        ("one", "FastBERT without self-distillation", "all mean layers", 0.1, 0.5, np.nan),
+        ("two", "FastBERT without self-distillation", "all mean layers", -0.1, 0.5, np.nan),
+        ("two", "FastBERT without self-distillation", "speed=0.2", 0.1, 0.5, 0.01),
+        ("one", "one student", "layer=1", 0.1, 0.5, 0.01),
+        ("one", "one student", "layer=2", 0.1, 0.5, 0.2),
+        ("one", "one student", "layer=3", -0.5, -0.1, 0.01),
+    ]
+    rows = shown(
+        "in_words",
+        table2=pd.DataFrame(table2, columns=["task", "setting", "speedup"]).assign(model="FastBERT"),
+        comparisons=lost,
+        luha=pd.DataFrame(sure, columns=["task", "seed", "layer", "bin", "percent"]),
+        equal_flops=pd.DataFrame(
+            equal,
+            columns=["task", "against", "against_setting", "difference_low", "difference_high", "mcnemar_p_holm"],
+        ).eval("difference = (difference_low + difference_high) / 2"),
+    )
+    told = [row["measured"] for row in rows]
+    assert told[0].startswith(
+        "twice as fast or more on 2 of 3 tasks (1.90x to 3.00x), on 1 of these for less than half"
+    )
+    assert told[1] == "7 times as fast or more on 2 of 3 tasks (6.50x to 9.00x), for 1.2 to 2.0 points"
+    assert told[3].endswith("on 2 of 3 tasks; from a layer to the next more do in 3 of 6 steps")
+    assert told[5].startswith("over all depths on 1 of 2 tasks")
+    assert told[6].startswith("at its FLOPs it beats 1 of 3 students by themselves and loses to 1")
+
+
+def test_table_3_shows_the_rows_that_the_paper_has():
+    row = {"task": "book-review", "model": "FastBERT", "setting": "speed=0.2", "accuracy": 86.5, "speedup": 2.0}
+    row |= {"reported_accuracy": 87.0, "reported_speedup": 2.25, "relative_loss": 0.5, "reported_loss": -0.1}
+    misprint = row | {"relative_loss": np.nan, "verdict": "misprint", "verdict_relative": ""}
+    rows = [
+        row | {"verdict": "worse", "verdict_relative": "not worse"},
+        misprint,
+        misprint | {"reported_accuracy": np.nan},
+    ]
+    first, second = shown("table3", table3=pd.DataFrame(rows))
+    assert (first["measured"], first["paper"]) == ("86.50 · 2.00x", "87.00 · 2.25x")
+    assert (first["loss"], first["verdict on the loss"]) == ("+0.50 (paper -0.10)", "not worse")
+    assert (second["loss"], second["verdict on the loss"]) == ("", "misprint")
+
+
 def test_what_others_print_stands_beside_ours_of_the_same_task():
     rows = pd.DataFrame(
         [
