@@ -18,6 +18,14 @@ def tokenizer():
 
 
 @pytest.fixture
+def folder(model, tokenizer, tmp_path):
+    """Where both are saved."""
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def engine(model, tokenizer):
     from fastbert_core.engine import Engine
 

@@ -51,7 +51,7 @@ def check_causal(name, rule, p):
 
 
 @pytest.mark.parametrize("name", SINGLE.rules())
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 5))
 def test_a_rule_looks_at_no_later_layer(name, seed, classes):
     p, rule = said(seed, classes=classes), ready(name, classes)

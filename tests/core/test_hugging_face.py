@@ -26,13 +26,6 @@ BEFORE |= {"dtype", "id2label", "label2id", "model_type", "pair", "transformers_
 
 
 @pytest.fixture
-def folder(tmp_path):
-    make_model().save_pretrained(tmp_path)
-    make_tokenizer().save_pretrained(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def texts():
     return [text for text in texts_of(30) if text]
 

@@ -36,13 +36,6 @@ def test_costs_are_layers_and_exits_by_length(monkeypatch):
     np.testing.assert_allclose(dense, model.layers * layer + 2)
 
 
-def test_what_is_timed_is_time():
-    model = make_model()
-    cost, dense = second_costs(model, TOKENS, Engine(model, make_tokenizer()).shapes())
-    assert (cost > 0).all()
-    assert (dense > 0).all()
-
-
 def test_the_best_round_after_the_first_counts_for_each_text_of_a_batch(monkeypatch):
     now = [0.0]
 

@@ -158,13 +158,6 @@ def test_the_fastest_is_one_that_says_what_fp32_says():
     assert fastest.SAME == 99.5
 
 
-@pytest.fixture
-def folder(model, tokenizer, tmp_path):
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    return tmp_path
-
-
 def test_what_was_tried_is_kept_by_kind_of_machine(folder, monkeypatch):
     keep_precision(folder, CPU, "int8", [])
     assert Engine.from_pretrained(folder, precision="fastest").precision == "int8"

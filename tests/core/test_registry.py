@@ -9,11 +9,6 @@ from fastbert_core.task_types import TASK_TYPES
 from fastbert_core.trainings import TRAININGS
 
 
-def test_a_package_s_modules_are_found_by_being_there():
-    assert {"self-distillation", "reverse-kl", "labels", "distilbert"} <= set(TRAININGS)
-    assert list(TRAININGS) == sorted(TRAININGS)
-
-
 @pytest.mark.parametrize(
     ("registry", "found", "meant"),
     [

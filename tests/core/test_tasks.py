@@ -48,12 +48,6 @@ def write(folder, text):
     return path
 
 
-def test_a_task_file_says_how_it_is_trained(tmp_path):
-    said = {"epochs": 4, "rate": 3e-5, "student_epochs": 6, "batch_size": 16, "max_tokens": 64, "seed": 0}
-    lines = "".join(f"{name} = {value}\n" for name, value in said.items())
-    assert read_task_file(write(tmp_path, TOML + lines)).settings == said
-
-
 def test_a_regression_has_scores_in_the_place_of_labels(tmp_path):
     task = read_task_file(write(tmp_path, REGRESSION + "scores = [0, 5]\n")).task
     assert (task.type, task.scores, task.classes) == ("regression", (0, 5), ("score",))

@@ -177,7 +177,3 @@ def test_less_is_certified_than_the_naive_choice_takes_and_the_more_the_laxer(ro
 def test_shares_outside_0_to_1_are_refused(shares):
     with pytest.raises(InputError, match=r"(tolerated|error): found .*, expected a number between 0 and 1"):
         learn_then_test(np.zeros((5, 2), bool), np.zeros((5, 2)), *shares)
-
-
-def test_the_grid_ascends_from_never_to_always():
-    assert (thresholds.GRID[0], GRID[-1], (np.diff(GRID) > 0).all()) == (0, 1, True)

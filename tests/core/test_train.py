@@ -24,7 +24,6 @@ WORDS = {0: "bad awful poor", 1: "good great fine"}
 SCHEDULE = Schedule(epochs=2, rate=1e-2, batch_size=4)
 SCHEDULES = Schedules(SCHEDULE, SCHEDULE)
 STAGES = FINE_TUNING, DISTILLATION = TRAININGS["self-distillation"](SCHEDULES)
-LONGER = dataclasses.replace(FINE_TUNING, schedule=Schedule(epochs=8, rate=3e-3, batch_size=4))
 UNTIL_FLAT = dataclasses.replace(DISTILLATION, schedule=dataclasses.replace(SCHEDULE, until_flat=True))
 
 
@@ -183,14 +182,6 @@ def test_the_best_epoch_on_held_out_rows_is_kept(task, model, place, monkeypatch
     # What stood before training is not asked.
     assert (notes["dev_accuracy"], notes["best_epoch"]) == ([0.5, 0.8, 0.8, 0.6], best)
     assert not moved(seen[best], model)
-
-
-def test_students_learn_from_the_teacher_without_labels(task, model, place):
-    train(model, LONGER, task[1], task[1], place)
-    unlabelled = dataclasses.replace(task[1], labels=1 - task[1].labels)
-    train(model, with_schedule(DISTILLATION, epochs=16), unlabelled, unlabelled, place)
-    p = probabilities(model, task[1].encoded, 0)
-    assert (p.argmax(-1) == task[1].labels[:, None]).mean(axis=0).min() > 0.9
 
 
 @pytest.mark.parametrize("kept", [True, False])

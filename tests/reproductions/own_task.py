@@ -1,6 +1,11 @@
-"""A task of the user's own, as files: three small TSVs and the task file that names them."""
+"""A task of the user's own, as files: three small TSVs and the task file that names them; and how input is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+from fastbert_core.errors import InputError
 
 
 def write_task_file(folder: Path, backbone: str | None = None, pair: bool = False) -> Path:
@@ -13,3 +18,12 @@ def write_task_file(folder: Path, backbone: str | None = None, pair: bool = Fals
     lines += [] if backbone is None else [f'backbone = "{backbone}"']
     (folder / "mine.toml").write_text("\n".join(lines) + "\n")
     return folder / "mine.toml"
+
+
+def refusal(action: Callable, *arguments: object) -> str:
+    """The one line that `action` refuses with."""
+    with pytest.raises(InputError) as refused:
+        action(*arguments)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message

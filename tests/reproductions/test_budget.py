@@ -107,12 +107,8 @@ def test_what_no_threshold_reaches_is_not_asked(traces):
     test, dev = pair("weibo", samples=50, rows=50)
     unsure = dev.probabilities.copy()
     unsure[:, :3] = 0.5  # nothing leaves before layer 4: below 1 is no score
-    rows = pd.DataFrame(budget.speedups(test, make_like(dev, unsure)))
+    rows = pd.DataFrame(budget.speedups(test, replace(dev, probabilities=unsure)))
     assert {*rows.loc[rows["rule"] == "entropy", "target"]} == {1.5, 2}
-
-
-def make_like(trace, probabilities):
-    return type(trace)(probabilities, trace.labels, trace.tokens, trace.metadata)
 
 
 def test_guarantees_are_learn_then_test_s_and_the_naive_choice_s(tables, traces):

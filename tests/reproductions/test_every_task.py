@@ -12,7 +12,7 @@ from tests.factories import load_traces
 
 
 @pytest.mark.smoke
-def test_every_task_runs_to_its_rows(tmp_path, monkeypatch):
+def test_every_task_runs_to_its_rows(tmp_path, monkeypatch, few_draws):
     monkeypatch.setenv("FASTBERT_RUNS", str(tmp_path / "runs"))
     few = {"train": 80, "dev": 40, "test": 40}
     monkeypatch.setattr("reproductions.sources.generated.generate", lambda task, rows: generate(task, few))

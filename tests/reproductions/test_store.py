@@ -15,17 +15,9 @@ from reproductions.columns import TABLES
 from reproductions.store import find_runs, published, put_run, run_folder
 from reproductions.tables import read_table
 from tests.factories import BACKBONE, change_run, load_traces, make_task, make_trace, run_row, store, trace_file
+from tests.reproductions.own_task import refusal
 
 KEY = {"task": "book-review", "backbone": BACKBONE, "training": "self-distillation", "seed": 7}
-
-
-def refusal(action, *arguments):
-    """The one line that `action` refuses with."""
-    with pytest.raises(InputError) as refused:
-        action(*arguments)
-    message = str(refused.value)
-    assert "\n" not in message
-    return message
 
 
 def test_a_run_comes_back_as_it_was_put(tmp_path):

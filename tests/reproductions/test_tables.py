@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from fastbert_core.errors import InputError
 from reproductions.checkout import committed
 from reproductions.columns import TABLES
 from reproductions.tables import read_table, table_path, write_table
 from tests.factories import make_trace, runs_of
+from tests.reproductions.own_task import refusal
 
 WIDTH, DEVICE = len(TABLES["runs"]), 1 + list(TABLES["runs"]).index("device")
 
@@ -15,15 +15,6 @@ WIDTH, DEVICE = len(TABLES["runs"]), 1 + list(TABLES["runs"]).index("device")
 @pytest.fixture
 def runs():
     return runs_of([make_trace(20), make_trace(20, seed=8), make_trace(20, task="lcqmc")])
-
-
-def refusal(action, *arguments):
-    """The one line that `action` refuses with."""
-    with pytest.raises(InputError) as refused:
-        action(*arguments)
-    message = str(refused.value)
-    assert "\n" not in message
-    return message
 
 
 def test_equal_tables_give_equal_bytes_in_whatever_order_they_come(tmp_path, runs):

@@ -15,7 +15,7 @@ SAID = {
     "student_rate": 4e-3,
     "batch_size": 5,
     "max_tokens": 12,
-    "seed": 3,
+    "seed": 0,
 }
 
 
@@ -37,7 +37,7 @@ def test_a_task_file_decides_what_the_command_line_leaves_open(tmp_path):
     found = planned(path)
     assert (found.fine_tuning_epochs, found.fine_tuning_rate, found.classifier_rate) == (9, 3e-4, 3e-4)
     assert (found.distillation_epochs, found.distillation_rate, found.until_flat) == (6, 4e-3, False)
-    assert (found.batch_size, found.max_tokens, found.seed) == (5, 12, 3)
+    assert (found.batch_size, found.max_tokens, found.seed) == (5, 12, 0)
     changed = {name for name in Settings.__dataclass_fields__ if getattr(found, name) != getattr(before, name)}
     assert len(changed) == len(SAID) + 2  # the classifiers' rate, and no further epochs of the students
     assert planned(path, seed=8).seed == 8
