@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from fastbert_core.tasks import TASKS
 from reproductions.checkout import committed
 from reproductions.columns import documentation
 from reproductions.machines import BENCHES
@@ -33,6 +34,11 @@ def block(function: Callable[[Tables], str]) -> Callable[[Tables], str]:
     """Register a block under the function's name."""
     BLOCKS[function.__name__] = function
     return function
+
+
+def in_order(rows: pd.DataFrame) -> list[str]:
+    """The suite's tasks that `rows` are of, in its order."""
+    return [task for task in TASKS if task in set(rows["task"])]
 
 
 def markdown(rows: pd.DataFrame | list[dict]) -> str:

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from fastbert_core.tasks import TASKS
-from reproductions.blocks import Tables, block, markdown
+from reproductions.blocks import Tables, block, in_order, markdown
 from reproductions.equal_flops import ALL_DEPTHS, ON_LABELS, ONE_STUDENT
 from reproductions.significance import significant
 from reproductions.speeds import PAPER_SPEEDS, lost_to_bert
@@ -18,7 +17,7 @@ def table2(tables: Tables) -> str:
     settings |= {f"DistilBERT, {n} layers": ("DistilBERT", f"{n} layers") for n in (6, 3, 1)}
     settings |= {f"FastBERT, speed {speed:g}": ("FastBERT", f"speed={speed:g}") for speed in PAPER_SPEEDS}
     rows, lines = tables["table2"], []
-    for task in [task for task in TASKS if task in set(rows["task"])]:
+    for task in in_order(rows):
         mine = rows[rows["task"] == task].set_index(["model", "setting"])
         of = f"measured, {mine['train_rows'].max():,} / {mine['test_rows'].max():,} rows"
         for name, who, prefix in ((task, of, ""), ("", "paper", "reported_")):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fastbert_core.tasks import TASKS
-from reproductions.blocks import BLOCKS, Tables, block, markdown
+from reproductions.blocks import BLOCKS, Tables, block, in_order, markdown
 from reproductions.doubts import CONFIDENCE_GAP
 from reproductions.equal_flops import DISTILBERT, ON_LABELS, ONE_STUDENT
 from reproductions.figure4_luha import FEW
@@ -18,11 +18,6 @@ from reproductions.verdicts import VERDICTS
 
 CLASSIFIER = ["task", "seed", "layer"]
 SMALL = 5  # points that a rise of accuracy from bin to bin may be without being much
-
-
-def _in_order(rows: pd.DataFrame) -> list[str]:
-    """The paper's tasks that `rows` are of, in its order."""
-    return [task for task in TASKS if task in set(rows["task"])]
 
 
 def _sides(row: dict) -> dict[str, str]:
@@ -146,7 +141,7 @@ def losses(tables: Tables) -> str:
     """What an early exit costs, by task: at the paper's mean layers beside its loss, and at the speed chosen on dev."""
     chosen, lines = at_chosen_speed(tables["table2"], tables["comparisons"]).set_index("task", drop=False), []
     rows = tables["table2"].set_index(["task", "setting"])
-    for task in _in_order(chosen):
+    for task in in_order(chosen):
         line, own = {"task": task}, chosen.loc[task]
         for speed in PAPER_SPEEDS:
             if (key := (task, f"speed={speed:g}")) in rows.index and (verdict := rows.loc[key, "verdict_relative"]):
@@ -164,7 +159,7 @@ def luha(tables: Tables) -> str:
     """What two tests say of each task's classifiers, and of which of them accuracy rises most with uncertainty."""
     rows, lines = tables["luha"], []
     whole, bins = rows[rows["bin"] == "all"], rows[(rows["bin"] != "all") & (rows["samples"] >= FEW)]
-    for task in _in_order(rows):
+    for task in in_order(rows):
         mine = whole[whole["task"] == task]
         line = {"task": task, "classifiers": len(mine), "hold as a trend": (mine["verdict"] == "holds").sum()}
         line["rise by the isotonic test"] = (mine["isotonic_p"] < ALPHA).sum()
